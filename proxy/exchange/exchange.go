@@ -1,0 +1,153 @@
+// Package exchange is the protocol-neutral view of one request and its answer.
+//
+// The protocols (http1, http2) fill an Exchange from the wire and hand it to the
+// proxy's handler; router, auth, validate, filters and forward read and change
+// it; the protocol's Writer takes the answer back to the client.
+//
+// An Exchange is reused for the next request of its connection. Every string in
+// it may be a view of a connection's buffer: it is good until the exchange ends,
+// and whoever keeps one longer clones it.
+package exchange
+
+import (
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+)
+
+// Exchange is one request and its answer.
+type Exchange struct {
+	Request   Request
+	Response  Response
+	Conn      *Conn     // the client connection it came on
+	Writer    Writer    // the way back to the client
+	Start     time.Time // when the request's head was complete
+	Principal Principal // who is calling, once authentication has decided
+	Trace     Trace     // what happened, for the access log and the metrics
+	Arena     mem.Arena // memory that lives as long as the exchange
+}
+
+// Conn is what the exchanges of one client connection share.
+type Conn struct {
+	Listener  uint32         // index the listener package gave the socket's port
+	Local     netip.AddrPort // address the client connected to
+	Peer      netip.AddrPort // address it connected from
+	TLS       bool           //
+	SNI       string         // server name the client asked for, lower case; empty without TLS
+	Protocol  string         // "HTTP/1.1", "HTTP/2.0"
+	Exchanges int            // how many requests were read from it so far
+}
+
+// Request is what the client asked.
+type Request struct {
+	Method        string
+	Scheme        string     // "http" or "https", as the client reached us
+	Authority     string     // host[:port] from the request target, :authority or Host
+	Host          string     // Authority without its port, lower case, no trailing dot
+	Path          string     // absolute path as sent, still percent-encoded; "*" for OPTIONS *
+	RawQuery      string     // without the question mark
+	Header        Header     // end-to-end fields in the order sent; hop-by-hop ones are gone
+	ContentLength int64      // bytes of content; -1 when not known beforehand
+	Body          Body       // nil when there is no content
+	Trailer       Header     // complete once Body has returned io.EOF
+	Upgrade       string     // the protocol the client offers to switch to; empty for none
+	ClientIP      netip.Addr // the caller behind trusted proxies; Conn.Peer's address without them
+}
+
+// Response is what the client is answered.
+type Response struct {
+	Status        int
+	Header        Header // hop-by-hop fields are gone
+	ContentLength int64  // -1 when not known beforehand
+	Trailer       Header
+	Body          []byte // content of an answer of our own; nil for a forwarded one
+	Code          string // stable cause of an answer of our own: "no_route"; empty for a forwarded one
+}
+
+// Principal is who is calling.
+type Principal struct {
+	Method  string         // name of the authentication method that accepted; empty: nobody asked
+	Subject string         //
+	Claims  map[string]any // JWT claims, or an API key's scopes, plan and metadata
+}
+
+// Trace is what happened to a request, in names that stay bounded.
+type Trace struct {
+	Listener string // table.Listener.ID
+	Route    string // table.Action.Route
+	Rule     string
+	Backend  string         // table.Backend.ID it went to
+	Endpoint netip.AddrPort // the address that answered last
+	Retries  int
+	BytesIn  int64 // content received
+	BytesOut int64 // content sent
+	Denied   string
+	Policy   string // policy object behind Denied, or behind what Shadow would have denied
+	Shadow   string // cause with which a Shadow policy would have denied
+	ID       uint64 // decision id; 0 until something asks for it
+}
+
+// Body is a request's content as it arrives.
+type Body interface {
+	// Next returns the next bytes, good until the following call, and io.EOF
+	// at the end. The first call sends 100 Continue to a client that waits
+	// for it. Other errors are *Error: what to answer if an answer is still possible.
+	Next() ([]byte, error)
+}
+
+// Writer takes an answer to the client. Calls come in this order: Head, Write
+// any number of times, End. An error means the client is gone.
+type Writer interface {
+	// Head stages the status and header of x.Response. It may wait for the
+	// first Write, Flush or End so as to leave in one packet.
+	Head(x *Exchange) error
+	// Write stages or sends content; p may be reused after it returns.
+	Write(p []byte) (int, error)
+	// Flush sends what is staged.
+	Flush() error
+	// End completes the answer with x.Response.Trailer and sends it.
+	End(x *Exchange) error
+}
+
+// Tunneler is a Writer which can turn its connection into a tunnel, after a 101
+// has been written with Head and Flush.
+type Tunneler interface {
+	// Tunnel returns the raw stream: bytes the client sent ahead come first.
+	// The caller owns it and closes it.
+	Tunnel() (io.ReadWriteCloser, error)
+}
+
+// Error is a failure with the answer it deserves.
+type Error struct {
+	Status int
+	Code   string // stable cause, see docs/answers.md
+	Detail string // one sentence a caller may see
+	Close  bool   // framing is in doubt: the connection must not be used again
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Code + ": " + e.Detail }
+
+// Reset makes x ready for the next request of its connection. Conn and Writer stay.
+func (x *Exchange) Reset() {
+	x.Request = Request{Header: x.Request.Header[:0], Trailer: x.Request.Trailer[:0]}
+	x.Response = Response{Header: x.Response.Header[:0], Trailer: x.Response.Trailer[:0]}
+	x.Principal = Principal{}
+	x.Trace = Trace{}
+	x.Arena.Reset()
+}
+
+// WriteReply sends the answer of our own that Reply, Redirect or Fail set up.
+func (x *Exchange) WriteReply() error {
+	if err := x.Writer.Head(x); err != nil {
+		return err
+	}
+	if len(x.Response.Body) > 0 && x.Request.Method != "HEAD" {
+		if _, err := x.Writer.Write(x.Response.Body); err != nil {
+			return err
+		}
+	}
+	return x.Writer.End(x)
+}

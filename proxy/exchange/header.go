@@ -1,0 +1,67 @@
+package exchange
+
+import "github.com/gatehouse-dev/gatehouse/proxy/mem"
+
+// Field is one header field line. Name keeps the case it was sent in; compare
+// it with mem.EqualFold. Removed fields have an empty Name and are skipped.
+type Field struct {
+	Name  string
+	Value string
+}
+
+// Header is field lines in order. Requests have a dozen or two, so a scan beats
+// a map and allocates nothing.
+type Header []Field
+
+// Get returns the first value of name, which must be lower case, and whether
+// there is one.
+func (h Header) Get(name string) (string, bool) {
+	for i := range h {
+		if len(h[i].Name) == len(name) && mem.EqualFold(h[i].Name, name) {
+			return h[i].Value, true
+		}
+	}
+	return "", false
+}
+
+// Count returns how many field lines name has; name must be lower case.
+func (h Header) Count(name string) int {
+	n := 0
+	for i := range h {
+		if len(h[i].Name) == len(name) && mem.EqualFold(h[i].Name, name) {
+			n++
+		}
+	}
+	return n
+}
+
+// Add appends a field line.
+func (h *Header) Add(name, value string) { *h = append(*h, Field{name, value}) }
+
+// Set replaces all field lines of name, which must be lower case, by one.
+func (h *Header) Set(name, value string) {
+	done := false
+	for i := range *h {
+		f := &(*h)[i]
+		if len(f.Name) != len(name) || !mem.EqualFold(f.Name, name) {
+			continue
+		}
+		if done {
+			f.Name = ""
+			continue
+		}
+		f.Value, done = value, true
+	}
+	if !done {
+		h.Add(name, value)
+	}
+}
+
+// Del removes all field lines of name, which must be lower case.
+func (h Header) Del(name string) {
+	for i := range h {
+		if len(h[i].Name) == len(name) && mem.EqualFold(h[i].Name, name) {
+			h[i].Name = ""
+		}
+	}
+}

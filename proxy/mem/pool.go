@@ -1,0 +1,34 @@
+package mem
+
+import "sync"
+
+// The sizes in which buffers are pooled.
+const (
+	Small = 4 << 10  // a request head
+	Large = 32 << 10 // content on its way through
+)
+
+var (
+	small = sync.Pool{New: func() any { return new([Small]byte) }}
+	large = sync.Pool{New: func() any { return new([Large]byte) }}
+)
+
+// GetSmall returns a buffer of Small bytes; give it back with PutSmall.
+func GetSmall() []byte { return small.Get().(*[Small]byte)[:] }
+
+// PutSmall takes back a buffer from GetSmall, resliced or not.
+func PutSmall(b []byte) {
+	if cap(b) >= Small {
+		small.Put((*[Small]byte)(b[:Small]))
+	}
+}
+
+// GetLarge returns a buffer of Large bytes; give it back with PutLarge.
+func GetLarge() []byte { return large.Get().(*[Large]byte)[:] }
+
+// PutLarge takes back a buffer from GetLarge, resliced or not.
+func PutLarge(b []byte) {
+	if cap(b) >= Large {
+		large.Put((*[Large]byte)(b[:Large]))
+	}
+}

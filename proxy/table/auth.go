@@ -1,0 +1,124 @@
+package table
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Source is a policy object that supplied part of an effective policy. Parts
+// name their source by its index in the Sources list beside them.
+type Source struct {
+	Policy string   `json:"policy"`         // "AuthPolicy shop/orders"
+	When   []string `json:"when,omitempty"` // CEL; all must be true, else nothing this source supplied applies
+}
+
+// Auth is the effective authentication and authorization of an Action: all
+// policies on its path, merged (GEP-713).
+type Auth struct {
+	Closed             *Reply       `json:"closed,omitempty"` // set: a policy is broken, answer this to everyone
+	Sources            []Source     `json:"sources,omitempty"`
+	Methods            []AuthMethod `json:"methods,omitempty"` // by name
+	Require            string       `json:"require,omitempty"` // over method names, see ParseRequire; empty: any of them
+	Rules              []AuthRule   `json:"rules,omitempty"`   // by name; all that apply must allow
+	Headers            []HeaderExpr `json:"headers,omitempty"` // set on the forwarded request
+	Unauthenticated    *Reply       `json:"unauthenticated,omitempty"`
+	Denied             *Reply       `json:"denied,omitempty"`
+	ForwardCredentials bool         `json:"forwardCredentials,omitempty"` // false: credentials are removed before forwarding
+}
+
+// AuthMethod is one way to say who is calling. Exactly one of JWT, APIKeys,
+// Basic and Anonymous is set, unless Unavailable is.
+type AuthMethod struct {
+	Name        string             `json:"name"`
+	Source      int                `json:"source"`
+	When        []string           `json:"when,omitempty"` // CEL; false: the method accepts nobody
+	From        []CredentialSource `json:"from,omitempty"` // tried in order
+	JWT         *JWT               `json:"jwt,omitempty"`
+	APIKeys     *APIKeys           `json:"apiKeys,omitempty"`
+	Basic       *Basic             `json:"basic,omitempty"`
+	Anonymous   bool               `json:"anonymous,omitempty"`
+	Unavailable string             `json:"unavailable,omitempty"` // why it cannot decide now (a missing Secret): 503, never 401
+}
+
+// CredentialSource is a place in a request. Exactly one of Header, Cookie and
+// Query is set.
+type CredentialSource struct {
+	Header string `json:"header,omitempty"`
+	Scheme string `json:"scheme,omitempty"` // with Header: an authentication scheme such as Bearer, matched without case
+	Cookie string `json:"cookie,omitempty"`
+	Query  string `json:"query,omitempty"`
+}
+
+// JWT verifies signed tokens (RFC 7519, RFC 8725).
+type JWT struct {
+	Issuer     string        `json:"issuer"`
+	Audiences  []string      `json:"audiences,omitempty"` // one of them must be in aud; empty: not checked
+	Algorithms []string      `json:"algorithms"`          // never none; HS* only if written out
+	Leeway     time.Duration `json:"leeway"`              // for exp, nbf and iat
+	KeySet     string        `json:"keySet"`              // KeySet.ID
+}
+
+// KeySet is where verification keys come from. Exactly one of Inline, URI and
+// Discovery is set. Key sets with one ID are one key set, fetched once and kept
+// across tables.
+type KeySet struct {
+	ID        string `json:"id"`
+	Inline    []byte `json:"inline,omitempty"`    // a JWK set (RFC 7517)
+	URI       string `json:"uri,omitempty"`       // of a JWK set
+	Discovery string `json:"discovery,omitempty"` // an issuer; jwks_uri comes from its metadata (OIDC discovery, RFC 8414)
+}
+
+// APIKeys accepts opaque keys by their hash.
+type APIKeys struct {
+	ID   string    `json:"id"` // what selected them: "shop gatehouse.dev/api-key=orders"
+	Keys []*APIKey `json:"keys,omitempty"`
+}
+
+// APIKey is one key, which is known only by its SHA-256.
+type APIKey struct {
+	Secret    string            `json:"secret"` // namespace/name
+	Hash      [32]byte          `json:"hash"`
+	Subject   string            `json:"subject"`
+	Scopes    []string          `json:"scopes,omitempty"`
+	Plan      string            `json:"plan,omitempty"`
+	Metadata  map[string]string `json:"metadata,omitempty"`
+	NotBefore int64             `json:"notBefore,omitempty"` // Unix seconds; 0: none
+	Expires   int64             `json:"expires,omitempty"`   // Unix seconds; 0: never
+}
+
+// Basic checks a user name and password (RFC 7617) against password hashes.
+type Basic struct {
+	ID    string      `json:"id"` // namespace/secret
+	Realm string      `json:"realm,omitempty"`
+	Users []BasicUser `json:"users,omitempty"`
+}
+
+// BasicUser is one htpasswd line.
+type BasicUser struct {
+	Name string `json:"name"`
+	Hash Secret `json:"-"` // bcrypt, SHA-crypt, argon2id or {SHA}
+}
+
+// AuthRule is one authorization rule. Exactly one of CEL and CIDRs is set.
+type AuthRule struct {
+	Name   string   `json:"name"`
+	Source int      `json:"source"`
+	When   []string `json:"when,omitempty"` // CEL; false: the rule does not apply
+	CEL    string   `json:"cel,omitempty"`  // true allows; an error denies
+	CIDRs  *CIDRs   `json:"cidrs,omitempty"`
+}
+
+// CIDRs allows by client address. Deny wins; an empty Allow allows everyone.
+type CIDRs struct {
+	Allow []netip.Prefix `json:"allow,omitempty"`
+	Deny  []netip.Prefix `json:"deny,omitempty"`
+}
+
+// HeaderExpr sets a header field of the forwarded request. Exactly one of CEL
+// and Value is set.
+type HeaderExpr struct {
+	Name   string `json:"name"`
+	Source int    `json:"source"`
+	CEL    string `json:"cel,omitempty"`
+	Value  string `json:"value,omitempty"`
+}

@@ -1,0 +1,199 @@
+package arch
+
+// Patterns: "a/b" is one package, "a/*" what lies directly below, "a/**" the whole tree with its root. Subjects are always
+// folders of this module. Where a list may name both ours and others, ours begin with "./".
+
+// Rule is one entry of the house's list.
+type Rule struct {
+	ID    string // "N1"
+	Says  string
+	Check func(*Module) []Violation
+}
+
+// Rules returns every rule that can be checked on a loaded module alone. The text rule, the named rooms and the checked-in
+// lists need more than that and are called by the tests directly.
+func Rules() []Rule {
+	return []Rule{
+		{"N1", "proxy never reaches Kubernetes, the API types or the controllers", checkClosure("N1", proxyFree)},
+		{"N2", "controllers know only proxy/table of the proxy", checkControllersImport},
+		{"N3", "only cmd and test import both halves", checkBothHalves},
+		{"N4", "proxy/table and proxy/mem import std only; unsafe stays in its rooms", checkStdOnly},
+		{"N5", "store, graph and compile are pure", checkPure},
+		{"N6", "leaves import neither a sibling nor what assembles them", checkLeaves},
+		{"N7", "no reflection in the hot set; regular expressions compile at swap", checkHot},
+		{"N8", "arrows go only down", checkLayers},
+		{"N9", "no init, no mutable package state, no panic in the proxy", checkState},
+		{"N10", "no mock generators; no test package in product code", checkTestImports},
+		{"N12", "every package says what it is", checkDoc},
+	}
+}
+
+// layer is one room and what it may import of ours. A row may only name rooms of rows above it, so every arrow goes down
+// by construction; checkLayers refuses a table that is not so ordered.
+type layer struct {
+	room string
+	may  []string
+}
+
+// layers is the plan of both halves, from the bottom up (N8). A package under proxy or controllers without a row here has
+// no room yet: give it one, here and in docs/architecture.md.
+var layers = []layer{
+	{"proxy/table", nil},
+	{"proxy/mem", nil},
+	{"proxy/socket", []string{"proxy/mem"}},
+	{"proxy/telemetry", []string{"proxy/table", "proxy/mem"}},
+	{"proxy/exchange", []string{"proxy/table", "proxy/mem"}},
+	{"proxy/match", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
+	{"proxy/filter", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
+	{"proxy/auth", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/filter"}},
+	{"proxy/upstream/*", []string{"proxy/table", "proxy/mem", "proxy/telemetry"}},
+	{"proxy/upstream", []string{"proxy/table", "proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/upstream/*"}},
+	{"proxy/filter/*", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/filter"}},
+	{"proxy/auth/*", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/filter", "proxy/auth"}},
+	{"proxy/validate", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/filter"}},
+	{"proxy/router", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/match", "proxy/filter", "proxy/filter/*",
+		"proxy/auth", "proxy/auth/*", "proxy/validate"}},
+	{"proxy/forward", []string{"proxy/table", "proxy/mem", "proxy/telemetry", "proxy/exchange", "proxy/filter", "proxy/upstream"}},
+	{"proxy/http1", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
+	{"proxy/http2", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
+	{"proxy/http3", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
+	{"proxy/grpc", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
+	{"proxy/tcp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
+	{"proxy/udp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
+	{"proxy/listener", []string{"proxy/table", "proxy/mem", "proxy/socket", "proxy/telemetry"}},
+	{"proxy", []string{"proxy/**"}},
+
+	{"api/v1alpha1", nil},
+	{"controllers/store", []string{"api/v1alpha1"}},
+	{"controllers/graph", []string{"api/v1alpha1", "controllers/store"}},
+	{"controllers/compile", []string{"api/v1alpha1", "controllers/graph", "proxy/table"}},
+	{"controllers/status", []string{"api/v1alpha1", "controllers/graph"}},
+	{"controllers/endpoints", []string{"proxy/table"}},
+	{"controllers/watch", []string{"api/v1alpha1", "controllers/store"}},
+	{"controllers", []string{"controllers/**", "api/v1alpha1", "proxy/table"}},
+}
+
+// layered says which packages must have a row in layers.
+var layered = []string{"api/**", "controllers/**", "proxy/**"}
+
+// closureRule bans packages from everything the subjects reach, however indirectly.
+type closureRule struct {
+	subjects, banned []string
+}
+
+var (
+	proxyFree = closureRule{
+		subjects: []string{"proxy/**"},
+		banned:   []string{"k8s.io/**", "sigs.k8s.io/**", "./api/**", "./controllers/**"},
+	}
+	pureFree = closureRule{
+		subjects: pureRooms,
+		banned:   []string{"k8s.io/client-go/**", "sigs.k8s.io/controller-runtime/**"},
+	}
+)
+
+// pureRooms are functions from values to values (N5): no client, no clock, no logger, no I/O.
+var (
+	pureRooms   = []string{"controllers/store", "controllers/graph", "controllers/compile"}
+	pureImports = []string{"context", "net/http", "os", "log/**"}
+	pureCalls   = []string{"time.Now", "time.Since", "time.Until"}
+)
+
+// N4.
+var (
+	stdOnlyRooms = []string{"proxy/table", "proxy/mem"}
+	unsafeRooms  = []string{"proxy/mem", "proxy/socket"}
+)
+
+// N6. Each group is a set of siblings that never see each other; assemblers are what no leaf may know.
+var (
+	leafGroups = [][]string{
+		{"proxy/filter/*"},
+		{"proxy/auth/*"},
+		{"proxy/upstream/*"},
+		{"proxy/http1", "proxy/http2", "proxy/http3", "proxy/grpc", "proxy/tcp", "proxy/udp"},
+	}
+	assemblers = []string{"proxy", "proxy/router", "proxy/forward", "proxy/listener"}
+)
+
+// N7. Regular expressions compile only in swapRooms, and there only in functions that build: those whose name begins with
+// one of the verbs. The control half has no request path and may compile where it likes.
+var (
+	hotRooms = []string{"proxy/mem/**", "proxy/exchange/**", "proxy/match/**", "proxy/router/**", "proxy/forward/**",
+		"proxy/http1/**", "proxy/http2/**", "proxy/tcp/**", "proxy/udp/**"}
+	hotImports = []string{"reflect", "encoding/json/**"}
+	swapRooms  = []string{"proxy/match", "proxy/router", "proxy/validate"}
+	buildVerbs = []string{"New", "new", "Compile", "compile", "Build", "build", "parse"}
+	regexpCall = []string{"regexp.Compile", "regexp.CompilePOSIX", "regexp.MustCompile", "regexp.MustCompilePOSIX"}
+)
+
+// N9. Package-level variables that are not tables may only be built by these calls, or be of these types.
+var (
+	initRooms    = []string{"api/**"}
+	schemeRooms  = []string{"api/**"} // SchemeBuilder, AddToScheme: what kubebuilder generates
+	constantCall = []string{"errors.New", "fmt.Errorf", "strings.NewReplacer", "netip.MustParsePrefix", "netip.MustParseAddr",
+		"prometheus.*", "promauto.*"}
+	regexpVars = []string{"controllers/**"}
+	stateTypes = []string{"sync.Pool", "embed.FS", "prometheus.*"}
+	linkedVars = []string{"version", "commit", "date"} // set by the linker, in cmd only
+)
+
+// N10.
+var (
+	mockImports = []string{"go.uber.org/mock/**", "github.com/golang/mock/**", "github.com/stretchr/testify/mock",
+		"github.com/vektra/mockery/**", "github.com/maxbrunsfeld/counterfeiter/**"}
+	testImports = []string{"testing/**", "net/http/httptest", "github.com/stretchr/testify/**", "go.uber.org/goleak",
+		"github.com/onsi/**", "./test/**"}
+)
+
+// N11, tests and generated files not counted.
+const (
+	maxFileLines    = 500
+	maxFuncLines    = 80
+	maxFields       = 15
+	maxMethods      = 4
+	maxParameters   = 5
+	maxPackageLines = 2500
+
+	goalFileLines = 350 // at the 90th percentile
+	goalFuncLines = 35
+)
+
+// textRule is a pattern that no tracked file may hold, and why. One letter of each stands in brackets, so that this file
+// keeps its own rule.
+type textRule struct {
+	pattern, why string
+}
+
+var forbiddenText = []textRule{
+	{`\.\./share[d]\b`, "the repository stands alone"},
+	{`(^|[^\w.])/wor[k]/`, "a path of one machine"},
+	{`/roo[t]/go\b`, "a path of one machine"},
+	{`/tm[p]/brief`, "a path of one machine"},
+	{`\b(proxy|sum)\.golang\.or[g]\b`, "a registry host: leave the choice to the reader's go env"},
+	{`\bTOD[O]\b`, "do it or leave it out"},
+	{`\bFIXM[E]\b`, "fix it or leave it out"},
+	{`\bXX[X]\b`, "say what is wrong or mend it"},
+	{`(?i)\bfor no[w][,.;:)]`, "say what it does, not what it will"},
+	{`(?i)\bissue #?[0-9]`, "text outlives the tracker: say the reason itself"},
+	{`(?i)\b(chatgp[t]|claud[e]|copilo[t]|anthropi[c])\b`, "say what the code does, not how it was written"},
+}
+
+// namedRooms lists every single package that a rule names: each must exist or be in planned.txt, so that a rule cannot go
+// on passing because its subject was renamed.
+func namedRooms() []string {
+	var all []string
+	for _, l := range layers {
+		all = append(all, l.room)
+	}
+	for _, list := range [][]string{pureRooms, stdOnlyRooms, unsafeRooms, assemblers, swapRooms} {
+		all = append(all, list...)
+	}
+	for _, group := range leafGroups {
+		all = append(all, group...)
+	}
+	for _, room := range hotRooms {
+		all = append(all, room)
+	}
+	return all
+}
