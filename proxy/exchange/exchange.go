@@ -151,3 +151,9 @@ func (x *Exchange) WriteReply() error {
 	}
 	return x.Writer.End(x)
 }
+
+// Handler answers requests: the proxy, as the protocols see it. Handle returns
+// when x's answer has been written, or cannot be.
+type Handler interface {
+	Handle(x *Exchange)
+}
