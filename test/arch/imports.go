@@ -239,13 +239,13 @@ func checkTestImports(m *Module) (out []Violation) {
 // CheckRooms refuses a room that a rule names and that is neither in the module nor planned, and a planned room that
 // exists: the plan may only shrink.
 func CheckRooms(m *Module, named, planned []string) (out []Violation) {
-	rooms := slices.Clone(named)
-	slices.Sort(rooms)
-	for _, room := range slices.Compact(rooms) {
-		if strings.HasSuffix(room, "/*") {
-			continue // leaves come and go
-		}
+	seen := map[string]bool{}
+	for _, room := range named {
 		room = strings.TrimSuffix(room, "/**")
+		if seen[room] || strings.HasSuffix(room, "/*") { // leaves come and go
+			continue
+		}
+		seen[room] = true
 		if m.Package(room) == nil && !slices.Contains(planned, room) {
 			out = append(out, Violation{"rooms", room, "a rule names this package and it does not exist"})
 		}
