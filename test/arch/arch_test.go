@@ -3,8 +3,10 @@ package arch
 import (
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,7 +18,27 @@ var update = flag.Bool("update", false, "rewrite proxy-closure.txt; shrink plann
 const top = "../.."
 
 // house loads the module once for all tests.
-var house = sync.OnceValues(func() (*Module, error) { return Load(top) })
+var house = sync.OnceValues(func() (*Module, error) {
+	if err := observe(); err != nil {
+		return nil, err
+	}
+	return Load(top)
+})
+
+// observe opens every folder of the module. The go command reuses a passing result while nothing the test itself opened
+// has changed, and what go list and git read does not count: without this a new package would go unseen.
+func observe() error {
+	_, _ = os.Stat(filepath.Join(top, ".git", "index")) // not there in a linked worktree
+	return filepath.WalkDir(top, func(_ string, d fs.DirEntry, err error) error {
+		switch {
+		case os.IsNotExist(err):
+			return nil // gone since its folder was read
+		case err == nil && d.IsDir() && (d.Name() == ".git" || d.Name() == "bin"):
+			return fs.SkipDir
+		}
+		return err
+	})
+}
 
 func loadHouse(t *testing.T) *Module {
 	t.Helper()

@@ -9,32 +9,31 @@ import (
 	"golang.org/x/tools/go/packages"
 )
 
+func checkProxyClosure(m *Module) []Violation { return checkClosure(m, "N1", proxyRooms, proxyBanned) }
+
 // checkClosure walks everything the subjects reach and reports each way in to a banned package, with the chain of imports
 // that leads there. The walk stops at other subjects (they answer for themselves) and at the banned package (what lies
-// beyond it is not the news).
-func checkClosure(id string, rule closureRule) func(*Module) []Violation {
-	return func(m *Module) []Violation {
-		var out []Violation
-		for _, p := range m.Packages {
-			if !Match(p.Rel, rule.subjects...) {
-				continue
-			}
-			for _, chain := range m.waysIn(p, rule) {
-				out = append(out, Violation{id, p.Rel, "reaches " + chain[len(chain)-1] + ": " + strings.Join(chain, " -> ")})
-			}
-			for _, f := range p.Files {
-				for _, path := range f.Imports {
-					if f.Test && Match(m.local(path), rule.banned...) {
-						out = append(out, Violation{id, f.Rel, "the test imports " + m.short(path)})
-					}
+// beyond it is not the news). Tests of the subjects may not import a banned package either.
+func checkClosure(m *Module, id string, subjects, banned []string) (out []Violation) {
+	for _, p := range m.Packages {
+		if !Match(p.Rel, subjects...) {
+			continue
+		}
+		for _, chain := range m.waysIn(p, subjects, banned) {
+			out = append(out, Violation{id, p.Rel, "reaches " + chain[len(chain)-1] + ": " + strings.Join(chain, " -> ")})
+		}
+		for _, f := range p.Files {
+			for _, path := range f.Imports {
+				if f.Test && Match(m.local(path), banned...) {
+					out = append(out, Violation{id, f.Rel, "the test imports " + m.short(path)})
 				}
 			}
 		}
-		return out
 	}
+	return out
 }
 
-func (m *Module) waysIn(p *Package, rule closureRule) [][]string {
+func (m *Module) waysIn(p *Package, subjects, banned []string) [][]string {
 	type step struct {
 		pkg  *packages.Package
 		from *step
@@ -53,14 +52,14 @@ func (m *Module) waysIn(p *Package, rule closureRule) [][]string {
 			seen[next.PkgPath] = true
 			rel, ours := m.ours(next.PkgPath)
 			switch {
-			case Match(m.local(next.PkgPath), rule.banned...):
+			case Match(m.local(next.PkgPath), banned...):
 				chain := []string{m.short(next.PkgPath)}
 				for s := at; s != nil; s = s.from {
 					chain = append(chain, m.short(s.pkg.PkgPath))
 				}
 				slices.Reverse(chain)
 				found = append(found, chain)
-			case ours && Match(rel, rule.subjects...):
+			case ours && Match(rel, subjects...):
 			default:
 				queue = append(queue, &step{next, at})
 			}
@@ -147,7 +146,7 @@ func checkStdOnly(m *Module) (out []Violation) {
 }
 
 func checkPure(m *Module) []Violation {
-	out := checkClosure("N5", pureFree)(m)
+	out := checkClosure(m, "N5", pureRooms, pureBanned)
 	m.eachImport(productOf(pureRooms...), func(_ *Package, f *File, path string) {
 		if Match(path, pureImports...) {
 			out = append(out, Violation{"N5", f.Rel, "imports " + path + " in a pure package"})

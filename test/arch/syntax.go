@@ -130,17 +130,22 @@ func checkVars(m *Module, p *Package, f *File, d *ast.GenDecl, written map[strin
 				value = spec.Values[i]
 			}
 			linked := Match(p.Rel, "cmd/**") && slices.Contains(linkedVars, name.Name)
-			embedded := d.Doc != nil && strings.Contains(d.Doc.List[len(d.Doc.List)-1].Text, "//go:embed ")
+			embedded := directive(d.Doc, "//go:embed ") || directive(spec.Doc, "//go:embed ")
 			switch {
 			case name.Name == "_" || linked || stateful(f, spec.Type, value):
 			case written[name.Name]:
 				out = append(out, Violation{"N9", m.at(name), "package variable " + name.Name + " is written to or its address taken"})
-			case !embedded && !constant(p, f, spec.Type, value):
+			case !embedded && !constant(p, f, name.Name, value):
 				out = append(out, Violation{"N9", m.at(name), "package variable " + name.Name + " is neither a table, an error, a metric nor a pool"})
 			}
 		}
 	}
 	return out
+}
+
+// directive reports whether a line of the comment begins with the prefix.
+func directive(doc *ast.CommentGroup, prefix string) bool {
+	return doc != nil && slices.ContainsFunc(doc.List, func(c *ast.Comment) bool { return strings.HasPrefix(c.Text, prefix) })
 }
 
 // stateful reports the state that may live at package level: pools and metrics, or arrays of them.
@@ -170,44 +175,69 @@ func stateful(f *File, typ, value ast.Expr) bool {
 }
 
 // constant reports a value that can stand for a constant Go cannot spell: an error, a compiled pattern of the control half,
-// or a table. A table is a composite literal, a conversion to a slice, or the array, slice or map that a function returns.
-func constant(p *Package, f *File, typ, value ast.Expr) bool {
+// or a table. A table is a literal or conversion of an array, slice or map, or the one that a function returns.
+func constant(p *Package, f *File, name string, value ast.Expr) bool {
 	switch v := value.(type) {
 	case *ast.CompositeLit:
-		return true
-	case *ast.UnaryExpr: // &ParseError{…}
-		lit, ok := v.X.(*ast.CompositeLit)
-		return ok && v.Op == token.AND && len(lit.Elts) > 0
+		return tabular(p, v.Type) || isErr(name)
+	case *ast.UnaryExpr: // ErrLine = &ParseError{…}
+		return isErr(name)
 	case *ast.CallExpr:
 		if name := qualified(f, v.Fun); name != "" {
 			return named(name, constantCall) || Match(p.Rel, regexpVars...) && slices.Contains(regexpCall, name)
 		}
-		switch fun := v.Fun.(type) {
-		case *ast.ArrayType:
-			return true
-		case *ast.FuncLit:
-			return returnsTable(fun.Type)
-		case *ast.Ident:
-			return slices.ContainsFunc(p.Files, func(f *File) bool {
-				return slices.ContainsFunc(f.AST.Decls, func(d ast.Decl) bool {
-					fn, ok := d.(*ast.FuncDecl)
-					return ok && fn.Recv == nil && fn.Name.Name == fun.Name && returnsTable(fn.Type)
-				})
-			})
+		if lit, ok := v.Fun.(*ast.FuncLit); ok {
+			return returnsTable(p, lit.Type)
+		}
+		if id, ok := v.Fun.(*ast.Ident); ok {
+			if fn := function(p, id.Name); fn != nil {
+				return returnsTable(p, fn.Type)
+			}
+		}
+		return tabular(p, v.Fun)
+	}
+	return false
+}
+
+func isErr(name string) bool { return strings.HasPrefix(name, "Err") || strings.HasPrefix(name, "err") }
+
+func returnsTable(p *Package, fn *ast.FuncType) bool {
+	return fn.Results != nil && len(fn.Results.List) == 1 && tabular(p, fn.Results.List[0].Type)
+}
+
+// tabular reports an array, slice or map type, or a type of this package that is declared as one.
+func tabular(p *Package, typ ast.Expr) bool {
+	switch t := typ.(type) {
+	case *ast.ArrayType, *ast.MapType:
+		return true
+	case *ast.Ident:
+		for _, f := range p.Files {
+			for _, d := range f.AST.Decls {
+				gen, ok := d.(*ast.GenDecl)
+				if !ok || gen.Tok != token.TYPE {
+					continue
+				}
+				for _, s := range gen.Specs {
+					if spec := s.(*ast.TypeSpec); spec.Name.Name == t.Name {
+						return tabular(p, spec.Type)
+					}
+				}
+			}
 		}
 	}
 	return false
 }
 
-func returnsTable(fn *ast.FuncType) bool {
-	if fn.Results == nil || len(fn.Results.List) != 1 {
-		return false
+// function returns the package's function of that name, or nil.
+func function(p *Package, name string) *ast.FuncDecl {
+	for _, f := range p.Files {
+		for _, d := range f.AST.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == name {
+				return fn
+			}
+		}
 	}
-	switch fn.Results.List[0].Type.(type) {
-	case *ast.ArrayType, *ast.MapType:
-		return true
-	}
-	return false
+	return nil
 }
 
 // named matches "package.Name" against a list in which "package.*" stands for all its names.
