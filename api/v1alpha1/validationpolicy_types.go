@@ -150,7 +150,7 @@ type ValidationCheck struct {
 	// else the listener's own limit.
 	//
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="type(self) == string ? quantity(self).isInteger() && quantity(self).sign() >= 0 : self >= 0",message="not a whole number of bytes; write 1048576 or 1Mi"
+	// +kubebuilder:validation:XValidation:rule="type(self) == string ? quantity(self).isInteger() && quantity(self).sign() > 0 : self > 0",message="not a whole number of bytes of 1 or more; write 1048576 or 1Mi"
 	MaxBodyBytes *resource.Quantity `json:"maxBodyBytes,omitempty"`
 
 	// contentTypes a body may have, without parameters: application/json. A request with a body of another type is answered 415.
@@ -205,7 +205,7 @@ const (
 
 // Parameter is what one header or query parameter must look like.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type == 'string' || !(has(self.pattern) || has(self.maxLength))",message="pattern and maxLength go with type string; remove them or change the type"
+// +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type == 'string' || !has(self.pattern)",message="pattern goes with type string; remove it or change the type"
 // +kubebuilder:validation:XValidation:rule="(has(self.type) && self.type in ['integer', 'number']) || !(has(self.minimum) || has(self.maximum))",message="minimum and maximum go with type integer or number; remove them or change the type"
 // +kubebuilder:validation:XValidation:rule="!has(self.minimum) || !has(self.maximum) || self.minimum <= self.maximum",message="minimum is greater than maximum"
 type Parameter struct {
@@ -242,13 +242,6 @@ type Parameter struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=256
 	Enum []string `json:"enum,omitempty"`
-
-	// maxLength of the text, in bytes.
-	//
-	// +optional
-	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=65536
-	MaxLength *int32 `json:"maxLength,omitempty"`
 
 	// minimum of the number, itself included.
 	//

@@ -531,11 +531,6 @@ func (in *Parameter) DeepCopyInto(out *Parameter) {
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
-	if in.MaxLength != nil {
-		in, out := &in.MaxLength, &out.MaxLength
-		*out = new(int32)
-		**out = **in
-	}
 	if in.Minimum != nil {
 		in, out := &in.Minimum, &out.Minimum
 		*out = new(int64)
