@@ -1,0 +1,186 @@
+package telemetry
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("gatehouse_"+name, help, labels, nil)
+}
+
+// descs is every series of ours, in the order in which they are documented.
+type descs struct {
+	build                            *prometheus.Desc
+	requests                         *prometheus.Desc
+	routeRequests, duration, retries *prometheus.Desc
+	answers, badRequests             *prometheus.Desc
+	denials, shadowDenials, refusals *prometheus.Desc
+	backend                          backendDescs
+	port                             portDescs
+	table                            tableDescs
+	keySetAge, logDropped            *prometheus.Desc
+}
+
+type backendDescs struct{ requests, errors, inFlight, connections *prometheus.Desc }
+
+type portDescs struct{ open, accepted, refused, handshakes *prometheus.Desc }
+
+type tableDescs struct{ generation, applied, rejected, failed, swap, compile *prometheus.Desc }
+
+func newDescs() descs {
+	return descs{
+		build: desc("build_info", "Always 1; the labels say what is running.", "version", "goversion"),
+		requests: desc("requests_total", "Requests answered, by Gateway listener and status class. Class 0xx: the client left first.",
+			"gateway", "listener", "code_class"),
+		routeRequests: desc("route_requests_total", "Requests answered, by route rule and status class. Class 0xx: the client left first.",
+			"route", "rule", "code_class"),
+		duration:      desc("request_duration_seconds", "Time from a request's head to the end of its answer, by route rule.", "route", "rule"),
+		retries:       desc("request_retries_total", "Further tries after a failed one, by route rule.", "route", "rule"),
+		answers:       desc("own_answers_total", "Answers the gateway made itself, by their stable code.", "code"),
+		badRequests:   desc("bad_requests_total", "Requests refused before they could be routed, by the code of the answer.", "code"),
+		denials:       desc("denials_total", "Requests refused by an AuthPolicy, by policy and cause.", "policy", "cause"),
+		shadowDenials: desc("shadow_denials_total", "Requests a policy in Shadow mode would have refused, by policy and cause.", "policy", "cause"),
+		refusals:      desc("validation_refusals_total", "Requests refused by a ValidationPolicy, by policy and cause.", "policy", "cause"),
+		backend: backendDescs{
+			requests:    desc("backend_requests_total", "Requests sent to a backend, each try counted.", "backend"),
+			errors:      desc("backend_errors_total", "Tries that got no usable answer from the backend.", "backend"),
+			inFlight:    desc("backend_requests_in_flight", "Requests a backend is working on.", "backend"),
+			connections: desc("backend_connections_open", "Connections open to a backend, idle ones included.", "backend"),
+		},
+		port: portDescs{
+			open:       desc("client_connections_open", "Client connections open, by the socket they came in on.", "address"),
+			accepted:   desc("client_connections_total", "Client connections accepted, by the socket they came in on.", "address"),
+			refused:    desc("client_connections_refused_total", "Client connections closed at once because too many were open.", "address"),
+			handshakes: desc("tls_handshake_errors_total", "TLS handshakes with a client that failed.", "address"),
+		},
+		table: tableDescs{
+			generation: desc("table_generation", "How many tables the proxy has swapped to."),
+			applied:    desc("table_applied_timestamp_seconds", "When the proxy last swapped to a table, in Unix time."),
+			rejected:   desc("table_rejected_parts", "Parts of the configuration that are answered with an error."),
+			failed:     desc("table_failures_total", "Tables the proxy could not swap to."),
+			swap:       desc("table_swap_duration_seconds", "Time from a table handed over to the table serving."),
+			compile:    desc("table_compile_duration_seconds", "Time from changed objects to a compiled table."),
+		},
+		keySetAge:  desc("key_set_age_seconds", "Time since a key set's keys were last fetched.", "key_set"),
+		logDropped: desc("access_log_dropped_total", "Access log lines lost to a full queue or a failing writer."),
+	}
+}
+
+// collector turns the counters into Prometheus metrics when it is asked to.
+type collector struct{ m *Metrics }
+
+// Describe declares nothing: the series come and go with the table.
+func (c collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(out chan<- prometheus.Metric) {
+	d, o := newDescs(), output(out)
+	o.gauge(d.build, 1, c.m.info.version, runtime.Version())
+	c.requests(&d, o)
+	c.causes(&d, o)
+	c.backends(&d.backend, o)
+	c.ports(&d.port, o)
+	c.table(&d.table, o)
+	if c.m.info.keySets != nil {
+		for id, age := range c.m.info.keySets {
+			o.gauge(d.keySetAge, age.Seconds(), id)
+		}
+	}
+	o.counter(d.logDropped, &c.m.LogDropped)
+}
+
+func (c collector) requests(d *descs, o output) {
+	c.m.listeners.each(func(l *Listener) { o.classes(d.requests, &l.Classes, l.Gateway, l.Name) })
+	c.m.routes.each(func(r *Route) {
+		o.classes(d.routeRequests, &r.Classes, r.Route, r.Rule)
+		o.histogram(d.duration, &r.Duration, r.Route, r.Rule)
+		o.counter(d.retries, &r.Retries, r.Route, r.Rule)
+	})
+}
+
+func (c collector) causes(d *descs, o output) {
+	for _, s := range []struct {
+		desc   *prometheus.Desc
+		causes *Causes
+	}{{d.denials, &c.m.Denials}, {d.shadowDenials, &c.m.ShadowDenials}, {d.refusals, &c.m.Refusals}} {
+		s.causes.each(func(k cause, n uint64) { o.send(s.desc, prometheus.CounterValue, float64(n), k.policy, k.code) })
+	}
+	c.m.BadRequests.each(func(k cause, n uint64) { o.send(d.badRequests, prometheus.CounterValue, float64(n), k.code) })
+	c.m.Answers.each(func(k cause, n uint64) { o.send(d.answers, prometheus.CounterValue, float64(n), k.code) })
+}
+
+func (c collector) backends(d *backendDescs, o output) {
+	c.m.backends.each(func(b *Backend) {
+		o.counter(d.requests, &b.Requests, b.ID)
+		o.counter(d.errors, &b.Errors, b.ID)
+		o.gauge(d.inFlight, float64(b.InFlight.Load()), b.ID)
+		o.gauge(d.connections, float64(b.Connections.Load()), b.ID)
+	})
+}
+
+func (c collector) ports(d *portDescs, o output) {
+	c.m.ports.each(func(p *Port) {
+		o.gauge(d.open, float64(p.Open.Load()), p.Address)
+		o.counter(d.accepted, &p.Accepted, p.Address)
+		o.counter(d.refused, &p.Refused, p.Address)
+		o.counter(d.handshakes, &p.HandshakeErrors, p.Address)
+	})
+}
+
+func (c collector) table(d *tableDescs, o output) {
+	t := &c.m.Table
+	o.gauge(d.generation, float64(t.Generation.Load()))
+	o.gauge(d.applied, time.Duration(t.Applied.Load()).Seconds())
+	o.gauge(d.rejected, float64(t.Rejected.Load()))
+	o.counter(d.failed, &t.Failed)
+	o.histogram(d.swap, &t.Swap)
+	o.histogram(d.compile, &t.Compile)
+}
+
+// output sends metrics on their way.
+type output chan<- prometheus.Metric
+
+func (o output) send(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
+	m, err := prometheus.NewConstMetric(d, kind, v, labels...)
+	if err != nil {
+		m = prometheus.NewInvalidMetric(d, err)
+	}
+	o <- m
+}
+
+func (o output) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	o.send(d, prometheus.GaugeValue, v, labels...)
+}
+
+func (o output) counter(d *prometheus.Desc, n *atomic.Uint64, labels ...string) {
+	o.send(d, prometheus.CounterValue, float64(n.Load()), labels...)
+}
+
+// classes sends the classes that have been seen, so that a quiet route is one series, not six.
+func (o output) classes(d *prometheus.Desc, c *Classes, labels ...string) {
+	labels = append(labels, "")
+	for i := range c {
+		if n := c[i].Load(); n > 0 || i == 2 {
+			labels[len(labels)-1] = string(rune('0'+i)) + "xx"
+			o.send(d, prometheus.CounterValue, float64(n), labels...)
+		}
+	}
+}
+
+func (o output) histogram(d *prometheus.Desc, h *Histogram, labels ...string) {
+	upTo, count := make(map[float64]uint64, buckets), uint64(0)
+	for i := range bounds {
+		count += h.counts[i].Load()
+		upTo[bounds[i].Seconds()] = count
+	}
+	count += h.counts[buckets].Load()
+	m, err := prometheus.NewConstHistogram(d, count, time.Duration(h.sum.Load()).Seconds(), upTo, labels...)
+	if err != nil {
+		m = prometheus.NewInvalidMetric(d, err)
+	}
+	o <- m
+}

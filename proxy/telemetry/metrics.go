@@ -1,0 +1,225 @@
+// Package telemetry is what the data half tells its operator: counters,
+// histograms and the access log.
+//
+// Every part of proxy resolves the counters it needs when a table is built
+// (Metrics.Route, Listener, Port, Backend) and adds to plain atomics while it
+// serves; nothing on the request path looks a series up by its labels. The
+// proxy's admin address serves Metrics.Registry, and the proxy hands each
+// finished exchange to the Log. It calls exchange and table for their types.
+package telemetry
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// Metrics is every counter of one proxy.
+type Metrics struct {
+	Registry *prometheus.Registry // its own: nothing registers itself from elsewhere
+
+	Denials       Causes // by policy and cause: requests a policy's authentication or authorization refused
+	ShadowDenials Causes // the same for policies in Shadow mode, which refuse nothing
+	Refusals      Causes // by policy and cause: requests whose format a policy refused
+	BadRequests   Causes // by code: requests refused before they could be routed
+	Answers       Causes // by code: every answer of the gateway's own
+
+	Table      Table
+	LogDropped atomic.Uint64 // access log lines lost to a full queue or a failing writer
+
+	routes    keyed[Route]
+	listeners keyed[Listener]
+	ports     keyed[Port]
+	backends  keyed[Backend]
+	info      info
+}
+
+// info is what is read only when somebody asks for the metrics.
+type info struct {
+	version string
+	keySets func(yield func(id string, age time.Duration) bool)
+}
+
+// Table counts what became of the tables handed to the proxy.
+type Table struct {
+	Generation atomic.Uint64
+	Applied    atomic.Int64  // when, in nanoseconds of Unix time
+	Rejected   atomic.Int64  // parts of the table that answer with an error
+	Failed     atomic.Uint64 // tables that could not be swapped to
+	Swap       Histogram     // table handed over to table serving
+	Compile    Histogram     // objects changed to table compiled
+}
+
+// New returns the metrics of one proxy. version is the program's own; keySets
+// yields the age of every key set's keys and may be nil.
+func New(version string, keySets func(yield func(id string, age time.Duration) bool)) *Metrics {
+	m := &Metrics{Registry: prometheus.NewRegistry(), info: info{version, keySets}}
+	m.Registry.MustRegister(collector{m}, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Route is the counters of one rule of one route.
+type Route struct {
+	Route, Rule string
+	Classes     Classes
+	Duration    Histogram
+	Retries     atomic.Uint64
+}
+
+// Observe counts one finished request.
+func (r *Route) Observe(status int, d time.Duration, retries int) {
+	r.Classes.Add(status)
+	r.Duration.Observe(d)
+	if retries > 0 {
+		r.Retries.Add(uint64(retries))
+	}
+}
+
+// Listener is the counters of one Gateway listener.
+type Listener struct {
+	Gateway, Name string
+	Classes       Classes
+}
+
+// Port is the counters of one listening socket.
+type Port struct {
+	Address         string // "0.0.0.0:443"
+	Open            atomic.Int64
+	Accepted        atomic.Uint64
+	Refused         atomic.Uint64 // over the limit of open connections
+	HandshakeErrors atomic.Uint64
+}
+
+// Backend is the counters of one backend.
+type Backend struct {
+	ID          string
+	Requests    atomic.Uint64
+	Errors      atomic.Uint64 // no connection, no answer, or a malformed one
+	InFlight    atomic.Int64
+	Connections atomic.Int64
+}
+
+// Route returns the counters of a's rule. They outlive tables as long as each
+// table has the rule.
+func (m *Metrics) Route(a *table.Action) *Route {
+	return m.routes.get(routeKey(a), func() *Route { return &Route{Route: a.Route, Rule: a.Rule} })
+}
+
+// Listener returns the counters of l.
+func (m *Metrics) Listener(l *table.Listener) *Listener {
+	return m.listeners.get(l.ID, func() *Listener {
+		gateway := l.Gateway()
+		return &Listener{Gateway: gateway, Name: l.ID[min(len(l.ID), len(gateway)+1):]}
+	})
+}
+
+// Port returns the counters of the socket bound to address.
+func (m *Metrics) Port(address string) *Port {
+	return m.ports.get(address, func() *Port { return &Port{Address: address} })
+}
+
+// Backend returns the counters of the backend id.
+func (m *Metrics) Backend(id string) *Backend {
+	return m.backends.get(id, func() *Backend { return &Backend{ID: id} })
+}
+
+// Retain drops the series of everything that is not in t.
+func (m *Metrics) Retain(t *table.Table) {
+	routes, listeners, backends, policies := set{}, set{}, set{}, set{}
+	seen := map[*table.Action]bool{}
+	for _, l := range t.Listeners {
+		listeners[l.ID] = true
+		for _, h := range l.Hosts {
+			for _, r := range h.Rules {
+				if !seen[r.Action] {
+					seen[r.Action] = true
+					routes[routeKey(r.Action)] = true
+					policies.add(r.Action)
+				}
+			}
+		}
+	}
+	for _, b := range t.Backends {
+		backends[b.ID] = true
+	}
+	m.routes.retain(routes)
+	m.listeners.retain(listeners)
+	m.backends.retain(backends)
+	m.Denials.retain(policies)
+	m.ShadowDenials.retain(policies)
+	m.Refusals.retain(policies)
+}
+
+// DropPort drops the series of a socket that is gone.
+func (m *Metrics) DropPort(address string) { m.ports.drop(address) }
+
+func routeKey(a *table.Action) string { return a.Route + "\x00" + a.Rule }
+
+type set map[string]bool
+
+func (s set) add(a *table.Action) {
+	for _, p := range []*table.Auth{a.Auth, a.ShadowAuth} {
+		if p != nil {
+			for _, source := range p.Sources {
+				s[source.Policy] = true
+			}
+		}
+	}
+	for _, p := range []*table.Validation{a.Validation, a.ShadowValidation} {
+		if p != nil {
+			for _, source := range p.Sources {
+				s[source.Policy] = true
+			}
+		}
+	}
+}
+
+// keyed is counters by a name, found at swap and read when somebody asks.
+type keyed[T any] struct {
+	mu sync.Mutex
+	m  map[string]*T
+}
+
+func (k *keyed[T]) get(key string, create func() *T) *T {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	v := k.m[key]
+	if v == nil {
+		if k.m == nil {
+			k.m = map[string]*T{}
+		}
+		v = create()
+		k.m[key] = v
+	}
+	return v
+}
+
+func (k *keyed[T]) retain(keep set) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for key := range k.m {
+		if !keep[key] {
+			delete(k.m, key)
+		}
+	}
+}
+
+func (k *keyed[T]) drop(key string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.m, key)
+}
+
+func (k *keyed[T]) each(do func(*T)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, v := range k.m {
+		do(v)
+	}
+}
