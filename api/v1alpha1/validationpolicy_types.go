@@ -138,6 +138,7 @@ type ValidationRules struct {
 //
 // +kubebuilder:validation:XValidation:rule="has(self.maxBodyBytes) || has(self.contentTypes) || has(self.headers) || has(self.query) || has(self.jsonSchema)",message="the check demands nothing; set maxBodyBytes, contentTypes, headers, query or jsonSchema"
 // +kubebuilder:validation:XValidation:rule="!has(self.jsonSchema) || !has(self.maxBodyBytes) || (type(self.maxBodyBytes) == string ? quantity(self.maxBodyBytes).compareTo(quantity('16Mi')) <= 0 : self.maxBodyBytes <= 16777216)",message="a body checked against jsonSchema is held in memory; set maxBodyBytes to 16Mi or less"
+// +kubebuilder:validation:XValidation:rule="!has(self.maxBodyBytes) || (type(self.maxBodyBytes) == string ? quantity(self.maxBodyBytes).isGreaterThan(quantity('0')) : self.maxBodyBytes > 0)",message="maxBodyBytes must be 1 or more; write 1048576 or 1Mi"
 type ValidationCheck struct {
 	// methods the check is meant for. Empty: all.
 	//
@@ -146,11 +147,10 @@ type ValidationCheck struct {
 	// +kubebuilder:validation:MaxItems=16
 	Methods []gatewayv1.HTTPMethod `json:"methods,omitempty"`
 
-	// maxBodyBytes is the largest body, in bytes: 1048576 or 1Mi. A larger one is answered 413. Default with jsonSchema: 1Mi;
-	// else the listener's own limit.
+	// maxBodyBytes is the largest body, in bytes: 1048576 or 1Mi; a fraction is rounded up. A larger body is answered 413.
+	// Default: the gateway's own limit.
 	//
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="type(self) == string ? quantity(self).isInteger() && quantity(self).sign() > 0 : self > 0",message="not a whole number of bytes of 1 or more; write 1048576 or 1Mi"
 	MaxBodyBytes *resource.Quantity `json:"maxBodyBytes,omitempty"`
 
 	// contentTypes a body may have, without parameters: application/json. A request with a body of another type is answered 415.

@@ -1,0 +1,133 @@
+//go:build envtest
+
+package envtest
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+)
+
+const route = "targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: orders}]\n"
+
+// schemaCase is the spec of a policy, and the message it is refused with; no message: it is accepted.
+type schemaCase struct{ name, spec, refused string }
+
+// auth wraps rules in an AuthPolicy's spec, method one authentication method, rule one authorization rule.
+func auth(rules string) string      { return route + "rules: " + rules }
+func method(m string) string        { return auth("{authentication: {staff: " + m + "}}") }
+func rule(r string) string          { return auth("{authorization: {office: " + r + "}}") }
+func check(c string) string         { return route + "rules: {checks: {body: " + c + "}}" }
+func repeat(s string, n int) string { return strings.TrimSuffix(strings.Repeat(s+", ", n), ", ") }
+
+func TestAuthPolicySchema(t *testing.T) {
+	testSchema(t, v1alpha1.KindAuthPolicy, []schemaCase{
+		{"jwt by discovery", method("{jwt: {issuer: 'https://issuer.example', audiences: [orders]}}"), ""},
+		{"jwt with everything", method(`{when: ["true"], jwt: {issuer: me, audienceCheck: None, jwks: {uri: 'https://issuer.example/keys'}, algorithms: [ES256], leeway: 1m,
+			from: [{header: Authorization, scheme: Bearer}, {cookie: session}, {query: access_token}]}}`), ""},
+		{"jwt with keys written out", method("{jwt: {issuer: me, audiences: [a], jwks: {inline: {keys: []}}}}"), ""},
+		{"jwt with keys in a ConfigMap", method("{jwt: {issuer: me, audiences: [a], jwks: {configMapRef: {name: keys, key: jwks.json}}}}"), ""},
+		{"api key", method("{apiKey: {selector: {matchLabels: {gatehouse.dev/api-key: orders}}, from: [{header: X-API-Key}]}}"), ""},
+		{"basic", method("{basic: {secretRef: {name: users}, realm: Back office}}"), ""},
+		{"anonymous", method("{anonymous: {}}"), ""},
+		{"overrides", route + "overrides: {strategy: Merge, rules: {authorization: {office: {cidrs: {allow: [192.0.2.0/24, '2001:db8::/32']}}}}}", ""},
+		{"everything else", auth(`{when: ["!request.path.startsWith('/healthz')"], authentication: {a: {anonymous: {}}, b: {anonymous: {}}}, require: "a && !(b)",
+			response: {headers: {x-user: {cel: auth.subject}, x-tier: {value: gold}}, unauthenticated: {status: 401, body: Who?}, denied: {status: 404}}, forwardCredentials: true}`), ""},
+
+		{"no section", route, "set exactly one of rules, defaults and overrides"},
+		{"two sections", auth("{authentication: {a: {anonymous: {}}}}") + "\ndefaults: {rules: {authentication: {a: {anonymous: {}}}}}", "set exactly one of rules, defaults and overrides"},
+		{"no target", "targetRefs: []\nrules: {authentication: {a: {anonymous: {}}}}", "should have at least 1 item"},
+		{"too many targets", "targetRefs: [" + repeat("{group: gateway.networking.k8s.io, kind: Gateway, name: a}", 17) + "]\nrules: {authentication: {a: {anonymous: {}}}}", "must have at most 16 items"},
+		{"a Service as target", "targetRefs: [{group: '', kind: Service, name: orders}]\nrules: {authentication: {a: {anonymous: {}}}}", "a target must be a Gateway, ListenerSet, HTTPRoute or GRPCRoute"},
+		{"a target twice", "targetRefs: [" + repeat("{group: gateway.networking.k8s.io, kind: Gateway, name: a, sectionName: web}", 2) + "]\nrules: {authentication: {a: {anonymous: {}}}}", "the same target is named twice"},
+		{"a mode of its own", "mode: Off\n" + method("{anonymous: {}}"), `supported values: "Enforce", "Shadow"`},
+		{"empty rules", auth("{}"), "the rules are empty"},
+		{"bad method name", auth("{authentication: {'a b': {anonymous: {}}}}"), "a name must start with a letter"},
+		{"require with an operator of another kind", auth("{authentication: {a: {anonymous: {}}}, require: 'a + b'}"), "spec.rules.require"},
+		{"no method", method("{}"), "set exactly one of jwt, apiKey, basic and anonymous"},
+		{"two methods", method("{anonymous: {}, basic: {secretRef: {name: users}}}"), "set exactly one of jwt, apiKey, basic and anonymous"},
+		{"jwt for nobody", method("{jwt: {issuer: 'https://issuer.example'}}"), "list the accepted audiences, or write audienceCheck: None"},
+		{"jwt for nobody and somebody", method("{jwt: {issuer: 'https://issuer.example', audiences: [a], audienceCheck: None}}"), "list the accepted audiences, or write audienceCheck: None"},
+		{"discovery without a URL", method("{jwt: {issuer: me, audiences: [a]}}"), "keys are discovered from issuer, which must then be an https URL"},
+		{"two key sets", method("{jwt: {issuer: me, audiences: [a], jwks: {uri: 'https://a.example/k', inline: {keys: []}}}}"), "set exactly one of uri, inline and configMapRef"},
+		{"key set without a scheme", method("{jwt: {issuer: me, audiences: [a], jwks: {uri: /keys}}}"), "not an absolute http or https URL"},
+		{"signature by shared secret", method("{jwt: {issuer: me, audiences: [a], jwks: {inline: {}}, algorithms: [HS256]}}"), "Unsupported value"},
+		{"leeway without end", method("{jwt: {issuer: me, audiences: [a], jwks: {inline: {}}, leeway: 1h}}"), "leeway is at most 5m"},
+		{"credential from two places", method("{apiKey: {selector: {matchLabels: {a: b}}, from: [{header: a, cookie: b}]}}"), "set exactly one of header, cookie and query"},
+		{"scheme without a header", method("{apiKey: {selector: {matchLabels: {a: b}}, from: [{query: a, scheme: Bearer}]}}"), "scheme goes with header only"},
+		{"a selector of everything", method("{apiKey: {selector: {}}}"), "an empty selector would take every Secret"},
+		{"a realm that ends its quotes", method(`{basic: {secretRef: {name: users}, realm: 'a"b'}}`), "spec.rules.authentication.staff.basic.realm"},
+		{"no rule", rule("{}"), "set exactly one of cel and cidrs"},
+		{"two rules", rule("{cel: 'true', cidrs: {deny: [192.0.2.0/24]}}"), "set exactly one of cel and cidrs"},
+		{"no network", rule("{cidrs: {allow: []}}"), "name at least one network in allow or deny"},
+		{"an address for a network", rule("{cidrs: {allow: [192.0.2.7]}}"), "write 192.0.2.0/24, or 192.0.2.7/32 for one address"},
+		{"header of the gateway's own", auth("{response: {headers: {Transfer-Encoding: {value: chunked}}}}"), "choose another name"},
+		{"header name with a space", auth("{response: {headers: {'a b': {value: c}}}}"), "a header name has 1 to 64 letters"},
+		{"header value of two lines", auth(`{response: {headers: {a: {value: "b\r\nc: d"}}}}`), "spec.rules.response.headers.a.value"},
+		{"header without a value", auth("{response: {headers: {a: {}}}}"), "set exactly one of cel and value"},
+		{"refusal that succeeds", auth("{response: {denied: {status: 200}}}"), "should be greater than or equal to 400"},
+	})
+}
+
+func TestValidationPolicySchema(t *testing.T) {
+	testSchema(t, v1alpha1.KindValidationPolicy, []schemaCase{
+		{"body", check("{methods: [POST, PUT], maxBodyBytes: 1Mi, contentTypes: [application/json, 'image/*'], jsonSchema: {inline: {type: object, required: [id]}}}"), ""},
+		{"size as a number", check("{maxBodyBytes: 4096}"), ""},
+		{"large upload without a schema", check("{maxBodyBytes: 5Gi}"), ""},
+		{"parameters", check("{headers: [{name: X-Request-ID, required: true, pattern: '[a-f0-9]{32}'}], query: [{name: 'filter[size]', type: integer, minimum: 1, maximum: 9}, {name: sort, enum: [up, down]}]}"), ""},
+		{"schema in a ConfigMap", check("{jsonSchema: {configMapRef: {name: schemas, key: order.json}}}"), ""},
+		{"defaults", route + "mode: Shadow\ndefaults: {strategy: Merge, rules: {when: ['true'], checks: {a: {maxBodyBytes: 1}}}}", ""},
+
+		{"no section", route, "set exactly one of rules, defaults and overrides"},
+		{"a Service as target", "targetRefs: [{group: '', kind: Service, name: orders}]\nrules: {checks: {a: {maxBodyBytes: 1}}}", "a target must be a Gateway, ListenerSet, HTTPRoute or GRPCRoute"},
+		{"no checks", route + "rules: {checks: {}}", "should have at least 1 properties"},
+		{"bad check name", route + "rules: {checks: {1st: {maxBodyBytes: 1}}}", "a name must start with a letter"},
+		{"empty check", check("{methods: [POST]}"), "the check demands nothing"},
+		{"unknown method", check("{methods: [FETCH], maxBodyBytes: 1}"), "Unsupported value"},
+		{"size of nothing", check("{maxBodyBytes: 0}"), "maxBodyBytes must be 1 or more"},
+		{"size of nothing, as a text", check("{maxBodyBytes: 0Mi}"), "maxBodyBytes must be 1 or more"},
+		{"schema over a large body", check("{maxBodyBytes: 1Gi, jsonSchema: {inline: {}}}"), "set maxBodyBytes to 16Mi or less"},
+		{"schema over a large body, as a number", check("{maxBodyBytes: 16777217, jsonSchema: {inline: {}}}"), "set maxBodyBytes to 16Mi or less"},
+		{"content type with a parameter", check("{contentTypes: [text/html; charset=utf-8]}"), "spec.rules.checks.body.contentTypes[0]"},
+		{"header name with a space", check("{headers: [{name: 'a b'}]}"), "not a header name"},
+		{"parameter twice", check("{query: [{name: a}, {name: a}]}"), "Duplicate value"},
+		{"pattern of a number", check("{query: [{name: a, type: number, pattern: '1.*'}]}"), "pattern goes with type string"},
+		{"minimum of a text", check("{query: [{name: a, minimum: 1}]}"), "minimum and maximum go with type integer or number"},
+		{"empty range", check("{query: [{name: a, type: integer, minimum: 2, maximum: 1}]}"), "minimum is greater than maximum"},
+		{"two schemas", check("{jsonSchema: {inline: {}, configMapRef: {name: a, key: b}}}"), "set exactly one of inline and configMapRef"},
+		{"schema that is not an object", check("{jsonSchema: {inline: [1]}}"), "must be of type object"},
+	})
+}
+
+// testSchema offers each spec to the API server without storing it.
+func testSchema(t *testing.T, kind string, cases []schemaCase) {
+	c := Client(t)
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			var spec map[string]any
+			if err := yaml.UnmarshalStrict([]byte(strings.ReplaceAll(tc.spec, "\t", " ")), &spec); err != nil {
+				t.Fatal(err)
+			}
+			policy := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
+			policy.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
+			policy.SetNamespace("default")
+			policy.SetName("case")
+			err := c.Create(context.Background(), policy, client.DryRunAll, client.FieldValidation("Strict"))
+			switch {
+			case tc.refused == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case tc.refused != "" && err == nil:
+				t.Errorf("accepted, want a refusal that says %q", tc.refused)
+			case tc.refused != "" && (!apierrors.IsInvalid(err) || !strings.Contains(err.Error(), tc.refused)):
+				t.Errorf("refused with %v\nwant a message that says %q", err, tc.refused)
+			}
+		})
+	}
+}
