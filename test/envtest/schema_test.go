@@ -39,7 +39,7 @@ func TestAuthPolicySchema(t *testing.T) {
 		{"anonymous", method("{anonymous: {}}"), ""},
 		{"overrides", route + "overrides: {strategy: Merge, rules: {authorization: {office: {cidrs: {allow: [192.0.2.0/24, '2001:db8::/32']}}}}}", ""},
 		{"everything else", auth(`{when: ["!request.path.startsWith('/healthz')"], authentication: {a: {anonymous: {}}, b: {anonymous: {}}}, require: "a && !(b)",
-			response: {headers: {x-user: {cel: auth.subject}, x-tier: {value: gold}}, unauthenticated: {status: 401, body: Who?}, denied: {status: 404}}, forwardCredentials: true}`), ""},
+			response: {headers: {x-user: {cel: auth.subject}, x-tier: {value: gold}}, unauthenticated: {status: 401, body: who are you}, denied: {status: 404}}, forwardCredentials: true}`), ""},
 
 		{"no section", route, "set exactly one of rules, defaults and overrides"},
 		{"two sections", auth("{authentication: {a: {anonymous: {}}}}") + "\ndefaults: {rules: {authentication: {a: {anonymous: {}}}}}", "set exactly one of rules, defaults and overrides"},
