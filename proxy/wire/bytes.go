@@ -1,0 +1,112 @@
+package wire
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// Classes of bytes.
+const (
+	isToken uint8 = 1 << iota // RFC 9110, section 5.6.2
+	isPath                    // in a request target before the question mark
+	isQuery                   // in a request target after it
+	isHost                    // in a host name
+	isText                    // in a field value or reason: RFC 9110, section 5.5
+	isDigit
+)
+
+// class has the classes of each byte.
+//
+// Targets may hold any visible ASCII but the number sign, for clients leave
+// more unencoded than RFC 3986 lets them; the path may not hold a backslash
+// either, which some servers take for a slash. Host names are the unreserved
+// characters of RFC 3986 alone: no DNS name has others, and a comma or percent
+// sign would read differently behind us.
+var class = func() (t [256]uint8) {
+	set := func(c uint8, chars string) {
+		for i := range len(chars) {
+			t[chars[i]] |= c
+		}
+	}
+	const alnum = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	set(isDigit, "0123456789")
+	set(isToken, alnum+"!#$%&'*+-.^_`|~")
+	set(isHost, alnum+"-._~")
+	for c := 0x21; c < 0x7f; c++ {
+		t[c] |= isPath | isQuery
+	}
+	t['#'] &^= isPath | isQuery
+	t['\\'] &^= isPath
+	t['?'] &^= isPath
+	for c := 0x20; c < 0x100; c++ {
+		t[c] |= isText
+	}
+	t['\t'] |= isText
+	t[0x7f] &^= isText
+	return t
+}()
+
+// hexes has the value of each hexadecimal digit plus one, and 0 for other bytes.
+var hexes = func() (t [256]uint8) {
+	for i := range uint8(10) {
+		t['0'+i] = i + 1
+	}
+	for i := range uint8(6) {
+		t['a'+i], t['A'+i] = i+11, i+11
+	}
+	return t
+}()
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// controls sets the top bit of the lowest byte of x that is a control
+// character. Bits above that one mean nothing.
+func controls(x uint64) uint64 {
+	del := x ^ 0x7f*ones
+	return ((x-0x20*ones) & ^x | (del-ones) & ^del) & highs
+}
+
+// textEnd returns the index of the first byte of b, from i on, that is neither
+// text nor HTAB: in a well-formed line, its CR. It is len(b) if there is none.
+func textEnd(b []byte, i int) int {
+	for i+8 <= len(b) {
+		m := controls(binary.LittleEndian.Uint64(b[i:]))
+		if m == 0 {
+			i += 8
+			continue
+		}
+		i += bits.TrailingZeros64(m) >> 3
+		if b[i] != '\t' {
+			return i
+		}
+		i++
+	}
+	for i < len(b) && class[b[i]]&isText != 0 {
+		i++
+	}
+	return i
+}
+
+// trim returns b[i:j] without spaces and tabs at either end, as bounds.
+func trim(b []byte, i, j int) (int, int) {
+	for i < j && (b[i] == ' ' || b[i] == '\t') {
+		i++
+	}
+	for i < j && (b[j-1] == ' ' || b[j-1] == '\t') {
+		j--
+	}
+	return i, j
+}
+
+// is reports whether every byte of s is of class c. The empty string is of any.
+func is(s string, c uint8) bool {
+	for i := range len(s) {
+		if class[s[i]]&c == 0 {
+			return false
+		}
+	}
+	return true
+}

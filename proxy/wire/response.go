@@ -1,0 +1,111 @@
+package wire
+
+import (
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+)
+
+// ParseResponse parses the response head at the start of b, the answer to a
+// request with that method, and returns its length; zero without an error means
+// read more. 1xx are heads like others: the caller goes on with the next. Every
+// error is 502 backend_bad_response.
+//
+// It is as strict as ParseRequest, with two allowances for what servers really
+// send: the space before an empty reason may be missing, and Content-Length may
+// be repeated if its values are equal (RFC 9112, section 6.3).
+func ParseResponse(b []byte, method string, h *ResponseHead, l Limits) (int, *exchange.Error) {
+	n, err := response(b, method, h, l)
+	if err != nil {
+		return 0, fromBackend(err)
+	}
+	return n, nil
+}
+
+func response(b []byte, method string, h *ResponseHead, l Limits) (int, *exchange.Error) {
+	full := len(b) >= l.Head
+	if full {
+		b = b[:l.Head]
+	}
+	*h = ResponseHead{Header: h.Header[:0]}
+	i, err := statusLine(b, h)
+	if err != nil {
+		return 0, err
+	}
+	if i == 0 {
+		return 0, ifFull(full, errHeadLong)
+	}
+	f := fields{header: h.Header, length: -1, response: true}
+	n, err := f.read(b, i, l.Fields)
+	h.Header = f.header
+	if err != nil {
+		return 0, err
+	}
+	if n == 0 {
+		return 0, ifFull(full, errHeadLong)
+	}
+	if err := h.settle(&f, method); err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// statusLine parses the status line into h. It returns the index behind it, or
+// 0 when b ends before it.
+func statusLine(b []byte, h *ResponseHead) (int, *exchange.Error) {
+	if n, err := version(b); n == 0 {
+		return 0, err
+	}
+	h.Minor = int(b[7] - '0')
+	for i := 8; i < min(len(b), 12); i++ {
+		if i == 8 && b[i] != ' ' || i > 8 && class[b[i]]&isDigit == 0 {
+			return 0, errStatusLine
+		}
+	}
+	if len(b) < 13 {
+		return 0, nil
+	}
+	h.Status = int(b[9]-'0')*100 + int(b[10]-'0')*10 + int(b[11]-'0')
+	if h.Status < 100 || h.Status > 599 || b[12] != ' ' && b[12] != '\r' && b[12] != '\n' {
+		return 0, errStatusLine
+	}
+	end := textEnd(b, 12)
+	if end < len(b) && b[end] != '\r' {
+		return 0, notText(b[end])
+	}
+	if end+1 >= len(b) {
+		return 0, nil
+	}
+	if b[end+1] != '\n' {
+		return 0, errLineEnd
+	}
+	h.Reason = mem.String(b[min(13, end):end])
+	return end + 2, nil
+}
+
+// settle decides where the content ends (RFC 9112, section 6.3) and fills h.
+func (h *ResponseHead) settle(f *fields, method string) *exchange.Error {
+	if f.options.named {
+		if err := f.dropNamed(); err != nil {
+			return err
+		}
+	}
+	if f.transfer == chunked && (h.Minor == 0 || h.Status < 200 || h.Status == 204) {
+		return errTransfer
+	}
+	h.Close = f.options.close || h.Minor == 0 && !f.options.keepAlive
+	h.ContentLength = f.length
+	switch {
+	case h.Status < 200 || h.Status == 204:
+		h.NoBody, h.ContentLength = true, -1
+		if h.Status == 101 {
+			h.Upgrade = f.protocol()
+		}
+	case h.Status == 304 || method == "HEAD":
+		h.NoBody = true
+	case f.transfer == chunked:
+		h.Chunked = true
+	case f.lengths == 0:
+		h.UntilClose, h.Close = true, true
+	}
+	return nil
+}
