@@ -8,6 +8,7 @@ package arch
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -70,11 +71,11 @@ func Load(dir string, env ...string) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := listErrors(listed); err != nil {
+		return nil, err
+	}
 	m := &Module{Dir: dir, Fset: token.NewFileSet()}
 	for _, p := range listed {
-		if len(p.Errors) > 0 {
-			return nil, fmt.Errorf("%s: %v", p.PkgPath, p.Errors[0])
-		}
 		if p.Module == nil {
 			return nil, fmt.Errorf("%s: not in a module", p.PkgPath)
 		}
@@ -87,6 +88,18 @@ func Load(dir string, env ...string) (*Module, error) {
 	}
 	slices.SortFunc(m.Packages, func(a, b *Package) int { return strings.Compare(a.Rel, b.Rel) })
 	return m, nil
+}
+
+// listErrors joins what the go command said about the packages and everything below them: a package that is missing says
+// so itself, not the one that imports it.
+func listErrors(listed []*packages.Package) error {
+	var all []error
+	packages.Visit(listed, nil, func(p *packages.Package) {
+		for _, err := range p.Errors {
+			all = append(all, fmt.Errorf("%s: %w", p.PkgPath, err))
+		}
+	})
+	return errors.Join(all...)
 }
 
 func (m *Module) parse(rel string) ([]*File, error) {

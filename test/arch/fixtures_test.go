@@ -56,8 +56,18 @@ func ruleByID(t *testing.T, id string) func(*Module) []Violation {
 	return nil
 }
 
-// unpack writes the archive into a folder of its own and loads it, without a network and without a workspace.
+// unpack writes the archive into a folder of its own and loads it.
 func unpack(t *testing.T, archive *txtar.Archive) *Module {
+	t.Helper()
+	m, err := tryUnpack(t, archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// tryUnpack loads without a network and without a workspace.
+func tryUnpack(t *testing.T, archive *txtar.Archive) (*Module, error) {
 	t.Helper()
 	dir := t.TempDir()
 	for _, f := range archive.Files {
@@ -69,11 +79,24 @@ func unpack(t *testing.T, archive *txtar.Archive) *Module {
 			t.Fatal(err)
 		}
 	}
-	m, err := Load(dir, "GOPROXY=off", "GOFLAGS=-mod=mod", "GOWORK=off")
-	if err != nil {
-		t.Fatal(err)
+	return Load(dir, "GOPROXY=off", "GOFLAGS=-mod=mod", "GOWORK=off")
+}
+
+// TestLoadRefuses a module it cannot see whole: what was not looked at has not been checked.
+func TestLoadRefuses(t *testing.T) {
+	is := func(source, want string) {
+		t.Helper()
+		archive := &txtar.Archive{Files: []txtar.File{
+			{Name: "go.mod", Data: []byte("module example.test/gate\n\ngo 1.26.0\n")},
+			{Name: "p/p.go", Data: []byte(source)},
+		}}
+		if _, err := tryUnpack(t, archive); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v, want one with %q", source, err, want)
+		}
 	}
-	return m
+	is("package p\n\nfunc {\n", "p.go:3:6")
+	is("package p\n\nimport _ \"example.test/gate/gone\"\n", "example.test/gate/gone")
+	is("package p\n\nimport _ \"example.org/unknown\"\n", "example.org/unknown")
 }
 
 func wanted(archive *txtar.Archive) []string {
@@ -161,6 +184,18 @@ func TestExceptionsOnlyShrink(t *testing.T) {
 	shrunk := Shrink([]Size{{"file", "a.go", 550, 500}, {"file", "b.go", 900, 500}}, map[string]int{key: 600, "file b.go": 800, "file c.go": 700})
 	if want := map[string]int{key: 550, "file b.go": 800}; !reflect.DeepEqual(shrunk, want) {
 		t.Errorf("Shrink = %v, want %v", shrunk, want)
+	}
+}
+
+func TestParseExceptions(t *testing.T) {
+	got, err := ParseExceptions("# why\nfile a.go 600\n\nfunc p.(*T).long 90 # soon\n")
+	if want := map[string]int{"file a.go": 600, "func p.(*T).long": 90}; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+	for _, bad := range []string{"a.go 600", "file a.go many", "file a.go 600 lines"} {
+		if _, err := ParseExceptions(bad); err == nil {
+			t.Errorf("%q: no error", bad)
+		}
 	}
 }
 
