@@ -1,0 +1,276 @@
+// Package socket is the engine below the protocols: a TCP connection read and
+// written with as few system calls, scheduler visits and timer changes as the
+// Go runtime's network poller allows.
+//
+// proxy/http1 drives client connections with it, proxy/upstream asks backends
+// through it; it calls nothing of ours. Where the runtime has no such poller
+// (Raw is false) the same calls go through net.TCPConn.
+//
+// The technique: syscall.RawConn.Read holds the descriptor and calls back until
+// the callback is content, parking on the poller in between. A whole keep-alive
+// connection is served inside one such call, with reads and writes that never
+// block and so need not tell the scheduler. One rule keeps wake-ups from being
+// lost: every RawConn.Read forgets what the poller saw before it, so its first
+// callback either tries to read, or does what provokes the next edge (sending a
+// request). Between callbacks of one RawConn.Read nothing is forgotten.
+package socket
+
+import (
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"time"
+)
+
+// ErrWouldBlock says that nothing can be read now.
+var ErrWouldBlock = errors.New("socket: would block")
+
+// Conn is one TCP connection. One goroutine reads it at a time and one writes;
+// while Drive runs they are the same. Close may be called by anyone.
+type Conn struct {
+	tcp   *net.TCPConn
+	raw   syscall.RawConn
+	stall time.Duration // how long one blocking write may take, at least; at most twice that
+
+	onDrive, onRead, onAsk, onWrite func(fd uintptr) bool // bound once: no closure per call
+
+	step    func() bool // of Drive
+	fd      int         // good while driving
+	driving bool        // a step is running
+
+	rd reading
+	wr writing
+}
+
+// reading is the Read or Ask under way.
+type reading struct {
+	in  []byte        // where what comes in goes
+	get func() []byte // Ask: makes in, when there is something to put there
+	out []byte        // Ask: what is still to be sent
+	n   int
+	err error
+}
+
+// writing is the blocking write under way.
+type writing struct {
+	pending [2][]byte // what is still to be written
+	err     error
+	until   time.Time // the write deadline that is armed
+}
+
+// New wraps c. A write that cannot go out at once, because the peer does not
+// read, fails after stall to twice stall.
+func New(c *net.TCPConn, stall time.Duration) (*Conn, error) {
+	s := &Conn{tcp: c, stall: stall}
+	var err error
+	if s.raw, err = c.SyscallConn(); err != nil {
+		return nil, err
+	}
+	s.onDrive, s.onRead, s.onAsk, s.onWrite = s.drive, s.read, s.ask, s.write
+	return s, nil
+}
+
+// TCP returns the connection below, for its addresses, deadlines and Close.
+func (c *Conn) TCP() *net.TCPConn { return c.tcp }
+
+// Close closes the connection; reads and writes under way return an error.
+func (c *Conn) Close() error { return c.tcp.Close() }
+
+// Drive calls step once at once and then whenever something arrived, until step
+// returns true or the read deadline passes. step may use TryRead, and must have
+// called it until it returned ErrWouldBlock or less than was asked for before
+// it returns false. Inside a step, Read must not be called. Only where Raw is true.
+func (c *Conn) Drive(step func() bool) error {
+	c.step = step
+	return c.raw.Read(c.onDrive)
+}
+
+func (c *Conn) drive(fd uintptr) bool {
+	c.fd, c.driving = int(fd), true
+	done := c.step()
+	c.driving = false
+	return done
+}
+
+// TryRead reads what is there, inside a step only: ErrWouldBlock when nothing
+// is, io.EOF at the end.
+func (c *Conn) TryRead(p []byte) (int, error) { return result(sysRead(c.fd, p)) }
+
+// Read implements io.Reader. It first tries, then parks until the read deadline.
+func (c *Conn) Read(p []byte) (int, error) {
+	if !Raw {
+		return c.tcp.Read(p)
+	}
+	c.rd.in = p
+	err := c.raw.Read(c.onRead)
+	c.rd.in = nil
+	if err != nil {
+		return 0, err
+	}
+	return c.rd.n, c.rd.err
+}
+
+func (c *Conn) read(fd uintptr) bool {
+	c.rd.n, c.rd.err = result(sysRead(int(fd), c.rd.in))
+	return c.rd.err != ErrWouldBlock
+}
+
+// Ask sends req and reads the beginning of what comes back into the buffer that
+// get makes once it is there: one write, one read. sent tells whether any byte
+// of req can have reached the peer.
+func (c *Conn) Ask(req []byte, get func() []byte) (n int, sent bool, err error) {
+	if !Raw {
+		if n, err = c.Write(req); err != nil {
+			return 0, n > 0, err
+		}
+		n, err = c.tcp.Read(get())
+		return n, true, err
+	}
+	c.rd = reading{get: get, out: req}
+	err = c.raw.Read(c.onAsk)
+	n, sent = c.rd.n, len(c.rd.out) < len(req)
+	if err == nil {
+		err = c.rd.err
+	}
+	c.rd = reading{}
+	return n, sent, err
+}
+
+func (c *Conn) ask(fd uintptr) bool {
+	if len(c.rd.out) == 0 {
+		if c.rd.in == nil {
+			c.rd.in = c.rd.get()
+		}
+		return c.read(fd)
+	}
+	n, errno := sysWrite(int(fd), c.rd.out)
+	if errno != 0 && errno != syscall.EAGAIN {
+		c.rd.err = errno
+		return true
+	}
+	if c.rd.out = c.rd.out[max(n, 0):]; len(c.rd.out) > 0 {
+		c.rd.err = c.block(c.rd.out, nil)
+		c.rd.out = c.wr.pending[0]
+		if c.rd.err != nil {
+			return true
+		}
+	}
+	// The answer's edge comes after the write, so there is no need to look for it now.
+	return false
+}
+
+// Quiet reports whether the peer has sent nothing: no bytes, no end, no reset.
+// A pooled connection which is not quiet is of no use.
+func (c *Conn) Quiet() bool {
+	if !Raw {
+		return true
+	}
+	var one [1]byte
+	quiet := false
+	err := c.raw.Read(func(fd uintptr) bool {
+		_, errno := sysRead(int(fd), one[:])
+		quiet = errno == syscall.EAGAIN
+		return true
+	})
+	return err == nil && quiet
+}
+
+// Write implements io.Writer.
+func (c *Conn) Write(p []byte) (int, error) {
+	n := 0
+	if c.driving {
+		var errno syscall.Errno
+		if n, errno = sysWrite(c.fd, p); errno != 0 && errno != syscall.EAGAIN {
+			return 0, errno
+		}
+		if n = max(n, 0); n == len(p) {
+			return n, nil
+		}
+	}
+	err := c.block(p[n:], nil)
+	if err != nil {
+		return len(p) - len(c.wr.pending[0]), err
+	}
+	return len(p), nil
+}
+
+// Write2 writes a and then b, together where that is possible.
+func (c *Conn) Write2(a, b []byte) error {
+	if c.driving {
+		n, errno := sysWrite2(c.fd, a, b)
+		if errno != 0 && errno != syscall.EAGAIN {
+			return errno
+		}
+		if a, b = skip(a, b, n); len(b) == 0 {
+			return nil
+		}
+	}
+	return c.block(a, b)
+}
+
+// block writes a and b, parking as long as the peer does not read, at most stall.
+// What could not be written is left in pending.
+func (c *Conn) block(a, b []byte) error {
+	now := time.Now()
+	if c.wr.until.Sub(now) < c.stall {
+		c.wr.until = now.Add(2 * c.stall)
+		if err := c.tcp.SetWriteDeadline(c.wr.until); err != nil {
+			return err
+		}
+	}
+	c.wr.pending, c.wr.err = [2][]byte{a, b}, nil
+	if !Raw {
+		return c.writePending()
+	}
+	if err := c.raw.Write(c.onWrite); err != nil {
+		return err
+	}
+	return c.wr.err
+}
+
+func (c *Conn) write(fd uintptr) bool {
+	for len(c.wr.pending[0])+len(c.wr.pending[1]) > 0 {
+		n, errno := sysWrite2(int(fd), c.wr.pending[0], c.wr.pending[1])
+		if errno == syscall.EAGAIN {
+			return false
+		}
+		if errno != 0 {
+			c.wr.err = errno
+			return true
+		}
+		c.wr.pending[0], c.wr.pending[1] = skip(c.wr.pending[0], c.wr.pending[1], n)
+	}
+	c.wr.pending = [2][]byte{}
+	return true
+}
+
+// writePending is write without raw system calls.
+func (c *Conn) writePending() error {
+	for i := range c.wr.pending {
+		n, err := c.tcp.Write(c.wr.pending[i])
+		if c.wr.pending[i] = c.wr.pending[i][n:]; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// skip takes the first n bytes off a and b; n may be negative, for none.
+func skip(a, b []byte, n int) ([]byte, []byte) {
+	n = max(n, 0)
+	k := min(n, len(a))
+	return a[k:], b[n-k:]
+}
+
+func result(n int, errno syscall.Errno) (int, error) {
+	switch {
+	case errno == syscall.EAGAIN:
+		return 0, ErrWouldBlock
+	case errno != 0:
+		return 0, errno
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
