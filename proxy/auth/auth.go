@@ -1,10 +1,9 @@
 // Package auth decides who is calling and whether they may, by a rule's
 // effective policy (table.Auth).
 //
-// proxy/router builds one Policy per table.Auth; the proxy calls Check on every
-// request of a guarded rule. Each authentication method and each kind of
-// authorization rule is a leaf folder below this one, behind the two contracts
-// of this file.
+// It is contracts and codes only: proxy/guard assembles one policy per
+// table.Auth from the leaf folders below this one, one per authentication
+// method, place of a credential and kind of authorization rule.
 package auth
 
 import (
@@ -40,6 +39,16 @@ type Method interface {
 	// (RFC 9110, section 11.6.1), or "" for none.
 	Challenge() string
 	// Strip removes the credential from the request that is forwarded.
+	Strip(x *exchange.Exchange)
+}
+
+// Credential is the places of a request one method's credential may stand in.
+type Credential interface {
+	// Find returns the credential, which may be a view of x or of its arena:
+	// Accepted when there is one, Absent when there is none, Rejected when it
+	// stands there twice.
+	Find(x *exchange.Exchange) (string, Outcome)
+	// Strip removes it, however often it stands there.
 	Strip(x *exchange.Exchange)
 }
 

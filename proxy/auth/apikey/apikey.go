@@ -1,0 +1,115 @@
+// Package apikey accepts opaque keys that the table knows by their SHA-256.
+//
+// proxy/guard builds an Index per table.APIKeys and a Method per policy that
+// uses it.
+//
+// A key is looked up by its hash in a map, which does not take constant time.
+// What a caller could learn by timing is how much of a hash of their own making
+// equals a stored hash; to walk towards a stored hash they would have to find
+// inputs whose SHA-256 begins as they wish, and the stored hash is of a key with
+// at least 128 bits of entropy. Comparing the presented key itself, which would
+// leak it byte by byte, never happens.
+package apikey
+
+import (
+	"crypto/sha256"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/auth"
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// Index is the keys of one table.APIKeys by hash.
+type Index struct {
+	keys map[[sha256.Size]byte]entry
+}
+
+type entry struct {
+	key    *table.APIKey  // nil: two keys have this hash
+	claims map[string]any // shared by all requests; nobody writes to it
+}
+
+// NewIndex indexes t. A hash that two Secrets hold accepts nobody: it could not
+// be told whose it is.
+func NewIndex(t *table.APIKeys) *Index {
+	ix := &Index{keys: make(map[[sha256.Size]byte]entry, len(t.Keys))}
+	for _, k := range t.Keys {
+		if _, twice := ix.keys[k.Hash]; twice {
+			ix.keys[k.Hash] = entry{}
+			continue
+		}
+		ix.keys[k.Hash] = entry{k, claims(k)}
+	}
+	return ix
+}
+
+// claims is what CEL sees as auth.claims, and auth.metadata.
+func claims(k *table.APIKey) map[string]any {
+	scopes, metadata := k.Scopes, k.Metadata
+	if scopes == nil {
+		scopes = []string{}
+	}
+	if metadata == nil {
+		metadata = map[string]string{}
+	}
+	return map[string]any{"scopes": scopes, "plan": k.Plan, "metadata": metadata}
+}
+
+// Method is one policy's use of an index.
+type Method struct {
+	index     *Index
+	from      auth.Credential
+	challenge string
+	now       func() time.Time
+}
+
+// New makes the method. source is the first place the key may stand in; the
+// challenge names it.
+func New(index *Index, from auth.Credential, source table.CredentialSource, now func() time.Time) *Method {
+	m := &Method{index: index, from: from, now: now}
+	switch {
+	case source.Scheme != "":
+		m.challenge = source.Scheme + ` realm="gatehouse"`
+	case source.Header != "":
+		m.challenge = `ApiKey realm="gatehouse", header="` + source.Header + `"`
+	case source.Cookie != "":
+		m.challenge = `ApiKey realm="gatehouse", cookie="` + source.Cookie + `"`
+	default:
+		m.challenge = `ApiKey realm="gatehouse"`
+	}
+	return m
+}
+
+// Authenticate implements auth.Method.
+func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.Result {
+	key, found := m.from.Find(x)
+	if found != auth.Accepted {
+		if found == auth.Rejected {
+			return auth.Result{Outcome: found, Code: auth.CodeRepeated}
+		}
+		return auth.Result{Outcome: found}
+	}
+	e := m.index.keys[sha256.Sum256(mem.Bytes(key))]
+	if e.key == nil {
+		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeAPIKeyUnknown}
+	}
+	if e.key.NotBefore != 0 || e.key.Expires != 0 {
+		now := m.now().Unix()
+		if e.key.NotBefore != 0 && now < e.key.NotBefore {
+			return auth.Result{Outcome: auth.Rejected, Code: auth.CodeAPIKeyEarly}
+		}
+		if e.key.Expires != 0 && now >= e.key.Expires {
+			return auth.Result{Outcome: auth.Rejected, Code: auth.CodeAPIKeyExpired}
+		}
+	}
+	p.Subject, p.Claims = e.key.Subject, e.claims
+	return auth.Result{Outcome: auth.Accepted}
+}
+
+// Challenge implements auth.Method.
+func (m *Method) Challenge() string { return m.challenge }
+
+// Strip implements auth.Method.
+func (m *Method) Strip(x *exchange.Exchange) { m.from.Strip(x) }
