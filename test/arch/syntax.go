@@ -191,7 +191,7 @@ func constant(p *Package, f *File, name string, value ast.Expr) bool {
 		}
 		if id, ok := v.Fun.(*ast.Ident); ok {
 			if fn := function(p, id.Name); fn != nil {
-				return returnsTable(p, fn.Type)
+				return returnsTable(p, fn.Type) || isErr(name)
 			}
 		}
 		return tabular(p, v.Fun)
