@@ -1,0 +1,22 @@
+package watch
+
+// What the controllers may do in a cluster. `make manifests` writes config/rbac/role.yaml from these lines; test/envtest proves that
+// they suffice.
+
+// Read: everything the graph is built from.
+//
+//+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gatewayclasses;gateways;listenersets;httproutes;grpcroutes;referencegrants,verbs=get;list;watch
+//+kubebuilder:rbac:groups=gatehouse.dev,resources=authpolicies;validationpolicies,verbs=get;list;watch
+//+kubebuilder:rbac:groups="",resources=services;secrets;configmaps;namespaces;nodes,verbs=get;list;watch
+//+kubebuilder:rbac:groups="",resources=pods,verbs=get
+//+kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
+
+// Write: statuses, by the leader, and Events.
+//
+//+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gatewayclasses/status;gateways/status;httproutes/status,verbs=get;update;patch
+//+kubebuilder:rbac:groups=gatehouse.dev,resources=authpolicies/status;validationpolicies/status,verbs=get;update;patch
+//+kubebuilder:rbac:groups="";events.k8s.io,resources=events,verbs=create;patch
+
+// Leader election, in Gatehouse's own namespace.
+//
+//+kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;list;watch;create;update;patch;delete,namespace=gatehouse-system
