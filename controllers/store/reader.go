@@ -1,0 +1,185 @@
+package store
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+)
+
+// key names one thing that can be read: an object, or a list of objects.
+type key struct {
+	kind Kind
+	name types.NamespacedName // of an object
+	list string               // of a list
+}
+
+// read is a key and the version it had; 0 for what was not there.
+type read struct {
+	key     key
+	version uint64
+}
+
+// Reader reads a Store and remembers what it read. Whatever was computed from a
+// Reader's answers alone holds for as long as Fresh is true.
+type Reader struct {
+	store *Store
+	reads []read
+	clock uint64 // of the store, when the reads were last known to be fresh
+}
+
+// Read returns a Reader that has read nothing yet.
+func (s *Store) Read() *Reader { return &Reader{store: s, clock: s.clock} }
+
+// Fresh says whether all the Reader was told still holds. Its cost does not grow
+// with the store: kinds of which nothing changed are not looked at.
+func (r *Reader) Fresh() bool {
+	if r.clock == r.store.clock {
+		return true
+	}
+	for i := range r.reads {
+		held := r.store.shelves[r.reads[i].key.kind]
+		if held.last() > r.clock && held.version(r.reads[i].key) != r.reads[i].version {
+			return false
+		}
+	}
+	r.clock = r.store.clock
+	return true
+}
+
+// note remembers a read. One that is repeated is remembered once.
+func (r *Reader) note(k key, version uint64) {
+	for i := range r.reads {
+		if r.reads[i].key == k {
+			return
+		}
+	}
+	r.reads = append(r.reads, read{k, version})
+}
+
+func get[T metav1.Object](r *Reader, kind Kind, from *shelf[T], name types.NamespacedName) T {
+	h := from.objects[name]
+	r.note(key{kind: kind, name: name}, h.changed)
+	return h.object
+}
+
+func all[T metav1.Object](r *Reader, kind Kind, from *shelf[T], name string) []T {
+	k := key{kind: kind, list: name}
+	r.note(k, from.version(k))
+	return from.all(name)
+}
+
+// The methods that name one object return nil when it is not there. Those that
+// list return a shared slice, by namespace, then name: nobody writes to it.
+
+// GatewayClass returns the class of that name.
+func (r *Reader) GatewayClass(name string) *gatewayv1.GatewayClass {
+	return get(r, GatewayClass, r.store.classes, types.NamespacedName{Name: name})
+}
+
+// GatewayClasses returns all classes.
+func (r *Reader) GatewayClasses() []*gatewayv1.GatewayClass {
+	return all(r, GatewayClass, r.store.classes, everything)
+}
+
+// Gateway returns the Gateway of that name.
+func (r *Reader) Gateway(name types.NamespacedName) *gatewayv1.Gateway {
+	return get(r, Gateway, r.store.gateways, name)
+}
+
+// Gateways returns all Gateways.
+func (r *Reader) Gateways() []*gatewayv1.Gateway {
+	return all(r, Gateway, r.store.gateways, everything)
+}
+
+// HTTPRoute returns the route of that name.
+func (r *Reader) HTTPRoute(name types.NamespacedName) *gatewayv1.HTTPRoute {
+	return get(r, HTTPRoute, r.store.routes, name)
+}
+
+// HTTPRoutes returns all routes.
+func (r *Reader) HTTPRoutes() []*gatewayv1.HTTPRoute {
+	return all(r, HTTPRoute, r.store.routes, everything)
+}
+
+// ReferenceGrants returns the grants of one namespace.
+func (r *Reader) ReferenceGrants(namespace string) []*gatewayv1.ReferenceGrant {
+	return all(r, ReferenceGrant, r.store.grants, namespaceList(namespace))
+}
+
+// Service returns the Service of that name.
+func (r *Reader) Service(name types.NamespacedName) *corev1.Service {
+	return get(r, Service, r.store.services, name)
+}
+
+// Secret returns the Secret of that name.
+func (r *Reader) Secret(name types.NamespacedName) *corev1.Secret {
+	return get(r, Secret, r.store.secrets, name)
+}
+
+// Secrets returns the Secrets of a namespace that a selector takes, in a slice of
+// the caller's own. A change of a Secret is noticed if it has, or had, the first
+// label that the selector asks to equal a value; of any Secret of the namespace
+// if it asks for none.
+func (r *Reader) Secrets(namespace string, selector labels.Selector) (out []*corev1.Secret) {
+	from := namespaceList(namespace)
+	wants, selectable := selector.Requirements()
+	if !selectable {
+		return nil
+	}
+	for _, want := range wants {
+		if value, exact := selector.RequiresExactMatch(want.Key()); exact {
+			from = labelList(namespace, want.Key(), value)
+			break
+		}
+	}
+	for _, secret := range all(r, Secret, r.store.secrets, from) {
+		if selector.Matches(labels.Set(secret.Labels)) {
+			out = append(out, secret)
+		}
+	}
+	return out
+}
+
+// ConfigMap returns the ConfigMap of that name.
+func (r *Reader) ConfigMap(name types.NamespacedName) *corev1.ConfigMap {
+	return get(r, ConfigMap, r.store.configs, name)
+}
+
+// Namespace returns the Namespace of that name.
+func (r *Reader) Namespace(name string) *corev1.Namespace {
+	return get(r, Namespace, r.store.namespaces, types.NamespacedName{Name: name})
+}
+
+// AuthPolicy returns the policy of that name.
+func (r *Reader) AuthPolicy(name types.NamespacedName) *v1alpha1.AuthPolicy {
+	return get(r, AuthPolicy, r.store.auth, name)
+}
+
+// AuthPolicies returns all AuthPolicies.
+func (r *Reader) AuthPolicies() []*v1alpha1.AuthPolicy {
+	return all(r, AuthPolicy, r.store.auth, everything)
+}
+
+// AuthPoliciesOn returns the AuthPolicies that target an object, or sections of it.
+func (r *Reader) AuthPoliciesOn(kind gatewayv1.Kind, name types.NamespacedName) []*v1alpha1.AuthPolicy {
+	return all(r, AuthPolicy, r.store.auth, targetList(name.Namespace, kind, gatewayv1.ObjectName(name.Name)))
+}
+
+// ValidationPolicy returns the policy of that name.
+func (r *Reader) ValidationPolicy(name types.NamespacedName) *v1alpha1.ValidationPolicy {
+	return get(r, ValidationPolicy, r.store.validation, name)
+}
+
+// ValidationPolicies returns all ValidationPolicies.
+func (r *Reader) ValidationPolicies() []*v1alpha1.ValidationPolicy {
+	return all(r, ValidationPolicy, r.store.validation, everything)
+}
+
+// ValidationPoliciesOn returns the ValidationPolicies that target an object, or sections of it.
+func (r *Reader) ValidationPoliciesOn(kind gatewayv1.Kind, name types.NamespacedName) []*v1alpha1.ValidationPolicy {
+	return all(r, ValidationPolicy, r.store.validation, targetList(name.Namespace, kind, gatewayv1.ObjectName(name.Name)))
+}

@@ -1,0 +1,133 @@
+// Package store holds the last known objects of the cluster, or of a folder of
+// manifests, and says what changed.
+//
+// The pipeline calls Apply and Delete with what watch sees; graph, and the
+// packages it asks, read through a Reader, which remembers what it was asked so
+// that a result can be kept for exactly as long as nothing it came from changed.
+// It calls nothing: no client, no clock, no logger.
+//
+// A Store belongs to one goroutine. The objects it hands out are shared: nobody
+// writes to them. It is as large as the cluster and no larger: what is deleted
+// leaves no trace.
+package store
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+)
+
+// Kind is the kind of an object, as the API spells it.
+type Kind string
+
+// The kinds a Store holds. EndpointSlices go past it, by controllers/endpoints.
+const (
+	GatewayClass     Kind = "GatewayClass"
+	Gateway          Kind = "Gateway"
+	HTTPRoute        Kind = "HTTPRoute"
+	ReferenceGrant   Kind = "ReferenceGrant"
+	Service          Kind = "Service"
+	Secret           Kind = "Secret"
+	ConfigMap        Kind = "ConfigMap"
+	Namespace        Kind = "Namespace"
+	AuthPolicy       Kind = v1alpha1.KindAuthPolicy
+	ValidationPolicy Kind = v1alpha1.KindValidationPolicy
+)
+
+// Store is the last known objects. Use New.
+type Store struct {
+	clock      uint64 // ticks with every change that matters
+	classes    *shelf[*gatewayv1.GatewayClass]
+	gateways   *shelf[*gatewayv1.Gateway]
+	routes     *shelf[*gatewayv1.HTTPRoute]
+	grants     *shelf[*gatewayv1.ReferenceGrant]
+	services   *shelf[*corev1.Service]
+	secrets    *shelf[*corev1.Secret]
+	configs    *shelf[*corev1.ConfigMap]
+	namespaces *shelf[*corev1.Namespace]
+	auth       *shelf[*v1alpha1.AuthPolicy]
+	validation *shelf[*v1alpha1.ValidationPolicy]
+	shelves    map[Kind]keeper
+}
+
+// keeper is a shelf of any type.
+type keeper interface {
+	remove(types.NamespacedName, uint64) bool
+	version(key) uint64
+	last() uint64
+}
+
+// New returns an empty Store.
+func New() *Store {
+	s := &Store{
+		classes:    newShelf(sameClass, listed),
+		gateways:   newShelf(sameGateway, listed),
+		routes:     newShelf(sameRoute, listed),
+		grants:     newShelf(sameGrant, byNamespace),
+		services:   newShelf(sameService, nil),
+		secrets:    newShelf(sameSecret, byLabel),
+		configs:    newShelf(sameConfig, nil),
+		namespaces: newShelf(sameNamespace, nil),
+		auth:       newShelf(sameAuth, byTarget),
+		validation: newShelf(sameValidation, byTarget),
+	}
+	s.shelves = map[Kind]keeper{
+		GatewayClass: s.classes, Gateway: s.gateways, HTTPRoute: s.routes, ReferenceGrant: s.grants,
+		Service: s.services, Secret: s.secrets, ConfigMap: s.configs, Namespace: s.namespaces,
+		AuthPolicy: s.auth, ValidationPolicy: s.validation,
+	}
+	return s
+}
+
+// Apply takes an object that was added or updated. It returns false when nothing
+// that matters changed: then only parts no decision rests on, such as the
+// status, differ from what the store had, or the kind is not one it holds.
+func (s *Store) Apply(obj metav1.Object) bool {
+	tick := s.clock + 1
+	changed := false
+	switch o := obj.(type) {
+	case *gatewayv1.GatewayClass:
+		changed = s.classes.put(o, tick)
+	case *gatewayv1.Gateway:
+		changed = s.gateways.put(o, tick)
+	case *gatewayv1.HTTPRoute:
+		changed = s.routes.put(o, tick)
+	case *gatewayv1.ReferenceGrant:
+		changed = s.grants.put(o, tick)
+	case *gatewayv1beta1.ReferenceGrant:
+		changed = s.grants.put((*gatewayv1.ReferenceGrant)(o), tick)
+	case *corev1.Service:
+		changed = s.services.put(o, tick)
+	case *corev1.Secret:
+		changed = s.secrets.put(o, tick)
+	case *corev1.ConfigMap:
+		changed = s.configs.put(o, tick)
+	case *corev1.Namespace:
+		changed = s.namespaces.put(o, tick)
+	case *v1alpha1.AuthPolicy:
+		changed = s.auth.put(o, tick)
+	case *v1alpha1.ValidationPolicy:
+		changed = s.validation.put(o, tick)
+	}
+	if changed {
+		s.clock = tick
+	}
+	return changed
+}
+
+// Delete forgets an object. It returns false when the store did not have it.
+func (s *Store) Delete(kind Kind, name types.NamespacedName) bool {
+	held, known := s.shelves[kind]
+	if !known || !held.remove(name, s.clock+1) {
+		return false
+	}
+	s.clock++
+	return true
+}
+
+// Clock is a number that differs after every change that matters, and only then.
+func (s *Store) Clock() uint64 { return s.clock }
