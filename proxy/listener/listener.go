@@ -1,0 +1,222 @@
+// Package listener owns the sockets clients connect to: it binds them, keeps
+// them across tables, does TLS, and drains them.
+//
+// The proxy calls Prepare and Commit around each swap and Drain at the end.
+// Accepted connections go to the protocols, which the proxy hands in; what a
+// socket serves (its certificates) is read from the proxy's current state, so
+// that one atomic store changes sockets and routes together.
+package listener
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
+)
+
+// Protocols serves the connections of one socket. HTTP1 and HTTP2 return when
+// the connection has ended; the caller closes it.
+type Protocols interface {
+	HTTP1(c net.Conn, conn *exchange.Conn) // *net.TCPConn, or *tls.Conn after the handshake; may turn out to be HTTP/2 with prior knowledge
+	HTTP2(c net.Conn, conn *exchange.Conn) // *tls.Conn that negotiated h2
+	Drain()                                // finish what is under way, then end every connection
+}
+
+// Config is what a Set needs.
+type Config struct {
+	Protocols func() Protocols                         // called once for each socket
+	Current   func() map[uint32]*Port                  // the Ports of the Plan in use
+	Bind      func(address string, port uint16) string // address to bind instead; nil: as the table says
+	Metrics   *telemetry.Metrics
+	Limits    Limits
+}
+
+// Limits are what a Set bounds.
+type Limits struct {
+	Connections int           // open at one time, over all sockets; further ones are answered 503 and closed
+	Handshake   time.Duration // for a client to complete the TLS handshake
+	Drain       time.Duration // for connections of a socket that left the table
+}
+
+// Set is the sockets of one proxy. Its methods are for one goroutine at a time.
+type Set struct {
+	cfg      Config
+	sockets  map[key]*socket
+	lastID   uint32
+	open     atomic.Int64   // connections, over all sockets
+	draining sync.WaitGroup // sockets that left the table
+	certs    map[*table.Certificate]*certificate
+}
+
+// key is what makes two listeners share a socket.
+type key struct {
+	address string
+	port    uint16
+}
+
+// New returns a Set with no sockets.
+func New(cfg Config) *Set { return &Set{cfg: cfg, sockets: map[key]*socket{}} }
+
+// Port is what one socket serves by one table.
+type Port struct {
+	tls   bool
+	names names // by server name; TLS only
+}
+
+// Listener returns the listener that takes TLS connections for a server name,
+// which must be lower case; nil when none does.
+func (p *Port) Listener(sni string) *table.Listener {
+	if e := p.names.find(sni); e != nil {
+		return e.listener
+	}
+	return nil
+}
+
+// Plan is sockets bound and certificates parsed for a table, not yet in use.
+type Plan struct {
+	Ports  map[uint32]*Port // by exchange.Conn.Listener
+	Failed map[string]error // by table.Listener.ID; the rest of the table is served
+	set    *Set
+	groups []group
+	gone   []*socket
+}
+
+// group is the listeners that share a socket.
+type group struct {
+	key       key
+	listeners []*table.Listener
+}
+
+// Prepare binds sockets for the listeners that have none, parses certificates,
+// and stops accepting where no listener is left. Nothing is accepted on the new
+// sockets before Commit, which must follow.
+func (s *Set) Prepare(listeners []*table.Listener) *Plan {
+	p := &Plan{Ports: map[uint32]*Port{}, Failed: map[string]error{}, set: s}
+	p.group(listeners)
+	p.stop()
+	certs := make(map[*table.Certificate]*certificate, len(s.certs))
+	for _, g := range p.groups {
+		port := &Port{tls: g.listeners[0].Protocol == table.HTTPS}
+		if port.tls {
+			port.names = p.names(g.listeners, certs)
+		}
+		if socket := p.socket(g); socket != nil {
+			p.Ports[socket.id] = port
+		}
+	}
+	s.certs = certs
+	return p
+}
+
+// group puts listeners of one address and port together. The first decides the
+// protocol; a listener of another one cannot be served.
+func (p *Plan) group(listeners []*table.Listener) {
+	index := map[key]int{}
+	for _, l := range listeners {
+		k := key{l.Address, l.Port}
+		i, ok := index[k]
+		switch {
+		case l.Protocol != table.HTTP && l.Protocol != table.HTTPS:
+			p.Failed[l.ID] = fmt.Errorf("protocol %q is not served", l.Protocol)
+		case !ok:
+			index[k] = len(p.groups)
+			p.groups = append(p.groups, group{k, []*table.Listener{l}})
+		case p.groups[i].listeners[0].Protocol != l.Protocol:
+			p.Failed[l.ID] = fmt.Errorf("port %d already speaks %s", l.Port, p.groups[i].listeners[0].Protocol)
+		default:
+			p.groups[i].listeners = append(p.groups[i].listeners, l)
+		}
+	}
+}
+
+// stop closes the listening sockets that no group wants, before new ones that
+// may overlap with them are bound.
+func (p *Plan) stop() {
+	wanted := map[key]bool{}
+	for _, g := range p.groups {
+		wanted[g.key] = true
+	}
+	for k, socket := range p.set.sockets {
+		if !wanted[k] {
+			socket.stop()
+			delete(p.set.sockets, k)
+			p.set.cfg.Metrics.DropPort(socket.metrics.Address)
+			p.gone = append(p.gone, socket)
+		}
+	}
+}
+
+// socket returns g's socket, binding it if there is none; nil when it cannot be bound.
+func (p *Plan) socket(g group) *socket {
+	socket := p.set.sockets[g.key]
+	if socket != nil {
+		return socket
+	}
+	socket, err := p.set.bind(g.key)
+	if err != nil {
+		for _, l := range g.listeners {
+			p.Failed[l.ID] = fmt.Errorf("cannot bind: %w", err)
+		}
+		return nil
+	}
+	p.set.sockets[g.key] = socket
+	return socket
+}
+
+// Commit accepts on the new sockets and drains those that are gone. Current
+// must return p.Ports from before Commit is called.
+func (p *Plan) Commit() {
+	s := p.set
+	for _, socket := range s.sockets {
+		socket.start()
+	}
+	for _, socket := range p.gone {
+		s.draining.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Limits.Drain)
+			defer cancel()
+			socket.drain(ctx)
+		})
+	}
+}
+
+// bind opens the socket of k.
+func (s *Set) bind(k key) (*socket, error) {
+	address := net.JoinHostPort(k.address, strconv.Itoa(int(k.port)))
+	if s.cfg.Bind != nil {
+		address = s.cfg.Bind(k.address, k.port)
+	}
+	lc := net.ListenConfig{KeepAlive: -1, Control: control} // what control sets, connections inherit: no system call for each
+	lc.SetMultipathTCP(false)
+	ln, err := lc.Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	s.lastID++
+	return newSocket(s, s.lastID, k.port, ln.(*net.TCPListener)), nil
+}
+
+// Addr returns the address a listener's socket is bound to; nil when it is not.
+func (s *Set) Addr(l *table.Listener) net.Addr {
+	if socket := s.sockets[key{l.Address, l.Port}]; socket != nil {
+		return socket.ln.Addr()
+	}
+	return nil
+}
+
+// Drain stops accepting, lets what is under way finish, and closes what is left
+// when ctx ends. The Set is of no more use.
+func (s *Set) Drain(ctx context.Context) {
+	for _, socket := range s.sockets {
+		socket.stop()
+		s.draining.Go(func() { socket.drain(ctx) })
+	}
+	clear(s.sockets)
+	s.draining.Wait()
+}

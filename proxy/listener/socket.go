@@ -1,0 +1,181 @@
+package listener
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
+)
+
+// socket is one listening socket with its connections.
+type socket struct {
+	set       *Set
+	id        uint32
+	port      uint16 // as the table has it, which redirects and matches go by
+	ln        *net.TCPListener
+	protocols Protocols
+	tls       *tls.Config // one for the socket's life: session tickets outlive certificates
+	metrics   *telemetry.Port
+
+	mu       sync.Mutex
+	conns    map[*net.TCPConn]struct{}
+	starting sync.Once
+	running  sync.WaitGroup // the accept loop and the connections
+}
+
+func newSocket(s *Set, id uint32, port uint16, ln *net.TCPListener) *socket {
+	k := &socket{set: s, id: id, port: port, ln: ln, protocols: s.cfg.Protocols(), conns: map[*net.TCPConn]struct{}{}}
+	k.metrics = s.cfg.Metrics.Port(ln.Addr().String())
+	k.tls = &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"h2", "http/1.1"},
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if p := s.cfg.Current()[id]; p != nil {
+				return p.certificate(hello), nil
+			}
+			return nil, nil
+		},
+	}
+	return k
+}
+
+// start begins accepting, once.
+func (k *socket) start() {
+	k.starting.Do(func() { k.running.Go(k.accept) })
+}
+
+// stop ends accepting.
+func (k *socket) stop() { _ = k.ln.Close() }
+
+// drain waits for the connections of a stopped socket to finish. What is left
+// when ctx ends is closed.
+func (k *socket) drain(ctx context.Context) {
+	k.protocols.Drain()
+	done := make(chan struct{})
+	go func() {
+		k.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return
+	case <-ctx.Done():
+	}
+	k.mu.Lock()
+	for c := range k.conns {
+		_ = c.Close()
+	}
+	k.mu.Unlock()
+	<-done
+}
+
+// The wait after an accept that failed, for want of descriptors as a rule.
+const (
+	minBackoff = 5 * time.Millisecond
+	maxBackoff = time.Second
+)
+
+func (k *socket) accept() {
+	backoff := minBackoff
+	for {
+		c, err := k.ln.AcceptTCP()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			time.Sleep(backoff)
+			backoff = min(2*backoff, maxBackoff)
+			continue
+		}
+		backoff = minBackoff
+		if k.set.open.Add(1) > int64(k.set.cfg.Limits.Connections) {
+			k.set.open.Add(-1)
+			k.refuse(c)
+			continue
+		}
+		k.mu.Lock()
+		k.conns[c] = struct{}{}
+		k.mu.Unlock()
+		k.running.Go(func() { k.serve(c) })
+	}
+}
+
+// tooMany is what a client over the limit is told. A new socket's buffer takes it without waiting.
+const tooMany = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nContent-Length: 96\r\n" +
+	"Retry-After: 1\r\nConnection: close\r\n\r\n" +
+	`{"type":"about:blank","title":"Service Unavailable","status":503,"code":"too_many_connections"}` + "\n"
+
+// refuse answers and closes; a TLS client is not answered, that would take a handshake.
+func (k *socket) refuse(c *net.TCPConn) {
+	k.metrics.Refused.Add(1)
+	if p := k.set.cfg.Current()[k.id]; p != nil && !p.tls {
+		if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err == nil {
+			_, _ = c.Write([]byte(tooMany)) // it may be gone already
+		}
+	}
+	_ = c.Close()
+}
+
+func (k *socket) serve(c *net.TCPConn) {
+	k.metrics.Accepted.Add(1)
+	k.metrics.Open.Add(1)
+	defer func() {
+		_ = c.Close()
+		k.mu.Lock()
+		delete(k.conns, c)
+		k.mu.Unlock()
+		k.metrics.Open.Add(-1)
+		k.set.open.Add(-1)
+	}()
+	local, peer := address(c.LocalAddr()), address(c.RemoteAddr())
+	conn := &exchange.Conn{Listener: k.id, Local: netip.AddrPortFrom(local.Addr(), k.port), Peer: peer, Protocol: "HTTP/1.1"}
+	p := k.set.cfg.Current()[k.id]
+	if p == nil { // the socket has left the table
+		return
+	}
+	if !p.tls {
+		k.protocols.HTTP1(c, conn)
+		return
+	}
+	k.serveTLS(tls.Server(c, k.tls), conn)
+}
+
+func (k *socket) serveTLS(c *tls.Conn, conn *exchange.Conn) {
+	err := c.SetDeadline(time.Now().Add(k.set.cfg.Limits.Handshake))
+	if err == nil {
+		err = c.Handshake()
+	}
+	if err == nil {
+		err = c.SetDeadline(time.Time{})
+	}
+	if err != nil {
+		k.metrics.HandshakeErrors.Add(1)
+		return
+	}
+	state := c.ConnectionState()
+	conn.TLS, conn.SNI = true, strings.ToLower(state.ServerName)
+	if state.NegotiatedProtocol == "h2" {
+		conn.Protocol = "HTTP/2.0"
+		k.protocols.HTTP2(c, conn)
+	} else {
+		k.protocols.HTTP1(c, conn)
+	}
+	if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err == nil {
+		_ = c.Close() // tells the client that nothing was cut off
+	}
+}
+
+func address(a net.Addr) netip.AddrPort {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		p := tcp.AddrPort()
+		return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+	}
+	return netip.AddrPort{}
+}
