@@ -1,0 +1,258 @@
+package compile
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// defaultLeeway is how far clocks may differ where a policy does not say.
+const defaultLeeway = 30 * time.Second
+
+// authCompiler collects the parts of one effective AuthPolicy.
+type authCompiler struct {
+	out  *compiledAuth
+	auth *table.Auth
+	from *graph.Policy // of the item at hand
+	name string        // of the item at hand
+	at   int           // index of from in Sources
+}
+
+// compileAuth compiles an effective AuthPolicy. One that asks for nothing is
+// open: its Auth is nil.
+func compileAuth(e *graph.Effective) *compiledAuth {
+	if e.Closed != nil {
+		reply, rejection := closed(e.Closed)
+		return &compiledAuth{
+			auth:     &table.Auth{Closed: reply, Sources: []table.Source{{Policy: policyName(e.Closed.Policy)}}},
+			rejected: []table.Rejection{rejection},
+		}
+	}
+	if len(e.Items) == 0 {
+		return &compiledAuth{}
+	}
+	list, index := sources(e.Items, func(p *graph.Policy) []string { return expressions(authRules(p).When) })
+	c := &authCompiler{auth: &table.Auth{Sources: list}, out: &compiledAuth{}}
+	for _, it := range e.Items { // by name, so every list of the Auth is by name
+		c.from, c.name, c.at = it.From, it.Name, index[it.From]
+		if err := c.item(authRules(it.From)); err != nil {
+			return compileAuth(&graph.Effective{Closed: &graph.Closed{Policy: it.From.Key, Reason: it.Name + ": " + err.Error()}})
+		}
+	}
+	c.out.auth = c.auth
+	return c.out
+}
+
+func authRules(p *graph.Policy) *v1alpha1.AuthRules {
+	if object, ok := p.Object.(*v1alpha1.AuthPolicy); ok && object.GetRules() != nil {
+		return object.GetRules()
+	}
+	return &v1alpha1.AuthRules{}
+}
+
+// item compiles the named item of the rules it came from.
+func (c *authCompiler) item(rules *v1alpha1.AuthRules) error {
+	section, name, _ := strings.Cut(c.name, "/")
+	switch section {
+	case graph.ItemAuthentication:
+		return c.method(name, rules.Authentication[name])
+	case graph.ItemRequire:
+		c.auth.Require = rules.Require
+	case graph.ItemAuthorization:
+		return c.rule(name, rules.Authorization[name])
+	case graph.ItemHeader:
+		for key, h := range rules.Response.Headers {
+			if strings.EqualFold(key, name) {
+				c.auth.Headers = append(c.auth.Headers, table.HeaderExpr{Name: name, Source: c.at, CEL: expression(h.CEL), Value: deref(h.Value)})
+				break
+			}
+		}
+	case graph.ItemUnauthenticated:
+		c.auth.Unauthenticated = denyReply(rules.Response.Unauthenticated, 401, "unauthenticated")
+	case graph.ItemDenied:
+		c.auth.Denied = denyReply(rules.Response.Denied, 403, "denied")
+	case graph.ItemForwardCredentials:
+		c.auth.ForwardCredentials = *rules.ForwardCredentials
+	default:
+		return fmt.Errorf("unknown item")
+	}
+	return nil
+}
+
+func (c *authCompiler) method(name string, spec v1alpha1.AuthenticationMethod) error {
+	m := table.AuthMethod{Name: name, Source: c.at, When: expressions(spec.When)}
+	parts := c.from.Resolved[c.name]
+	var err error
+	switch {
+	case parts.Broken != "":
+		m.Unavailable = parts.Broken
+		c.out.rejected = append(c.out.rejected,
+			table.Rejection{Object: policyName(c.from.Key), Reason: c.name + ": " + parts.Broken, Status: 503})
+	case spec.JWT != nil:
+		m.From = credentialSources(spec.JWT.From, table.CredentialSource{Header: "authorization", Scheme: "Bearer"})
+		m.JWT, err = c.jwt(spec.JWT, parts)
+	case spec.APIKey != nil:
+		m.From = credentialSources(spec.APIKey.From, table.CredentialSource{Header: "x-api-key"})
+		m.APIKeys, err = apiKeys(c.from.Key.Namespace, spec.APIKey, parts)
+	case spec.Basic != nil:
+		m.From = credentialSources(nil, table.CredentialSource{Header: "authorization", Scheme: "Basic"})
+		m.Basic, err = basic(c.from.Key.Namespace, spec.Basic, parts)
+	case spec.Anonymous != nil:
+		m.Anonymous = true
+	default:
+		return fmt.Errorf("no method is set")
+	}
+	c.auth.Methods = append(c.auth.Methods, m)
+	return err
+}
+
+// jwt compiles a jwt method and notes the key set it verifies with.
+func (c *authCompiler) jwt(spec *v1alpha1.JWTAuthentication, parts graph.Parts) (*table.JWT, error) {
+	out := &table.JWT{Issuer: spec.Issuer, Audiences: spec.Audiences, Leeway: defaultLeeway}
+	for _, a := range spec.Algorithms {
+		out.Algorithms = append(out.Algorithms, string(a))
+	}
+	if len(out.Algorithms) == 0 { // those its key allows: every asymmetric one
+		out.Algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+	}
+	if spec.Leeway != nil {
+		d, err := time.ParseDuration(string(*spec.Leeway))
+		if err != nil {
+			return nil, fmt.Errorf("leeway: %w", err)
+		}
+		out.Leeway = d
+	}
+	set := &table.KeySet{}
+	switch jwks := spec.JWKS; {
+	case jwks == nil:
+		set.ID, set.Discovery = "discovery "+spec.Issuer, spec.Issuer
+	case jwks.URI != nil:
+		set.ID, set.URI = "uri "+*jwks.URI, *jwks.URI
+	case jwks.Inline != nil:
+		set.ID, set.Inline = policyName(c.from.Key)+" "+c.name, jwks.Inline.Raw
+	case jwks.ConfigMapRef != nil && parts.Config != nil:
+		set.ID = "ConfigMap " + parts.Config.Namespace + "/" + parts.Config.Name + " " + jwks.ConfigMapRef.Key
+		set.Inline = graph.ConfigValue(parts.Config, jwks.ConfigMapRef.Key)
+	default:
+		return nil, fmt.Errorf("jwks: no source is set")
+	}
+	out.KeySet = set.ID
+	c.out.keySets = append(c.out.keySets, set)
+	return out, nil
+}
+
+// apiKeys compiles the keys of the selected Secrets, which graph has checked.
+func apiKeys(namespace string, spec *v1alpha1.APIKeyAuthentication, parts graph.Parts) (*table.APIKeys, error) {
+	out := &table.APIKeys{ID: namespace + " " + metav1.FormatLabelSelector(&spec.Selector)}
+	for _, s := range parts.Secrets {
+		k, err := graph.ParseAPIKey(s)
+		if err != nil {
+			continue
+		}
+		out.Keys = append(out.Keys, &table.APIKey{
+			Secret:    s.Namespace + "/" + s.Name,
+			Hash:      k.Hash,
+			Subject:   k.Subject,
+			Scopes:    k.Scopes,
+			Plan:      k.Plan,
+			NotBefore: k.NotBefore,
+			Expires:   k.Expires,
+		})
+	}
+	slices.SortFunc(out.Keys, func(a, b *table.APIKey) int { return strings.Compare(a.Secret, b.Secret) })
+	return out, nil
+}
+
+// basic compiles the htpasswd lines that can be used.
+func basic(namespace string, spec *v1alpha1.BasicAuthentication, parts graph.Parts) (*table.Basic, error) {
+	out := &table.Basic{ID: namespace + "/" + string(spec.SecretRef.Name), Realm: spec.Realm}
+	if out.Realm == "" {
+		out.Realm = "gatehouse"
+	}
+	if len(parts.Secrets) != 1 {
+		return nil, fmt.Errorf("secretRef: %d Secrets", len(parts.Secrets))
+	}
+	for line := range strings.Lines(string(parts.Secrets[0].Data[v1alpha1.HtpasswdKey])) {
+		line = strings.TrimSpace(line)
+		name, hash, ok := strings.Cut(line, ":")
+		if ok && name != "" && hash != "" && !strings.HasPrefix(line, "#") {
+			out.Users = append(out.Users, table.BasicUser{Name: name, Hash: table.Secret(hash)})
+		}
+	}
+	return out, nil
+}
+
+func (c *authCompiler) rule(name string, spec v1alpha1.AuthorizationRule) error {
+	r := table.AuthRule{Name: name, Source: c.at, When: expressions(spec.When), CEL: expression(spec.CEL)}
+	if spec.CIDRs != nil {
+		allow, err := prefixes(spec.CIDRs.Allow)
+		if err != nil {
+			return fmt.Errorf("allow: %w", err)
+		}
+		deny, err := prefixes(spec.CIDRs.Deny)
+		if err != nil {
+			return fmt.Errorf("deny: %w", err)
+		}
+		r.CIDRs = &table.CIDRs{Allow: allow, Deny: deny}
+	}
+	c.auth.Rules = append(c.auth.Rules, r)
+	return nil
+}
+
+func prefixes(in []v1alpha1.CIDR) (out []netip.Prefix, err error) {
+	for _, s := range in {
+		p, err := netip.ParsePrefix(string(s))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
+}
+
+func credentialSources(in []v1alpha1.CredentialSource, otherwise table.CredentialSource) []table.CredentialSource {
+	if len(in) == 0 {
+		return []table.CredentialSource{otherwise}
+	}
+	var out []table.CredentialSource
+	for _, s := range in {
+		t := table.CredentialSource{Scheme: deref(s.Scheme), Cookie: deref(s.Cookie), Query: deref(s.Query)}
+		if s.Header != nil {
+			t.Header = strings.ToLower(string(*s.Header))
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+func denyReply(d *v1alpha1.DenyResponse, status int, code string) *table.Reply {
+	r := &table.Reply{Status: status, Code: code, Body: deref(d.Body), ContentType: deref(d.ContentType)}
+	if d.Status != nil {
+		r.Status = int(*d.Status)
+	}
+	return r
+}
+
+func expressions(in []v1alpha1.Expression) (out []string) {
+	for _, e := range in {
+		out = append(out, string(e))
+	}
+	return out
+}
+
+func expression(e *v1alpha1.Expression) string { return string(deref(e)) }
+
+func deref[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}

@@ -1,0 +1,86 @@
+package compile
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// compileBackends returns every backend that an attached route may send to, by ID.
+func (c *Compiler) compileBackends(g *graph.Graph) []*table.Backend {
+	var out []*table.Backend
+	for _, r := range g.Routes {
+		if !attached(r) {
+			continue
+		}
+		for _, rule := range r.Rules {
+			for _, b := range rule.Backends {
+				if b.Broken != "" {
+					continue
+				}
+				id := backendID(b)
+				if _, seen := c.backends.now[id]; seen {
+					continue
+				}
+				out = append(out, c.backends.keep(id, &table.Backend{ID: id, Protocol: backendProtocol(b.Protocol)},
+					func(a, b *table.Backend) bool { return *a == *b }))
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b *table.Backend) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+// backendID is namespace/service:port.
+func backendID(b *graph.Backend) string {
+	return b.Service.Namespace + "/" + b.Service.Name + ":" + strconv.Itoa(int(b.Port))
+}
+
+// backendProtocol reads a Service port's appProtocol (GEP-1911). The ones that
+// cannot be spoken were refused by graph; all but h2c are HTTP/1.1.
+func backendProtocol(app *string) table.BackendProtocol {
+	if app != nil && *app == "kubernetes.io/h2c" {
+		return table.BackendH2C
+	}
+	return table.BackendHTTP1
+}
+
+// weightedBackend compiles one backendRef. A reference that cannot be used
+// keeps its share of the requests and answers them 500.
+func weightedBackend(b *graph.Backend, matched string) table.WeightedBackend {
+	w := table.WeightedBackend{Weight: uint32(max(b.Weight, 0))}
+	if b.Broken != "" {
+		w.Reply = referenceReply(b.Reason)
+		return w
+	}
+	w.Backend = backendID(b)
+	filters, problem := compileFilters(b.Filters, matched)
+	if problem != "" {
+		w.Reply = &table.Reply{Status: 500, Code: "rule_invalid", Detail: "The route's backend has a filter that cannot be used."}
+		return w
+	}
+	w.Filters = filters
+	return w
+}
+
+// referenceReply is what a caller learns of a reference that cannot be used:
+// the kind of fault, never a name.
+func referenceReply(reason gatewayv1.RouteConditionReason) *table.Reply {
+	r := &table.Reply{Status: 500, Code: "backend_invalid", Detail: "The route's backend cannot be used."}
+	switch reason {
+	case gatewayv1.RouteReasonBackendNotFound:
+		r.Code, r.Detail = "backend_not_found", "The route's backend does not exist."
+	case gatewayv1.RouteReasonRefNotPermitted:
+		r.Code, r.Detail = "ref_not_permitted", "The route may not use its backend."
+	case gatewayv1.RouteReasonInvalidKind:
+		r.Code, r.Detail = "backend_kind_unknown", "The route's backend is of an unknown kind."
+	case gatewayv1.RouteReasonUnsupportedProtocol:
+		r.Code, r.Detail = "backend_protocol_unsupported", "The route's backend speaks a protocol that is not supported."
+	}
+	return r
+}

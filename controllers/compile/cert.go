@@ -1,0 +1,22 @@
+package compile
+
+import (
+	"bytes"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// compileCertificates keeps the listener's order; equal content keeps its pointer.
+func (c *Compiler) compileCertificates(certs []*graph.Certificate) []*table.Certificate {
+	var out []*table.Certificate
+	for _, cert := range certs {
+		id := cert.Secret.String()
+		out = append(out, c.certs.keep(id, &table.Certificate{ID: id, Chain: cert.Chain, Key: cert.Key}, sameCertificate))
+	}
+	return out
+}
+
+func sameCertificate(a, b *table.Certificate) bool {
+	return bytes.Equal(a.Chain, b.Chain) && bytes.Equal(a.Key, b.Key)
+}

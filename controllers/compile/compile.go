@@ -1,0 +1,95 @@
+// Package compile turns the resolved picture of the cluster into the table the
+// proxy serves by. There is one file per output: listener, route, match,
+// filter, backend, cert, auth, validation.
+//
+// The pipeline calls Compiler.Compile with every new graph. It calls nothing
+// but proxy/table; it reads no clock, does no I/O and never fails: what cannot
+// be used becomes an answer in the table and a line in Table.Rejected.
+//
+// A Compiler remembers its last build. What a change did not touch comes back
+// as the same pointers, so the proxy keeps what it built from them: an Action
+// while its rule and its policies are the same nodes, a Host while its members
+// are, a Listener, Backend, Certificate, Auth, Validation or KeySet while its
+// content is.
+package compile
+
+import (
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// Compiler builds tables. Its zero value is not ready; use New. It is not for
+// concurrent use.
+type Compiler struct {
+	routes    memo[*graph.Route, []table.Rejection]
+	members   memo[memberKey, *member]
+	actions   memo[actionKey, *table.Action]
+	hosts     memo[hostKey, *host]
+	listeners memo[graph.ListenerKey, *table.Listener]
+	certs     memo[string, *table.Certificate]
+	backends  memo[string, *table.Backend]
+	policies  policyMemo
+}
+
+// New returns a Compiler that remembers nothing.
+func New() *Compiler { return &Compiler{} }
+
+// Compile builds the table of g from nothing.
+func Compile(g *graph.Graph) *table.Table { return New().Compile(g) }
+
+// Compile builds the table of g. It never changes g or an earlier table.
+func (c *Compiler) Compile(g *graph.Graph) *table.Table {
+	c.turn()
+	t := &table.Table{Listeners: c.compileListeners(g), Backends: c.compileBackends(g)}
+	for _, r := range g.Routes {
+		if attached(r) {
+			t.Rejected = append(t.Rejected, c.routes.get(r, func() []table.Rejection { return rejections(r) })...)
+		}
+	}
+	t.KeySets = c.policies.used()
+	t.Rejected = append(t.Rejected, c.policies.rejections()...)
+	return t
+}
+
+func (c *Compiler) turn() {
+	c.routes.turn()
+	c.members.turn()
+	c.actions.turn()
+	c.hosts.turn()
+	c.listeners.turn()
+	c.certs.turn()
+	c.backends.turn()
+	c.policies.turn()
+}
+
+// memo keeps values by key from one build to the next. What a build does not
+// ask for is forgotten with the next one.
+type memo[K comparable, V any] struct {
+	last, now map[K]V
+}
+
+func (m *memo[K, V]) turn() {
+	m.last, m.now = m.now, make(map[K]V, len(m.now))
+}
+
+// get returns the value of k, building it if the last build had none.
+func (m *memo[K, V]) get(k K, build func() V) V {
+	if v, ok := m.now[k]; ok {
+		return v
+	}
+	v, ok := m.last[k]
+	if !ok {
+		v = build()
+	}
+	m.now[k] = v
+	return v
+}
+
+// keep returns the last build's value of k if it is the same as v, else v.
+func (m *memo[K, V]) keep(k K, v V, same func(a, b V) bool) V {
+	if old, ok := m.last[k]; ok && same(old, v) {
+		v = old
+	}
+	m.now[k] = v
+	return v
+}

@@ -1,0 +1,122 @@
+package compile
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// hostKey names a Host across builds.
+type hostKey struct {
+	listener graph.ListenerKey
+	name     string
+}
+
+// host is a Host with what it was made of.
+type host struct {
+	members []*member
+	table   *table.Host
+}
+
+// compileListeners returns the listeners that serve, by port, then ID.
+func (c *Compiler) compileListeners(g *graph.Graph) []*table.Listener {
+	hosts := c.compileHosts(g)
+	var out []*table.Listener
+	for _, gw := range g.Gateways {
+		for _, l := range gw.Listeners {
+			if l.Serves {
+				out = append(out, c.compileListener(l, hosts[l.Key]))
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b *table.Listener) int {
+		return cmp.Or(cmp.Compare(a.Port, b.Port), strings.Compare(a.ID, b.ID))
+	})
+	return out
+}
+
+func (c *Compiler) compileListener(l *graph.Listener, hosts []*table.Host) *table.Listener {
+	slices.SortFunc(hosts, func(a, b *table.Host) int { return compareHostnames(a.Name, b.Name) })
+	return c.listeners.keep(l.Key, &table.Listener{
+		ID:           l.Key.Gateway.Namespace + "/" + l.Key.Gateway.Name + "/" + string(l.Key.Listener),
+		Port:         uint16(l.Spec.Port),
+		Protocol:     table.Protocol(l.Spec.Protocol),
+		Hostname:     l.Hostname,
+		Certificates: c.compileCertificates(l.Certificates),
+		Hosts:        hosts,
+	}, sameListener)
+}
+
+func sameListener(a, b *table.Listener) bool {
+	return a.ID == b.ID && a.Address == b.Address && a.Port == b.Port && a.Protocol == b.Protocol && a.Hostname == b.Hostname &&
+		slices.Equal(a.Certificates, b.Certificates) && slices.Equal(a.Hosts, b.Hosts)
+}
+
+// compileHosts gathers every attachment under its listener and host name.
+func (c *Compiler) compileHosts(g *graph.Graph) map[graph.ListenerKey][]*table.Host {
+	members := map[hostKey][]*member{}
+	for _, r := range g.Routes {
+		for _, p := range r.Parents {
+			for _, a := range p.Attached {
+				m := c.compileMember(r, a)
+				for _, name := range a.Hostnames {
+					k := hostKey{a.Listener, name}
+					if at := members[k]; len(at) == 0 || at[len(at)-1].route != r { // two parentRefs may lead to one listener
+						members[k] = append(at, m)
+					}
+				}
+			}
+		}
+	}
+	out := map[graph.ListenerKey][]*table.Host{}
+	for k, ms := range members {
+		if h := c.compileHost(k, ms); len(h.Rules) > 0 {
+			out[k.listener] = append(out[k.listener], h)
+		}
+	}
+	return out
+}
+
+func (c *Compiler) compileHost(k hostKey, members []*member) *table.Host {
+	if old, ok := c.hosts.last[k]; ok && slices.Equal(old.members, members) {
+		c.hosts.now[k] = old
+		return old.table
+	}
+	var ranked []ranked
+	for _, m := range members {
+		ranked = append(ranked, m.rules...)
+	}
+	slices.SortFunc(ranked, comparePrecedence)
+	h := &table.Host{Name: k.name, Rules: make([]*table.Rule, 0, len(ranked))}
+	for _, r := range ranked {
+		h.Rules = append(h.Rules, r.rule)
+	}
+	c.hosts.now[k] = &host{members: members, table: h}
+	return h
+}
+
+// compareHostnames puts exact names first, then wildcards from the longest to
+// the shortest, then "*".
+func compareHostnames(a, b string) int {
+	return cmp.Or(cmp.Compare(hostnameClass(a), hostnameClass(b)), wildcardLength(a, b), strings.Compare(a, b))
+}
+
+func hostnameClass(name string) int {
+	switch {
+	case name == "*":
+		return 2
+	case strings.HasPrefix(name, "*"):
+		return 1
+	}
+	return 0
+}
+
+func wildcardLength(a, b string) int {
+	if hostnameClass(a) != 1 {
+		return 0
+	}
+	return cmp.Compare(len(b), len(a))
+}

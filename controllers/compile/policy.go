@@ -1,0 +1,159 @@
+package compile
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// policyMemo keeps what effective policies compiled to. Effective policies with
+// equal content share one pointer, so that a policy of a Gateway with a
+// thousand routes is one Auth.
+type policyMemo struct {
+	auths       memo[*graph.Effective, *compiledAuth]
+	validations memo[*graph.Effective, *compiledValidation]
+	sameAuth    memo[[32]byte, *table.Auth]
+	sameChecks  memo[[32]byte, *table.Validation]
+	keySets     memo[string, *table.KeySet]
+}
+
+// compiledAuth is an effective AuthPolicy with what it needs beside itself.
+type compiledAuth struct {
+	auth     *table.Auth // nil: open
+	sum      [32]byte
+	keySets  []*table.KeySet
+	rejected []table.Rejection
+}
+
+// compiledValidation is an effective ValidationPolicy.
+type compiledValidation struct {
+	validation *table.Validation
+	sum        [32]byte
+	rejected   []table.Rejection
+}
+
+func (m *policyMemo) turn() {
+	m.auths.turn()
+	m.validations.turn()
+	m.sameAuth.turn()
+	m.sameChecks.turn()
+	m.keySets.turn()
+}
+
+// fill sets what the policies of a rule make of its action.
+func (m *policyMemo) fill(a *table.Action, p *graph.RulePolicies) {
+	if p == nil {
+		return
+	}
+	a.Auth, a.ShadowAuth = m.auth(p.Auth), m.auth(p.ShadowAuth)
+	a.Validation, a.ShadowValidation = m.validation(p.Validation), m.validation(p.ShadowValidation)
+}
+
+// touch says that a rule with these policies is still in the table.
+func (m *policyMemo) touch(p *graph.RulePolicies) {
+	m.fill(&table.Action{}, p)
+}
+
+func (m *policyMemo) auth(e *graph.Effective) *table.Auth {
+	if e == nil {
+		return nil
+	}
+	c := m.auths.get(e, func() *compiledAuth {
+		c := compileAuth(e)
+		if c.auth != nil {
+			c.sum = table.Sum(c.auth)
+			c.auth = m.sameAuth.get(c.sum, func() *table.Auth { return c.auth })
+		}
+		return c
+	})
+	if c.auth != nil {
+		m.sameAuth.now[c.sum] = c.auth
+	}
+	return c.auth
+}
+
+func (m *policyMemo) validation(e *graph.Effective) *table.Validation {
+	if e == nil {
+		return nil
+	}
+	c := m.validations.get(e, func() *compiledValidation {
+		c := compileValidation(e)
+		if c.validation != nil {
+			c.sum = table.Sum(c.validation)
+			c.validation = m.sameChecks.get(c.sum, func() *table.Validation { return c.validation })
+		}
+		return c
+	})
+	if c.validation != nil {
+		m.sameChecks.now[c.sum] = c.validation
+	}
+	return c.validation
+}
+
+// used returns the key sets of the policies in the table, by ID. It is called
+// once per build, when every policy has been asked for.
+func (m *policyMemo) used() (out []*table.KeySet) {
+	for _, c := range m.auths.now {
+		for _, k := range c.keySets {
+			if _, seen := m.keySets.now[k.ID]; !seen {
+				out = append(out, m.keySets.keep(k.ID, k, sameKeySet))
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b *table.KeySet) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+func sameKeySet(a, b *table.KeySet) bool {
+	return a.URI == b.URI && a.Discovery == b.Discovery && string(a.Inline) == string(b.Inline)
+}
+
+// rejections lists what of the policies in the table cannot be used.
+func (m *policyMemo) rejections() (out []table.Rejection) {
+	for _, c := range m.auths.now {
+		out = append(out, c.rejected...)
+	}
+	for _, c := range m.validations.now {
+		out = append(out, c.rejected...)
+	}
+	slices.SortFunc(out, func(a, b table.Rejection) int {
+		return cmp.Or(strings.Compare(a.Object, b.Object), strings.Compare(a.Reason, b.Reason), cmp.Compare(a.Status, b.Status))
+	})
+	return slices.Compact(out)
+}
+
+func policyName(k graph.PolicyKey) string { return k.Kind + " " + k.Namespace + "/" + k.Name }
+
+// sources gives each policy of an effective one its number, by kind and name.
+func sources(items []graph.Item, when func(*graph.Policy) []string) (list []table.Source, index map[*graph.Policy]int) {
+	var from []*graph.Policy
+	for _, it := range items {
+		if !slices.Contains(from, it.From) {
+			from = append(from, it.From)
+		}
+	}
+	slices.SortFunc(from, func(a, b *graph.Policy) int { return strings.Compare(policyName(a.Key), policyName(b.Key)) })
+	index = map[*graph.Policy]int{}
+	for i, p := range from {
+		index[p] = i
+		list = append(list, table.Source{Policy: policyName(p.Key), When: when(p)})
+	}
+	return list, index
+}
+
+// closed is the answer to everyone where a policy is at fault (500).
+func closed(c *graph.Closed) (*table.Reply, table.Rejection) {
+	return &table.Reply{Status: 500, Code: "policy_invalid", Detail: "A policy of this route cannot be used."},
+		table.Rejection{Object: policyName(c.Policy), Reason: c.Reason, Status: 500}
+}
+
+// unavailable is the answer to everyone where something a policy needs is
+// missing (503).
+func unavailable() *table.Reply {
+	return &table.Reply{Status: 503, Code: "policy_unavailable", Detail: "A policy of this route is waiting for something it needs.",
+		RetryAfter: 5 * time.Second}
+}

@@ -1,0 +1,98 @@
+package graph
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// The sections of an Item's name. Those that hold many are followed by a slash
+// and a name: "authentication/staff".
+const (
+	ItemAuthentication     = "authentication"
+	ItemRequire            = "require"
+	ItemAuthorization      = "authorization"
+	ItemHeader             = "header" // lower case: "header/x-user"
+	ItemUnauthenticated    = "unauthenticated"
+	ItemDenied             = "denied"
+	ItemForwardCredentials = "forwardCredentials"
+	ItemCheck              = "check"
+)
+
+// APIKey is what a Secret says of one API key.
+type APIKey struct {
+	Hash      [sha256.Size]byte
+	Subject   string // the Secret's name unless it says otherwise
+	Scopes    []string
+	Plan      string
+	NotBefore int64 // Unix seconds; 0: none
+	Expires   int64 // Unix seconds; 0: never
+}
+
+// ParseAPIKey reads a Secret that holds an API key: data keyHash
+// ("sha256:" and 64 hexadecimal digits) or apiKey (the key itself, which is
+// hashed here), and the annotations gatehouse.dev/subject, scopes (separated by
+// blanks or commas), plan, not-before and expires-at (RFC 3339). Data of the
+// same name without the prefix is read where there is no annotation. Errors
+// name the field and never its value.
+func ParseAPIKey(s *corev1.Secret) (APIKey, error) {
+	k := APIKey{Subject: keyField(s, "subject"), Plan: keyField(s, "plan")}
+	if k.Subject == "" {
+		k.Subject = s.Name
+	}
+	k.Scopes = strings.FieldsFunc(keyField(s, "scopes"), func(r rune) bool { return r == ' ' || r == ',' || r == '\n' })
+	hash, plain := strings.TrimSpace(string(s.Data["keyHash"])), s.Data["apiKey"]
+	switch {
+	case hash != "":
+		digits, ok := strings.CutPrefix(hash, "sha256:")
+		raw, err := hex.DecodeString(digits)
+		if !ok || err != nil || len(raw) != sha256.Size {
+			return k, fmt.Errorf("keyHash is not sha256: and 64 hexadecimal digits")
+		}
+		k.Hash = [sha256.Size]byte(raw)
+	case len(plain) > 0:
+		k.Hash = sha256.Sum256(plain)
+	default:
+		return k, fmt.Errorf("it has neither keyHash nor apiKey")
+	}
+	var err error
+	if k.NotBefore, err = keyTime(s, "not-before"); err != nil {
+		return k, err
+	}
+	if k.Expires, err = keyTime(s, "expires-at"); err != nil {
+		return k, err
+	}
+	return k, nil
+}
+
+func keyField(s *corev1.Secret, name string) string {
+	if v := s.Annotations["gatehouse.dev/"+name]; v != "" {
+		return strings.TrimSpace(v)
+	}
+	return strings.TrimSpace(string(s.Data[name]))
+}
+
+func keyTime(s *corev1.Secret, name string) (int64, error) {
+	v := keyField(s, name)
+	if v == "" {
+		return 0, nil
+	}
+	t, err := time.Parse(time.RFC3339, v)
+	if err != nil {
+		return 0, fmt.Errorf("%s %s is not a time such as 2026-01-31T00:00:00Z", name, strconv.Quote(v))
+	}
+	return t.Unix(), nil
+}
+
+// ConfigValue returns the value of a ConfigMap's key, nil if it has none.
+func ConfigValue(c *corev1.ConfigMap, key string) []byte {
+	if v, ok := c.Data[key]; ok {
+		return []byte(v)
+	}
+	return c.BinaryData[key]
+}
