@@ -52,7 +52,10 @@ func response(b []byte, method string, h *ResponseHead, l Limits) (int, *exchang
 // statusLine parses the status line into h. It returns the index behind it, or
 // 0 when b ends before it.
 func statusLine(b []byte, h *ResponseHead) (int, *exchange.Error) {
-	if n, err := version(b); n == 0 {
+	switch n, err := version(b); {
+	case err == errRequestLine:
+		return 0, errStatusLine
+	case n == 0:
 		return 0, err
 	}
 	h.Minor = int(b[7] - '0')
@@ -95,6 +98,8 @@ func (h *ResponseHead) settle(f *fields, method string) *exchange.Error {
 	h.Close = f.options.close || h.Minor == 0 && !f.options.keepAlive
 	h.ContentLength = f.length
 	switch {
+	case (h.Status < 200 || h.Status == 204) && f.length > 0:
+		return errFraming // RFC 9110, section 8.6: what follows may be its content, or not
 	case h.Status < 200 || h.Status == 204:
 		h.NoBody, h.ContentLength = true, -1
 		if h.Status == 101 {

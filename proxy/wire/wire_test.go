@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,27 +13,178 @@ var wide = Limits{Head: 16 << 10, Target: 4 << 10, Fields: 100}
 // crlf ends each line of a message as RFC 9112 wants it.
 func crlf(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }
 
-func TestParseRequestReadsAHead(t *testing.T) {
-	var h RequestHead
-	msg := crlf("POST /a/b?x=1 HTTP/1.1\nHost: shop.example:8080\nX-One:  1 \t\nx_two: zwei\nContent-Length: 3\nTE: trailers\nConnection: TE\n\nabc")
-	n, err := ParseRequest([]byte(msg), &h, wide)
-	if err != nil || msg[n:] != "abc" {
-		t.Fatal(n, err)
+// names lists what is left of a header.
+func names(h exchange.Header) string {
+	var out []string
+	for _, f := range h {
+		if f.Name != "" {
+			out = append(out, f.Name)
+		}
 	}
-	if h.Method != "POST" || h.Path != "/a/b" || h.RawQuery != "x=1" || h.Authority != "shop.example:8080" || h.ContentLength != 3 || !h.Trailers {
-		t.Errorf("%+v", h)
-	}
-	if v, _ := h.Header.Get("x-one"); v != "1" {
-		t.Errorf("X-One is %q", v)
-	}
+	return strings.Join(out, " ")
 }
 
-func TestAppendRequestHead(t *testing.T) {
-	x := &exchange.Exchange{}
-	x.Request = exchange.Request{Method: "GET", Path: "/a b", RawQuery: "q\r\n", Authority: "h", Header: exchange.Header{
-		{Name: "X", Value: "1\r\nInjected: 2"}, {Name: "Y\r\n", Value: "3"}, {Name: "Transfer-Encoding", Value: "chunked"}}}
-	want := crlf("GET /a%20b?q%0D%0A HTTP/1.1\nHost: h\nX: 1  Injected: 2\n\n")
-	if got := string(AppendRequestHead(nil, x, RequestOptions{})); got != want {
-		t.Errorf("%q, want %q", got, want)
+func TestRequestHead(t *testing.T) {
+	check := func(message string, want RequestHead, header string) {
+		t.Helper()
+		var h RequestHead
+		message = crlf(message) + "\r\n"
+		n, err := ParseRequest([]byte(message+"rest"), &h, wide)
+		if err != nil || n != len(message) {
+			t.Fatalf("%q: %d, %v", message, n, err)
+		}
+		if got := names(h.Header); got != header {
+			t.Errorf("%q: header %q, want %q", message, got, header)
+		}
+		h.Header, h.Target, want.Target = nil, "", ""
+		if !equalRequest(h, want) {
+			t.Errorf("%q:\n got %+v\nwant %+v", message, h, want)
+		}
 	}
+	get := func(change func(h *RequestHead)) RequestHead {
+		h := RequestHead{Method: "GET", Path: "/", Authority: "a", Minor: 1}
+		change(&h)
+		return h
+	}
+	is := func(lines string, change func(h *RequestHead), header string) {
+		t.Helper()
+		check("GET / HTTP/1.1\nHost: a\n"+lines, get(change), header)
+	}
+	same := func(*RequestHead) {}
+
+	check("GET /p?q HTTP/1.1\nHost: A.b:1\n", get(func(h *RequestHead) { h.Path, h.RawQuery, h.Authority = "/p", "q", "A.b:1" }), "")
+	check("GET http://a?q=/ HTTP/1.1\nHost: a\n", get(func(h *RequestHead) { h.Scheme, h.RawQuery = "http", "q=/" }), "")
+	check("GET https://a/x HTTP/1.1\nHost: a\n", get(func(h *RequestHead) { h.Scheme, h.Path = "https", "/x" }), "")
+	check("OPTIONS * HTTP/1.1\nHost: a\n", get(func(h *RequestHead) { h.Method, h.Path = "OPTIONS", "*" }), "")
+	check("OPTIONS http://a HTTP/1.1\nHost: a\n", get(func(h *RequestHead) { h.Method, h.Scheme, h.Path = "OPTIONS", "http", "*" }), "")
+	check("OPTIONS http://a/ HTTP/1.1\nHost: a\n", get(func(h *RequestHead) { h.Method, h.Scheme = "OPTIONS", "http" }), "")
+	check("GET / HTTP/1.0\n", get(func(h *RequestHead) { h.Minor, h.Authority, h.Close = 0, "", true }), "")
+	check("GET http://a/ HTTP/1.0\n", get(func(h *RequestHead) { h.Minor, h.Scheme, h.Close = 0, "http", true }), "")
+	check("GET / HTTP/1.0\nHost: a\nConnection: Keep-Alive\n", get(func(h *RequestHead) { h.Minor = 0 }), "")
+	check("GET / HTTP/1.0\nHost: a\nUpgrade: websocket\nConnection: upgrade\nExpect: 100-continue\n",
+		get(func(h *RequestHead) { h.Minor, h.Close = 0, true }), "")
+
+	is("X-A: 1\nx_b: 2\n", same, "X-A x_b")
+	is("Content-Length: 7\nExpect: 100-continue\n", func(h *RequestHead) { h.ContentLength, h.Expect = 7, true }, "")
+	is("Expect: 100-continue\n", same, "")
+	is("Transfer-Encoding: Chunked\n", func(h *RequestHead) { h.ContentLength, h.Chunked = -1, true }, "")
+	is("TE: gzip , Trailers\nConnection: TE\n", func(h *RequestHead) { h.Trailers = true }, "")
+	is("Connection: close\nKeep-Alive: 5\nProxy-Connection: x\n", func(h *RequestHead) { h.Close = true }, "")
+	is("Connection: keep-alive, close\n", func(h *RequestHead) { h.Close = true }, "")
+	is("Connection: keep-alive\n", same, "")
+
+	// Connection takes the fields it names with it, wherever they are, but not those that are for everyone.
+	is("X-A: 1\nConnection: x-a, x-b\nX-B: 2\nX-C: 3\nX-A: 4\n", same, "X-C")
+	is("Connection: x-a\nConnection: close, ,\nX-A: 1\nConnection: x-b\nX-B: 2\n", func(h *RequestHead) { h.Close = true }, "")
+	is("Connection: Authorization, Cookie, X-Forwarded-For, Content-Type, Host, connection\nAuthorization: x\nCookie: x\nX-Forwarded-For: x\nContent-Type: x\n",
+		same, "Authorization Cookie X-Forwarded-For Content-Type")
+	is("Connection: content-length\nContent-Length: 3\n", func(h *RequestHead) { h.ContentLength = 3 }, "")
+	is("Connection: transfer-encoding\nTransfer-Encoding: chunked\n", func(h *RequestHead) { h.ContentLength, h.Chunked = -1, true }, "")
+
+	is("Upgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Key: x\n", func(h *RequestHead) { h.Upgrade = "websocket" }, "Sec-WebSocket-Key")
+	is("Upgrade: a/1.2\nConnection: keep-alive, upgrade\n", func(h *RequestHead) { h.Upgrade = "a/1.2" }, "")
+	is("Upgrade: websocket\n", same, "")
+	is("Upgrade: websocket\nConnection: upgrade\nContent-Length: 2\n", func(h *RequestHead) { h.ContentLength = 2 }, "")
+	is("Upgrade: h2c\nConnection: Upgrade, HTTP2-Settings\nHTTP2-Settings: AAMAAABkAAQAAP__\n", same, "")
+	is("Upgrade: HTTP/2.0\nConnection: Upgrade\n", same, "")
+	is("Upgrade: websocket, h2c\nConnection: Upgrade\n", same, "")
+	is("Upgrade: websocket\nUpgrade: websocket\nConnection: Upgrade\n", same, "")
+	is("Upgrade: a/b/c\nConnection: Upgrade\n", same, "")
+}
+
+func equalRequest(a, b RequestHead) bool {
+	if !slices.Equal(a.Header, b.Header) {
+		return false
+	}
+	a.Header, b.Header = nil, nil
+	return a.Method == b.Method && a.Target == b.Target && a.Scheme == b.Scheme && a.Authority == b.Authority && a.Path == b.Path &&
+		a.RawQuery == b.RawQuery && a.Minor == b.Minor && a.ContentLength == b.ContentLength && a.Chunked == b.Chunked &&
+		a.Close == b.Close && a.Expect == b.Expect && a.Trailers == b.Trailers && a.Upgrade == b.Upgrade
+}
+
+func equalResponse(a, b ResponseHead) bool {
+	return slices.Equal(a.Header, b.Header) && a.Status == b.Status && a.Minor == b.Minor && a.Reason == b.Reason &&
+		a.ContentLength == b.ContentLength && a.Chunked == b.Chunked && a.UntilClose == b.UntilClose && a.NoBody == b.NoBody &&
+		a.Close == b.Close && a.Upgrade == b.Upgrade
+}
+
+func TestResponseHead(t *testing.T) {
+	check := func(method, message string, want ResponseHead, header string) {
+		t.Helper()
+		var h ResponseHead
+		message = crlf(message) + "\r\n"
+		n, err := ParseResponse([]byte(message+"rest"), method, &h, wide)
+		if err != nil || n != len(message) {
+			t.Fatalf("%q: %d, %v", message, n, err)
+		}
+		if got := names(h.Header); got != header {
+			t.Errorf("%q: header %q, want %q", message, got, header)
+		}
+		h.Header = nil
+		if !equalResponse(h, want) {
+			t.Errorf("%q:\n got %+v\nwant %+v", message, h, want)
+		}
+	}
+	check("GET", "HTTP/1.1 200 Fine by me\nServer: x\nContent-Length: 3\n", ResponseHead{Status: 200, Minor: 1, Reason: "Fine by me", ContentLength: 3}, "Server")
+	check("GET", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n", ResponseHead{Status: 200, Minor: 1, Reason: "OK", ContentLength: -1, Chunked: true}, "")
+	check("GET", "HTTP/1.1 200 OK\n", ResponseHead{Status: 200, Minor: 1, Reason: "OK", ContentLength: -1, UntilClose: true, Close: true}, "")
+	check("GET", "HTTP/1.0 200 OK\nContent-Length: 3\n", ResponseHead{Status: 200, Reason: "OK", ContentLength: 3, Close: true}, "")
+	check("GET", "HTTP/1.0 200 OK\nContent-Length: 3\nConnection: keep-alive\n", ResponseHead{Status: 200, Reason: "OK", ContentLength: 3}, "")
+	check("GET", "HTTP/1.1 200 OK\nContent-Length: 3\nConnection: close, x\nX: 1\n", ResponseHead{Status: 200, Minor: 1, Reason: "OK", ContentLength: 3, Close: true}, "")
+	check("HEAD", "HTTP/1.1 200 OK\nContent-Length: 3\n", ResponseHead{Status: 200, Minor: 1, Reason: "OK", ContentLength: 3, NoBody: true}, "")
+	check("HEAD", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n", ResponseHead{Status: 200, Minor: 1, Reason: "OK", ContentLength: -1, NoBody: true}, "")
+	check("GET", "HTTP/1.1 304\nContent-Length: 3\nETag: x\n", ResponseHead{Status: 304, Minor: 1, ContentLength: 3, NoBody: true}, "ETag")
+	check("GET", "HTTP/1.1 204 \nContent-Length: 0\n", ResponseHead{Status: 204, Minor: 1, ContentLength: -1, NoBody: true}, "")
+	check("GET", "HTTP/1.1 100 Continue\n", ResponseHead{Status: 100, Minor: 1, Reason: "Continue", ContentLength: -1, NoBody: true}, "")
+	check("GET", "HTTP/1.1 101 Switching\nUpgrade: websocket\nConnection: upgrade\n", ResponseHead{Status: 101, Minor: 1, Reason: "Switching", ContentLength: -1, NoBody: true, Upgrade: "websocket"}, "")
+	check("GET", "HTTP/1.1 426 Upgrade Required\nUpgrade: websocket\nConnection: upgrade\nContent-Length: 0\n", ResponseHead{Status: 426, Minor: 1, Reason: "Upgrade Required"}, "")
+}
+
+// body is a Body of which only the presence counts.
+type body struct{ exchange.Buffered }
+
+func TestAppendRequestHead(t *testing.T) {
+	check := func(r exchange.Request, o RequestOptions, want string) {
+		t.Helper()
+		if got := string(AppendRequestHead(nil, &exchange.Exchange{Request: r}, o)); got != crlf(want)+"\r\n" {
+			t.Errorf("got %q, want %q", got, crlf(want)+"\r\n")
+		}
+	}
+	header := exchange.Header{{Name: "X", Value: "1"}, {Name: "", Value: "removed"}, {Name: "Y", Value: ""}}
+	check(exchange.Request{Method: "GET", Path: "/a", Authority: "h:1", Header: header}, RequestOptions{}, "GET /a HTTP/1.1\nHost: h:1\nX: 1\nY: \n")
+	check(exchange.Request{Method: "OPTIONS", Path: "*", Authority: "h"}, RequestOptions{Close: true}, "OPTIONS * HTTP/1.1\nHost: h\nConnection: close\n")
+	check(exchange.Request{Method: "POST", Path: "/", RawQuery: "a=b", Authority: "h"}, RequestOptions{}, "POST /?a=b HTTP/1.1\nHost: h\nContent-Length: 0\n")
+	check(exchange.Request{Method: "POST", Path: "/", Authority: "h", Body: &body{}, ContentLength: 12}, RequestOptions{}, "POST / HTTP/1.1\nHost: h\nContent-Length: 12\n")
+	check(exchange.Request{Method: "GET", Path: "/", Authority: "h", Body: &body{}, ContentLength: -1}, RequestOptions{Trailers: true},
+		"GET / HTTP/1.1\nHost: h\nTransfer-Encoding: chunked\nTE: trailers\nConnection: TE\n")
+	check(exchange.Request{Method: "GET", Path: "/", Authority: "h", Upgrade: "websocket"}, RequestOptions{Upgrade: true},
+		"GET / HTTP/1.1\nHost: h\nUpgrade: websocket\nConnection: Upgrade\n")
+	check(exchange.Request{Method: "GET", Path: "/", Authority: "h", Upgrade: "websocket"}, RequestOptions{}, "GET / HTTP/1.1\nHost: h\n")
+
+	// What is not fit for the wire never gets there.
+	check(exchange.Request{Method: "GET", Path: "/a b#?\r\n", RawQuery: "q\x00\xc3#", Authority: "h\r\nX: 1"}, RequestOptions{},
+		"GET /a%20b%23?%0D%0A?q%00%C3%23 HTTP/1.1\nHost: h  X: 1\n")
+	check(exchange.Request{Method: "GET", Path: "/", Authority: "h", Header: exchange.Header{
+		{Name: "A", Value: "1\r\nB: 2\x00\x7f"}, {Name: "C\r\nD", Value: "3"}, {Name: "E F", Value: "4"}, {Name: "Host", Value: "evil"},
+		{Name: "content-length", Value: "5"}, {Name: "Transfer-Encoding", Value: "chunked"}, {Name: "Connection", Value: "close"}}}, RequestOptions{},
+		"GET / HTTP/1.1\nHost: h\nA: 1  B: 2  \n")
+}
+
+func TestAppendResponseHead(t *testing.T) {
+	check := func(r exchange.Response, o ResponseOptions, want string) {
+		t.Helper()
+		if got := string(AppendResponseHead(nil, &exchange.Exchange{Response: r}, o)); got != crlf(want)+"\r\n" {
+			t.Errorf("got %q, want %q", got, crlf(want)+"\r\n")
+		}
+	}
+	header := exchange.Header{{Name: "X", Value: "1"}}
+	check(exchange.Response{Status: 200, Header: header}, ResponseOptions{Date: "now"}, "HTTP/1.1 200 OK\nX: 1\nDate: now\nContent-Length: 0\n")
+	check(exchange.Response{Status: 200, Header: exchange.Header{{Name: "date", Value: "then"}}}, ResponseOptions{Date: "now"}, "HTTP/1.1 200 OK\ndate: then\nContent-Length: 0\n")
+	check(exchange.Response{Status: 200, ContentLength: -1}, ResponseOptions{Chunked: true}, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n")
+	check(exchange.Response{Status: 200, ContentLength: -1}, ResponseOptions{Close: true, KeepAlive: true}, "HTTP/1.1 200 OK\nConnection: close\n")
+	check(exchange.Response{Status: 200, ContentLength: 1}, ResponseOptions{KeepAlive: true}, "HTTP/1.1 200 OK\nContent-Length: 1\nConnection: keep-alive\n")
+	check(exchange.Response{Status: 204}, ResponseOptions{}, "HTTP/1.1 204 No Content\n")
+	check(exchange.Response{Status: 304, ContentLength: -1}, ResponseOptions{}, "HTTP/1.1 304 Not Modified\n")
+	check(exchange.Response{Status: 101, ContentLength: -1}, ResponseOptions{Upgrade: "websocket"}, "HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\n")
+	check(exchange.Response{Status: 599, ContentLength: -1}, ResponseOptions{}, "HTTP/1.1 599 Status\n")
 }
