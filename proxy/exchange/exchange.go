@@ -97,8 +97,20 @@ type Body interface {
 	Next() ([]byte, error)
 }
 
+// Stream is a Body that another goroutine may read while the answer is already
+// being written.
+type Stream interface {
+	Body
+	// Continue sends 100 Continue to a client that waits for it; the goroutine
+	// that answers calls it before the other one starts.
+	Continue() error
+	// Cancel makes the Next under way, and every later one, return an error.
+	Cancel()
+}
+
 // Writer takes an answer to the client. Calls come in this order: Head, Write
-// any number of times, End. An error means the client is gone.
+// any number of times, End. An error means the client is gone. An answer that has
+// begun and is not ended is broken off, so that the client can tell.
 type Writer interface {
 	// Head stages the status and header of x.Response. It may wait for the
 	// first Write, Flush or End so as to leave in one packet.

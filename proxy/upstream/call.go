@@ -1,0 +1,387 @@
+package upstream
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/socket"
+	"github.com/gatehouse-dev/gatehouse/proxy/wire"
+)
+
+// maxInterim is how many 1xx answers a backend may send before its final one.
+const maxInterim = 16
+
+// minRoom is the least room worth reading content into.
+const minRoom = 4 << 10
+
+// Call is one request to a backend and the answer to it:
+//
+//	Stage, [Gather], Connect, Ask or (Send, Write..., Last), ReadHead, Next and Fill until io.EOF, Release
+//
+// Writing and reading may happen in two goroutines. Calls are pooled: NewCall
+// and Release cost nothing once warm.
+type Call struct {
+	// Head is the answer's, good until Release.
+	Head wire.ResponseHead
+
+	conn    *Conn
+	cfg     *Config
+	now     time.Time
+	exact   time.Time // when the answer must be complete; zero when no rule says so
+	req     []byte    // the request's head, and content that was gathered
+	chunked bool      // content is sent in chunks
+	sent    bool      // all of the request has been written
+
+	in     input
+	buffer func() []byte // in.buffer, bound once
+}
+
+// input is what has been read of an answer.
+type input struct {
+	buf    []byte // nil until something came
+	base   int    // content is read behind this, so that the head stays good
+	r, w   int    // unread are buf[r:w]
+	mode   mode
+	left   int64 // fixed: bytes still to come
+	done   bool  // all content has been returned
+	any    bool  // a byte of the answer has come
+	chunks wire.Chunks
+}
+
+type mode uint8
+
+const (
+	fixed mode = iota
+	chunked
+	untilClose
+	tunnel
+)
+
+var calls = sync.Pool{New: func() any {
+	c := &Call{Head: wire.ResponseHead{Header: make(exchange.Header, 0, 32)}}
+	c.buffer = c.in.buffer
+	return c
+}}
+
+// NewCall begins a call at now, whose answer must be complete by exact unless
+// that is zero.
+func NewCall(now, exact time.Time) *Call {
+	c := calls.Get().(*Call)
+	c.now, c.exact = now, exact
+	return c
+}
+
+// Release ends the call: its connection goes back to the pool if nothing speaks
+// against it, and is closed otherwise. Nothing of the answer is good any more.
+func (c *Call) Release() {
+	in := &c.in
+	if c.conn != nil {
+		if c.sent && in.done && in.r == in.w && in.mode != untilClose && in.mode != tunnel && !c.Head.Close {
+			c.free(func(k *Conn, now time.Time) { k.release(now) })
+		} else {
+			c.Drop()
+		}
+	}
+	put(c.req)
+	put(in.buf)
+	in.chunks.Reset()
+	c.in = input{chunks: in.chunks}
+	c.req, c.cfg, c.sent, c.chunked = nil, nil, false, false
+	clear(c.Head.Header)
+	c.Head = wire.ResponseHead{Header: c.Head.Header[:0]}
+	calls.Put(c)
+}
+
+// Drop closes the call's connection, so that another can be asked.
+func (c *Call) Drop() { c.free(func(k *Conn, _ time.Time) { k.close() }) }
+
+func (c *Call) free(how func(*Conn, time.Time)) {
+	if k := c.conn; k != nil {
+		c.conn = nil
+		k.ep.busy.Add(-1)
+		how(k, c.now)
+	}
+}
+
+// put gives a pooled buffer back; others are left to the collector.
+func put(b []byte) {
+	switch cap(b) {
+	case mem.Small:
+		mem.PutSmall(b)
+	case mem.Large:
+		mem.PutLarge(b)
+	}
+}
+
+// Stage writes x's head into memory.
+func (c *Call) Stage(x *exchange.Exchange, o wire.RequestOptions) {
+	c.chunked = x.Request.Body != nil && x.Request.ContentLength < 0
+	c.req = wire.AppendRequestHead(mem.GetSmall()[:0], x, o)
+}
+
+// Gather reads all of body, whose length is known, behind the staged head, so
+// that both leave in one write and can be sent again. It reports false, having
+// read nothing, when that is too much.
+func (c *Call) Gather(body exchange.Body, length int64) (bool, error) {
+	if length < 0 || length > int64(mem.Large-len(c.req)) {
+		return false, nil
+	}
+	if int(length) > cap(c.req)-len(c.req) {
+		b := append(mem.GetLarge()[:0], c.req...)
+		put(c.req)
+		c.req = b
+	}
+	for {
+		p, err := body.Next()
+		c.req = append(c.req, p...)
+		if err == io.EOF {
+			return true, nil
+		}
+		if err != nil {
+			return true, err
+		}
+	}
+}
+
+// Connect gets a connection to e: an idle one, or with fresh a new one. With
+// careful it makes sure an idle one has not been closed by the backend, as far
+// as can be known; for requests that cannot be sent twice.
+func (c *Call) Connect(e *Endpoint, fresh, careful bool) *exchange.Error {
+	c.cfg = e.cfg
+	for !fresh && c.conn == nil {
+		k := e.take()
+		if k == nil {
+			break
+		}
+		if careful && (k.arm(c.now, c.exact, c.cfg.ReadTimeout) != nil || !k.Quiet()) {
+			k.close()
+			continue
+		}
+		c.conn = k
+	}
+	if c.conn == nil {
+		k, err := e.dial(c.now, c.exact)
+		if err != nil {
+			return err
+		}
+		c.conn = k
+	}
+	e.busy.Add(1)
+	c.sent, c.in.any = false, false
+	return nil
+}
+
+// Reused reports whether the connection has carried a request before, so that
+// its end may have nothing to do with this one.
+func (c *Call) Reused() bool { return c.conn.reused }
+
+// Answered reports whether any byte of an answer has come.
+func (c *Call) Answered() bool { return c.in.any }
+
+// Ask sends what is staged, in whole the request, and waits for the answer to
+// begin. untouched tells, after an error, that nothing can have reached the backend.
+func (c *Call) Ask() (untouched bool, err error) {
+	if err := c.conn.arm(c.now, c.exact, c.cfg.ReadTimeout); err != nil {
+		return true, err
+	}
+	n, sent, err := c.conn.Ask(c.req, c.buffer)
+	if err != nil {
+		return !sent, err
+	}
+	c.sent, c.in.any, c.in.w = true, true, n
+	return false, nil
+}
+
+func (in *input) buffer() []byte {
+	if in.buf == nil {
+		in.buf = mem.GetLarge()
+	}
+	return in.buf
+}
+
+// Send sends what is staged; content follows with Write and Last.
+func (c *Call) Send() (untouched bool, err error) {
+	n, err := c.conn.Write(c.req)
+	return n == 0, err
+}
+
+// Write sends content. It may be called by another goroutine than the one that
+// reads the answer, as may Last and Abort.
+func (c *Call) Write(p []byte) error {
+	if !c.chunked {
+		_, err := c.conn.Write(p)
+		return err
+	}
+	if len(p) == 0 {
+		return nil
+	}
+	// What was staged has gone out, so its memory is free for framing.
+	b := wire.AppendChunkHead(c.req[:0], len(p))
+	if len(b)+len(p)+2 <= cap(b) {
+		b = append(append(b, p...), '\r', '\n')
+		_, err := c.conn.Write(b)
+		return err
+	}
+	if err := c.conn.Write2(b, p); err != nil {
+		return err
+	}
+	_, err := c.conn.Write(append(c.req[:0], '\r', '\n'))
+	return err
+}
+
+// Last ends the content.
+func (c *Call) Last(trailer exchange.Header) error {
+	if !c.chunked {
+		return nil
+	}
+	_, err := c.conn.Write(wire.AppendLastChunk(c.req[:0], trailer))
+	return err
+}
+
+// Abort breaks the connection off: whoever waits for the answer gets an error.
+func (c *Call) Abort() { c.conn.Conn.Close() } //nolint:errcheck // nothing is lost with it
+
+// Sent records that all of the request has been written; without it the
+// connection is not used again.
+func (c *Call) Sent() { c.sent = true }
+
+// ReadHead reads the final answer's head, or that of a 101 if upgrade asks for
+// one. method is the request's. Errors are *exchange.Error for a malformed
+// answer, and those of the connection.
+func (c *Call) ReadHead(method string, upgrade bool) error {
+	in := &c.in
+	for range maxInterim + 1 {
+		n, err := wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits)
+		for n == 0 && err == nil {
+			if err := c.Fill(); err != nil {
+				return err
+			}
+			n, err = wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits)
+		}
+		if err != nil {
+			return err
+		}
+		in.r += n
+		switch {
+		case c.Head.Status == 101 && upgrade && c.Head.Upgrade != "":
+			in.mode, in.done = tunnel, true
+			return nil
+		case c.Head.Status == 101:
+			return bad("the backend switched protocols without being asked")
+		case c.Head.Status >= 200:
+			c.begin()
+			return nil
+		}
+	}
+	return bad("the backend sends interim answers without end")
+}
+
+func bad(detail string) *exchange.Error {
+	return &exchange.Error{Status: 502, Code: "backend_bad_response", Detail: detail, Close: true}
+}
+
+// begin decides how the content is read.
+func (c *Call) begin() {
+	in := &c.in
+	in.base, in.left = in.r, 0
+	switch {
+	case c.Head.NoBody:
+		in.mode = fixed
+	case c.Head.Chunked:
+		in.mode = chunked
+	case c.Head.UntilClose:
+		in.mode = untilClose
+	default:
+		in.mode, in.left = fixed, c.Head.ContentLength
+	}
+	in.done = in.mode == fixed && in.left == 0
+}
+
+// Next returns content that has come, good until Fill; io.EOF at its end; and
+// nothing, without an error, when Fill is needed. It never waits.
+func (c *Call) Next() ([]byte, error) {
+	in := &c.in
+	for !in.done {
+		if in.r == in.w {
+			return nil, nil
+		}
+		b := in.buf[in.r:in.w]
+		switch in.mode {
+		case chunked:
+			data, n, done, err := in.chunks.Next(b)
+			if err != nil {
+				return nil, bad(err.Detail)
+			}
+			in.r += n
+			in.done = done
+			if len(data) > 0 {
+				return data, nil
+			}
+		case fixed:
+			b = b[:min(int64(len(b)), in.left)]
+			in.left -= int64(len(b))
+			in.done = in.left == 0
+			fallthrough
+		default:
+			in.r += len(b)
+			return b, nil
+		}
+	}
+	return nil, io.EOF
+}
+
+// Trailer returns the answer's trailer fields, complete once Next has returned io.EOF.
+func (c *Call) Trailer() exchange.Header { return c.in.chunks.Trailer }
+
+// Fill waits for more of the answer.
+func (c *Call) Fill() error {
+	in := &c.in
+	if in.buf == nil {
+		in.buf = mem.GetLarge()
+	}
+	if in.r == in.w {
+		in.r, in.w = in.base, in.base
+	}
+	if len(in.buf)-in.w < minRoom {
+		c.makeRoom()
+	}
+	c.now = time.Now()
+	if err := c.conn.arm(c.now, c.exact, c.cfg.ReadTimeout); err != nil {
+		return err
+	}
+	n, err := c.conn.Read(in.buf[in.w:])
+	if err == io.EOF && in.mode == untilClose {
+		in.done = true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	in.any = true
+	in.w += n
+	return nil
+}
+
+// makeRoom makes room for a head that does not fit, or for content behind a
+// head that takes up nearly all. The head's strings must stay good, so the old
+// buffer is not given back.
+func (c *Call) makeRoom() {
+	in := &c.in
+	b := make([]byte, max(2*len(in.buf), in.w-in.r+2*minRoom))
+	in.w = copy(b, in.buf[in.r:in.w])
+	in.buf, in.r, in.base = b, 0, 0
+}
+
+// Timeout reports whether err says that the backend, or the rule's time, ran out.
+func Timeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+// Stream returns the connection of a 101 answer and what the backend sent
+// behind its head. The call still owns the connection: Release closes it.
+func (c *Call) Stream() (*socket.Conn, []byte) {
+	return c.conn.Conn, c.in.buf[c.in.r:c.in.w]
+}

@@ -1,0 +1,199 @@
+package upstream
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/socket"
+)
+
+// How long an endpoint that could not be reached is left alone while there are
+// others: doubled from the first to the last with each failure in a row.
+const (
+	downFirst = time.Second
+	downLast  = 30 * time.Second
+)
+
+// Endpoint is one address of a backend, with its connections.
+type Endpoint struct {
+	addr  netip.AddrPort
+	name  string // addr as text
+	cfg   *Config
+	pool  pool
+	busy  atomic.Int32 // exchanges under way
+	open  atomic.Int32 // connections, idle or busy
+	fails atomic.Int32 // connects that failed, in a row
+	down  atomic.Int64 // left alone until then, Unix nanoseconds
+}
+
+func newEndpoint(addr netip.AddrPort, cfg *Config) *Endpoint {
+	return &Endpoint{addr: addr, name: addr.String(), cfg: cfg, pool: pool{size: cfg.MaxIdle}}
+}
+
+// Address returns where the endpoint is.
+func (e *Endpoint) Address() netip.AddrPort { return e.addr }
+
+func (e *Endpoint) up(now int64) bool {
+	down := e.down.Load()
+	return down == 0 || down <= now
+}
+
+// Conn is one connection to an endpoint.
+type Conn struct {
+	*socket.Conn
+	ep     *Endpoint
+	idle   int64     // since when it is in the pool, Unix nanoseconds
+	until  time.Time // the read deadline that is armed
+	reused bool      // it has carried an exchange before
+}
+
+// take returns an idle connection, nil when there is none.
+func (e *Endpoint) take() *Conn {
+	c := e.pool.get()
+	if c != nil {
+		c.reused = true
+	}
+	return c
+}
+
+// dial makes a new connection, by deadline at the latest (zero: ConnectTimeout
+// alone bounds it). Errors are those a client is answered with.
+func (e *Endpoint) dial(now, deadline time.Time) (*Conn, *exchange.Error) {
+	if int(e.open.Add(1)) > e.cfg.MaxConns {
+		e.open.Add(-1)
+		return nil, &exchange.Error{Status: 503, Code: "backend_overloaded", Detail: "the backend has no free connection"}
+	}
+	d := net.Dialer{Timeout: e.cfg.ConnectTimeout, Deadline: deadline, KeepAlive: -1}
+	nc, err := d.DialContext(context.Background(), "tcp", e.name)
+	if err == nil {
+		e.fails.Store(0)
+		e.down.Store(0)
+		var s *socket.Conn
+		if s, err = socket.New(nc.(*net.TCPConn), e.cfg.WriteTimeout); err == nil {
+			return &Conn{Conn: s, ep: e}, nil
+		}
+		nc.Close()
+	}
+	e.open.Add(-1)
+	back := min(downFirst<<min(e.fails.Add(1)-1, 10), downLast)
+	e.down.Store(now.Add(back).UnixNano())
+	return nil, &exchange.Error{Status: 502, Code: "backend_connect_failed", Detail: "the backend could not be reached"}
+}
+
+// release puts c into the pool for the next request, or closes it.
+func (c *Conn) release(now time.Time) {
+	c.idle = now.UnixNano()
+	if !c.ep.pool.put(c) {
+		c.close()
+	}
+}
+
+func (c *Conn) close() {
+	c.Conn.Close() //nolint:errcheck // nothing is lost with it
+	c.ep.open.Add(-1)
+}
+
+// arm sets the read deadline: exactly, when the rule asks for it, else so that
+// at least timeout is left, which needs no system call or lock most times.
+func (c *Conn) arm(now, exact time.Time, timeout time.Duration) error {
+	until := exact
+	if exact.IsZero() {
+		if left := c.until.Sub(now); left >= timeout && left <= 2*timeout {
+			return nil
+		}
+		until = now.Add(2 * timeout)
+	}
+	c.until = until
+	return c.TCP().SetReadDeadline(until)
+}
+
+// pool is idle connections in a ring of slots, taken and given back with one
+// atomic swap each; top is only a hint to where the used slots end.
+type pool struct {
+	size   int
+	slots  atomic.Pointer[[]atomic.Pointer[Conn]] // made with the first connection
+	top    atomic.Uint32
+	closed atomic.Bool
+}
+
+func (p *pool) get() *Conn {
+	slots := p.slots.Load()
+	if slots == nil {
+		return nil
+	}
+	s := *slots
+	i := int(p.top.Load()) % len(s)
+	for range s {
+		if s[i].Load() != nil {
+			if c := s[i].Swap(nil); c != nil {
+				p.top.Store(uint32(max(i-1, 0)))
+				return c
+			}
+		}
+		if i--; i < 0 {
+			i = len(s) - 1
+		}
+	}
+	return nil
+}
+
+// put keeps c, and reports false when it is full or closed.
+func (p *pool) put(c *Conn) bool {
+	if p.closed.Load() {
+		return false
+	}
+	slots := p.slots.Load()
+	if slots == nil {
+		s := make([]atomic.Pointer[Conn], p.size)
+		p.slots.CompareAndSwap(nil, &s)
+		slots = p.slots.Load()
+	}
+	s := *slots
+	i := int(p.top.Load()) % len(s)
+	for range s {
+		if s[i].Load() == nil && s[i].CompareAndSwap(nil, c) {
+			p.top.Store(uint32(i))
+			// close may have swept this slot before c came.
+			return !p.closed.Load() || !s[i].CompareAndSwap(c, nil)
+		}
+		if i++; i == len(s) {
+			i = 0
+		}
+	}
+	return false
+}
+
+// reap closes the connections idle since before then (Unix nanoseconds).
+func (p *pool) reap(before int64) {
+	slots := p.slots.Load()
+	if slots == nil {
+		return
+	}
+	for i := range *slots {
+		slot := &(*slots)[i]
+		// Taking it out first makes reading it safe; one that is young goes back.
+		c := slot.Load()
+		if c == nil || !slot.CompareAndSwap(c, nil) {
+			continue
+		}
+		if c.idle < before || !p.put(c) {
+			c.close()
+		}
+	}
+}
+
+// close closes what is idle now and makes put refuse from now on.
+func (p *pool) close() {
+	p.closed.Store(true)
+	if slots := p.slots.Load(); slots != nil {
+		for i := range *slots {
+			if c := (*slots)[i].Swap(nil); c != nil {
+				c.close()
+			}
+		}
+	}
+}

@@ -1,0 +1,244 @@
+// Package upstream is the way to the backends: which addresses each has, which
+// of them to ask, the pools of connections to them, and asking.
+//
+// proxy owns one Set and hands it the endpoints as they come; proxy/router
+// resolves each backend of a table once, at swap; proxy/forward picks an
+// endpoint and makes a Call. It calls proxy/wire for the syntax and proxy/socket
+// for the bytes.
+//
+// Nothing here takes a lock while a request is served from a pooled connection.
+package upstream
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+	"github.com/gatehouse-dev/gatehouse/proxy/wire"
+)
+
+// Config bounds what one endpoint may use. Zero fields mean the default.
+type Config struct {
+	MaxConns       int           // connections to one endpoint, 4096; when full a request is answered 503 backend_overloaded
+	MaxIdle        int           // idle connections kept to one endpoint, 256; further ones are closed
+	ConnectTimeout time.Duration // 3 s
+	IdleTimeout    time.Duration // an idle connection older than this is closed, 60 s
+	ReadTimeout    time.Duration // a backend silent for this long has failed, 60 s (at most twice that passes)
+	WriteTimeout   time.Duration // a backend that reads nothing for this long has failed, 30 s (at most twice that passes)
+	Limits         wire.Limits   // of an answer's head: 64 KiB, 200 fields
+}
+
+func (c *Config) defaults() {
+	c.MaxConns = or(c.MaxConns, 4096)
+	c.MaxIdle = or(c.MaxIdle, 256)
+	c.ConnectTimeout = or(c.ConnectTimeout, 3*time.Second)
+	c.IdleTimeout = or(c.IdleTimeout, 60*time.Second)
+	c.ReadTimeout = or(c.ReadTimeout, 60*time.Second)
+	c.WriteTimeout = or(c.WriteTimeout, 30*time.Second)
+	c.Limits.Head = or(c.Limits.Head, 64<<10)
+	c.Limits.Fields = or(c.Limits.Fields, 200)
+}
+
+func or[T int | time.Duration](v, otherwise T) T {
+	if v <= 0 {
+		return otherwise
+	}
+	return v
+}
+
+// Set is all backends by id.
+type Set struct {
+	cfg      Config
+	mu       sync.Mutex // guards backends; never taken while a request is served
+	backends map[string]*Backend
+}
+
+// New returns an empty set. Run keeps its pools tidy.
+func New(cfg Config) *Set {
+	cfg.defaults()
+	return &Set{cfg: cfg, backends: map[string]*Backend{}}
+}
+
+// Backend returns the backend of that id, the same one every time, and makes it
+// with no endpoints when there is none. It is called at swap.
+func (s *Set) Backend(id string, p table.BackendProtocol) *Backend {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.backend(id)
+	if p != "" {
+		b.protocol.Store(&p)
+	}
+	return b
+}
+
+func (s *Set) backend(id string) *Backend {
+	b := s.backends[id]
+	if b == nil {
+		b = &Backend{id: id, cfg: &s.cfg}
+		http1 := table.BackendHTTP1
+		b.protocol.Store(&http1)
+		b.members.Store(&members{})
+		s.backends[id] = b
+	}
+	return b
+}
+
+// SetEndpoints replaces the addresses of a backend. Connections to addresses
+// that are gone are closed as soon as they are idle.
+func (s *Set) SetEndpoints(id string, eps []table.Endpoint) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.backend(id).set(eps)
+}
+
+// Retain drops the backends that are not among ids.
+func (s *Set) Retain(ids []string) {
+	keep := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		keep[id] = true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, b := range s.backends {
+		if !keep[id] {
+			b.set(nil)
+			delete(s.backends, id)
+		}
+	}
+}
+
+// Run closes connections that have been idle for too long, until ctx ends, and
+// then all idle ones.
+func (s *Set) Run(ctx context.Context) {
+	tick := time.NewTicker(max(s.cfg.IdleTimeout/4, time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			s.reap(now.Add(-s.cfg.IdleTimeout))
+		case <-ctx.Done():
+			s.Close()
+			return
+		}
+	}
+}
+
+// Close drops all endpoints: idle connections are closed now, others when their
+// exchange ends.
+func (s *Set) Close() { s.Retain(nil) }
+
+func (s *Set) reap(before time.Time) {
+	s.mu.Lock()
+	var all []*Endpoint
+	for _, b := range s.backends {
+		m := b.members.Load()
+		all = append(append(all, m.live...), m.draining...)
+	}
+	s.mu.Unlock()
+	for _, e := range all {
+		e.pool.reap(before.UnixNano())
+	}
+}
+
+// Backend is one destination and its endpoints at this moment.
+type Backend struct {
+	id       string
+	cfg      *Config
+	protocol atomic.Pointer[table.BackendProtocol]
+	members  atomic.Pointer[members]
+}
+
+// members is an immutable list of endpoints.
+type members struct {
+	live     []*Endpoint
+	draining []*Endpoint // serving but terminating
+}
+
+// ID returns table.Backend.ID.
+func (b *Backend) ID() string { return b.id }
+
+// Protocol returns what the backend speaks.
+func (b *Backend) Protocol() table.BackendProtocol { return *b.protocol.Load() }
+
+// set is called with Set.mu held.
+func (b *Backend) set(eps []table.Endpoint) {
+	old := b.members.Load()
+	known := append(slices.Clone(old.live), old.draining...)
+	next := &members{}
+	kept := map[*Endpoint]bool{}
+	for _, t := range eps {
+		i := slices.IndexFunc(known, func(e *Endpoint) bool { return e.addr == t.Address })
+		var e *Endpoint
+		if i >= 0 {
+			e = known[i]
+		} else {
+			e = newEndpoint(t.Address, b.cfg)
+			known = append(known, e)
+		}
+		if kept[e] {
+			continue
+		}
+		kept[e] = true
+		if t.Draining {
+			next.draining = append(next.draining, e)
+		} else {
+			next.live = append(next.live, e)
+		}
+	}
+	b.members.Store(next)
+	for _, e := range known {
+		if !kept[e] {
+			e.pool.close()
+		}
+	}
+}
+
+// Pick returns the endpoint to ask: the less busy of two taken at random,
+// leaving out avoid and those that could not be reached lately as long as there
+// are others, and draining ones as long as there is anything else. nil when the
+// backend has no endpoints.
+func (b *Backend) Pick(avoid *Endpoint, now time.Time) *Endpoint {
+	m := b.members.Load()
+	list := m.live
+	if len(list) == 0 {
+		list = m.draining
+	}
+	switch len(list) {
+	case 0:
+		return nil
+	case 1:
+		return list[0]
+	}
+	r := rand.Uint64()
+	i := int(uint32(r)) % len(list)
+	j := int(r>>33) % (len(list) - 1)
+	if j >= i {
+		j++
+	}
+	x, y, at := list[i], list[j], now.UnixNano()
+	xok, yok := x != avoid && x.up(at), y != avoid && y.up(at)
+	switch {
+	case xok && yok:
+		if y.busy.Load() < x.busy.Load() {
+			return y
+		}
+		return x
+	case xok:
+		return x
+	case yok:
+		return y
+	}
+	for k := range list {
+		if e := list[(i+k)%len(list)]; e != avoid && e.up(at) {
+			return e
+		}
+	}
+	if x == avoid {
+		return y
+	}
+	return x
+}
