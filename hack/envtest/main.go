@@ -27,12 +27,11 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	folder, err := assets(ctx)
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "envtest:", err)
-		stop()
-		os.Exit(1) //nolint:gocritic // stop has just been called
+		os.Exit(1)
 	}
 	fmt.Println(folder)
 }
