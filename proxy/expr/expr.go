@@ -1,0 +1,206 @@
+// Package expr is the expression language of policies: CEL over a declared,
+// type-checked view of one request.
+//
+// proxy/guard and proxy/validate compile a policy's expressions at swap and run
+// them on requests; cmd hands Env.Check to the control half, so that a policy is
+// refused for exactly what the proxy would refuse.
+//
+// What an expression can see (see variables): request, source, auth, route and
+// context. What it may cost is bounded twice: when it is compiled, by the
+// estimate over the largest request there can be, and when it runs.
+package expr
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+)
+
+// The bounds of an expression.
+const (
+	maxBytes   = 4096
+	maxDepth   = 64        // of the syntax tree
+	maxNesting = 2         // comprehensions inside comprehensions
+	maxRegexp  = 1000      // instructions of a regular expression
+	compileMax = 1_000_000 // estimated worst cost at which an expression is refused
+	runMax     = 100_000   // cost at which a run is cut off; about 1 ms
+)
+
+// Kind is what an expression must come to.
+type Kind uint8
+
+// The kinds.
+const (
+	Bool   Kind = iota // a condition
+	String             // a header's value: text, a number, a boolean, a list of text, or null for none
+)
+
+// Env compiles expressions. It is good for any number of them, at the same time.
+type Env struct {
+	env *cel.Env
+}
+
+// New makes the environment. It takes about a millisecond and does not fail
+// unless the CEL library changed under it.
+func New() (*Env, error) {
+	env, err := cel.NewCustomEnv(options()...)
+	if err != nil {
+		return nil, fmt.Errorf("expression environment: %w", err)
+	}
+	return &Env{env}, nil
+}
+
+// Program is an expression ready to run, by many requests at once.
+type Program struct {
+	text    string
+	program cel.Program
+}
+
+// Check reports what is wrong with an expression, one problem a line, each with
+// its line and column, what is wrong there and what to write instead.
+func (e *Env) Check(text string, kind Kind) error {
+	_, err := e.check(text, kind)
+	return err
+}
+
+// Compile checks an expression and prepares it.
+func (e *Env) Compile(text string, kind Kind) (*Program, error) {
+	ast, err := e.check(text, kind)
+	if err != nil {
+		return nil, err
+	}
+	cost, err := e.env.EstimateCost(ast, sizes{})
+	if err != nil {
+		return nil, fmt.Errorf("expression %q: its cost cannot be estimated: %w", text, err)
+	}
+	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
+	if cost.Max > runMax {
+		// Counting costs time, so only what could exceed the limit is counted.
+		opts = append(opts, cel.CostLimit(runMax))
+	}
+	p, err := e.env.Program(ast, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("expression %q: %w", text, err)
+	}
+	return &Program{text, p}, nil
+}
+
+func (e *Env) check(text string, kind Kind) (*cel.Ast, error) {
+	if len(text) > maxBytes {
+		return nil, fmt.Errorf("expression of %d bytes; use at most %d", len(text), maxBytes)
+	}
+	if strings.TrimSpace(text) == "" {
+		return nil, errors.New("expression is empty; write one, such as request.method == 'GET'")
+	}
+	ast, issues := e.env.Compile(text)
+	if issues.Err() != nil {
+		return nil, explain(issues)
+	}
+	if err := checkKind(ast.OutputType(), kind); err != nil {
+		return nil, err
+	}
+	cost, err := e.env.EstimateCost(ast, sizes{})
+	if err != nil {
+		return nil, fmt.Errorf("its cost cannot be estimated: %w", err)
+	}
+	if cost.Min > runMax || cost.Max > compileMax {
+		return nil, fmt.Errorf("it may cost %d on the largest request and %d is allowed; loop over less, or compare exact values instead of searching text",
+			cost.Max, uint64(compileMax))
+	}
+	return ast, nil
+}
+
+func checkKind(t *cel.Type, kind Kind) error {
+	switch t.Kind() {
+	case types.DynKind, types.AnyKind:
+		return nil
+	case types.BoolKind:
+		return nil
+	case types.StringKind, types.IntKind, types.UintKind, types.DoubleKind, types.ListKind, types.NullTypeKind:
+		if kind == String {
+			return nil
+		}
+	}
+	if kind == Bool {
+		return fmt.Errorf("it comes to a %s, and a condition is true or false; compare it with something, as in … == 'value'", cel.FormatCELType(t))
+	}
+	return fmt.Errorf("it comes to a %s, which has no text; use a string, number, boolean or list of strings", cel.FormatCELType(t))
+}
+
+// explain writes the library's findings as "line:column: what; what to do".
+func explain(issues *cel.Issues) error {
+	var lines []string
+	for _, e := range issues.Errors() {
+		lines = append(lines, fmt.Sprintf("%d:%d: %s", e.Location.Line(), e.Location.Column()+1, mend(e.Message)))
+		if len(lines) == 10 {
+			break
+		}
+	}
+	return errors.New(strings.Join(lines, "\n"))
+}
+
+// mend adds the remedy to a finding.
+func mend(message string) string {
+	message = strings.ReplaceAll(strings.TrimSpace(message), "\n", " ")
+	if name, ok := strings.CutPrefix(message, "undeclared reference to '"); ok {
+		name, _, _ = strings.Cut(name, "'")
+		return fmt.Sprintf("there is no %s; there are %s", name, known(name))
+	}
+	switch {
+	case strings.HasPrefix(message, "found no matching overload"):
+		return message + "; compare values of one type, or convert with string(), int() or double()"
+	case strings.HasPrefix(message, "Syntax error"):
+		return message + "; correct the expression there"
+	}
+	return message
+}
+
+// Bool runs a condition. An error, such as a claim that is not there, is for
+// the caller to take as false.
+func (p *Program) Bool(x *exchange.Exchange) (bool, error) {
+	v, err := p.run(x)
+	if err != nil {
+		return false, err
+	}
+	b, ok := v.(types.Bool)
+	if !ok {
+		return false, errNotBool
+	}
+	return bool(b), nil
+}
+
+// String runs a header's expression. It returns false for no value: null, or a
+// key that is not there.
+func (p *Program) String(x *exchange.Exchange) (string, bool, error) {
+	v, err := p.run(x)
+	if err != nil {
+		if strings.HasPrefix(err.Error(), "no such key") {
+			return "", false, nil
+		}
+		return "", false, err
+	}
+	return text(v)
+}
+
+// Text returns the expression as it was written.
+func (p *Program) Text() string { return p.text }
+
+func (p *Program) run(x *exchange.Exchange) (ref.Val, error) {
+	v := views.Get().(*view)
+	v.set(x)
+	out, _, err := p.program.Eval(v)
+	v.set(nil)
+	views.Put(v)
+	return out, err
+}
+
+var (
+	errNotBool = errors.New("the expression came to something that is neither true nor false")
+	errNoText  = errors.New("the expression came to something that has no text")
+)

@@ -1,0 +1,195 @@
+package expr
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+)
+
+func request() *exchange.Exchange {
+	x := &exchange.Exchange{
+		Conn:  &exchange.Conn{Peer: netip.MustParseAddrPort("198.51.100.7:4242")},
+		Start: time.Unix(1_800_000_000, 0),
+		Principal: exchange.Principal{Method: "staff", Subject: "ann", Claims: map[string]any{
+			"scope": "orders.read orders.write", "level": 3.0, "groups": []any{"a", "b"}, "admin": true, "none": nil,
+			"address": map[string]any{"country": "IT"}, "metadata": map[string]string{"tier": "gold"},
+		}},
+		Trace: exchange.Trace{Route: "HTTPRoute shop/orders", Rule: "list", Listener: "infra/web/https"},
+	}
+	x.Request = exchange.Request{
+		Method: "GET", Scheme: "https", Host: "api.example.com", Path: "/v1/orders", RawQuery: "limit=10&a%20b=c+d&two=1&two=2",
+		Header:   exchange.Header{{Name: "X-Tenant", Value: "acme"}, {Name: "Accept", Value: "a/b"}, {Name: "accept", Value: "c/d"}, {Name: "", Value: "gone"}},
+		ClientIP: netip.MustParseAddr("192.0.2.1"),
+	}
+	return x
+}
+
+func env(t testing.TB) *Env {
+	t.Helper()
+	e, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestBool(t *testing.T) {
+	e := env(t)
+	run := func(text string) (bool, error) {
+		t.Helper()
+		p, err := e.Compile(text, Bool)
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		return p.Bool(request())
+	}
+	is := func(text string, want bool) {
+		t.Helper()
+		if got, err := run(text); err != nil || got != want {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+	fails := func(text, want string) {
+		t.Helper()
+		if got, err := run(text); err == nil || got || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, %v; want %q", text, got, err, want)
+		}
+	}
+	is("request.method == 'GET'", true)
+	is("request.method != 'GET'", false)
+	is("!request.path.startsWith('/healthz')", true)
+	is("request.host.endsWith('.example.com') && request.scheme == 'https'", true)
+	is("request.headers['x-tenant'] == 'acme'", true)
+	is("request.headers['X-Tenant'] == 'acme' || true", true)
+	is("request.headers.accept == 'a/b, c/d'", true)
+	is("'x-tenant' in request.headers", true)
+	is("'X-Tenant' in request.headers", false)
+	is("has(request.headers.accept)", true)
+	is("has(request.headers.nope)", false)
+	is("size(request.headers) == 2", true)
+	is("request.headers.exists(k, k == 'accept')", true)
+	is("request.headers.all(k, size(request.headers[k]) > 2)", true)
+	is("request.query['limit'] == '10'", true)
+	is("int(request.query.limit) <= 100", true)
+	is("request.query['a b'] == 'c d'", true)
+	is("'two' in request.query", true)
+	is("size(request.query) == 3", true)
+	is("source.address == '192.0.2.1' && source.port == 4242", true)
+	is("auth.method == 'staff' && auth.subject == 'ann'", true)
+	is("'orders.write' in auth.claims.scope.split(' ')", true)
+	is("auth.claims.level >= 3", true)
+	is("auth.claims['level'] == 3", true)
+	is("'b' in auth.claims.groups", true)
+	is("auth.claims.admin", true)
+	is("auth.claims.none == null", true)
+	is("auth.claims.address.country == 'IT'", true)
+	is("auth.claims.?nope.orValue('') == ''", true)
+	is("has(auth.claims.nope)", false)
+	is("auth.metadata.tier == 'gold'", true)
+	is("auth.metadata.tier in ['silver', 'gold']", true)
+	is("route.name == 'HTTPRoute shop/orders' && route.rule == 'list' && route.listener == 'infra/web/https'", true)
+	is("context.now > timestamp('2020-01-01T00:00:00Z')", true)
+	is("request.path.matches('^/v[0-9]+/')", true)
+
+	fails("request.headers['X-Tenant'] == 'acme'", "no such key")
+	fails("auth.claims.nope == 'x'", "no such key")
+	fails("request.query.two == '1'", "is there 2 times")
+	fails("auth.claims.level", "neither true nor false")
+	fails("int(request.method) > 1", "type conversion")
+}
+
+func TestString(t *testing.T) {
+	e := env(t)
+	is := func(text, want string, there bool) {
+		t.Helper()
+		p, err := e.Compile(text, String)
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if got, ok, err := p.String(request()); err != nil || got != want || ok != there {
+			t.Errorf("%s: %q, %v, %v", text, got, ok, err)
+		}
+	}
+	is("auth.subject", "ann", true)
+	is("auth.metadata.tier", "gold", true)
+	is("auth.claims.level", "3", true)
+	is("auth.claims.admin", "true", true)
+	is("auth.claims.groups", "a,b", true)
+	is("['x', 'y']", "x,y", true)
+	is("auth.claims.none", "", false)
+	is("auth.claims.nope", "", false)
+	is("auth.claims.?nope", "", false)
+	is("1u", "1", true)
+	is("size(auth.subject)", "3", true)
+	is("null", "", false)
+	p, err := e.Compile("auth.claims.address", String)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, ok, err := p.String(request()); err == nil {
+		t.Errorf("a map became %q, %v", got, ok)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	e := env(t)
+	fails := func(kind Kind, text, want string) {
+		t.Helper()
+		err := e.Check(text, kind)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v; want %s", text, err, want)
+		}
+	}
+	fails(Bool, "", "expression is empty")
+	fails(Bool, "request.methd == 'GET'", "1:1: there is no request; there are request.method, request.scheme")
+	fails(Bool, "user == 'x'", "1:1: there is no user; there are request, source, auth, route, context")
+	fails(Bool, "true &&\nrequest.method == 1", "2:16: found no matching overload for '_==_'")
+	fails(Bool, "request.method ==", "1:18: Syntax error")
+	fails(Bool, "request.method", "it comes to a string, and a condition is true or false")
+	fails(String, "request.headers", "which has no text")
+	fails(Bool, "request.path.matches('(')", "1:22")
+	fails(Bool, strings.Repeat("a", maxBytes+1), "use at most 4096")
+	fails(Bool, strings.Repeat("(", 500)+"true"+strings.Repeat(")", 500), "1:")
+	fails(Bool, "request.headers.all(a, request.headers.all(b, request.headers.all(c, a == c)))", "nested")
+	fails(Bool, "auth.claims.all(a, auth.claims.all(b, auth.claims[a].matches(b)))", "loop over less")
+}
+
+func TestRunLimit(t *testing.T) {
+	p, err := env(t).Compile("auth.claims.list.all(a, a.contains('b'))", Bool)
+	if err != nil {
+		t.Skip(err)
+	}
+	x := request()
+	x.Principal.Claims = map[string]any{"list": []any{strings.Repeat("ab", 1<<20)}}
+	if ok, err := p.Bool(x); err == nil || !strings.Contains(err.Error(), "cost limit") {
+		t.Errorf("got %v, %v", ok, err)
+	}
+}
+
+func BenchmarkRule(b *testing.B) {
+	e := env(b)
+	for _, text := range []string{
+		"request.method == 'GET'",
+		"request.headers['x-tenant'] == 'acme'",
+		"'orders.write' in auth.claims.scope.split(' ')",
+		"request.method != 'GET' || auth.claims.level >= 3",
+		"auth.claims.groups.exists(g, g == 'b')",
+	} {
+		p, err := e.Compile(text, Bool)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(text, func(b *testing.B) {
+			b.ReportAllocs()
+			x := request()
+			for b.Loop() {
+				if _, err := p.Bool(x); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

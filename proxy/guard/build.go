@@ -1,0 +1,189 @@
+package guard
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/auth"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/anonymous"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/apikey"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/cel"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/cidrs"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/credential"
+	"github.com/gatehouse-dev/gatehouse/proxy/expr"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// The bounds of a policy: sources are bits of a uint64, as methods are, and
+// headers are computed into an array.
+const (
+	maxSources = 64
+	maxHeaders = 64
+)
+
+// Build makes a policy. An error names the part that cannot be used; the router
+// then closes the rule, for a policy is used whole or not at all.
+func (b *Builder) Build(a *table.Auth) (*Policy, error) {
+	p := &Policy{closed: a.Closed, unauthenticated: a.Unauthenticated, denied: a.Denied, forward: a.ForwardCredentials}
+	if len(a.Sources) > maxSources || len(a.Headers) > maxHeaders {
+		return nil, fmt.Errorf("%d policies and %d headers meet on one rule; use at most %d and %d",
+			len(a.Sources), len(a.Headers), maxSources, maxHeaders)
+	}
+	for _, s := range a.Sources {
+		p.sources = append(p.sources, source{policy: s.Policy})
+	}
+	if a.Closed != nil {
+		return p, nil
+	}
+	c := compiler{Builder: b, policy: p}
+	for i, s := range a.Sources {
+		p.sources[i].when = c.conditions(s.When, s.Policy)
+	}
+	for i := range a.Methods {
+		c.method(&a.Methods[i])
+	}
+	for i := range a.Rules {
+		c.rule(&a.Rules[i])
+	}
+	for i := range a.Headers {
+		c.header(&a.Headers[i])
+	}
+	c.requirement(a.Require)
+	if c.err != nil {
+		return nil, c.err
+	}
+	return p, nil
+}
+
+// compiler builds one policy's parts and keeps the first error.
+type compiler struct {
+	*Builder
+	policy *Policy
+	err    error
+}
+
+func (c *compiler) fail(what string, err error) {
+	if c.err == nil && err != nil {
+		c.err = fmt.Errorf("%s: %w", what, err)
+	}
+}
+
+func (c *compiler) source(i int, what string) int {
+	if i < 0 || i >= max(1, len(c.policy.sources)) {
+		c.fail(what, fmt.Errorf("source %d of %d", i, len(c.policy.sources)))
+		return 0
+	}
+	return i
+}
+
+func (c *compiler) conditions(when []string, what string) []*expr.Program {
+	var out []*expr.Program
+	for i, text := range when {
+		p, err := c.env.Compile(text, expr.Bool)
+		c.fail(fmt.Sprintf("%s: when[%d]", what, i), err)
+		out = append(out, p)
+	}
+	return out
+}
+
+func (c *compiler) method(t *table.AuthMethod) {
+	what := "method " + t.Name
+	m := method{name: t.Name, source: c.source(t.Source, what), when: c.conditions(t.When, what), anonymous: t.Anonymous}
+	from := t.From
+	if len(from) == 0 {
+		from = defaultFrom(t)
+	}
+	places := &credential.Places{}
+	if !t.Anonymous {
+		var err error
+		places, err = credential.New(from)
+		c.fail(what, err)
+		if err != nil {
+			return
+		}
+	}
+	var err error
+	m.method, err = c.leaf(t, places, from)
+	c.fail(what, err)
+	if err != nil {
+		return
+	}
+	m.challenge = m.method.Challenge()
+	m.refused = m.challenge
+	if strings.HasPrefix(m.challenge, "Bearer ") {
+		m.refused += `, error="invalid_token"` // RFC 6750, section 3.1
+	}
+	c.policy.methods = append(c.policy.methods, m)
+}
+
+// defaultFrom is where a method's credential stands if the policy does not say.
+func defaultFrom(t *table.AuthMethod) []table.CredentialSource {
+	switch {
+	case t.APIKeys != nil:
+		return []table.CredentialSource{{Header: "X-API-Key"}}
+	case t.Basic != nil:
+		return []table.CredentialSource{{Header: "Authorization", Scheme: "Basic"}}
+	}
+	return []table.CredentialSource{{Header: "Authorization", Scheme: "Bearer"}}
+}
+
+func (c *compiler) leaf(t *table.AuthMethod, places *credential.Places, from []table.CredentialSource) (auth.Method, error) {
+	switch {
+	case t.Unavailable != "":
+		return unavailable{places}, nil
+	case t.Anonymous:
+		return anonymous.New(), nil
+	case t.APIKeys != nil:
+		index := c.api.get(t.APIKeys, func() *apikey.Index { return apikey.NewIndex(t.APIKeys) })
+		return apikey.New(index, places, from[0], c.now), nil
+	}
+	return nil, fmt.Errorf("it is of no kind; set jwt, apiKeys, basic or anonymous")
+}
+
+func (c *compiler) rule(t *table.AuthRule) {
+	what := "rule " + t.Name
+	r := rule{source: c.source(t.Source, what), when: c.conditions(t.When, what)}
+	var err error
+	switch {
+	case t.CIDRs != nil:
+		r.rule, err = cidrs.New(t.CIDRs)
+	case t.CEL != "":
+		r.rule, err = cel.New(c.env, t.CEL)
+	default:
+		err = fmt.Errorf("it is of no kind; set cel or cidrs")
+	}
+	c.fail(what, err)
+	c.policy.rules = append(c.policy.rules, r)
+}
+
+func (c *compiler) header(t *table.HeaderExpr) {
+	what := "header " + t.Name
+	h := header{name: strings.ToLower(t.Name), value: t.Value, source: c.source(t.Source, what)}
+	if t.Name == "" || reserved(h.name) {
+		c.fail(what, fmt.Errorf("the gateway itself sets this header; choose another name"))
+	}
+	if t.CEL != "" {
+		var err error
+		h.expr, err = c.env.Compile(t.CEL, expr.String)
+		c.fail(what, err)
+	}
+	c.policy.headers = append(c.policy.headers, h)
+}
+
+func (c *compiler) requirement(text string) {
+	names := make([]string, len(c.policy.methods))
+	for i, m := range c.policy.methods {
+		names[i] = m.name
+		if !m.anonymous {
+			c.policy.order = append(c.policy.order, i)
+		}
+	}
+	for i, m := range c.policy.methods {
+		if m.anonymous {
+			c.policy.order = append(c.policy.order, i)
+		}
+	}
+	var err error
+	c.policy.require, err = table.ParseRequire(text, names)
+	c.fail("policy", err)
+}

@@ -1,0 +1,75 @@
+// Package guard assembles authentication methods and authorization rules into
+// one Policy per table.Auth, and runs it.
+//
+// proxy/router calls Build at swap; the proxy calls Check on each request of a
+// guarded rule, and Shadow for a policy that is only watched. The methods and
+// rules are the leaves of proxy/auth; expressions are proxy/expr's. What has to
+// outlive a table, key sets and caches, belongs to the Builder.
+package guard
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/apikey"
+	"github.com/gatehouse-dev/gatehouse/proxy/expr"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// Config is what a Builder is made from. The zero value serves.
+type Config struct {
+	Now    func() time.Time  // time.Now when nil
+	Client http.RoundTripper // fetches key sets; a plain transport when nil
+}
+
+// Builder makes policies, and owns what they share across tables. Its methods
+// are called at swap, one at a time.
+type Builder struct {
+	now func() time.Time
+	env *expr.Env
+	api generations[*table.APIKeys, *apikey.Index]
+}
+
+// New makes a Builder. Close it.
+func New(c Config) (*Builder, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	env, err := expr.New()
+	if err != nil {
+		return nil, err
+	}
+	return &Builder{now: c.Now, env: env}, nil
+}
+
+// SetKeySets begins a table: its key sets replace those of the one before, and
+// new ones are fetched in the background.
+func (b *Builder) SetKeySets(sets []*table.KeySet) {
+	b.api.next()
+}
+
+// Close stops what runs in the background.
+func (b *Builder) Close() {}
+
+// generations keeps what the current table and the one before it use, by
+// identity of the table's part.
+type generations[K comparable, V any] struct {
+	now, before map[K]V
+}
+
+func (g *generations[K, V]) next() { g.before, g.now = g.now, nil }
+
+func (g *generations[K, V]) get(k K, build func() V) V {
+	v, ok := g.now[k]
+	if ok {
+		return v
+	}
+	if v, ok = g.before[k]; !ok {
+		v = build()
+	}
+	if g.now == nil {
+		g.now = map[K]V{}
+	}
+	g.now[k] = v
+	return v
+}

@@ -1,0 +1,300 @@
+package guard
+
+import (
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/auth"
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/expr"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// Policy is one rule's effective policy, ready to run. It does not change.
+type Policy struct {
+	closed          *table.Reply
+	sources         []source
+	methods         []method // by name
+	order           []int    // in which methods are tried: by name, anonymous ones last
+	require         table.Requirement
+	rules           []rule
+	headers         []header
+	unauthenticated *table.Reply
+	denied          *table.Reply
+	forward         bool // credentials stay in the forwarded request
+}
+
+type source struct {
+	policy string
+	when   []*expr.Program
+}
+
+type method struct {
+	name      string
+	source    int
+	when      []*expr.Program
+	method    auth.Method
+	anonymous bool
+	challenge string // to a caller who sent nothing for this method
+	refused   string // to one whose credential it refused
+}
+
+type rule struct {
+	source int
+	when   []*expr.Program
+	rule   auth.Rule
+}
+
+// verdict is how a decision ended.
+type verdict uint8
+
+const (
+	allow           verdict = iota
+	unauthenticated         // 401
+	forbidden               // 403
+	undecidable             // 503
+	closed
+)
+
+// decision is a verdict with its cause.
+type decision struct {
+	verdict    verdict
+	code       string
+	source     int           // the policy object behind it
+	retryAfter time.Duration // with undecidable
+	gates      uint64        // sources that apply to the request
+	rejected   uint64        // methods whose credential was there and wrong
+}
+
+// Check decides on a request. If it may pass, the request is made ready for the
+// backend (credentials removed, identity headers set) and x.Principal says who
+// calls. If not, it returns false and x.Response is the answer, with
+// x.Trace.Denied and Policy set.
+func (p *Policy) Check(x *exchange.Exchange) bool {
+	var values [maxHeaders]string
+	x.Principal = exchange.Principal{}
+	d := p.decide(x, &values)
+	if d.verdict != allow {
+		p.refuse(x, &d)
+		return false
+	}
+	if !p.forward {
+		for i := range p.methods {
+			if d.gates>>p.methods[i].source&1 != 0 {
+				p.methods[i].method.Strip(x)
+			}
+		}
+	}
+	p.identify(x, &values)
+	return true
+}
+
+// Shadow decides as Check does and only notes what Check would have refused, in
+// x.Trace. Nothing else about x changes.
+func (p *Policy) Shadow(x *exchange.Exchange) {
+	var values [maxHeaders]string
+	principal := x.Principal
+	x.Principal = exchange.Principal{}
+	d := p.decide(x, &values)
+	x.Principal = principal
+	if d.verdict == allow || x.Trace.Shadow != "" {
+		return
+	}
+	x.Trace.Shadow = d.code
+	if x.Trace.Denied == "" {
+		x.Trace.Policy = p.policyName(d.source)
+	}
+}
+
+func (p *Policy) policyName(source int) string {
+	if source < len(p.sources) {
+		return p.sources[source].policy
+	}
+	return ""
+}
+
+func (p *Policy) decide(x *exchange.Exchange, values *[maxHeaders]string) decision {
+	if p.closed != nil {
+		code := p.closed.Code
+		if code == "" {
+			code = auth.CodeClosed
+		}
+		return decision{verdict: closed, code: code}
+	}
+	d := decision{gates: 1} // so that a table without sources has one that applies
+	if len(p.sources) > 0 {
+		d.gates = 0
+	}
+	for i := range p.sources {
+		applies, err := all(p.sources[i].when, x)
+		if err != nil {
+			d.verdict, d.code, d.source = forbidden, auth.CodeRuleError, i
+			return d
+		}
+		if applies {
+			d.gates |= 1 << i
+		}
+	}
+	p.authenticate(x, &d)
+	if d.verdict == allow {
+		p.authorize(x, &d)
+	}
+	if d.verdict == allow {
+		p.compute(x, &d, values)
+	}
+	return d
+}
+
+// authenticate tries the methods in order until the requirement is decided. A
+// method whose source does not apply accepts nobody; if no method applies,
+// nobody is asked.
+func (p *Policy) authenticate(x *exchange.Exchange, d *decision) {
+	var yes, no, applying uint64
+	for i := range p.methods {
+		if d.gates>>p.methods[i].source&1 != 0 {
+			applying |= 1 << i
+		}
+	}
+	if applying == 0 {
+		return
+	}
+	no = ^applying
+	t := tally{d: d, x: x}
+	truth := p.require.Decide(yes, no)
+	for _, i := range p.order {
+		if truth != table.Undecided {
+			break
+		}
+		if applying>>i&1 == 0 {
+			continue
+		}
+		switch t.try(&p.methods[i], i) {
+		case auth.Accepted:
+			yes |= 1 << i
+		case auth.Absent, auth.Rejected:
+			no |= 1 << i
+		case auth.Unavailable: // stays undecided
+		}
+		truth = p.require.Decide(yes, no)
+	}
+	t.conclude(truth, p, applying)
+}
+
+// tally is what trying the methods has brought so far.
+type tally struct {
+	d           *decision
+	x           *exchange.Exchange
+	identified  bool        // x.Principal is set
+	rejection   auth.Result // the first, with its source
+	rejectedBy  int
+	unable      auth.Result // the first that could not decide
+	unableFrom  int
+	unsure      bool // a credential was there, and could not be judged
+	whenFailed  bool
+	whenFailing int
+}
+
+// try runs one method. The first to accept says who calls; the others only say
+// yes.
+func (t *tally) try(m *method, i int) auth.Outcome {
+	applies, err := all(m.when, t.x)
+	if err != nil {
+		if !t.whenFailed {
+			t.whenFailed, t.whenFailing = true, m.source
+		}
+		return auth.Unavailable
+	}
+	if !applies {
+		return auth.Absent
+	}
+	if m.anonymous {
+		// A credential that is wrong, or cannot be judged, is not waved through.
+		switch {
+		case t.d.rejected != 0:
+			return auth.Absent
+		case t.unsure || t.whenFailed:
+			return auth.Unavailable
+		}
+	}
+	before := t.x.Principal
+	r := m.method.Authenticate(t.x, &t.x.Principal)
+	if r.Outcome != auth.Accepted || t.identified {
+		t.x.Principal = before
+	} else {
+		t.identified, t.x.Principal.Method = true, m.name
+	}
+	switch r.Outcome {
+	case auth.Rejected:
+		if t.d.rejected == 0 {
+			t.rejection, t.rejectedBy = r, m.source
+		}
+		t.d.rejected |= 1 << i
+	case auth.Unavailable:
+		if t.unable.Outcome != auth.Unavailable {
+			t.unable, t.unableFrom = r, m.source
+		}
+		u, lacking := m.method.(unavailable)
+		t.unsure = t.unsure || !lacking || u.presented(t.x)
+	case auth.Absent, auth.Accepted:
+	}
+	return r.Outcome
+}
+
+func (t *tally) conclude(truth table.Truth, p *Policy, applying uint64) {
+	d := t.d
+	switch {
+	case truth == table.True:
+		return
+	case truth == table.Undecided && t.whenFailed:
+		d.verdict, d.code, d.source = forbidden, auth.CodeRuleError, t.whenFailing
+	case truth == table.Undecided:
+		d.verdict, d.code, d.source, d.retryAfter = undecidable, t.unable.Code, t.unableFrom, t.unable.RetryAfter
+	case d.rejected != 0:
+		d.verdict, d.code, d.source = unauthenticated, t.rejection.Code, t.rejectedBy
+	default:
+		d.verdict, d.code = unauthenticated, auth.CodeMissing
+		for i := len(p.methods) - 1; i >= 0; i-- {
+			if applying>>i&1 != 0 {
+				d.source = p.methods[i].source
+			}
+		}
+	}
+	t.x.Principal = exchange.Principal{}
+}
+
+// authorize asks every rule that applies; the first that does not allow decides.
+func (p *Policy) authorize(x *exchange.Exchange, d *decision) {
+	for i := range p.rules {
+		r := &p.rules[i]
+		if d.gates>>r.source&1 == 0 {
+			continue
+		}
+		applies, err := all(r.when, x)
+		if err != nil {
+			d.verdict, d.code, d.source = forbidden, auth.CodeRuleError, r.source
+			return
+		}
+		if !applies {
+			continue
+		}
+		switch res := r.rule.Authorize(x); res.Outcome {
+		case auth.Accepted:
+		case auth.Unavailable:
+			d.verdict, d.code, d.source, d.retryAfter = undecidable, res.Code, r.source, res.RetryAfter
+			return
+		case auth.Rejected, auth.Absent:
+			d.verdict, d.code, d.source = forbidden, res.Code, r.source
+			return
+		}
+	}
+}
+
+// all reports whether all conditions hold. It stops at the first that does not,
+// or that fails.
+func all(when []*expr.Program, x *exchange.Exchange) (bool, error) {
+	for _, w := range when {
+		if ok, err := w.Bool(x); !ok || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
