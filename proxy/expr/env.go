@@ -5,6 +5,7 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/checker"
+	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/ext"
 )
 
@@ -16,12 +17,11 @@ type variable struct {
 	size uint64 // the largest size() it can have, for the cost estimate; 0: it has none
 }
 
-// The sizes requests are assumed not to exceed. The protocols' own limits are
-// smaller; nothing but the estimate hangs on these.
+// The sizes of a large request, for the cost estimate alone: what is larger
+// still is cut off when it runs.
 const (
-	maxHead   = 64 << 10 // bytes of one header field, path or query
-	maxFields = 200
-	maxClaim  = 16 << 10 // bytes of a token, thus of any claim in it
+	maxText   = 8 << 10 // bytes of a header field, path or claim
+	maxFields = 256     // header fields, parameters, items of a claim
 )
 
 func variables() []variable {
@@ -30,13 +30,13 @@ func variables() []variable {
 		{"request.method", text, 32},
 		{"request.scheme", text, 5},
 		{"request.host", text, 255},
-		{"request.path", text, 8 << 10},
+		{"request.path", text, maxText},
 		{"request.headers", cel.MapType(text, text), maxFields}, // keys in lower case; repeated fields joined with ", "
 		{"request.query", cel.MapType(text, text), maxFields},   // decoded; a repeated parameter is an error when it is read
 		{"source.address", text, 45},
 		{"source.port", cel.IntType, 0},
 		{"auth.method", text, 63},
-		{"auth.subject", text, maxClaim},
+		{"auth.subject", text, maxText},
 		{"auth.claims", cel.MapType(text, cel.DynType), maxFields},
 		{"auth.metadata", cel.MapType(text, cel.DynType), maxFields},
 		{"route.name", text, 512},
@@ -95,19 +95,16 @@ type sizes struct{}
 
 // EstimateSize implements checker.CostEstimator.
 func (sizes) EstimateSize(node checker.AstNode) *checker.SizeEstimate {
-	path := node.Path()
-	if len(path) > 0 {
-		name := strings.Join(path, ".")
-		for _, v := range variables() {
-			if v.name == name {
-				return &checker.SizeEstimate{Max: v.size}
-			}
-		}
-		if strings.HasPrefix(name, "request.") {
-			return &checker.SizeEstimate{Max: maxHead}
+	name := strings.Join(node.Path(), ".")
+	for _, v := range variables() {
+		if v.name == name {
+			return &checker.SizeEstimate{Max: v.size}
 		}
 	}
-	return &checker.SizeEstimate{Max: maxClaim}
+	if node.Type().Kind() == types.StringKind {
+		return &checker.SizeEstimate{Max: maxText}
+	}
+	return &checker.SizeEstimate{Max: maxFields}
 }
 
 // EstimateCallCost implements checker.CostEstimator; the library's costs serve.

@@ -7,7 +7,7 @@
 //
 // What an expression can see (see variables): request, source, auth, route and
 // context. What it may cost is bounded twice: when it is compiled, by the
-// estimate over the largest request there can be, and when it runs.
+// estimate over a large request, and when it runs.
 package expr
 
 import (
@@ -25,11 +25,12 @@ import (
 // The bounds of an expression.
 const (
 	maxBytes   = 4096
-	maxDepth   = 64        // of the syntax tree
-	maxNesting = 2         // comprehensions inside comprehensions
-	maxRegexp  = 1000      // instructions of a regular expression
-	compileMax = 1_000_000 // estimated worst cost at which an expression is refused
-	runMax     = 100_000   // cost at which a run is cut off; about 1 ms
+	maxDepth   = 64         // of the syntax tree
+	maxNesting = 2          // comprehensions inside comprehensions
+	maxRegexp  = 1000       // instructions of a regular expression
+	compileMax = 10_000_000 // estimated worst cost above which an expression is refused
+	runMax     = 20_000     // cost at which a run is cut off; about 1 ms
+	countFrom  = 1_000      // estimated worst cost above which a run is counted
 )
 
 // Kind is what an expression must come to.
@@ -80,8 +81,8 @@ func (e *Env) Compile(text string, kind Kind) (*Program, error) {
 		return nil, fmt.Errorf("expression %q: its cost cannot be estimated: %w", text, err)
 	}
 	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
-	if cost.Max > runMax {
-		// Counting costs time, so only what could exceed the limit is counted.
+	if cost.Max > countFrom {
+		// Counting costs about a microsecond, so a run without loops is not counted.
 		opts = append(opts, cel.CostLimit(runMax))
 	}
 	p, err := e.env.Program(ast, opts...)
@@ -110,13 +111,16 @@ func (e *Env) check(text string, kind Kind) (*cel.Ast, error) {
 		return nil, fmt.Errorf("its cost cannot be estimated: %w", err)
 	}
 	if cost.Min > runMax || cost.Max > compileMax {
-		return nil, fmt.Errorf("it may cost %d on the largest request and %d is allowed; loop over less, or compare exact values instead of searching text",
+		return nil, fmt.Errorf("it may cost %d on a large request and %d is allowed; loop over less, or compare exact values instead of searching text",
 			cost.Max, uint64(compileMax))
 	}
 	return ast, nil
 }
 
 func checkKind(t *cel.Type, kind Kind) error {
+	if kind == String && t.Kind() == types.OpaqueKind && t.TypeName() == "optional_type" {
+		t = t.Parameters()[0]
+	}
 	switch t.Kind() {
 	case types.DynKind, types.AnyKind:
 		return nil
@@ -157,6 +161,8 @@ func mend(message string) string {
 		return message + "; compare values of one type, or convert with string(), int() or double()"
 	case strings.HasPrefix(message, "Syntax error"):
 		return message + "; correct the expression there"
+	case strings.HasPrefix(message, "comprehension exceeds nesting limit"):
+		return fmt.Sprintf("loops are nested more than %d deep; loop once over each list", maxNesting)
 	}
 	return message
 }
