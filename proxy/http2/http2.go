@@ -1,0 +1,146 @@
+// Package http2 serves HTTP/2 (RFC 9113) through golang.org/x/net/http2, behind
+// the same exchange as http1.
+//
+// proxy/listener hands it TLS connections that negotiated h2, proxy/http1 clear
+// ones that begin with the HTTP/2 preface. Each stream is an exchange for the
+// proxy's handler, in a goroutine of its own.
+package http2
+
+import (
+	"context"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
+	"github.com/gatehouse-dev/gatehouse/proxy/wire"
+)
+
+// What one connection may hold in memory of content nobody has read yet.
+const (
+	streamBuffer     = 256 << 10
+	connectionBuffer = 1 << 20
+)
+
+// Config is what a Server needs.
+type Config struct {
+	Handler  exchange.Handler
+	Metrics  *telemetry.Metrics
+	Limits   wire.Limits
+	Streams  uint32 // open at one time on a connection
+	Timeouts Timeouts
+	ErrorLog *log.Logger // what the library has to complain about
+}
+
+// Timeouts of a connection and its streams.
+type Timeouts struct {
+	Idle  time.Duration // a connection without streams
+	Read  time.Duration // for the next bytes of a request's content
+	Write time.Duration // for the client to take bytes of the answer: at least this, at most twice
+}
+
+// Server serves connections until it is drained.
+type Server struct {
+	cfg      Config
+	library  *http2.Server
+	base     *http.Server // carries the settings, and the drain to every connection
+	draining atomic.Bool
+}
+
+// New returns a Server. It fails only if the library refuses its settings.
+func New(cfg Config) (*Server, error) {
+	s := &Server{cfg: cfg}
+	s.base = &http.Server{MaxHeaderBytes: cfg.Limits.Head, ErrorLog: cfg.ErrorLog, ReadHeaderTimeout: cfg.Timeouts.Read}
+	s.library = &http2.Server{
+		MaxConcurrentStreams:         cfg.Streams,
+		IdleTimeout:                  cfg.Timeouts.Idle,
+		WriteByteTimeout:             cfg.Timeouts.Write,
+		MaxUploadBufferPerConnection: connectionBuffer,
+		MaxUploadBufferPerStream:     streamBuffer,
+	}
+	if err := http2.ConfigureServer(s.base, s.library); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Serve serves one connection and returns when it has ended. ahead is what was
+// already read of it.
+func (s *Server) Serve(c net.Conn, ahead []byte, conn *exchange.Conn) {
+	if s.draining.Load() {
+		return
+	}
+	conn.Protocol = "HTTP/2.0"
+	if len(ahead) > 0 {
+		c = &prefixed{c, ahead}
+	}
+	s.library.ServeConn(c, &http2.ServeConnOpts{
+		BaseConfig: s.base,
+		Handler:    http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.stream(w, r, conn) }),
+	})
+}
+
+// Drain sends GOAWAY on every connection: streams that are open finish, then
+// the connections close. It does not wait.
+func (s *Server) Drain() {
+	s.draining.Store(true)
+	_ = s.base.Shutdown(context.Background()) // runs the library's hook; the base server has nothing of its own to close
+}
+
+// prefixed is a connection some of which has been read already.
+type prefixed struct {
+	net.Conn
+	ahead []byte
+}
+
+// Read implements io.Reader.
+func (c *prefixed) Read(p []byte) (int, error) {
+	if len(c.ahead) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.ahead)
+	c.ahead = c.ahead[n:]
+	return n, nil
+}
+
+// stream is one request and its answer; reused.
+type stream struct {
+	exchange.Exchange
+	head   wire.RequestHead
+	body   body
+	writer writer
+}
+
+var streams = sync.Pool{New: func() any { return new(stream) }}
+
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, conn *exchange.Conn) {
+	st := streams.Get().(*stream)
+	x := &st.Exchange
+	x.Conn, x.Writer, x.Start = conn, &st.writer, time.Now()
+	st.writer = writer{rw: w.(responseWriter), stall: s.cfg.Timeouts.Write, closing: &s.draining}
+	if err := st.read(r, s.cfg.Limits); err != nil {
+		s.cfg.Metrics.BadRequests.Add("", err.Code)
+		x.Fail(err)
+		_ = x.WriteReply() // a client that is gone needs no answer
+	} else {
+		if r.ContentLength != 0 {
+			st.body = body{x: x, request: r, rw: st.writer.rw, patience: s.cfg.Timeouts.Read}
+			x.Request.Body = &st.body
+		}
+		s.cfg.Handler.Handle(x)
+	}
+	if !st.writer.ended {
+		st.writer.abort()
+	}
+	st.body.release()
+	st.body, st.writer = body{}, writer{}
+	x.Reset()
+	x.Conn, x.Writer = nil, nil
+	streams.Put(st)
+}

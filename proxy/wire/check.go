@@ -1,0 +1,33 @@
+package wire
+
+import (
+	"strings"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+)
+
+// Check holds a request that came by another syntax, HTTP/2's, to the rules of
+// ParseRequest, since it may leave as HTTP/1.1. h has its Method, Target,
+// Authority and Header; Check fills Path and RawQuery.
+func Check(h *RequestHead, l Limits) *exchange.Error {
+	if h.Method == "" || len(h.Method) > maxMethod || !is(h.Method, isToken) {
+		return errMethod
+	}
+	if len(h.Target) > l.Target {
+		return errTargetLong
+	}
+	if len(h.Header) > l.Fields {
+		return errFields
+	}
+	h.Path, h.RawQuery, _ = strings.Cut(h.Target, "?")
+	if !is(h.Path, isPath) || !is(h.RawQuery, isQuery) {
+		return errTarget
+	}
+	if h.Authority == "" {
+		return errHostMissing
+	}
+	if !validAuthority(h.Authority) {
+		return errHost
+	}
+	return target(h)
+}
