@@ -1,0 +1,245 @@
+// Package manifests reads Kubernetes objects from files, as kubectl would apply
+// them to an API server: checked against the schemas of their kinds, strictly,
+// with the defaults filled in. Every fault is named with its file, line, field
+// and fix.
+//
+// cmd/gatehouse calls Load for `standalone` and `table`; tests call Parse. The scheme is handed in.
+package manifests
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+)
+
+// Object is a typed Kubernetes object.
+type Object interface {
+	metav1.Object
+	runtime.Object
+}
+
+// Problem is one fault in one place.
+type Problem struct {
+	File    string `json:"file"`
+	Line    int    `json:"line,omitempty"`
+	Object  string `json:"object,omitempty"` // "HTTPRoute shop/orders"
+	Field   string `json:"field,omitempty"`  // "spec.rules[0].matches[0].path.type"
+	Message string `json:"message"`          // what is wrong and how to mend it
+}
+
+// String is the problem on one line, with the place first, as compilers print it.
+func (p Problem) String() string {
+	var b strings.Builder
+	b.WriteString(p.File)
+	if p.Line > 0 {
+		fmt.Fprintf(&b, ":%d", p.Line)
+	}
+	for _, part := range []string{p.Object, p.Field} {
+		if part != "" {
+			b.WriteString(": " + part)
+		}
+	}
+	return b.String() + ": " + p.Message
+}
+
+// Manifest is one object and where it came from.
+type Manifest struct {
+	Object Object
+	File   string
+	node   *yaml.Node
+}
+
+// Line returns the line of a field such as "spec.rules[0].name", or of the
+// deepest part of it that the file has.
+func (m *Manifest) Line(field string) int { return line(m.node, segments(field)) }
+
+// Name is the object's kind, namespace and name: "HTTPRoute shop/orders".
+func (m *Manifest) Name() string {
+	kind := m.Object.GetObjectKind().GroupVersionKind().Kind
+	if ns := m.Object.GetNamespace(); ns != "" {
+		return kind + " " + ns + "/" + m.Object.GetName()
+	}
+	return kind + " " + m.Object.GetName()
+}
+
+// Reader reads files. Use NewReader.
+type Reader struct {
+	scheme  *runtime.Scheme
+	schemas *schemas
+}
+
+// NewReader returns a Reader of the kinds scheme knows.
+func NewReader(scheme *runtime.Scheme) (*Reader, error) {
+	s, err := loadSchemas()
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{scheme: scheme, schemas: s}, nil
+}
+
+// Files returns the manifest files that path names: itself, or each .yaml, .yml
+// and .json below it, in order. Hidden files and kustomizations are left out.
+func Files(path string) ([]string, error) {
+	var files []string
+	err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		hidden := strings.HasPrefix(d.Name(), ".") && name != path
+		switch {
+		case d.IsDir() && hidden:
+			return filepath.SkipDir
+		case d.IsDir() || hidden || strings.HasPrefix(d.Name(), "kustomization."):
+			return nil
+		}
+		if ext := filepath.Ext(name); name == path || ext == ".yaml" || ext == ".yml" || ext == ".json" {
+			files = append(files, name)
+		}
+		return nil
+	})
+	slices.Sort(files)
+	return files, err
+}
+
+// Load reads all manifests below the paths.
+func (r *Reader) Load(paths ...string) ([]*Manifest, []Problem) {
+	var all []*Manifest
+	var problems []Problem
+	for _, path := range paths {
+		files, err := Files(path)
+		if err != nil {
+			problems = append(problems, Problem{File: path, Message: err.Error()})
+			continue
+		}
+		for _, name := range files {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				problems = append(problems, Problem{File: name, Message: err.Error()})
+				continue
+			}
+			ms, ps := r.Parse(name, text)
+			all, problems = append(all, ms...), append(problems, ps...)
+		}
+	}
+	return all, append(problems, duplicates(all)...)
+}
+
+// Parse reads the manifests of one file's text.
+func (r *Reader) Parse(file string, text []byte) ([]*Manifest, []Problem) {
+	var all []*Manifest
+	var problems []Problem
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	for {
+		var doc yaml.Node
+		err := decoder.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return all, problems
+		}
+		if err != nil {
+			return all, append(problems, syntax(file, err))
+		}
+		if len(doc.Content) == 0 || doc.Content[0].Tag == "!!null" {
+			continue // a separator with nothing behind it
+		}
+		m, ps := r.object(file, doc.Content[0])
+		problems = append(problems, ps...)
+		if m != nil {
+			all = append(all, m)
+		}
+	}
+}
+
+// object reads one document.
+func (r *Reader) object(file string, node *yaml.Node) (*Manifest, []Problem) {
+	at := func(n *yaml.Node, field, message string) []Problem {
+		return []Problem{{File: file, Line: n.Line, Field: field, Message: message}}
+	}
+	if node.Kind != yaml.MappingNode {
+		return nil, at(node, "", "not a Kubernetes object; a document starts with apiVersion and kind")
+	}
+	var value map[string]any
+	if err := node.Decode(&value); err != nil {
+		return nil, []Problem{syntax(file, err)}
+	}
+	apiVersion, _ := value["apiVersion"].(string)
+	kind, _ := value["kind"].(string)
+	if apiVersion == "" || kind == "" {
+		return nil, at(node, "", "apiVersion and kind must both be set")
+	}
+	gvk := schema.FromAPIVersionAndKind(apiVersion, kind)
+	if !slices.Contains(read[:], kind) || !r.scheme.Recognizes(gvk) {
+		if !owned(gvk.Group) {
+			return nil, nil // a Deployment beside its Service: not ours to judge
+		}
+		return nil, at(child(node, "kind"), "kind", fmt.Sprintf("%s of %s is not a kind Gatehouse reads; it reads %s", kind, apiVersion, strings.Join(read[:], ", ")))
+	}
+	object, problems := r.decode(gvk, value)
+	name := Problem{Object: nameOf(kind, value)}
+	for i := range problems {
+		problems[i].File, problems[i].Object = file, name.Object
+		problems[i].Line = line(node, segments(problems[i].Field))
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	object.GetObjectKind().SetGroupVersionKind(gvk)
+	if object.GetName() == "" {
+		return nil, at(node, "metadata.name", "every object needs a name")
+	}
+	if object.GetNamespace() == "" && kind != "GatewayClass" && kind != "Namespace" {
+		object.SetNamespace(metav1.NamespaceDefault)
+	}
+	return &Manifest{Object: object, File: file, node: node}, nil
+}
+
+// read are the kinds that are read.
+var read = [...]string{
+	"GatewayClass", "Gateway", "HTTPRoute", "ReferenceGrant", "AuthPolicy", "ValidationPolicy",
+	"Service", "EndpointSlice", "Secret", "ConfigMap", "Namespace",
+}
+
+// owned says whether a group's kinds are all meant for a gateway, so that one
+// which is not read is a mistake.
+func owned(group string) bool {
+	return group == gatewayv1.GroupName || group == v1alpha1.GroupName
+}
+
+// duplicates finds objects that are defined twice.
+func duplicates(all []*Manifest) (problems []Problem) {
+	first := map[string]*Manifest{}
+	for _, m := range all {
+		if other, ok := first[m.Name()]; ok {
+			problems = append(problems, Problem{
+				File: m.File, Line: m.node.Line, Object: m.Name(),
+				Message: fmt.Sprintf("defined twice, first in %s:%d; remove one", other.File, other.node.Line),
+			})
+			continue
+		}
+		first[m.Name()] = m
+	}
+	return problems
+}
+
+// nameOf is Manifest.Name for an object that is not typed yet.
+func nameOf(kind string, value map[string]any) string {
+	meta, _ := value["metadata"].(map[string]any)
+	name, _ := meta["name"].(string)
+	if ns, _ := meta["namespace"].(string); ns != "" {
+		return kind + " " + ns + "/" + name
+	}
+	return strings.TrimSpace(kind + " " + name)
+}

@@ -1,0 +1,102 @@
+package manifests_test
+
+import (
+	"strings"
+	"testing"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
+	"github.com/gatehouse-dev/gatehouse/controllers/watch"
+)
+
+func reader(t *testing.T) *manifests.Reader {
+	t.Helper()
+	r, err := manifests.NewReader(watch.Scheme())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestProblemsNameTheirPlace(t *testing.T) {
+	r := reader(t)
+	const head = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: orders, namespace: shop}\n"
+	refused := func(text string, want ...string) {
+		t.Helper()
+		_, problems := r.Parse("shop.yaml", []byte(text))
+		var got []string
+		for _, p := range problems {
+			got = append(got, p.String())
+		}
+		if strings.Join(got, "\n") != strings.Join(want, "\n") {
+			t.Errorf("%s\n got %q\nwant %q", text, got, want)
+		}
+	}
+	refused("a: [", "shop.yaml:1: not valid YAML: did not find expected node content")
+	refused("- 1", "shop.yaml:1: not a Kubernetes object; a document starts with apiVersion and kind")
+	refused("kind: HTTPRoute", "shop.yaml:1: apiVersion and kind must both be set")
+	refused(head+"spec:\n  ruls: []\n",
+		"shop.yaml:5: HTTPRoute shop/orders: spec.ruls: unknown field; did you mean rules?")
+	refused(head+"spec:\n  rules:\n  - matches:\n    - path: {type: Prefix, value: /}\n",
+		`shop.yaml:7: HTTPRoute shop/orders: spec.rules[0].matches[0].path.type: "Prefix" is not one of Exact, PathPrefix, RegularExpression`)
+	refused(head+"spec:\n  rules:\n  - backendRefs:\n    - port: 80\n",
+		"shop.yaml:7: HTTPRoute shop/orders: spec.rules[0].backendRefs[0].name: is required; add it")
+	refused(head+"spec:\n  rules:\n  - backendRefs:\n    - {name: api, port: eighty}\n",
+		"shop.yaml:7: HTTPRoute shop/orders: spec.rules[0].backendRefs[0].port: is a string, must be a integer")
+	refused("apiVersion: v1\nkind: Service\nmetadata: {name: api}\nspec:\n  prts: []\n",
+		"shop.yaml:5: Service api: spec.prts: unknown field; remove it or mend its name")
+	refused("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRute\nmetadata: {name: api}\n",
+		"shop.yaml:2: kind: HTTPRute of gateway.networking.k8s.io/v1 is not a kind Gatehouse reads; it reads GatewayClass, Gateway, HTTPRoute, ReferenceGrant, AuthPolicy, ValidationPolicy, Service, EndpointSlice, Secret, ConfigMap, Namespace")
+	refused("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api}\n")
+}
+
+func TestDefaultsAreThoseOfTheAPIServer(t *testing.T) {
+	ms, problems := reader(t).Parse("shop.yaml", []byte(`
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: orders}
+spec:
+  parentRefs: [{name: edge}]
+  rules:
+  - backendRefs: [{name: api, port: 80}]
+`))
+	if len(problems) > 0 || len(ms) != 1 {
+		t.Fatalf("got %d manifests, problems %v", len(ms), problems)
+	}
+	route := ms[0].Object.(*gatewayv1.HTTPRoute)
+	if route.Namespace != "default" || *route.Spec.ParentRefs[0].Kind != "Gateway" {
+		t.Errorf("namespace %q, parent kind %q", route.Namespace, *route.Spec.ParentRefs[0].Kind)
+	}
+	rule := route.Spec.Rules[0]
+	if len(rule.Matches) != 1 || *rule.Matches[0].Path.Value != "/" || *rule.BackendRefs[0].Weight != 1 {
+		t.Errorf("rule %+v", rule)
+	}
+	if line := ms[0].Line("spec.rules[0].backendRefs[0].port"); line != 8 {
+		t.Errorf("line %d, want 8", line)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("apiVersion: v1\nkind: Service\nmetadata: {name: a}\n---\n")
+	f.Add("apiVersion: gatehouse.dev/v1alpha1\nkind: AuthPolicy\nmetadata: {name: a}\nspec: {targetRefs: []}\n")
+	f.Add("a: &a [*a]\n")
+	f.Add("kind: [1, {}]\napiVersion: null\n")
+	r, err := manifests.NewReader(watch.Scheme())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		ms, problems := r.Parse("x.yaml", []byte(text))
+		for _, p := range problems {
+			if p.Message == "" {
+				t.Error("a problem without a message")
+			}
+		}
+		for _, m := range ms {
+			if m.Object.GetName() == "" {
+				t.Error("an object without a name was taken")
+			}
+		}
+	})
+}

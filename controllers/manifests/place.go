@@ -1,0 +1,89 @@
+package manifests
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// segments takes a field path apart: spec.rules[0].name is spec, rules, 0, name.
+func segments(field string) []string {
+	return strings.FieldsFunc(field, func(r rune) bool { return r == '.' || r == '[' || r == ']' })
+}
+
+// path is the reverse of segments, for the tokens of a JSON pointer.
+func path(tokens []string) string {
+	var b strings.Builder
+	for _, t := range tokens {
+		switch _, err := strconv.Atoi(t); {
+		case err == nil:
+			b.WriteString("[" + t + "]")
+		case b.Len() == 0:
+			b.WriteString(t)
+		default:
+			b.WriteString("." + t)
+		}
+	}
+	return b.String()
+}
+
+// line returns the line of the deepest part of a field that node has.
+func line(node *yaml.Node, field []string) int {
+	if node == nil {
+		return 0
+	}
+	at := node.Line
+	for _, name := range field {
+		key, value := entry(node, name)
+		if value == nil {
+			break
+		}
+		at, node = key.Line, value
+	}
+	return at
+}
+
+// child returns the value of a key, or node itself when it has no such key.
+func child(node *yaml.Node, name string) *yaml.Node {
+	if _, value := entry(node, name); value != nil {
+		return value
+	}
+	return node
+}
+
+// entry returns the key and the value of a map's entry or a list's item; the
+// item stands for both.
+func entry(node *yaml.Node, name string) (key, value *yaml.Node) {
+	if node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	switch node.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			if node.Content[i].Value == name {
+				return node.Content[i], node.Content[i+1]
+			}
+		}
+	case yaml.SequenceNode:
+		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(node.Content) {
+			return node.Content[i], node.Content[i]
+		}
+	}
+	return nil, nil
+}
+
+// yamlLine is how the YAML library tells the line of a fault.
+var yamlLine = regexp.MustCompile(`line (\d+): `)
+
+// syntax is a Problem from what the YAML library said.
+func syntax(file string, err error) Problem {
+	p := Problem{File: file, Message: strings.TrimPrefix(err.Error(), "yaml: ")}
+	if m := yamlLine.FindStringSubmatch(p.Message); m != nil {
+		p.Line, _ = strconv.Atoi(m[1])
+		p.Message = strings.Replace(p.Message, m[0], "", 1)
+	}
+	p.Message = "not valid YAML: " + strings.TrimSpace(strings.TrimPrefix(p.Message, "unmarshal errors:"))
+	return p
+}

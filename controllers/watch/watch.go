@@ -1,0 +1,126 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+)
+
+// Sink is told of objects; the pipeline is one.
+type Sink struct {
+	Upsert func(client.Object)
+	Delete func(client.Object)
+	Synced func() // once, after every object there was has been told
+}
+
+// kinds are the kinds the gateway is made from, and where their definitions come
+// from when the cluster lacks them.
+func kinds() []client.Object {
+	return []client.Object{
+		&gatewayv1.GatewayClass{}, &gatewayv1.Gateway{}, &gatewayv1.HTTPRoute{}, &gatewayv1.ReferenceGrant{},
+		&v1alpha1.AuthPolicy{}, &v1alpha1.ValidationPolicy{},
+		&corev1.Service{}, &corev1.Secret{}, &corev1.ConfigMap{}, &corev1.Namespace{}, &discoveryv1.EndpointSlice{},
+	}
+}
+
+// ErrMissingKind is in the chain of Start's error when the cluster lacks a
+// custom resource definition.
+var ErrMissingKind = errors.New("missing custom resource definition")
+
+// Start watches every kind and tells sink, until ctx ends. It returns when all
+// informers have been started and synced, or with an error that says in one
+// sentence what the cluster lacks. While the API server is away the informers
+// retry by themselves.
+func Start(ctx context.Context, config *rest.Config, scheme *runtime.Scheme, sink Sink) error {
+	if err := served(config, scheme); err != nil {
+		return err
+	}
+	informers, err := cache.New(config, cache.Options{
+		Scheme:                      scheme,
+		DefaultTransform:            cache.TransformStripManagedFields(),
+		ReaderFailOnMissingInformer: true,
+	})
+	if err != nil {
+		return fmt.Errorf("setting up the watches: %w", err)
+	}
+	var synced []toolscache.InformerSynced
+	for _, kind := range kinds() {
+		informer, err := informers.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
+		if err != nil {
+			return fmt.Errorf("watching %T: %w", kind, err)
+		}
+		registration, err := informer.AddEventHandler(handler(sink))
+		if err != nil {
+			return fmt.Errorf("watching %T: %w", kind, err)
+		}
+		synced = append(synced, registration.HasSynced)
+	}
+	go func() { _ = informers.Start(ctx) }() // it returns only when ctx ends
+	if !toolscache.WaitForCacheSync(ctx.Done(), synced...) {
+		return ctx.Err()
+	}
+	sink.Synced()
+	return nil
+}
+
+// handler tells sink what an informer saw.
+func handler(sink Sink) toolscache.ResourceEventHandler {
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(o any) { sink.Upsert(o.(client.Object)) },
+		UpdateFunc: func(_, o any) { sink.Upsert(o.(client.Object)) },
+		DeleteFunc: func(o any) {
+			if last, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+				o = last.Obj // the watch missed the deletion itself
+			}
+			sink.Delete(o.(client.Object))
+		},
+	}
+}
+
+// served checks that the cluster knows every kind.
+func served(config *rest.Config, scheme *runtime.Scheme) error {
+	http, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return fmt.Errorf("reaching the API server: %w", err)
+	}
+	mapper, err := apiutil.NewDynamicRESTMapper(config, http)
+	if err != nil {
+		return fmt.Errorf("reaching the API server: %w", err)
+	}
+	for _, kind := range kinds() {
+		gvk, err := apiutil.GVKForObject(kind, scheme)
+		if err != nil {
+			return err
+		}
+		_, err = mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+		switch {
+		case meta.IsNoMatchError(err):
+			return fmt.Errorf("%w: the cluster does not serve %s of %s; install %s and start again",
+				ErrMissingKind, gvk.Kind, gvk.GroupVersion(), origin(gvk.Group))
+		case err != nil:
+			return fmt.Errorf("asking the API server for %s: %w", gvk.Kind, err)
+		}
+	}
+	return nil
+}
+
+// origin says where the definitions of a group come from.
+func origin(group string) string {
+	if group == v1alpha1.GroupName {
+		return "Gatehouse's CRDs (kubectl apply --server-side -f config/crd/bases)"
+	}
+	return "the Gateway API CRDs, v1.6 or later (https://gateway-api.sigs.k8s.io)"
+}
