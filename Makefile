@@ -14,6 +14,9 @@ CONTROLLER_GEN := bin/controller-gen
 GOLANGCI_LINT := bin/golangci-lint
 TOOL_PINS := hack/tools/go.mod hack/tools/go.sum
 
+# The Gateway API's CRDs come from its module, so that they are of the release the code is built with.
+GATEWAY_API_CRDS = $(shell $(GO) mod download sigs.k8s.io/gateway-api && $(GO) list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/experimental/gateway.networking.k8s.io_*.yaml
+
 ##@ Use
 
 .PHONY: help
@@ -71,19 +74,22 @@ check-generate: $(CONTROLLER_GEN) ## Fail if a generated file is not what its so
 	$(CONTROLLER_GEN) object paths=./api/... output:object:dir="$$tmp"; \
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir="$$tmp/crd"; \
 	$(CONTROLLER_GEN) rbac:roleName=gatehouse paths=./controllers/watch/... output:rbac:dir="$$tmp/rbac"; \
+	$(GO) run ./hack/schemas "$$tmp/schemas.json" $(GATEWAY_API_CRDS) "$$tmp"/crd/*.yaml; \
 	diff -u api/v1alpha1/zz_generated.deepcopy.go "$$tmp/zz_generated.deepcopy.go" && \
 	diff -ru config/crd/bases "$$tmp/crd" && \
-	diff -u config/rbac/role.yaml "$$tmp/rbac/role.yaml" || \
-	{ echo 'Generated files differ from their sources; run `make generate manifests` and commit the result.' >&2; exit 1; }
+	diff -u config/rbac/role.yaml "$$tmp/rbac/role.yaml" && \
+	cmp controllers/manifests/schemas.json "$$tmp/schemas.json" || \
+	{ echo 'Generated files differ from their sources; run `make generate` and commit the result.' >&2; exit 1; }
 
 ##@ Generate
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Write the deep copies of the API types.
+generate: manifests ## Write every generated file: deep copies, CRDs, roles, the schemas of standalone mode.
 	$(CONTROLLER_GEN) object paths=./api/...
+	$(GO) run ./hack/schemas controllers/manifests/schemas.json $(GATEWAY_API_CRDS) config/crd/bases/*.yaml
 
 .PHONY: manifests
-manifests: $(CONTROLLER_GEN) ## Write the CRDs and the roles.
+manifests: $(CONTROLLER_GEN) ## Write only the CRDs and the roles.
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=gatehouse paths=./controllers/watch/... output:rbac:dir=config/rbac
 
