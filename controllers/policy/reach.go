@@ -1,0 +1,103 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Verdict is a policy's Programmed condition under one Gateway (GEP-713, "Policy
+// status").
+type Verdict struct {
+	Programmed bool
+	Reason     string // Programmed, PartiallyProgrammed or Overridden
+	Message    string
+}
+
+// Reach counts what became of one policy on the rules it reaches under one
+// Gateway.
+type Reach struct {
+	rules, whole, none int
+	lost               []Loss    // distinct
+	closed             []*Policy // broken policies that close rules it reaches, distinct
+}
+
+// Add counts one rule on one path, where e is what the policies on it make.
+func (r *Reach) Add(p *Policy, e *Effective) {
+	lost := 0
+	for _, l := range e.Lost {
+		if l.Policy == p {
+			lost++
+			if !slices.Contains(r.lost, l) {
+				r.lost = append(r.lost, l)
+			}
+		}
+	}
+	inEffect := 0
+	for _, it := range e.Items {
+		if it.From == p {
+			inEffect++
+		}
+	}
+	r.rules++
+	if e.Closed != nil && !slices.Contains(r.closed, e.Closed) {
+		r.closed = append(r.closed, e.Closed)
+	}
+	switch {
+	case e.Closed != nil:
+		r.none++
+	case lost == 0:
+		r.whole++
+	case inEffect == 0:
+		r.none++
+	}
+}
+
+// Verdict says what the policy's status must say.
+func (r *Reach) Verdict() Verdict {
+	switch {
+	case r.rules == 0:
+		return Verdict{true, "Programmed", "It reaches no rule yet: no route is attached where it applies."}
+	case r.whole == r.rules:
+		return Verdict{true, "Programmed", fmt.Sprintf("In effect on %s.", count(r.rules, "rule"))}
+	case r.none == r.rules:
+		return Verdict{false, "Overridden", fmt.Sprintf("Not in effect on any of %s: %s.", count(r.rules, "rule"), r.superseded())}
+	}
+	return Verdict{true, "PartiallyProgrammed", fmt.Sprintf("In effect on %d of %s, in part on %d, not on %d: %s.",
+		r.whole, count(r.rules, "rule"), r.rules-r.whole-r.none, r.none, r.superseded())}
+}
+
+// superseded names by whom, by which strategy and, for merges, which items:
+// "superseded by AuthPolicy shop/a (Atomic Defaults)".
+func (r *Reach) superseded() string {
+	type winner struct {
+		by *Policy
+		s  Strategy
+	}
+	items := map[winner][]string{}
+	for _, l := range r.lost {
+		w := winner{l.By, l.Strategy}
+		items[w] = append(items[w], l.Item)
+	}
+	var out []string
+	for w, names := range items {
+		s := fmt.Sprintf("superseded by %s (%s)", w.by.Key, w.s)
+		if w.s == MergeDefaults || w.s == MergeOverrides {
+			slices.Sort(names)
+			s = strings.Join(slices.Compact(names), ", ") + " " + s
+		}
+		out = append(out, s)
+	}
+	for _, p := range r.closed {
+		out = append(out, fmt.Sprintf("closed by %s, which is not accepted", p.Key))
+	}
+	slices.Sort(out)
+	return strings.Join(out, "; ")
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
