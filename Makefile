@@ -54,11 +54,12 @@ test-unit: ## Run the tests that need no API server.
 test-race: ## Run them with the race detector.
 	CGO_ENABLED=1 $(GO) test -race $(GO_TEST_FLAGS) ./...
 
+# -count=1: go test's cache does not see that a CRD changed.
 .PHONY: test-envtest
 test-envtest: ## Run the tests against a real API server, which is built once (6 minutes) unless KUBEBUILDER_ASSETS names one.
 	@assets=$$($(GO) run ./hack/envtest) && \
-	echo "KUBEBUILDER_ASSETS=$$assets $(GO) test -tags envtest $(GO_TEST_FLAGS) ./test/envtest/..." && \
-	KUBEBUILDER_ASSETS=$$assets $(GO) test -tags envtest $(GO_TEST_FLAGS) ./test/envtest/...
+	echo "KUBEBUILDER_ASSETS=$$assets $(GO) test -tags envtest -count=1 $(GO_TEST_FLAGS) ./test/envtest/..." && \
+	KUBEBUILDER_ASSETS=$$assets $(GO) test -tags envtest -count=1 $(GO_TEST_FLAGS) ./test/envtest/...
 
 .PHONY: fuzz-seeds
 fuzz-seeds: ## Run every fuzz target on its seed corpus.
