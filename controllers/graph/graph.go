@@ -32,6 +32,9 @@ type Graph struct {
 	// Affected says which policies reach an object, for its
 	// gatehouse.dev/<Kind>Affected condition.
 	Affected map[TargetKey][]PolicyKey
+	// Stale names the routes and policies that are in no slice above, or reach
+	// nothing, but whose status still has entries of ours, to be removed.
+	Stale []TargetKey
 }
 
 // Class is a GatewayClass whose controllerName is ours.
@@ -58,11 +61,14 @@ type ListenerKey struct {
 type Listener struct {
 	Key            ListenerKey
 	Spec           *gatewayv1.Listener
+	Address        string // IP to bind; "" for all
 	Hostname       string // lower case; "" for any
 	Certificates   []*Certificate
 	SupportedKinds []gatewayv1.RouteGroupKind
 	Conditions     []metav1.Condition // Accepted, ResolvedRefs, Conflicted; Programmed as far as the graph can tell
 	Serves         bool               // it goes into the table
+
+	usable bool // nothing is wrong with the listener itself, whatever its Gateway
 }
 
 // Certificate is a TLS Secret a listener may use. It has been parsed once, so
@@ -85,7 +91,10 @@ type Parent struct {
 	Ref        gatewayv1.ParentReference
 	Gateway    types.NamespacedName
 	Conditions []metav1.Condition // Accepted, ResolvedRefs
-	Attached   []*Attachment      // empty unless accepted
+	// Attached is empty unless accepted, with one exception: a route that is
+	// refused because all its rules are broken is attached all the same, so that
+	// its requests get 500 and not what a wider route has for them.
+	Attached []*Attachment
 }
 
 // Attachment is a route on one listener.
@@ -100,7 +109,7 @@ type Attachment struct {
 type Rule struct {
 	Name     string // "" when the rule has none
 	Index    int
-	Matches  []gatewayv1.HTTPRouteMatch // never empty: the default is prefix /
+	Matches  []gatewayv1.HTTPRouteMatch // defaults filled in; never empty, except in a Broken rule that has no usable match
 	Filters  []gatewayv1.HTTPRouteFilter
 	Backends []*Backend
 	Request  time.Duration // timeouts.request, 0 for none

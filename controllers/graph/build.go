@@ -1,0 +1,240 @@
+package graph
+
+import (
+	"cmp"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/store"
+)
+
+// Config is what a Builder knows beside the objects.
+type Config struct {
+	// Controller is the controllerName of the GatewayClasses that are ours.
+	Controller gatewayv1.GatewayController
+	// Addresses are where the machine is reached: IP addresses or host names,
+	// reported for the Gateways that ask for no address.
+	Addresses []string
+	// Bundle is the gateway.networking.k8s.io/bundle-version annotation of the
+	// installed CRDs; empty where none are installed, as with manifests.
+	Bundle string
+}
+
+// Builder builds Graphs, and keeps what did not change from one to the next. It
+// belongs to one goroutine.
+type Builder struct {
+	config   Config
+	store    *store.Store // what the memos were filled from
+	last     *Graph       // of the store at clock
+	clock    uint64
+	round    uint64 // of Build, to tell which memo entries are still asked for
+	classes  memo[string, *Class]
+	claims   memo[struct{}, map[types.NamespacedName]*taken]
+	gateways memo[gatewayInput, *Gateway]
+	certs    memo[types.NamespacedName, keyPair]
+	routes   memo[types.NamespacedName, *Route]
+	policy   policyMemos
+}
+
+// NewBuilder returns a Builder that has built nothing yet.
+func NewBuilder(config Config) *Builder {
+	b := &Builder{config: config}
+	b.reset(nil)
+	return b
+}
+
+func (b *Builder) reset(s *store.Store) {
+	*b = Builder{
+		config:   b.config,
+		store:    s,
+		classes:  memo[string, *Class]{},
+		claims:   memo[struct{}, map[types.NamespacedName]*taken]{},
+		gateways: memo[gatewayInput, *Gateway]{},
+		certs:    memo[types.NamespacedName, keyPair]{},
+		routes:   memo[types.NamespacedName, *Route]{},
+	}
+}
+
+// Build resolves the objects of a store. It does again only what the changes
+// since the last Build of that store touch, and shares the rest with the Graph
+// before; a store that did not change gives the same Graph.
+func (b *Builder) Build(s *store.Store) *Graph {
+	if b.store != s {
+		b.reset(s)
+	}
+	if b.last != nil && b.clock == s.Clock() {
+		return b.last
+	}
+	b.round++
+	g := &Graph{}
+	all := s.Read()
+	b.buildClasses(all, g)
+	b.buildGateways(all, g)
+	b.buildRoutes(all, g)
+	b.policies(s, g)
+	g.Attached = attached(g)
+	g.Stale = b.stale(all, g)
+	b.sweep(s)
+	b.last, b.clock = g, s.Clock()
+	return g
+}
+
+func (b *Builder) buildClasses(all *store.Reader, g *Graph) {
+	compute := b.class
+	for _, class := range all.GatewayClasses() {
+		if c := b.classes.get(b, class.Name, compute); c != nil {
+			g.Classes = append(g.Classes, c)
+		}
+	}
+}
+
+func (b *Builder) buildGateways(all *store.Reader, g *Graph) {
+	claims := b.claims.get(b, struct{}{}, b.claim)
+	compute := b.gateway
+	for _, gw := range all.Gateways() {
+		name := nameOf(gw)
+		if node := b.gateways.get(b, gatewayInput{name, claims[name]}, compute); node != nil {
+			g.Gateways = append(g.Gateways, node)
+		}
+	}
+}
+
+func (b *Builder) buildRoutes(all *store.Reader, g *Graph) {
+	objects := all.HTTPRoutes()
+	g.Routes = make([]*Route, 0, len(objects))
+	compute := b.route
+	for _, route := range objects {
+		if node := b.routes.get(b, nameOf(route), compute); node != nil {
+			g.Routes = append(g.Routes, node)
+		}
+	}
+}
+
+// attached counts the routes of each listener: those accepted there, once each,
+// whether or not the listener serves.
+func attached(g *Graph) map[ListenerKey]int32 {
+	count := map[ListenerKey]int32{}
+	for _, route := range g.Routes {
+		for i, parent := range route.Parents {
+			if !holds(parent.Conditions, string(gatewayv1.RouteConditionAccepted)) {
+				continue
+			}
+			for _, at := range parent.Attached {
+				if !attachedBefore(route.Parents[:i], at.Listener) {
+					count[at.Listener]++
+				}
+			}
+		}
+	}
+	return count
+}
+
+func attachedBefore(parents []*Parent, listener ListenerKey) bool {
+	for _, parent := range parents {
+		for _, at := range parent.Attached {
+			if at.Listener == listener {
+				return holds(parent.Conditions, string(gatewayv1.RouteConditionAccepted))
+			}
+		}
+	}
+	return false
+}
+
+// stale finds the objects with nothing of ours to say about them whose status
+// still has entries of ours.
+func (b *Builder) stale(all *store.Reader, g *Graph) (out []TargetKey) {
+	walkRest(all.HTTPRoutes(), g.Routes, func(r *Route) *gatewayv1.HTTPRoute { return r.Object }, func(route *gatewayv1.HTTPRoute) {
+		if slices.ContainsFunc(route.Status.Parents, func(p gatewayv1.RouteParentStatus) bool {
+			return p.ControllerName == b.config.Controller
+		}) {
+			out = append(out, TargetKey{Kind: string(store.HTTPRoute), NamespacedName: nameOf(route)})
+		}
+	})
+	present := make(map[PolicyKey]bool, len(g.Policies))
+	for _, p := range g.Policies {
+		present[p.Key] = len(p.Ancestors) > 0
+	}
+	old := func(kind store.Kind, name types.NamespacedName, status *gatewayv1.PolicyStatus) {
+		if !present[PolicyKey{string(kind), name}] && slices.ContainsFunc(status.Ancestors, func(a gatewayv1.PolicyAncestorStatus) bool {
+			return a.ControllerName == b.config.Controller
+		}) {
+			out = append(out, TargetKey{Kind: string(kind), NamespacedName: name})
+		}
+	}
+	for _, p := range all.AuthPolicies() {
+		old(store.AuthPolicy, nameOf(p), p.GetStatus())
+	}
+	for _, p := range all.ValidationPolicies() {
+		old(store.ValidationPolicy, nameOf(p), p.GetStatus())
+	}
+	return out
+}
+
+// walkRest visits the objects that no node stands for. Both are sorted alike.
+func walkRest[T metav1.Object, N any](objects []T, nodes []N, of func(N) T, visit func(T)) {
+	for _, obj := range objects {
+		if len(nodes) > 0 {
+			if o := of(nodes[0]); o.GetName() == obj.GetName() && o.GetNamespace() == obj.GetNamespace() {
+				nodes = nodes[1:]
+				continue
+			}
+		}
+		visit(obj)
+	}
+}
+
+// sweep drops what nobody asks for any more.
+func (b *Builder) sweep(s *store.Store) {
+	b.classes.sweep(b.round)
+	b.gateways.sweep(b.round)
+	b.routes.sweep(b.round)
+	// A Gateway that did not change does not ask for its certificates again.
+	for name := range b.certs {
+		if s.Read().Secret(name) == nil {
+			delete(b.certs, name)
+		}
+	}
+}
+
+// memo keeps what was computed for each key, while nothing it was computed from
+// has changed.
+type memo[K comparable, V any] map[K]*memoEntry[V]
+
+type memoEntry[V any] struct {
+	reads *store.Reader
+	value V
+	round uint64 // when it was last asked for
+}
+
+func (m memo[K, V]) get(b *Builder, k K, compute func(*store.Reader, K) V) V {
+	e := m[k]
+	if e == nil || !e.reads.Fresh() {
+		r := b.store.Read()
+		e = &memoEntry[V]{reads: r, value: compute(r, k)}
+		m[k] = e
+	}
+	e.round = b.round
+	return e.value
+}
+
+func (m memo[K, V]) sweep(round uint64) {
+	for k, e := range m {
+		if e.round != round {
+			delete(m, k)
+		}
+	}
+}
+
+func nameOf(o metav1.Object) types.NamespacedName {
+	return types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}
+}
+
+// older orders objects by age, then by namespace and name: the way Gateway API
+// settles ties.
+func older(a, b metav1.Object) int {
+	x, y := a.GetCreationTimestamp(), b.GetCreationTimestamp()
+	return cmp.Or(x.Compare(y.Time), cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
+}

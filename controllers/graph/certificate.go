@@ -1,0 +1,75 @@
+package graph
+
+import (
+	"crypto/tls"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/store"
+)
+
+const kindSecret = "Secret"
+
+// keyPair is a Secret read as a certificate: the certificate or why it is none.
+type keyPair struct {
+	certificate *Certificate
+	wrong       string
+}
+
+// certificates resolves the certificateRefs of a listener, and says what is
+// wrong with those that cannot be used.
+func (b *Builder) certificates(r *store.Reader, in listenerInput) (out []*Certificate, bad []*problem) {
+	l := &in.gateway.Spec.Listeners[in.index]
+	if len(l.TLS.CertificateRefs) == 0 {
+		return nil, []*problem{problemf(gatewayv1.ListenerReasonInvalidCertificateRef,
+			"spec.listeners[%d].tls.certificateRefs: none is given; name a Secret of type %s", in.index, corev1.SecretTypeTLS)}
+	}
+	for i, ref := range l.TLS.CertificateRefs {
+		field := fmt.Sprintf("spec.listeners[%d].tls.certificateRefs[%d]", in.index, i)
+		if ref.Group != nil && *ref.Group != "" || ref.Kind != nil && *ref.Kind != kindSecret {
+			bad = append(bad, problemf(gatewayv1.ListenerReasonInvalidCertificateRef, "%s: only a Secret of the core group can be used", field))
+			continue
+		}
+		name := types.NamespacedName{Namespace: in.gateway.Namespace, Name: string(ref.Name)}
+		if ref.Namespace != nil {
+			name.Namespace = string(*ref.Namespace)
+		}
+		from := gatewayv1.ReferenceGrantFrom{Group: gatewayv1.GroupName, Kind: "Gateway", Namespace: gatewayv1.Namespace(in.gateway.Namespace)}
+		if !granted(r, from, kindSecret, name) {
+			bad = append(bad, problemf(gatewayv1.ListenerReasonRefNotPermitted,
+				"%s: no ReferenceGrant in namespace %s lets Gateways of namespace %s use Secret %s", field, name.Namespace, in.gateway.Namespace, name.Name))
+			continue
+		}
+		r.Secret(name) // what b.certs keeps is read here too
+		pair := b.certs.get(b, name, parseCertificate)
+		if pair.certificate == nil {
+			bad = append(bad, problemf(gatewayv1.ListenerReasonInvalidCertificateRef, "%s: Secret %s %s", field, name, pair.wrong))
+			continue
+		}
+		out = append(out, pair.certificate)
+	}
+	return out, bad
+}
+
+// parseCertificate checks that a Secret is of type kubernetes.io/tls and that
+// its certificate goes with its key.
+func parseCertificate(r *store.Reader, name types.NamespacedName) keyPair {
+	secret := r.Secret(name)
+	switch {
+	case secret == nil:
+		return keyPair{wrong: "does not exist"}
+	case secret.Type != corev1.SecretTypeTLS:
+		return keyPair{wrong: fmt.Sprintf("is of type %q; it must be of type %s", secret.Type, corev1.SecretTypeTLS)}
+	}
+	chain, key := secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey]
+	if len(chain) == 0 || len(key) == 0 {
+		return keyPair{wrong: fmt.Sprintf("must have data under %s and %s", corev1.TLSCertKey, corev1.TLSPrivateKeyKey)}
+	}
+	if _, err := tls.X509KeyPair(chain, key); err != nil {
+		return keyPair{wrong: "holds no usable certificate and key: " + err.Error()}
+	}
+	return keyPair{certificate: &Certificate{Secret: name, Chain: chain, Key: key}}
+}
