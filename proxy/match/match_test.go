@@ -1,0 +1,273 @@
+package match
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+func TestNormalizePath(t *testing.T) {
+	is := func(path, want string) {
+		t.Helper()
+		if got, ok := NormalizePath(path, new(mem.Arena)); got != want || !ok {
+			t.Errorf("%q: %q, %v, want %q", path, got, ok, want)
+		}
+	}
+	refused := func(path string) {
+		t.Helper()
+		if got, ok := NormalizePath(path, new(mem.Arena)); ok {
+			t.Errorf("%q: %q, want it refused", path, got)
+		}
+	}
+	is("/", "/")
+	is("*", "*")
+	is("/a/b", "/a/b")
+	is("/a/b/", "/a/b/")
+	is("/a//b", "/a//b")
+	is("//a", "//a")
+	is("/.well-known/x", "/.well-known/x")
+	is("/a/..b/...", "/a/..b/...")
+	is("/a.b/c.", "/a.b/c.")
+
+	is("/.", "/")
+	is("/..", "/")
+	is("/../../a", "/a")
+	is("/a/.", "/a/")
+	is("/a/./b", "/a/b")
+	is("/a/..", "/")
+	is("/a/b/..", "/a/")
+	is("/a/b/../", "/a/")
+	is("/a/b/../../c", "/c")
+	is("/x/../admin", "/admin")
+	is("/a//../b", "/a/b")
+	is("/.//a", "//a")
+
+	is("/%61dmin", "/admin")
+	is("/%7e%2D%5f%2e%41", "/~-_.A")
+	is("/x/%2e%2E/admin", "/admin")
+	is("/x/.%2e/admin", "/admin")
+	is("/%2e/a", "/a")
+	is("/a%2fb", "/a%2Fb")
+	is("/a%2Fb", "/a%2Fb")
+	is("/a%5cb", "/a%5Cb")
+	is("/a%3bb;c", "/a%3Bb;c")
+	is("/caf%c3%a9", "/caf%C3%A9")
+	is("/%2561", "/%2561")
+	is("/%252e%252e/a", "/%252e%252e/a")
+	is("/a%20b%0a", "/a%20b%0A")
+
+	refused("")
+	refused("a")
+	refused("*a")
+	refused("/%")
+	refused("/%a")
+	refused("/%zz")
+	refused("/%2")
+	refused("/%00")
+	refused("/a%00.html")
+	refused("/a\\b")
+	refused("/a b")
+	refused("/a\x00")
+	refused("/caf\xc3\xa9")
+	refused("/a?b")
+	refused("/a#b")
+	refused("/x/..;/admin")
+	refused("/x/..;a=b/admin")
+	refused("/x/.;/admin")
+	refused("/x/..%2fadmin")
+	refused("/x/%2e%2e%2Fadmin")
+	refused("/x/..%5Cadmin")
+	refused("/x%2f..%2fadmin")
+	refused("/x%2f..")
+	refused("/x%5c%2e%2e/admin")
+	refused("/x/..;%2fadmin")
+}
+
+func TestCanonicalPath(t *testing.T) {
+	is := func(path, want string) {
+		t.Helper()
+		if got := CanonicalPath(path); got != want {
+			t.Errorf("%q: %q, want %q", path, got, want)
+		}
+	}
+	is("/a", "/a")
+	is("/%61/caf\xc3\xa9 x", "/a/caf%C3%A9%20x")
+	is("/100%", "/100%")
+}
+
+func TestPrefix(t *testing.T) {
+	takes := func(prefix, path string, want bool) {
+		t.Helper()
+		if got := HasPrefix(path, Prefix(prefix)); got != want {
+			t.Errorf("prefix %q, path %q: %v", prefix, path, got)
+		}
+	}
+	takes("/", "/", true)
+	takes("/", "/a", true)
+	takes("/", "*", false)
+	takes("/a", "/a", true)
+	takes("/a", "/a/", true)
+	takes("/a", "/a/b", true)
+	takes("/a", "/ab", false)
+	takes("/a", "/A", false)
+	takes("/a/", "/a", true)
+	takes("/a/", "/a/b", true)
+	takes("/a/", "/ab", false)
+	takes("/a/b", "/a", false)
+}
+
+func TestHost(t *testing.T) {
+	takes := func(pattern, host string, want bool) {
+		t.Helper()
+		if got := Host(pattern, host); got != want {
+			t.Errorf("pattern %q, host %q: %v", pattern, host, got)
+		}
+	}
+	takes("", "a", true)
+	takes("*", "", true)
+	takes("a.example", "a.example", true)
+	takes("a.example", "b.a.example", false)
+	takes("*.example", "a.example", true)
+	takes("*.example", "b.a.example", true)
+	takes("*.example", "example", false)
+	takes("*.example", ".example", false)
+	takes("*.example", "aexample", false)
+
+	patterns := []string{"", "*.example", "b.example", "*.a.example", "a.example"}
+	slices.SortFunc(patterns, CompareHosts)
+	if got := strings.Join(patterns, " "); got != "a.example b.example *.a.example *.example " {
+		t.Errorf("order is %s", got)
+	}
+}
+
+func TestConditions(t *testing.T) {
+	exact := func(name, v string) []table.ValueMatch { return []table.ValueMatch{{Name: name, Value: v}} }
+	regex := func(name, v string) []table.ValueMatch {
+		return []table.ValueMatch{{Name: name, Kind: table.ValueRegex, Value: v}}
+	}
+	x := &exchange.Exchange{}
+	x.Request = exchange.Request{Method: "GET", Authority: "h:1", RawQuery: "a=1&b=x+%79&%63=3&c=4&d&=e&f=%zz",
+		Header: exchange.Header{{Name: "X-One", Value: "1"}, {Name: "X-Many", Value: "a"}, {Name: "", Value: "gone"}, {Name: "x-many", Value: "b"}}}
+	takes := func(m table.Match, want bool) {
+		t.Helper()
+		c, err := NewConditions(&m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Match(x); got != want {
+			t.Errorf("%+v: %v", m, got)
+		}
+	}
+	headers := func(v []table.ValueMatch, want bool) { t.Helper(); takes(table.Match{Headers: v}, want) }
+	queries := func(v []table.ValueMatch, want bool) { t.Helper(); takes(table.Match{Query: v}, want) }
+
+	takes(table.Match{}, true)
+	takes(table.Match{Method: "GET"}, true)
+	takes(table.Match{Method: "get"}, false)
+	headers(exact("x-one", "1"), true)
+	headers(exact("x-one", "2"), false)
+	headers(exact("x-two", ""), false)
+	headers(append(exact("x-one", "1"), exact("x-two", "1")...), false)
+	headers(regex("x-one", "[0-9]"), true)
+	headers(regex("x-one", ""), false)
+	headers(exact("x-many", "a"), false)
+	headers(exact("x-many", "a,b"), true)
+	headers(regex("x-many", "a"), false)
+	headers(exact("host", "h:1"), true)
+	queries(exact("a", "1"), true)
+	queries(exact("A", "1"), false)
+	queries(exact("b", "x y"), true)
+	queries(exact("c", "3"), true)
+	queries(exact("c", "4"), false)
+	queries(exact("d", ""), true)
+	queries(exact("e", ""), false)
+	queries(exact("f", "%zz"), true)
+	queries(regex("b", "x.y"), true)
+	queries(regex("b", "x"), false)
+}
+
+func TestPatternsMatchTheWhole(t *testing.T) {
+	is := func(expr, s string, want bool) {
+		t.Helper()
+		re, err := NewPattern(expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := re.MatchString(s); got != want {
+			t.Errorf("%q on %q: %v", expr, s, got)
+		}
+	}
+	is("/a", "/a", true)
+	is("/a", "/ab", false)
+	is("/a|/b", "/bc", false)
+	is("/a|/b", "/b", true)
+	is("(?m)^/a$", "/a\n/b", false)
+	for _, bad := range []string{"a)|(b", "(", `(?=a)`, `\1`} {
+		if re, err := NewPattern(bad); err == nil {
+			t.Errorf("%q compiles to %v", bad, re)
+		}
+	}
+}
+
+func TestCompare(t *testing.T) {
+	exact := table.PathMatch{Kind: table.PathExact, Value: "/"}
+	regex := table.PathMatch{Kind: table.PathRegex, Value: "/.*"}
+	prefix := func(v string) table.PathMatch { return table.PathMatch{Kind: table.PathPrefix, Value: v} }
+	one := []table.ValueMatch{{Name: "a"}}
+	order := []table.Match{
+		{Path: exact, Method: "GET"},
+		{Path: exact},
+		{Path: regex, Headers: one},
+		{Path: regex, Query: one},
+		{Path: regex},
+		{Path: prefix("/a/b")},
+		{Path: prefix("/a/"), Method: "GET"},
+		{Path: prefix("/a"), Headers: append(one, one...)},
+		{Path: prefix("/a"), Headers: one, Query: one},
+		{Path: prefix("/a/"), Headers: one},
+		{Path: prefix("/a"), Query: one},
+		{Path: prefix("/a")},
+		{Path: prefix("/")},
+	}
+	for i := range order {
+		for k := range order {
+			got := Compare(&order[i], &order[k])
+			if i < k && got >= 0 || i == k && got != 0 || i > k && got <= 0 {
+				t.Errorf("%+v against %+v: %d", order[i], order[k], got)
+			}
+		}
+	}
+}
+
+// A path's form is its own form, holds no dot segment and no escape of an
+// unreserved character, and is no longer than the path.
+func FuzzNormalizePath(f *testing.F) {
+	for _, s := range []string{"/", "*", "/a/../b", "/%2e%2e/x", "/a%2fb/..;/c", "/x/..%5Cy", "/.//..//a/.", "/%25%32%65", "/caf%C3%A9/%7E", "/%00"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		got, ok := NormalizePath(path, new(mem.Arena))
+		if !ok || got == "*" {
+			return
+		}
+		if again, ok := NormalizePath(got, new(mem.Arena)); again != got || !ok {
+			t.Fatalf("%q becomes %q becomes %q, %v", path, got, again, ok)
+		}
+		if len(got) > len(path) || got[0] != '/' {
+			t.Fatalf("%q becomes %q", path, got)
+		}
+		for _, segment := range strings.Split(strings.ToLower(got), "/") {
+			switch segment {
+			case ".", "..", "%2e", "%2e%2e":
+				t.Fatalf("%q becomes %q", path, got)
+			}
+		}
+		if canonical := CanonicalPath(path); canonical != got {
+			t.Fatalf("%q becomes %q, from the configuration %q", path, got, canonical)
+		}
+	})
+}

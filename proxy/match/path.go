@@ -1,0 +1,194 @@
+package match
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// Paths are compared, and forwarded, in one form, so that a rule on /admin
+// cannot be walked around as /x/../admin or /%61dmin (RFC 3986, section 6.2.2):
+//
+//   - escapes of unreserved characters are decoded, the hexadecimal digits of
+//     others are upper case; %2F stays what it is, a slash inside a segment;
+//   - dot segments, escaped or not, are resolved and cannot leave the root;
+//   - empty segments stay: /a//b is not /a/b.
+//
+// What has no such form is refused: an escape that is none, %00, a byte that
+// must not be in a path, a backslash, and dot segments in a disguise that other
+// programs see through ("..;", "..%2F", "%5C..").
+
+// NormalizePath returns path in that form and true, or false when it has none.
+// "*" is its own form. A changed path is in a's memory.
+func NormalizePath(path string, a *mem.Arena) (string, bool) {
+	if path == "" || path[0] != '/' {
+		return path, path == "*"
+	}
+	for i := 1; i < len(path); i++ {
+		if c := path[i]; c == '.' && path[i-1] == '/' || class[c] != plain {
+			if n, ok := normalize(a.Alloc(len(path))[:0], path); ok {
+				return mem.String(n), true
+			}
+			return "", false
+		}
+	}
+	return path, true
+}
+
+// CanonicalPath returns a path from the configuration as NormalizePath would
+// make it. Bytes which no request can hold are escaped first; a path without a
+// form stays as it is, and takes no request.
+func CanonicalPath(path string) string {
+	const hex = "0123456789ABCDEF"
+	var b []byte
+	for i := range len(path) {
+		if c := path[i]; class[c] == refused {
+			b = append(b, '%', hex[c>>4], hex[c&15])
+		} else {
+			b = append(b, c)
+		}
+	}
+	var a mem.Arena
+	if n, ok := NormalizePath(string(b), &a); ok {
+		return n
+	}
+	return path
+}
+
+// Classes of bytes in a path.
+const (
+	plain   uint8 = iota // stands for itself
+	escape               // the percent sign
+	refused              // cannot be in a path
+)
+
+var class = func() (t [256]uint8) {
+	for c := range t {
+		if c <= ' ' || c >= 0x7f {
+			t[c] = refused
+		}
+	}
+	t['#'], t['?'], t['\\'], t['%'] = refused, refused, refused, escape
+	return t
+}()
+
+// normalize appends the form of path, which starts with a slash, to out. It is
+// never longer than path.
+func normalize(out []byte, path string) ([]byte, bool) {
+	out = append(out, '/')
+	start := 1 // of the segment in out
+	for i := 1; ; i++ {
+		if i < len(path) && path[i] != '/' {
+			switch class[path[i]] {
+			case plain:
+				out = append(out, path[i])
+			case escape:
+				c, ok := unescape(path, i)
+				if !ok || c == 0 {
+					return nil, false
+				}
+				out = appendEscaped(out, c)
+				i += 2
+			default:
+				return nil, false
+			}
+			continue
+		}
+		switch segment := mem.String(out[start:]); {
+		case segment == ".":
+			out = out[:start]
+		case segment == "..":
+			out = parent(out[:start])
+		case disguised(segment):
+			return nil, false
+		case i < len(path):
+			out = append(out, '/')
+		}
+		if i == len(path) {
+			return out, true
+		}
+		start = len(out)
+	}
+}
+
+// parent removes the last segment of out, which ends in a slash.
+func parent(out []byte) []byte {
+	for n := len(out) - 1; n > 0; n-- {
+		if out[n-1] == '/' {
+			return out[:n]
+		}
+	}
+	return out[:1]
+}
+
+// disguised reports a segment in which a program that takes %2F or %5C for a
+// slash, or drops what follows a semicolon, finds a dot segment.
+func disguised(segment string) bool {
+	for rest := segment; ; {
+		piece := rest
+		i := 0
+		for i+2 < len(rest) && rest[i:i+3] != "%2F" && rest[i:i+3] != "%5C" {
+			i++
+		}
+		last := i+2 >= len(rest)
+		if !last {
+			piece, rest = rest[:i], rest[i+3:]
+		}
+		if name, _, _ := strings.Cut(piece, ";"); name == "." || name == ".." {
+			return true
+		}
+		if last {
+			return false
+		}
+	}
+}
+
+// unescape returns the byte that the escape at s[i] stands for.
+func unescape(s string, i int) (byte, bool) {
+	if i+2 >= len(s) {
+		return 0, false
+	}
+	hi, lo := hexes[s[i+1]], hexes[s[i+2]]
+	return (hi-1)<<4 | (lo - 1), hi > 0 && lo > 0
+}
+
+// appendEscaped appends c decoded if it is unreserved (RFC 3986, section 2.3),
+// else escaped.
+func appendEscaped(out []byte, c byte) []byte {
+	const hex = "0123456789ABCDEF"
+	if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~' {
+		return append(out, c)
+	}
+	return append(out, '%', hex[c>>4], hex[c&15])
+}
+
+// hexes has the value of each hexadecimal digit plus one, and 0 for other bytes.
+var hexes = func() (t [256]uint8) {
+	for i := range uint8(10) {
+		t['0'+i] = i + 1
+	}
+	for i := range uint8(6) {
+		t['a'+i], t['A'+i] = i+11, i+11
+	}
+	return t
+}()
+
+// Prefix returns a path prefix in the form that HasPrefix takes: canonical and
+// without slashes at its end, so that "/" is "".
+func Prefix(prefix string) string { return strings.TrimRight(CanonicalPath(prefix), "/") }
+
+// HasPrefix reports whether path is prefix or lies below it, element by
+// element: /a takes /a, /a/ and /a/b, never /ab.
+func HasPrefix(path, prefix string) bool {
+	return strings.HasPrefix(path, prefix) && (len(path) == len(prefix) || path[len(prefix)] == '/')
+}
+
+// comparePaths orders paths of one kind: longer prefixes first.
+func comparePaths(a, b *table.PathMatch) int {
+	if a.Kind != table.PathPrefix || b.Kind != table.PathPrefix {
+		return 0
+	}
+	return cmp.Compare(len(Prefix(b.Value)), len(Prefix(a.Value)))
+}
