@@ -1,0 +1,186 @@
+// Package jwt accepts signed JSON Web Tokens (RFC 7519), as strictly as RFC 8725
+// advises.
+//
+// proxy/guard builds one Method per table.JWT. The keys come from auth.Keys;
+// what was verified once is remembered in a Cache that all methods share, since
+// verifying a signature costs more than forwarding a request.
+package jwt
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/auth"
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// The bounds of a token.
+const (
+	maxToken      = 16 << 10
+	maxCandidates = 8 // keys tried for a token
+)
+
+// retryNoKeys is when to come back while there is no key set yet.
+const retryNoKeys = 2 * time.Second
+
+// asymmetric is what is allowed if a policy lists no algorithms.
+var asymmetric = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+
+// symmetric is what is allowed besides, if a policy lists it.
+var symmetric = []string{"HS256", "HS384", "HS512"}
+
+// Method verifies the tokens of one issuer.
+type Method struct {
+	config     *table.JWT // identity in the cache
+	algorithms []string
+	keys       auth.Keys
+	from       auth.Credential
+	cache      *Cache
+	now        func() time.Time
+}
+
+// Needs is what a Method works with.
+type Needs struct {
+	Keys  auth.Keys
+	From  auth.Credential
+	Cache *Cache
+	Now   func() time.Time
+}
+
+// New checks t. Algorithms it lists must be known ones; "none" never is.
+func New(t *table.JWT, n Needs) (*Method, error) {
+	if t.Issuer == "" {
+		return nil, errors.New("jwt: issuer is empty; name who issues the tokens")
+	}
+	if t.Leeway < 0 {
+		return nil, fmt.Errorf("jwt: leeway is %v; use 0 or more", t.Leeway)
+	}
+	algorithms := t.Algorithms
+	if len(algorithms) == 0 {
+		algorithms = asymmetric
+	}
+	for _, a := range algorithms {
+		if !slices.Contains(asymmetric, a) && !slices.Contains(symmetric, a) {
+			return nil, fmt.Errorf("jwt: algorithm %q is not known; use some of %v", a, asymmetric)
+		}
+	}
+	return &Method{t, algorithms, n.Keys, n.From, n.Cache, n.Now}, nil
+}
+
+// Authenticate implements auth.Method. A token that was verified before is
+// looked up, without allocation.
+func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.Result {
+	token, found := m.from.Find(x)
+	switch {
+	case found == auth.Absent:
+		return auth.Result{Outcome: auth.Absent}
+	case found != auth.Accepted:
+		return rejected(auth.CodeRepeated)
+	case len(token) > maxToken:
+		return rejected(auth.CodeJWTMalformed)
+	}
+	keys, version := m.keys.Keys()
+	if version == 0 {
+		return auth.Result{Outcome: auth.Unavailable, Code: auth.CodeKeySet, RetryAfter: retryNoKeys}
+	}
+	now := m.now().Unix()
+	if e := m.cache.get(m.config, token, version, now); e != nil {
+		p.Subject, p.Claims = e.subject, e.claims
+		return auth.Result{Outcome: auth.Accepted}
+	}
+	t, code := m.verify(token, keys, now)
+	if code != "" {
+		return rejected(code)
+	}
+	e := &entry{config: m.config, version: version, until: t.expires + m.leeway(), subject: t.subject, claims: t.claims}
+	m.cache.put(e, token, now)
+	p.Subject, p.Claims = e.subject, e.claims
+	return auth.Result{Outcome: auth.Accepted}
+}
+
+func rejected(code string) auth.Result { return auth.Result{Outcome: auth.Rejected, Code: code} }
+
+func (m *Method) leeway() int64 { return int64(m.config.Leeway / time.Second) }
+
+// verify judges a token that is not in the cache. Who issued it is looked at
+// first: it costs nothing, and another issuer's tokens do not cause key fetches.
+func (m *Method) verify(token string, keys []auth.Key, now int64) (*parsed, string) {
+	t, ok := parse(token)
+	switch {
+	case !ok:
+		return nil, auth.CodeJWTMalformed
+	case !slices.Contains(m.algorithms, t.algorithm):
+		return nil, auth.CodeJWTAlgorithm
+	case t.issuer != m.config.Issuer:
+		return nil, auth.CodeJWTIssuer
+	}
+	if code := m.signature(token, t, keys); code != "" {
+		return nil, code
+	}
+	if code := m.claims(t, now); code != "" {
+		return nil, code
+	}
+	return t, ""
+}
+
+// signature finds the key and verifies with it. A key is used only with an
+// algorithm it is for; a token without a kid is tried with all that fit.
+func (m *Method) signature(token string, t *parsed, keys []auth.Key) string {
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(t.algorithm)})
+	if err != nil {
+		return auth.CodeJWTMalformed
+	}
+	tried, known := 0, false
+	for i := range keys {
+		k := &keys[i]
+		if t.hasKeyID && k.ID != t.keyID {
+			continue
+		}
+		known = true
+		if !slices.Contains(k.Algorithms, t.algorithm) {
+			continue
+		}
+		if tried++; tried > maxCandidates {
+			break
+		}
+		if _, err := signed.Verify(k.Public); err == nil {
+			return ""
+		}
+	}
+	switch {
+	case !known:
+		m.keys.Miss()
+		return auth.CodeJWTKey
+	case tried == 0:
+		return auth.CodeJWTAlgorithm
+	case !t.hasKeyID:
+		m.keys.Miss() // it may be signed with a newer key
+	}
+	return auth.CodeJWTSignature
+}
+
+func (m *Method) claims(t *parsed, now int64) string {
+	leeway := m.leeway()
+	switch {
+	case now >= t.expires+leeway:
+		return auth.CodeJWTExpired
+	case t.notBefore > now+leeway || t.issued > now+leeway:
+		return auth.CodeJWTNotYetValid
+	case len(m.config.Audiences) > 0 && !slices.ContainsFunc(t.audiences, m.wanted):
+		return auth.CodeJWTAudience
+	}
+	return ""
+}
+
+func (m *Method) wanted(audience string) bool { return slices.Contains(m.config.Audiences, audience) }
+
+// Challenge implements auth.Method (RFC 6750, section 3).
+func (m *Method) Challenge() string { return `Bearer realm="gatehouse"` }
+
+// Strip implements auth.Method.
+func (m *Method) Strip(x *exchange.Exchange) { m.from.Strip(x) }

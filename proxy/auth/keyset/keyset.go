@@ -1,0 +1,264 @@
+// Package keyset owns the key sets that tokens are verified with.
+//
+// proxy/guard hands it the table's key sets at every swap (Set) and gives the
+// jwt methods theirs (Get). Sets are fetched in the background, one goroutine
+// each, never by a request. A set stays in force until a better one is there:
+// an identity provider that is down, or answers rubbish, changes nothing.
+package keyset
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/auth"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// Back-off of fetches.
+const (
+	firstRetry = time.Second
+	lastRetry  = time.Minute
+	afterMiss  = 10 * time.Second // at most one fetch in so long for keys we do not have
+)
+
+// Config is what KeySets is made from.
+type Config struct {
+	Transport http.RoundTripper          // nil: a plain one
+	Report    func(id string, err error) // of each fetch, from the background; nil error: it went well. May be nil
+}
+
+// KeySets is all key sets by ID. Set and Close are called one at a time.
+type KeySets struct {
+	client *http.Client
+	report func(id string, err error)
+	sets   map[string]*KeySet
+	mu     sync.Mutex    // sets, between Set and Each
+	last   atomic.Uint64 // the version given last: no two states of any sets share one
+	ctx    context.Context
+	stop   context.CancelFunc
+	done   sync.WaitGroup
+}
+
+// New makes an empty KeySets. Close it.
+func New(c Config) *KeySets {
+	if c.Transport == nil {
+		c.Transport = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: timeout,
+			MaxIdleConnsPerHost: 1, IdleConnTimeout: lastRetry, MaxResponseHeaderBytes: 64 << 10}
+	}
+	if c.Report == nil {
+		c.Report = func(string, error) {}
+	}
+	k := &KeySets{client: client(c.Transport), report: c.Report, sets: map[string]*KeySet{}}
+	k.ctx, k.stop = context.WithCancel(context.Background())
+	return k
+}
+
+// KeySet is one key set. It is the same for as long as tables have its ID.
+type KeySet struct {
+	id     string
+	source *table.KeySet
+	state  atomic.Pointer[state]
+	missed chan struct{} // one element: there was a miss
+	stop   context.CancelFunc
+	unused bool // the last table did not have it
+}
+
+// state is the keys in force.
+type state struct {
+	keys    []auth.Key
+	version uint64
+	fetched time.Time
+}
+
+// Keys implements auth.Keys.
+func (s *KeySet) Keys() ([]auth.Key, uint64) {
+	if now := s.state.Load(); now != nil {
+		return now.keys, now.version
+	}
+	return nil, 0
+}
+
+// Miss implements auth.Keys.
+func (s *KeySet) Miss() {
+	select {
+	case s.missed <- struct{}{}:
+	default:
+	}
+}
+
+// Set begins a table with its key sets. New ones are fetched at once, in the
+// background. Those that two tables in a row do not have are dropped: one table
+// of grace, for requests under way and for a table that is refused after all.
+// A set whose source changed starts over, for its old keys are somebody else's.
+func (k *KeySets) Set(sets []*table.KeySet) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	listed := make(map[string]bool, len(sets))
+	for _, t := range sets {
+		listed[t.ID] = true
+		s := k.sets[t.ID]
+		if s != nil && same(s.source, t) {
+			s.unused = false
+			continue
+		}
+		if s != nil {
+			s.stop()
+		}
+		k.sets[t.ID] = k.start(t)
+	}
+	for id, s := range k.sets {
+		switch {
+		case listed[id]:
+		case s.unused:
+			s.stop()
+			delete(k.sets, id)
+		default:
+			s.unused = true
+		}
+	}
+}
+
+// Get returns the set of that ID; nil when the table of the last Set has none.
+func (k *KeySets) Get(id string) *KeySet {
+	if s := k.sets[id]; s != nil && !s.unused {
+		return s
+	}
+	return nil
+}
+
+// Each calls f with every set and when its keys were fetched; zero when there
+// are none yet.
+func (k *KeySets) Each(f func(id string, fetched time.Time)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id, s := range k.sets {
+		var fetched time.Time
+		if now := s.state.Load(); now != nil {
+			fetched = now.fetched
+		}
+		f(id, fetched)
+	}
+}
+
+// Close stops fetching and waits until it has stopped.
+func (k *KeySets) Close() {
+	k.stop()
+	k.done.Wait()
+	k.client.CloseIdleConnections()
+}
+
+func same(a, b *table.KeySet) bool {
+	return a == b || a.URI == b.URI && a.Discovery == b.Discovery && bytes.Equal(a.Inline, b.Inline)
+}
+
+func (k *KeySets) start(t *table.KeySet) *KeySet {
+	s := &KeySet{id: t.ID, source: t, missed: make(chan struct{}, 1)}
+	ctx, stop := context.WithCancel(k.ctx)
+	s.stop = stop
+	if t.URI == "" && t.Discovery == "" {
+		keys, err := Parse(t.Inline, true)
+		k.report(t.ID, err)
+		if err == nil {
+			s.state.Store(&state{keys, k.last.Add(1), time.Now()})
+		}
+		return s
+	}
+	k.done.Go(func() { k.keep(ctx, s) })
+	return s
+}
+
+// keep fetches s until ctx ends. There is one of it per set, so a set is never
+// fetched twice at a time.
+func (k *KeySets) keep(ctx context.Context, s *KeySet) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	retry := firstRetry
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		fresh, err := k.refresh(ctx, s)
+		if ctx.Err() != nil {
+			return
+		}
+		k.report(s.id, err)
+		if err != nil {
+			// Misses do not hurry a provider that fails.
+			timer.Reset(jitter(retry))
+			retry = min(2*retry, lastRetry)
+			continue
+		}
+		retry = firstRetry
+		if !s.rest(ctx, jitter(fresh)) {
+			return
+		}
+		timer.Reset(0)
+	}
+}
+
+// rest waits until the set is due: after fresh, or sooner once a key is missed.
+func (s *KeySet) rest(ctx context.Context, fresh time.Duration) bool {
+	select {
+	case <-s.missed: // of the time before the fetch
+	default:
+	}
+	due := time.NewTimer(fresh)
+	defer due.Stop()
+	soonest := time.NewTimer(jitter(afterMiss))
+	defer soonest.Stop()
+	var missed chan struct{} // not listened to before soonest
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-due.C:
+			return true
+		case <-soonest.C:
+			missed = s.missed
+		case <-missed:
+			return true
+		}
+	}
+}
+
+// jitter spreads d over its last fifth, so that replicas do not fetch at once.
+func jitter(d time.Duration) time.Duration {
+	return d - time.Duration(rand.Int64N(int64(d)/5+1))
+}
+
+// refresh fetches once and puts the keys in force. The version stays if they
+// are what they were: what was verified with them stays verified.
+func (k *KeySets) refresh(ctx context.Context, s *KeySet) (time.Duration, error) {
+	keys, fresh, err := fetch(ctx, k.client, s.source)
+	if err != nil {
+		return 0, err
+	}
+	next := &state{keys: keys, fetched: time.Now()}
+	if now := s.state.Load(); now != nil && equal(now.keys, keys) {
+		next.version = now.version
+	} else {
+		next.version = k.last.Add(1)
+	}
+	s.state.Store(next)
+	return fresh, nil
+}
+
+func equal(a, b []auth.Key) bool {
+	return slices.EqualFunc(a, b, func(a, b auth.Key) bool {
+		return a.ID == b.ID && slices.Equal(a.Algorithms, b.Algorithms) && samePublic(a.Public, b.Public)
+	})
+}
+
+func samePublic(a, b any) bool {
+	k, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && k.Equal(b)
+}
