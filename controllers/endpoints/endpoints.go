@@ -1,0 +1,236 @@
+// Package endpoints turns EndpointSlices into the addresses of backends, past
+// store, graph and compile: pods come and go far more often than routes do, and
+// no table needs building for it.
+//
+// The pipeline tells a Tracker of slices and Services and hands what it reports
+// as changed to the proxy. The package calls nothing; it is pure, and as large as
+// the cluster's Services and slices are.
+//
+// A slice names the port of its Service by name and holds the number pods
+// listen on, whether targetPort was a name or a number. So a headless Service
+// works like any other as long as it has ports; a selectorless one by the slices
+// its owner writes. A Service of type ExternalName has no slices and so no
+// addresses: its backends answer 503. Host names in slices (addressType FQDN)
+// are not addresses and are left out, as is what is not TCP.
+package endpoints
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// Tracker knows every Service and slice it was told of. Use NewTracker. It
+// belongs to one goroutine.
+type Tracker struct {
+	services map[types.NamespacedName]*service
+	owner    map[types.NamespacedName]types.NamespacedName // of slices: their Service
+	backends map[string][]table.Endpoint
+	dirty    map[types.NamespacedName]bool // Services to look at again
+	changed  map[string]bool               // backends not yet reported
+}
+
+// service is what is known of one Service; either part may come first.
+type service struct {
+	ports  map[int32]string // number to name
+	slices map[string]*discoveryv1.EndpointSlice
+}
+
+// NewTracker returns a Tracker that knows nothing.
+func NewTracker() *Tracker {
+	return &Tracker{
+		services: map[types.NamespacedName]*service{},
+		owner:    map[types.NamespacedName]types.NamespacedName{},
+		backends: map[string][]table.Endpoint{},
+		dirty:    map[types.NamespacedName]bool{},
+		changed:  map[string]bool{},
+	}
+}
+
+// Apply takes a slice that was added or updated. Nobody may write to it
+// afterwards.
+func (t *Tracker) Apply(s *discoveryv1.EndpointSlice) {
+	name := types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
+	owner := types.NamespacedName{Namespace: s.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
+	if before, ok := t.owner[name]; ok && before != owner {
+		t.Delete(s)
+	}
+	if owner.Name == "" {
+		return
+	}
+	t.owner[name] = owner
+	t.service(owner).slices[s.Name] = s
+	t.dirty[owner] = true
+}
+
+// Delete forgets a slice.
+func (t *Tracker) Delete(s *discoveryv1.EndpointSlice) {
+	name := types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
+	owner, ok := t.owner[name]
+	if !ok {
+		return
+	}
+	delete(t.owner, name)
+	delete(t.services[owner].slices, s.Name)
+	t.dirty[owner] = true
+}
+
+// Service takes a Service that was added, updated or deleted, for its ports.
+// Objects of other kinds are ignored.
+func (t *Tracker) Service(o metav1.Object, deleted bool) {
+	s, ok := o.(*corev1.Service)
+	if !ok {
+		return
+	}
+	name := types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
+	ports := map[int32]string{}
+	if !deleted && s.Spec.Type != corev1.ServiceTypeExternalName {
+		for _, p := range s.Spec.Ports {
+			if p.Protocol == "" || p.Protocol == corev1.ProtocolTCP {
+				ports[p.Port] = p.Name
+			}
+		}
+	}
+	known := t.service(name)
+	for number := range known.ports { // what is no longer a port has no addresses
+		if _, still := ports[number]; !still {
+			t.set(backendID(name, number), nil)
+		}
+	}
+	known.ports = ports
+	t.dirty[name] = true
+}
+
+// Endpoints returns the addresses of a backend, in order; none for one that is
+// not known. The slice is shared: nobody writes to it.
+func (t *Tracker) Endpoints(backend string) []table.Endpoint {
+	t.refresh()
+	return t.backends[backend]
+}
+
+// Changed returns the backends whose addresses differ from what the last call
+// returned, with their addresses; none where a backend has gone.
+func (t *Tracker) Changed() map[string][]table.Endpoint {
+	t.refresh()
+	out := make(map[string][]table.Endpoint, len(t.changed))
+	for id := range t.changed {
+		out[id] = t.backends[id]
+	}
+	clear(t.changed)
+	return out
+}
+
+func (t *Tracker) service(name types.NamespacedName) *service {
+	s := t.services[name]
+	if s == nil {
+		s = &service{slices: map[string]*discoveryv1.EndpointSlice{}}
+		t.services[name] = s
+	}
+	return s
+}
+
+func (t *Tracker) refresh() {
+	for name := range t.dirty {
+		s := t.services[name]
+		for number, port := range s.ports {
+			t.set(backendID(name, number), s.endpoints(port))
+		}
+		if len(s.ports) == 0 && len(s.slices) == 0 {
+			delete(t.services, name)
+		}
+	}
+	clear(t.dirty)
+}
+
+func (t *Tracker) set(id string, eps []table.Endpoint) {
+	if slices.Equal(t.backends[id], eps) {
+		return
+	}
+	t.changed[id] = true
+	if t.backends[id] = eps; len(eps) == 0 {
+		delete(t.backends, id)
+	}
+}
+
+// endpoints merges what the slices say of one port. An address that stands in
+// several is ready if it is in one of them.
+func (s *service) endpoints(port string) (out []table.Endpoint) {
+	for _, slice := range s.slices {
+		if slice.AddressType == discoveryv1.AddressTypeFQDN {
+			continue
+		}
+		number, ok := portNumber(slice, port)
+		if !ok {
+			continue
+		}
+		for i := range slice.Endpoints {
+			e := &slice.Endpoints[i]
+			use, draining := state(&e.Conditions)
+			if !use {
+				continue
+			}
+			for _, a := range e.Addresses {
+				if addr, err := netip.ParseAddr(a); err == nil {
+					out = append(out, table.Endpoint{Address: netip.AddrPortFrom(addr.Unmap(), number), Draining: draining})
+				}
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b table.Endpoint) int { // ready before draining
+		return cmp.Or(a.Address.Compare(b.Address), compareBool(a.Draining, b.Draining))
+	})
+	return slices.CompactFunc(out, func(a, b table.Endpoint) bool { return a.Address == b.Address })
+}
+
+// portNumber finds a Service port by its name. A port without a number means
+// every port, which nothing can be sent to.
+func portNumber(s *discoveryv1.EndpointSlice, name string) (uint16, bool) {
+	for _, p := range s.Ports {
+		sameName := p.Name == nil && name == "" || p.Name != nil && *p.Name == name
+		tcp := p.Protocol == nil || *p.Protocol == corev1.ProtocolTCP
+		if sameName && tcp && p.Port != nil && *p.Port > 0 && *p.Port < 1<<16 {
+			return uint16(*p.Port), true
+		}
+	}
+	return 0, false
+}
+
+// state reads an endpoint's conditions: ready ones are used; one that is on its
+// way out but still serves is used when nothing else is left (KEP-1669).
+func state(c *discoveryv1.EndpointConditions) (use, draining bool) {
+	ready := c.Ready == nil || *c.Ready
+	serving := ready
+	if c.Serving != nil {
+		serving = *c.Serving
+	}
+	terminating := c.Terminating != nil && *c.Terminating
+	switch {
+	case ready && !terminating:
+		return true, false
+	case serving && terminating:
+		return true, true
+	}
+	return ready, false
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+func backendID(name types.NamespacedName, port int32) string {
+	return name.Namespace + "/" + name.Name + ":" + strconv.Itoa(int(port))
+}
