@@ -151,8 +151,12 @@ func (x *Exchange) Reset() {
 	x.Arena.Reset()
 }
 
-// WriteReply sends the answer of our own that Reply, Redirect or Fail set up.
+// WriteReply sends the answer of our own that Reply, Redirect or Fail set up,
+// in the form a gRPC client reads if the caller is one.
 func (x *Exchange) WriteReply() error {
+	if x.grpc() {
+		return x.writeGRPC()
+	}
 	if err := x.Writer.Head(x); err != nil {
 		return err
 	}

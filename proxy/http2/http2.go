@@ -34,6 +34,7 @@ type Config struct {
 	Metrics  *telemetry.Metrics
 	Limits   wire.Limits
 	Streams  uint32 // open at one time on a connection
+	MaxBody  int64  // content of a request (413); not above 0: no limit
 	Timeouts Timeouts
 	ErrorLog *log.Logger // what the library has to complain about
 }
@@ -53,8 +54,8 @@ type Server struct {
 	draining atomic.Bool
 }
 
-// New returns a Server. It fails only if the library refuses its settings.
-func New(cfg Config) (*Server, error) {
+// New returns a Server.
+func New(cfg Config) *Server {
 	s := &Server{cfg: cfg}
 	s.base = &http.Server{MaxHeaderBytes: cfg.Limits.Head, ErrorLog: cfg.ErrorLog, ReadHeaderTimeout: cfg.Timeouts.Read}
 	s.library = &http2.Server{
@@ -64,10 +65,8 @@ func New(cfg Config) (*Server, error) {
 		MaxUploadBufferPerConnection: connectionBuffer,
 		MaxUploadBufferPerStream:     streamBuffer,
 	}
-	if err := http2.ConfigureServer(s.base, s.library); err != nil {
-		return nil, err
-	}
-	return s, nil
+	_ = http2.ConfigureServer(s.base, s.library) // it can only refuse cipher suites, and base has none
+	return s
 }
 
 // Serve serves one connection and returns when it has ended. ahead is what was
@@ -123,15 +122,16 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, conn *exchange.C
 	st := streams.Get().(*stream)
 	x := &st.Exchange
 	x.Conn, x.Writer, x.Start = conn, &st.writer, time.Now()
-	st.writer = writer{rw: w.(responseWriter), stall: s.cfg.Timeouts.Write, closing: &s.draining}
-	if err := st.read(r, s.cfg.Limits); err != nil {
+	st.writer = writer{x: x, rw: w.(responseWriter), stall: s.cfg.Timeouts.Write, closing: &s.draining}
+	if err := st.read(r, &s.cfg); err != nil {
 		s.cfg.Metrics.BadRequests.Add("", err.Code)
 		x.Fail(err)
 		_ = x.WriteReply() // a client that is gone needs no answer
 	} else {
 		if r.ContentLength != 0 {
-			st.body = body{x: x, request: r, rw: st.writer.rw, patience: s.cfg.Timeouts.Read}
-			x.Request.Body = &st.body
+			b := &st.body
+			b.x, b.request, b.rw, b.patience, b.limit = x, r, st.writer.rw, s.cfg.Timeouts.Read, s.cfg.MaxBody
+			x.Request.Body = b
 		}
 		s.cfg.Handler.Handle(x)
 	}
@@ -139,7 +139,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, conn *exchange.C
 		st.writer.abort()
 	}
 	st.body.release()
-	st.body, st.writer = body{}, writer{}
+	st.writer = writer{}
 	x.Reset()
 	x.Conn, x.Writer = nil, nil
 	streams.Put(st)

@@ -32,11 +32,8 @@ func (h handler) Handle(x *exchange.Exchange) { h(x) }
 // serve starts a server and returns its address and a client of prior knowledge.
 func serve(t *testing.T, h handler) (*Server, string, *http.Client) {
 	t.Helper()
-	s, err := New(Config{Handler: h, Metrics: telemetry.New("test", nil), Limits: wire.Limits{Head: 16 << 10, Target: 4 << 10, Fields: 100},
+	s := New(Config{Handler: h, Metrics: telemetry.New("test", nil), Limits: wire.Limits{Head: 16 << 10, Target: 4 << 10, Fields: 100},
 		Streams: 100, Timeouts: Timeouts{Idle: time.Minute, Read: 100 * time.Millisecond, Write: time.Second}, ErrorLog: log.New(io.Discard, "", 0)})
-	if err != nil {
-		t.Fatal(err)
-	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -280,6 +277,40 @@ func TestSlowContentTimesOut(t *testing.T) {
 	defer func() { _ = out.Close() }()
 	a, err := client.Post(url, "", in)
 	if err != nil || a.StatusCode != 408 {
+		t.Fatalf("%v, %v", a, err)
+	}
+}
+
+func TestContentLimit(t *testing.T) {
+	s, url, client := serve(t, echo)
+	s.cfg.MaxBody = 1000
+	for name, body := range map[string]io.Reader{
+		"declared": strings.NewReader(strings.Repeat("a", 1001)), "streamed": io.NopCloser(strings.NewReader(strings.Repeat("a", 1001))),
+	} {
+		if a, err := client.Post(url, "", body); err != nil || a.StatusCode != 413 {
+			t.Errorf("%s: %v, %v", name, a, err)
+		}
+	}
+	if a, err := client.Post(url, "", strings.NewReader(strings.Repeat("a", 1000))); err != nil || a.StatusCode != 200 {
+		t.Errorf("just fits: %v, %v", a, err)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	_, url, client := serve(t, func(x *exchange.Exchange) {
+		stream, result := x.Request.Body.(exchange.Stream), make(chan error)
+		go func() {
+			_, err := stream.Next()
+			result <- err
+		}()
+		time.Sleep(10 * time.Millisecond)
+		stream.Cancel()
+		x.Fail(<-result)
+		_ = x.WriteReply()
+	})
+	in, out := io.Pipe()
+	defer func() { _ = out.Close() }()
+	if a, err := client.Post(url, "", in); err != nil || a.StatusCode != 499 {
 		t.Fatalf("%v, %v", a, err)
 	}
 }

@@ -27,6 +27,7 @@ type deadlines interface {
 
 // writer takes one answer to its stream.
 type writer struct {
+	x       *exchange.Exchange
 	rw      responseWriter
 	stall   time.Duration
 	armed   time.Time // the write deadline
@@ -63,7 +64,9 @@ func (w *writer) Write(p []byte) (int, error) {
 	if err := w.arm(); err != nil {
 		return 0, err
 	}
-	return w.rw.Write(p)
+	n, err := w.rw.Write(p)
+	w.x.Trace.BytesOut += int64(n)
+	return n, err
 }
 
 // Flush implements exchange.Writer.
