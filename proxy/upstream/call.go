@@ -119,10 +119,13 @@ func put(b []byte) {
 }
 
 // Stage writes x's head into memory.
-func (c *Call) Stage(x *exchange.Exchange, o wire.RequestOptions) {
+func (c *Call) Stage(x *exchange.Exchange) {
 	c.chunked = x.Request.Body != nil && x.Request.ContentLength < 0
-	c.req = wire.AppendRequestHead(mem.GetSmall()[:0], x, o)
+	c.req = wire.AppendRequestHead(mem.GetSmall()[:0], x, wire.RequestOptions{Upgrade: x.Request.Upgrade != ""})
 }
+
+// Try begins another try at now, with its own limit; see NewCall.
+func (c *Call) Try(now, exact time.Time) { c.now, c.exact = now, exact }
 
 // Gather reads all of body, whose length is known, behind the staged head, so
 // that both leave in one write and can be sent again. It reports false, having

@@ -1,0 +1,173 @@
+// Package forward takes a request to a backend and the answer back.
+//
+// proxy calls Forward for requests that routing, authentication and validation
+// have let through. It runs the route's filters, picks an endpoint with
+// proxy/upstream, retries what can be retried, keeps the route's timeouts, and
+// copies the answer to the exchange's Writer.
+package forward
+
+import (
+	"errors"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/clientip"
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/filter"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
+)
+
+// Config of a Forwarder. Zero fields mean the default.
+type Config struct {
+	Retries    int               // further tries after one that did not reach the backend, 2
+	TunnelIdle time.Duration     // a tunnel in which nothing moves for this long is closed, 10 min
+	Trusted    *clientip.Trusted // proxies in front whose X-Forwarded-Proto and -Host are kept
+}
+
+// Forwarder forwards requests.
+type Forwarder struct {
+	cfg Config
+}
+
+// New returns a Forwarder.
+func New(cfg Config) *Forwarder {
+	if cfg.Retries <= 0 {
+		cfg.Retries = 2
+	}
+	if cfg.TunnelIdle <= 0 {
+		cfg.TunnelIdle = 10 * time.Minute
+	}
+	return &Forwarder{cfg}
+}
+
+// Destination is where a request goes, and what the route says about it.
+type Destination struct {
+	Backend   *upstream.Backend
+	Timeouts  table.Timeouts
+	Responses [2]*filter.Chain // whose response side runs, in this order; nil for none
+}
+
+// Send forwards x to d and writes the answer. Request filters have run.
+func (f *Forwarder) Send(x *exchange.Exchange, d *Destination) {
+	x.Trace.Backend = d.Backend.ID()
+	if d.Backend.Protocol() != table.BackendHTTP1 {
+		reply(x, &exchange.Error{Status: 502, Code: "backend_protocol_unsupported", Detail: "the gateway does not speak the backend's protocol"})
+		return
+	}
+	f.forwarded(x)
+	limit := newLimit(x.Start, &d.Timeouts)
+	call := upstream.NewCall(x.Start, limit.at)
+	defer call.Release()
+	call.Stage(x)
+	t := transfer{f: f, x: x, d: d, call: call, limit: limit}
+	if x.Request.Body != nil {
+		gathered, err := call.Gather(x.Request.Body, x.Request.ContentLength)
+		if err != nil {
+			reply(x, err)
+			return
+		}
+		if !gathered {
+			t.stream()
+			return
+		}
+	}
+	if err := t.ask(); err != nil {
+		reply(x, err)
+		return
+	}
+	t.answer()
+}
+
+// reply answers with what err deserves.
+func reply(x *exchange.Exchange, err error) {
+	x.Fail(err)
+	x.WriteReply() //nolint:errcheck // the client is gone; the protocol knows
+}
+
+// limit is when an exchange must be over because its rule says so.
+type limit struct {
+	at      time.Time // the earlier of the two below; zero for never
+	request time.Time // for the exchange
+	backend time.Duration
+}
+
+func newLimit(start time.Time, t *table.Timeouts) limit {
+	l := limit{backend: t.Backend}
+	if t.Request > 0 {
+		l.request = start.Add(t.Request)
+		l.at = l.request
+	}
+	if t.Backend > 0 {
+		l.try(time.Now())
+	}
+	return l
+}
+
+// try begins another try at now.
+func (l *limit) try(now time.Time) {
+	l.at = l.request
+	if l.backend > 0 {
+		if at := now.Add(l.backend); l.at.IsZero() || at.Before(l.at) {
+			l.at = at
+		}
+	}
+}
+
+// passed returns the answer when time is up.
+func (l *limit) passed() *exchange.Error {
+	if !l.request.IsZero() && !time.Now().Before(l.request) {
+		return &exchange.Error{Status: 504, Code: "request_timeout", Detail: "the request took longer than its route allows"}
+	}
+	return &exchange.Error{Status: 504, Code: "backend_timeout", Detail: "the backend did not answer in time"}
+}
+
+// failure turns an error of a backend connection into an answer.
+func (l *limit) failure(err error) error {
+	var e *exchange.Error
+	switch {
+	case upstream.Timeout(err):
+		return l.passed()
+	case errors.As(err, &e):
+		return e
+	}
+	return &exchange.Error{Status: 502, Code: "backend_bad_response", Detail: "the backend closed the connection before its answer was complete"}
+}
+
+// forwarded adds the fields which tell the backend who asked (the de facto
+// X-Forwarded-For, -Proto and -Host).
+func (f *Forwarder) forwarded(x *exchange.Exchange) {
+	h := &x.Request.Header
+	peer := x.Conn.Peer.Addr().Unmap()
+	from := mem.String(peer.AppendTo(x.Arena.Alloc(64)[:0]))
+	const name = "x-forwarded-for"
+	if before, ok := h.Get(name); ok {
+		if h.Count(name) > 1 {
+			before = joined(x, name)
+		}
+		from = x.Arena.Concat(before, ", ", from)
+	}
+	h.Set(name, from)
+	trusted := f.cfg.Trusted.Contains(peer)
+	if _, ok := h.Get("x-forwarded-proto"); !ok || !trusted {
+		h.Set("x-forwarded-proto", x.Request.Scheme)
+	}
+	if _, ok := h.Get("x-forwarded-host"); !ok || !trusted {
+		h.Set("x-forwarded-host", x.Request.Authority)
+	}
+}
+
+// joined returns the values of all field lines of name as one list.
+func joined(x *exchange.Exchange, name string) string {
+	all := ""
+	for _, f := range x.Request.Header {
+		switch {
+		case !mem.EqualFold(f.Name, name):
+		case all == "":
+			all = f.Value
+		default:
+			all = x.Arena.Concat(all, ", ", f.Value)
+		}
+	}
+	return all
+}

@@ -1,0 +1,277 @@
+package forward
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
+)
+
+// transfer is one request on its way.
+type transfer struct {
+	f     *Forwarder
+	x     *exchange.Exchange
+	d     *Destination
+	call  *upstream.Call
+	limit limit
+}
+
+// ask sends a request that is staged in whole, and reads the answer's head. It
+// tries again, on another endpoint, what could not be sent; and, on a fresh
+// connection to the same one, what an idle connection did not take because the
+// backend was closing it, if the request may be sent twice (RFC 9110, section 9.2.2).
+func (t *transfer) ask() error {
+	repeatable := idempotent(t.x.Request.Method)
+	var e *upstream.Endpoint
+	fresh := false
+	for try := 0; ; try++ {
+		if try > 0 {
+			t.again(try)
+		}
+		if !fresh {
+			e = t.d.Backend.Pick(e, t.x.Start)
+		}
+		last := try == t.f.cfg.Retries
+		if err := t.connect(e, fresh, !repeatable); err != nil {
+			if last || e == nil {
+				return err
+			}
+			fresh = false
+			continue
+		}
+		untouched, ioerr := t.call.Ask()
+		if ioerr == nil {
+			break
+		}
+		retry := !last && !upstream.Timeout(ioerr) && (untouched || repeatable && t.call.Reused() && !t.call.Answered())
+		t.call.Drop()
+		if !retry {
+			return t.limit.failure(ioerr)
+		}
+		fresh = true
+	}
+	if err := t.call.ReadHead(t.x.Request.Method, t.x.Request.Upgrade != ""); err != nil {
+		return t.limit.failure(err)
+	}
+	return nil
+}
+
+// connect gets a connection to e, which may be nil.
+func (t *transfer) connect(e *upstream.Endpoint, fresh, careful bool) error {
+	if e == nil {
+		return &exchange.Error{Status: 503, Code: "no_healthy_backend", Detail: "the backend has no endpoints"}
+	}
+	t.x.Trace.Endpoint = e.Address()
+	if err := t.call.Connect(e, fresh, careful); err != nil {
+		if !t.limit.at.IsZero() && !time.Now().Before(t.limit.at) {
+			return t.limit.passed()
+		}
+		return err
+	}
+	return nil
+}
+
+// again begins another try.
+func (t *transfer) again(try int) {
+	t.x.Trace.Retries = try
+	now := time.Now()
+	t.limit.try(now)
+	t.call.Try(now, t.limit.at)
+}
+
+func idempotent(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE":
+		return true
+	}
+	return false
+}
+
+// answer takes the answer whose head has been read to the client. It reports
+// whether the client has got all of it.
+func (t *transfer) answer() bool {
+	x, call := t.x, t.call
+	r := &x.Response
+	r.Status, r.ContentLength = call.Head.Status, call.Head.ContentLength
+	r.Header, call.Head.Header = call.Head.Header, r.Header[:0]
+	// The strings are the call's, which ends before the exchange does.
+	defer func() { r.Header, r.Trailer = r.Header[:0], r.Trailer[:0] }()
+	for _, c := range t.d.Responses {
+		if c != nil {
+			c.Response(x)
+		}
+	}
+	if call.Head.Status == 101 {
+		t.tunnel()
+		return true
+	}
+	if x.Writer.Head(x) != nil {
+		return t.broken("client_closed")
+	}
+	for {
+		p, err := call.Next()
+		if err == io.EOF {
+			break
+		}
+		if err == nil && len(p) == 0 {
+			if x.Writer.Flush() != nil {
+				return t.broken("client_closed")
+			}
+			err = call.Fill()
+		}
+		if err != nil {
+			return t.broken("backend_aborted")
+		}
+		if len(p) > 0 {
+			if _, err := x.Writer.Write(p); err != nil {
+				return t.broken("client_closed")
+			}
+		}
+	}
+	r.Trailer = append(r.Trailer[:0], call.Trailer()...)
+	if x.Writer.End(x) != nil {
+		return t.broken("client_closed")
+	}
+	return true
+}
+
+// broken notes why an answer that has begun is not completed. The protocol
+// breaks it off, because End was not called.
+func (t *transfer) broken(code string) bool {
+	t.x.Response.Code = code
+	return false
+}
+
+// patience is how long the sending of content may go on after the answer is
+// complete; most times it is over already.
+const patience = 50 * time.Millisecond
+
+// stream sends a request while its content comes in, and takes the answer to
+// the client as soon as there is one, be the content complete or not.
+func (t *transfer) stream() {
+	x, call := t.x, t.call
+	if err := t.open(); err != nil {
+		reply(x, err)
+		return
+	}
+	body, ok := x.Request.Body.(exchange.Stream)
+	if !ok {
+		t.inTurn()
+		return
+	}
+	if err := body.Continue(); err != nil {
+		t.broken("client_closed")
+		return
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- t.pump() }()
+	err := call.ReadHead(x.Request.Method, false)
+	if err == nil {
+		t.answer()
+		if t.finished(sent) {
+			return
+		}
+	}
+	body.Cancel()
+	call.Abort()
+	perr := <-sent
+	if err != nil {
+		t.explain(err, perr)
+	}
+}
+
+// finished reports whether all content has gone to the backend.
+func (t *transfer) finished(sent chan error) bool {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case err := <-sent:
+		if err == nil {
+			t.call.Sent()
+		}
+		sent <- err
+		return err == nil
+	case <-timer.C:
+		return false
+	}
+}
+
+// inTurn sends all content before it reads the answer.
+func (t *transfer) inTurn() {
+	perr := t.pump()
+	err := t.call.ReadHead(t.x.Request.Method, false)
+	if err != nil {
+		t.explain(err, perr)
+		return
+	}
+	if perr == nil {
+		t.call.Sent()
+	}
+	t.answer()
+}
+
+// explain answers when there is no answer of the backend: it is the client's
+// fault if its content failed, else the backend's.
+func (t *transfer) explain(err, perr error) {
+	var e *exchange.Error
+	if errors.As(perr, &e) && e.Code != "cancelled" {
+		reply(t.x, e)
+		return
+	}
+	reply(t.x, t.limit.failure(err))
+}
+
+// open connects and sends the head. Content can be sent only once, so nothing
+// is tried again after that.
+func (t *transfer) open() error {
+	var e *upstream.Endpoint
+	for try := 0; ; try++ {
+		if try > 0 {
+			t.again(try)
+		}
+		e = t.d.Backend.Pick(e, t.x.Start)
+		last := try == t.f.cfg.Retries
+		if err := t.connect(e, false, true); err != nil {
+			if last || e == nil {
+				return err
+			}
+			continue
+		}
+		untouched, err := t.call.Send()
+		if err == nil {
+			return nil
+		}
+		t.call.Drop()
+		if last || !untouched {
+			return t.limit.failure(err)
+		}
+	}
+}
+
+// pump sends the content. Errors are the client's; when the backend takes no
+// more, its answer tells why.
+func (t *transfer) pump() error {
+	body := t.x.Request.Body
+	for {
+		p, err := body.Next()
+		if len(p) > 0 {
+			if t.call.Write(p) != nil {
+				return errRefused
+			}
+		}
+		if err == io.EOF {
+			if t.call.Last(t.x.Request.Trailer) != nil {
+				return errRefused
+			}
+			return nil
+		}
+		if err != nil {
+			t.call.Abort()
+			return err
+		}
+	}
+}
+
+var errRefused = errors.New("forward: the backend takes no more content")

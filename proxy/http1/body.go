@@ -1,0 +1,221 @@
+package http1
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/wire"
+)
+
+// body is the exchange.Body of a session: content as it comes from the client.
+type body struct {
+	s         *session
+	chunked   bool
+	expect    bool // 100 Continue is still owed
+	done      bool
+	left      int64 // not chunked: bytes still to come
+	total     int64 // bytes returned so far
+	chunks    wire.Chunks
+	buf       []byte // what was read behind session.in; nil until that is needed
+	r, w      int    // unread are buf[r:w]
+	started   time.Time
+	err       error
+	cancelled atomic.Bool
+	shared    bool        // another goroutine than the connection's reads it
+	complete  atomic.Bool // done, for those that do not read it
+}
+
+func (b *body) begin(h *wire.RequestHead) {
+	b.chunked, b.expect, b.left = h.Chunked, h.Expect, h.ContentLength
+	b.done, b.total, b.err, b.r, b.w = false, 0, nil, 0, 0
+	b.started = time.Time{}
+	b.shared = false
+	b.cancelled.Store(false)
+	b.complete.Store(false)
+	b.chunks.Reset()
+}
+
+func (b *body) free() {
+	putBuffer(b.buf)
+	b.buf = nil
+}
+
+// here reports whether all content has been read from the connection.
+func (b *body) here() bool {
+	return b.done || !b.chunked && b.left <= int64(b.s.w-b.s.r)
+}
+
+// Continue implements exchange.Stream.
+func (b *body) Continue() error {
+	b.shared = true
+	return b.proceed()
+}
+
+// proceed sends 100 Continue if that is owed.
+func (b *body) proceed() error {
+	if !b.expect {
+		return nil
+	}
+	b.expect = false
+	if b.s.r < b.s.w || b.done || b.s.out.state != waiting {
+		return nil // it did not wait, or has its answer already
+	}
+	b.s.out.stage()
+	b.s.out.buf = wire.AppendContinue(b.s.out.buf)
+	return b.s.out.Flush()
+}
+
+// Cancel implements exchange.Stream.
+func (b *body) Cancel() {
+	b.cancelled.Store(true)
+	b.s.conn.nc.SetReadDeadline(past) //nolint:errcheck // closed meanwhile: just as well
+}
+
+// Next implements exchange.Body.
+func (b *body) Next() ([]byte, error) {
+	for b.err == nil {
+		if b.done {
+			return nil, io.EOF
+		}
+		if p := b.take(); len(p) > 0 {
+			return p, nil
+		}
+		if b.done || b.err != nil {
+			continue
+		}
+		if b.err = b.proceed(); b.err == nil {
+			b.err = b.fill()
+		}
+	}
+	return nil, b.err
+}
+
+// take returns content that has been read already.
+func (b *body) take() []byte {
+	s := b.s
+	for !b.done && b.err == nil {
+		src, at := s.in[s.r:s.w], &s.r
+		if len(src) == 0 {
+			src, at = b.buf[b.r:b.w], &b.r
+		}
+		if len(src) == 0 {
+			return nil
+		}
+		var p []byte
+		if b.chunked {
+			data, n, done, err := b.chunks.Next(src)
+			*at += n
+			p, b.done = data, done
+			if err != nil {
+				b.err = err
+				return nil
+			}
+			if done {
+				s.x.Request.Trailer = append(s.x.Request.Trailer[:0], b.chunks.Trailer...)
+			}
+		} else {
+			p = src[:min(int64(len(src)), b.left)]
+			*at += len(p)
+			b.left -= int64(len(p))
+			b.done = b.left == 0
+		}
+		if b.done {
+			// Before the last bytes go on: their reader may answer at once.
+			b.complete.Store(true)
+		}
+		b.total += int64(len(p))
+		s.x.Trace.BytesIn = b.total
+		if limit := s.conn.srv.cfg.MaxBody; limit > 0 && b.total > limit {
+			b.err = errTooLarge()
+			return nil
+		}
+		if len(p) > 0 {
+			return p
+		}
+	}
+	return nil
+}
+
+func errTooLarge() *exchange.Error {
+	return &exchange.Error{Status: 413, Code: "content_too_large", Detail: "the request's content is larger than this gateway takes", Close: true}
+}
+
+// fill reads more from the client.
+func (b *body) fill() error {
+	if b.buf == nil {
+		b.buf = mem.GetLarge()
+	}
+	b.r, b.w = 0, 0
+	to := b.buf
+	if !b.chunked {
+		to = to[:min(int64(len(to)), b.left)]
+	}
+	c := b.s.conn
+	if c.driving {
+		return errors.New("http1: content is read inside the long read")
+	}
+	now := time.Now()
+	if b.started.IsZero() {
+		b.started = now
+	}
+	if !b.fastEnough(now) {
+		return slowBody()
+	}
+	n, err := c.readWithin(now, c.srv.cfg.BodyTimeout, to, &b.cancelled)
+	b.w = n
+	switch {
+	case err == nil:
+		return nil
+	case b.cancelled.Load():
+		return &exchange.Error{Status: 499, Code: "cancelled", Detail: "the content is not wanted any more", Close: true}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return slowBody()
+	}
+	return &exchange.Error{Status: 400, Code: "content_incomplete", Detail: "the connection ended before the request's content did", Close: true}
+}
+
+// fastEnough reports whether the content comes at the least rate that is allowed.
+func (b *body) fastEnough(now time.Time) bool {
+	c := &b.s.conn.srv.cfg
+	took := now.Sub(b.started)
+	return c.MinBodyRate < 0 || took < c.BodyTimeout || b.total >= int64(took.Seconds())*c.MinBodyRate
+}
+
+func slowBody() *exchange.Error {
+	return &exchange.Error{Status: 408, Code: "content_timeout", Detail: "the request's content came too slowly", Close: true}
+}
+
+// drainable reports whether what is left of the content is so little, and so
+// sure to come, that reading it is better than closing the connection.
+func (b *body) drainable() bool {
+	if b.shared {
+		return b.complete.Load()
+	}
+	if b.done {
+		return true
+	}
+	return b.err == nil && !b.expect && !b.chunked && b.left <= b.s.conn.srv.cfg.MaxDrain
+}
+
+// drain reads what is left, and reports whether that worked. What came behind
+// the content becomes the session's input.
+func (b *body) drain() bool {
+	for !b.done {
+		if _, err := b.Next(); err != nil && err != io.EOF {
+			return false
+		}
+	}
+	if b.r < b.w {
+		s := b.s
+		putBuffer(s.in)
+		s.in, s.r, s.w = b.buf, b.r, b.w
+		b.buf = nil
+	}
+	b.free()
+	return true
+}

@@ -1,0 +1,164 @@
+// Package http1 serves HTTP/1.0 and HTTP/1.1 on client connections (RFC 9112).
+//
+// proxy/listener hands it each accepted connection; it parses requests with
+// proxy/wire, calls the handler, and writes the answers. TCP connections are
+// driven by proxy/socket; others (TLS) are read and written in the plain way by
+// the same state machine.
+//
+// One goroutine serves a connection. A request without content, or whose content
+// has come with its head, is served inside the engine's long read; others are
+// served outside it, because their content has to be waited for. A connection
+// which waits for a request holds no buffer.
+package http1
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/wire"
+)
+
+// Config bounds what a client may use. Zero fields mean the default, negative
+// ones no limit where that is said.
+type Config struct {
+	Limits       wire.Limits   // head 64 KiB (431), target 8 KiB (414), 100 fields (431)
+	MaxBody      int64         // content of a request, 1 GiB (413); negative: no limit
+	MaxRequests  int           // on one connection, which is then closed; 0: no limit
+	HeadTimeout  time.Duration // from a head's first byte to its last, 10 s (408)
+	IdleTimeout  time.Duration // between requests, 60 s; at most twice that passes before the connection is closed
+	BodyTimeout  time.Duration // between two pieces of content, 30 s (408); at most twice that
+	MinBodyRate  int64         // content bytes a second, on average, after the first BodyTimeout: 64 (408); negative: no limit
+	WriteTimeout time.Duration // for a client to read 32 KiB, 30 s; at most twice that passes before the connection is closed
+	MaxDrain     int64         // content left unread after an answer that is read and dropped to keep the connection, 64 KiB
+	LingerTime   time.Duration // how long a closed connection is still read, so that the client gets the answer, 2 s
+}
+
+func (c *Config) defaults() {
+	c.Limits.Head = or(c.Limits.Head, 64<<10)
+	c.Limits.Target = or(c.Limits.Target, 8<<10)
+	c.Limits.Fields = or(c.Limits.Fields, 100)
+	c.HeadTimeout = or(c.HeadTimeout, 10*time.Second)
+	c.IdleTimeout = or(c.IdleTimeout, 60*time.Second)
+	c.BodyTimeout = or(c.BodyTimeout, 30*time.Second)
+	c.WriteTimeout = or(c.WriteTimeout, 30*time.Second)
+	c.LingerTime = or(c.LingerTime, 2*time.Second)
+	c.MaxDrain = or(c.MaxDrain, 64<<10)
+	if c.MaxBody == 0 {
+		c.MaxBody = 1 << 30
+	}
+	if c.MinBodyRate == 0 {
+		c.MinBodyRate = 64
+	}
+}
+
+func or[T int | int64 | time.Duration](v, otherwise T) T {
+	if v <= 0 {
+		return otherwise
+	}
+	return v
+}
+
+// shards is how many parts the set of connections has, so that connects and
+// closes seldom wait for each other.
+const shards = 16
+
+// Server serves connections.
+type Server struct {
+	cfg      Config
+	handler  exchange.Handler
+	draining atomic.Bool
+	closed   atomic.Bool
+	date     atomic.Pointer[date]
+	next     atomic.Uint32
+	conns    [shards]shard
+}
+
+// shard is a part of the open connections. Its lock is taken when a connection
+// begins and ends, never for a request.
+type shard struct {
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+}
+
+// New returns a server that answers with h.
+func New(cfg Config, h exchange.Handler) *Server {
+	cfg.defaults()
+	s := &Server{cfg: cfg, handler: h}
+	for i := range s.conns {
+		s.conns[i].conns = map[*conn]struct{}{}
+	}
+	s.date.Store(&date{})
+	return s
+}
+
+// Serve serves c until it ends, and closes it.
+func (s *Server) Serve(nc net.Conn, info exchange.Conn) {
+	c, err := newConn(s, nc, info)
+	if err != nil {
+		nc.Close() //nolint:errcheck // it is broken already
+		return
+	}
+	at := &s.conns[s.next.Add(1)%shards]
+	at.mu.Lock()
+	at.conns[c] = struct{}{}
+	at.mu.Unlock()
+	if !s.closed.Load() {
+		c.run()
+	}
+	c.close()
+	at.mu.Lock()
+	delete(at.conns, c)
+	at.mu.Unlock()
+}
+
+// Drain lets every connection end with the answer it is at: from now on answers
+// say Connection: close, and connections waiting for a request are closed now.
+func (s *Server) Drain() {
+	s.draining.Store(true)
+	// A deadline in the past wakes whoever waits; conn.expired tells a request
+	// on its way from none.
+	s.each(func(c *conn) {
+		if !c.tunnel.Load() {
+			c.nc.SetReadDeadline(past) //nolint:errcheck // closed meanwhile: just as well
+		}
+	})
+}
+
+// Close breaks all connections off.
+func (s *Server) Close() {
+	s.draining.Store(true)
+	s.closed.Store(true)
+	s.each(func(c *conn) { c.nc.Close() }) //nolint:errcheck // nothing to do about it
+}
+
+func (s *Server) each(f func(*conn)) {
+	for i := range s.conns {
+		at := &s.conns[i]
+		at.mu.Lock()
+		for c := range at.conns {
+			f(c)
+		}
+		at.mu.Unlock()
+	}
+}
+
+var past = time.Unix(1, 0)
+
+// date is the Date field's value for one second.
+type date struct {
+	second int64
+	text   string
+}
+
+// dateAt returns the Date field for now, made once a second.
+func (s *Server) dateAt(now time.Time) string {
+	d := s.date.Load()
+	if second := now.Unix(); d.second != second {
+		d = &date{second, now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")}
+		s.date.Store(d)
+	}
+	return d.text
+}

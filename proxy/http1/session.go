@@ -1,0 +1,131 @@
+package http1
+
+import (
+	"sync"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/wire"
+)
+
+// session is what a connection needs while it has a request, or part of one.
+// Sessions are pooled: idle connections have none.
+type session struct {
+	conn *conn
+	x    exchange.Exchange
+	head wire.RequestHead
+	in   []byte // what was read; the head's strings are views of it
+	r, w int    // unread are in[r:w]
+	body body
+	out  writer
+}
+
+var sessions = sync.Pool{New: func() any {
+	s := &session{}
+	s.x.Request.Header = make(exchange.Header, 0, 32)
+	s.x.Response.Header = make(exchange.Header, 0, 32)
+	s.x.Writer = &s.out
+	s.body.s, s.out.s = s, s
+	return s
+}}
+
+// getSession returns a session of c that reads into in.
+func getSession(c *conn, in []byte) *session {
+	s := sessions.Get().(*session)
+	s.conn, s.in, s.r, s.w = c, in, 0, 0
+	s.x.Conn = &c.info
+	return s
+}
+
+// release gives the session and its buffers back.
+func (s *session) release() {
+	putBuffer(s.in)
+	s.out.free()
+	s.body.free()
+	s.conn, s.in, s.x.Conn = nil, nil, nil
+	sessions.Put(s)
+}
+
+// putBuffer gives a pooled buffer back; others are left to the collector.
+func putBuffer(b []byte) {
+	switch cap(b) {
+	case mem.Small:
+		mem.PutSmall(b)
+	case mem.Large:
+		mem.PutLarge(b)
+	}
+}
+
+// room returns where to read to. There is always some: a head that fills up all
+// it may have has been refused before.
+func (s *session) room() []byte {
+	if s.r == s.w {
+		s.r, s.w = 0, 0
+	}
+	if s.w < len(s.in) {
+		return s.in[s.w:]
+	}
+	if s.r > 0 {
+		s.w = copy(s.in, s.in[s.r:s.w])
+		s.r = 0
+		return s.in[s.w:]
+	}
+	var b []byte
+	if len(s.in) < mem.Large {
+		b = mem.GetLarge()
+	} else {
+		b = make([]byte, 2*len(s.in))
+	}
+	s.w = copy(b, s.in[:s.w])
+	putBuffer(s.in)
+	s.in = b
+	return s.in[s.w:]
+}
+
+// fill makes x the request that head has.
+func (s *session) fill() {
+	h, x := &s.head, &s.x
+	r := &x.Request
+	r.Method, r.Path, r.RawQuery = h.Method, h.Path, h.RawQuery
+	r.Authority, r.Host = h.Authority, host(x, h.Authority)
+	r.Scheme = "http"
+	if x.Conn.TLS {
+		r.Scheme = "https"
+	}
+	r.Header = h.Header
+	r.ContentLength = h.ContentLength
+	r.Upgrade = h.Upgrade
+	r.ClientIP = x.Conn.Peer.Addr().Unmap()
+	r.Body = nil
+	if h.ContentLength != 0 {
+		s.body.begin(h)
+		r.Body = &s.body
+	}
+	s.out.begin()
+}
+
+// host returns authority without its port and trailing dot, in lower case.
+func host(x *exchange.Exchange, authority string) string {
+	h := authority
+	for i := len(h) - 1; i >= 0; i-- {
+		if c := h[i]; c == ':' {
+			h = h[:i]
+			break
+		} else if c < '0' || c > '9' {
+			break
+		}
+	}
+	if n := len(h); n > 0 && h[n-1] == '.' {
+		h = h[:n-1]
+	}
+	for i := 0; i < len(h); i++ {
+		if mem.Lower[h[i]] != h[i] {
+			b := x.Arena.Alloc(len(h))
+			for i := range b {
+				b[i] = mem.Lower[h[i]]
+			}
+			return mem.String(b)
+		}
+	}
+	return h
+}
