@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/cel"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/cidrs"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/credential"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/jwt"
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
@@ -136,6 +137,13 @@ func (c *compiler) leaf(t *table.AuthMethod, places *credential.Places, from []t
 	case t.APIKeys != nil:
 		index := c.api.get(t.APIKeys, func() *apikey.Index { return apikey.NewIndex(t.APIKeys) })
 		return apikey.New(index, places, from[0], c.now), nil
+	case t.JWT != nil:
+		keys := c.keys.Get(t.JWT.KeySet)
+		if keys == nil {
+			return nil, fmt.Errorf("the table has no key set %q", t.JWT.KeySet)
+		}
+		checks := c.jwts.get(fmt.Sprintf("%q", *t.JWT), func() *table.JWT { return t.JWT })
+		return jwt.New(checks, jwt.Needs{Keys: keys, From: places, Cache: c.tokens, Now: c.now})
 	}
 	return nil, fmt.Errorf("it is of no kind; set jwt, apiKeys, basic or anonymous")
 }

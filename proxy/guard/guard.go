@@ -12,22 +12,29 @@ import (
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/apikey"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/jwt"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
 // Config is what a Builder is made from. The zero value serves.
 type Config struct {
-	Now    func() time.Time  // time.Now when nil
-	Client http.RoundTripper // fetches key sets; a plain transport when nil
+	Now       func() time.Time               // time.Now when nil
+	Transport http.RoundTripper              // fetches key sets; a plain one when nil
+	Report    func(keySet string, err error) // of each fetch of a key set, from the background; may be nil
+	Tokens    int                            // verified tokens remembered; 8192 when 0
 }
 
 // Builder makes policies, and owns what they share across tables. Its methods
 // are called at swap, one at a time.
 type Builder struct {
-	now func() time.Time
-	env *expr.Env
-	api generations[*table.APIKeys, *apikey.Index]
+	now    func() time.Time
+	env    *expr.Env
+	keys   *keyset.KeySets
+	tokens *jwt.Cache
+	jwts   generations[string, *table.JWT] // by content, so that equal checks share what they verified
+	api    generations[*table.APIKeys, *apikey.Index]
 }
 
 // New makes a Builder. Close it.
@@ -39,17 +46,32 @@ func New(c Config) (*Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Builder{now: c.Now, env: env}, nil
+	if c.Tokens == 0 {
+		c.Tokens = 8192
+	}
+	return &Builder{
+		now: c.Now, env: env, tokens: jwt.NewCache(c.Tokens),
+		keys: keyset.New(keyset.Config{Transport: c.Transport, Report: c.Report}),
+	}, nil
 }
 
 // SetKeySets begins a table: its key sets replace those of the one before, and
 // new ones are fetched in the background.
 func (b *Builder) SetKeySets(sets []*table.KeySet) {
+	b.keys.Set(sets)
+	b.jwts.next()
 	b.api.next()
 }
 
+// KeySets calls f with every key set and when it was fetched; zero when there
+// are no keys yet. It may be called at any time.
+func (b *Builder) KeySets(f func(id string, fetched time.Time)) { b.keys.Each(f) }
+
+// Expressions returns the environment policies' expressions are compiled in.
+func (b *Builder) Expressions() *expr.Env { return b.env }
+
 // Close stops what runs in the background.
-func (b *Builder) Close() {}
+func (b *Builder) Close() { b.keys.Close() }
 
 // generations keeps what the current table and the one before it use, by
 // identity of the table's part.
