@@ -1,0 +1,55 @@
+package router
+
+import (
+	"errors"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/filter"
+	"github.com/gatehouse-dev/gatehouse/proxy/filter/headers"
+	"github.com/gatehouse-dev/gatehouse/proxy/filter/redirect"
+	"github.com/gatehouse-dev/gatehouse/proxy/filter/rewrite"
+	"github.com/gatehouse-dev/gatehouse/proxy/match"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// buildChain makes filters in their order. The first that cannot be made is the error.
+func buildChain(from []table.Filter) (filter.Chain, error) {
+	var chain filter.Chain
+	for i := range from {
+		f, err := buildFilter(&from[i])
+		if err != nil {
+			return filter.Chain{}, err
+		}
+		chain.Append(f)
+	}
+	return chain, nil
+}
+
+// buildFilter is the list of all filters there are.
+func buildFilter(t *table.Filter) (any, error) {
+	switch {
+	case t.RequestHeaders != nil:
+		return headers.NewRequest(t.RequestHeaders)
+	case t.ResponseHeaders != nil:
+		return headers.NewResponse(t.ResponseHeaders)
+	case t.Redirect != nil:
+		r := *t.Redirect
+		r.Path = asMatched(r.Path)
+		return redirect.New(&r)
+	case t.Rewrite != nil:
+		r := *t.Rewrite
+		r.Path = asMatched(r.Path)
+		return rewrite.New(&r)
+	}
+	return nil, errors.New("a filter is of no known kind")
+}
+
+// asMatched returns an edit with the prefix it replaces in the form that the
+// paths of requests have.
+func asMatched(t *table.PathEdit) *table.PathEdit {
+	if t == nil {
+		return nil
+	}
+	edit := *t
+	edit.Matched = match.Prefix(t.Matched)
+	return &edit
+}

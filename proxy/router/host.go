@@ -1,0 +1,120 @@
+package router
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/match"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// host is the rules of one host, by path. Every list is in the order in which
+// its rules are tried; lists of more specific paths come first (match.Compare).
+type host struct {
+	exact   map[string][]rule
+	regex   []rule
+	prefix  map[string][]rule // by prefix as match.Prefix has it
+	longest int               // bytes of the longest prefix
+	lengths uint64            // bit n: some prefix has n bytes; bit 63: 63 or more
+	actions []*Action         // what its rules lead to
+}
+
+// rule is one match, its path aside, and where it leads.
+type rule struct {
+	conditions match.Conditions
+	path       *regexp.Regexp // in host.regex only
+	action     *Action
+}
+
+// buildHost makes a host, or takes it from the router before.
+func (b *builder) buildHost(t *table.Host) (*host, error) {
+	if h := b.prev.hosts[t]; h != nil {
+		b.hosts[t] = h
+		for i, r := range t.Rules {
+			b.actions[r.Action] = h.actions[i]
+		}
+		return h, nil
+	}
+	h := &host{actions: make([]*Action, 0, len(t.Rules))}
+	for _, r := range t.Rules {
+		h.actions = append(h.actions, b.buildAction(r.Action))
+	}
+	rules := slices.Clone(t.Rules)
+	slices.SortStableFunc(rules, func(a, b *table.Rule) int { return match.Compare(&a.Match, &b.Match) })
+	for _, r := range rules {
+		if err := h.add(&r.Match, b.actions[r.Action]); err != nil {
+			return nil, fmt.Errorf("%s rule %s: %w", r.Action.Route, r.Action.Rule, err)
+		}
+	}
+	b.hosts[t] = h
+	return h, nil
+}
+
+func (h *host) add(m *table.Match, a *Action) error {
+	conditions, err := match.NewConditions(m)
+	if err != nil {
+		return err
+	}
+	r := rule{conditions: conditions, action: a}
+	switch m.Path.Kind {
+	case table.PathExact:
+		h.exact = appendRule(h.exact, match.CanonicalPath(m.Path.Value), r)
+	case table.PathRegex:
+		if r.path, err = match.NewPattern(m.Path.Value); err != nil {
+			return fmt.Errorf("path: %w", err)
+		}
+		h.regex = append(h.regex, r)
+	case table.PathPrefix:
+		p := match.Prefix(m.Path.Value)
+		h.prefix = appendRule(h.prefix, p, r)
+		h.longest = max(h.longest, len(p))
+		h.lengths |= 1 << min(len(p), 63)
+	default:
+		return fmt.Errorf("path match kind %d is unknown", m.Path.Kind)
+	}
+	return nil
+}
+
+func appendRule(to map[string][]rule, path string, r rule) map[string][]rule {
+	if to == nil {
+		to = map[string][]rule{}
+	}
+	to[path] = append(to[path], r)
+	return to
+}
+
+// match returns where the first rule that takes x leads, or nil.
+func (h *host) match(x *exchange.Exchange) *Action {
+	path := x.Request.Path
+	if len(h.exact) > 0 {
+		if a := first(h.exact[path], x); a != nil {
+			return a
+		}
+	}
+	for i := range h.regex {
+		if r := &h.regex[i]; r.path.MatchString(path) && r.conditions.Match(x) {
+			return r.action
+		}
+	}
+	// Prefixes end where the path does or at one of its slashes.
+	for n := min(len(path), h.longest); n >= 0; n-- {
+		if n < len(path) && path[n] != '/' || h.lengths>>min(n, 63)&1 == 0 {
+			continue
+		}
+		if a := first(h.prefix[path[:n]], x); a != nil {
+			return a
+		}
+	}
+	return nil
+}
+
+func first(rules []rule, x *exchange.Exchange) *Action {
+	for i := range rules {
+		if rules[i].conditions.Match(x) {
+			return rules[i].action
+		}
+	}
+	return nil
+}

@@ -1,0 +1,258 @@
+// Package router finds what happens to a request: it turns a table into an
+// index by port, host and path, with what each rule needs ready to run, and
+// looks requests up in it.
+//
+// The proxy calls Build when a table comes, off the request path, and Match on
+// every request. It calls proxy/match for the comparisons and the builders of
+// filters, guard, validate, upstream and telemetry for what a rule is made of.
+//
+// A Router does not change once it is built. Parts of a table that are the same
+// pointers as in the one before are not built again. Match takes no lock and
+// allocates nothing.
+package router
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/expr"
+	"github.com/gatehouse-dev/gatehouse/proxy/guard"
+	"github.com/gatehouse-dev/gatehouse/proxy/match"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
+	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
+)
+
+// Owners hold the state that outlives a router. All are needed.
+type Owners struct {
+	Upstreams *upstream.Set
+	Guard     *guard.Builder // SetKeySets has been called for the table
+	Env       *expr.Env
+	Metrics   *telemetry.Metrics
+}
+
+// Router is the index of one table.
+type Router struct {
+	ports     map[uint16]*group         // listeners of all addresses
+	addresses map[netip.AddrPort]*group // listeners of one address, and of all
+	listeners map[*table.Listener]*listener
+	hosts     map[*table.Host]*host
+	actions   map[*table.Action]*Action
+
+	misdirected *Action
+	badPath     *Action
+}
+
+// group is the listeners that connections to one address and port can mean.
+type group struct{ listeners names[*listener] }
+
+// listener is one listener's hosts. Listeners of the same host name on one port
+// follow each other; the first with a rule for the request takes it.
+type listener struct {
+	table *table.Listener
+	hosts names[*host]
+	next  *listener
+}
+
+// Build makes the router of t. Parts that prev, which may be nil, has built
+// from the same pointers are taken from it. An error names a rule whose match
+// cannot be compiled: the table is then unusable. A rule whose filters or
+// policies cannot be built is closed instead; see Problems.
+func Build(t *table.Table, prev *Router, o Owners) (*Router, error) {
+	r := &Router{
+		ports:       map[uint16]*group{},
+		addresses:   map[netip.AddrPort]*group{},
+		listeners:   make(map[*table.Listener]*listener, len(t.Listeners)),
+		hosts:       map[*table.Host]*host{},
+		actions:     map[*table.Action]*Action{},
+		misdirected: newReply(421, "misdirected_request", "this connection's server name does not serve the request's host"),
+		badPath:     newReply(400, "bad_path", "the path is malformed, or hides where it leads"),
+	}
+	if prev == nil {
+		prev = &Router{}
+	}
+	for _, b := range t.Backends {
+		o.Upstreams.Backend(b.ID, b.Protocol)
+	}
+	b := builder{Router: r, prev: prev, owners: o}
+	for _, l := range t.Listeners {
+		built, err := b.buildListener(l)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.place(built); err != nil {
+			return nil, err
+		}
+	}
+	r.spread(t)
+	return r, nil
+}
+
+// builder makes the parts of a router.
+type builder struct {
+	*Router
+	prev   *Router
+	owners Owners
+}
+
+func (b *builder) buildListener(t *table.Listener) (*listener, error) {
+	l := &listener{table: t}
+	for _, th := range t.Hosts {
+		h, err := b.buildHost(th)
+		if err != nil {
+			return nil, fmt.Errorf("listener %s host %s: %w", t.ID, th.Name, err)
+		}
+		l.hosts.add(th.Name, h)
+	}
+	b.listeners[t] = l
+	return l, nil
+}
+
+// place puts l where its address and port say.
+func (r *Router) place(l *listener) error {
+	if l.table.Address == "" {
+		join(groupOf(r.ports, l.table.Port), l)
+		return nil
+	}
+	a, err := netip.ParseAddr(l.table.Address)
+	if err != nil {
+		return fmt.Errorf("listener %s: %w", l.table.ID, err)
+	}
+	join(groupOf(r.addresses, netip.AddrPortFrom(a.Unmap(), l.table.Port)), l)
+	return nil
+}
+
+// spread adds the listeners of all addresses to the groups of each address,
+// behind those of the address itself.
+func (r *Router) spread(t *table.Table) {
+	for at, g := range r.addresses {
+		for _, tl := range t.Listeners {
+			if tl.Address == "" && tl.Port == at.Port() {
+				join(g, &listener{table: tl, hosts: r.listeners[tl].hosts})
+			}
+		}
+	}
+}
+
+func groupOf[K comparable](groups map[K]*group, k K) *group {
+	g := groups[k]
+	if g == nil {
+		g = &group{}
+		groups[k] = g
+	}
+	return g
+}
+
+func join(g *group, l *listener) {
+	first, ok := g.listeners.get(l.table.Hostname)
+	if !ok {
+		g.listeners.add(l.table.Hostname, l)
+		return
+	}
+	for first.next != nil {
+		first = first.next
+	}
+	first.next = l
+}
+
+// Match finds the rule that takes x and the listener it came to, and gives
+// x.Request.Path the one form in which paths are compared and forwarded.
+//
+// On one port the listener with the most specific host name takes the request;
+// inside it hosts are tried from the most specific to any, and the next when no
+// rule of one matches. Both are nil when no listener has the host; the action
+// alone is nil when no rule matches. A request that no rule may take gets an
+// action with a Reply: 400 when its path has no such form, 421 when its host
+// belongs to another listener than the server name its TLS connection was made
+// for (RFC 9110, section 15.5.20).
+func (r *Router) Match(x *exchange.Exchange) (*Action, *table.Listener) {
+	g := r.group(x.Conn.Local)
+	if g == nil {
+		return nil, nil
+	}
+	l := g.find(x.Request.Host)
+	if x.Conn.TLS {
+		switch s := g.find(x.Conn.SNI); {
+		case s == l:
+		case l == nil:
+			return nil, s.table
+		case s == nil:
+			return r.misdirected, nil
+		default:
+			return r.misdirected, s.table
+		}
+	}
+	if l == nil {
+		return nil, nil
+	}
+	path, ok := match.NormalizePath(x.Request.Path, &x.Arena)
+	if !ok {
+		return r.badPath, l.table
+	}
+	x.Request.Path = path
+	for at := l; at != nil; at = at.next {
+		if a := at.match(x); a != nil {
+			return a, at.table
+		}
+	}
+	return nil, l.table
+}
+
+// Listener returns the listener that takes connections to local for a TLS
+// server name, or nil for none: the same that Match demands of the requests on
+// them.
+func (r *Router) Listener(local netip.AddrPort, serverName string) *table.Listener {
+	if g := r.group(local); g != nil {
+		if l := g.find(serverName); l != nil {
+			return l.table
+		}
+	}
+	return nil
+}
+
+func (r *Router) group(local netip.AddrPort) *group {
+	if len(r.addresses) > 0 {
+		if g := r.addresses[netip.AddrPortFrom(local.Addr().Unmap(), local.Port())]; g != nil {
+			return g
+		}
+	}
+	return r.ports[local.Port()]
+}
+
+// find returns the listener with the most specific host name that takes host.
+func (g *group) find(host string) *listener {
+	l, _, _ := g.listeners.next(host, atExact)
+	return l
+}
+
+func (l *listener) match(x *exchange.Exchange) *Action {
+	for at := atExact; at != atEnd; {
+		var h *host
+		var ok bool
+		if h, at, ok = l.hosts.next(x.Request.Host, at); ok {
+			if a := h.match(x); a != nil {
+				return a
+			}
+		}
+	}
+	return nil
+}
+
+// Problem is a rule of which something could not be built: it is closed and
+// answers 500, unless it was only a policy in shadow mode.
+type Problem struct {
+	Route, Rule string
+	Err         error
+}
+
+// Problems lists the rules with a problem, in no order.
+func (r *Router) Problems() []Problem {
+	var out []Problem
+	for _, a := range r.actions {
+		if a.problem != nil {
+			out = append(out, Problem{a.Table.Route, a.Table.Rule, a.problem})
+		}
+	}
+	return out
+}
