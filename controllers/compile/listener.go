@@ -42,6 +42,7 @@ func (c *Compiler) compileListener(l *graph.Listener, hosts []*table.Host) *tabl
 	slices.SortFunc(hosts, func(a, b *table.Host) int { return compareHostnames(a.Name, b.Name) })
 	return c.listeners.keep(l.Key, &table.Listener{
 		ID:           l.Key.Gateway.Namespace + "/" + l.Key.Gateway.Name + "/" + string(l.Key.Listener),
+		Address:      l.Address,
 		Port:         uint16(l.Spec.Port),
 		Protocol:     table.Protocol(l.Spec.Protocol),
 		Hostname:     l.Hostname,

@@ -21,6 +21,8 @@ type Config struct {
 	// Bundle is the gateway.networking.k8s.io/bundle-version annotation of the
 	// installed CRDs; empty where none are installed, as with manifests.
 	Bundle string
+	// Checks judge what only the proxy understands of a policy.
+	Checks Checks
 }
 
 // Builder builds Graphs, and keeps what did not change from one to the next. It

@@ -32,6 +32,9 @@ type Graph struct {
 	// Affected says which policies reach an object, for its
 	// gatehouse.dev/<Kind>Affected condition.
 	Affected map[TargetKey][]PolicyKey
+	// Unreported names the policies that reach a Gateway and whose status has no
+	// room left to say so; the Gateway says it (GEP-713).
+	Unreported map[types.NamespacedName][]PolicyKey
 	// Stale names the routes and policies that are in no slice above, or reach
 	// nothing, but whose status still has entries of ours, to be removed.
 	Stale []TargetKey
@@ -155,6 +158,7 @@ type Policy struct {
 // Ancestor is what became of a policy under one Gateway (GEP-713).
 type Ancestor struct {
 	Gateway    types.NamespacedName
+	Missing    TargetKey          // set instead of Gateway: a target that leads nowhere is its own ancestor
 	Conditions []metav1.Condition // Accepted, and Programmed when accepted
 }
 
@@ -181,8 +185,8 @@ type Effective struct {
 
 // Item is one named part of an effective policy.
 type Item struct {
-	Name string // "authentication/staff", "require", "check/body"
-	From *Policy
+	Name string  // "authentication/staff", "require", "check/body"
+	From *Policy // without Ancestors, which depend on everything
 }
 
 // Closed says that a broken policy closes a rule, and which.

@@ -83,7 +83,7 @@ func (w *world) text() string {
 					if reach[p] == nil {
 						reach[p] = &Reach{}
 					}
-					reach[p].Add(p, e)
+					reach[p].Add(p, e, 1)
 				}
 			}
 		}
@@ -305,7 +305,7 @@ func TestNoItems(t *testing.T) {
 	gw = &Policy{Key: gw.Key, Items: gw.Items, Strategy: AtomicOverrides}
 	e := Merge(Stack{gw, nil, none})
 	var r Reach
-	r.Add(none, e)
+	r.Add(none, e, 1)
 	if v := r.Verdict(); len(e.Items) != 1 || v.Reason != "Overridden" {
 		t.Errorf("opt-out under an override: %+v %+v", e, v)
 	}

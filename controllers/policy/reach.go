@@ -22,8 +22,8 @@ type Reach struct {
 	closed             []*Policy // broken policies that close rules it reaches, distinct
 }
 
-// Add counts one rule on one path, where e is what the policies on it make.
-func (r *Reach) Add(p *Policy, e *Effective) {
+// Add counts n rules on paths where e is what the policies make.
+func (r *Reach) Add(p *Policy, e *Effective, n int) {
 	lost := 0
 	for _, l := range e.Lost {
 		if l.Policy == p {
@@ -39,17 +39,17 @@ func (r *Reach) Add(p *Policy, e *Effective) {
 			inEffect++
 		}
 	}
-	r.rules++
+	r.rules += n
 	if e.Closed != nil && !slices.Contains(r.closed, e.Closed) {
 		r.closed = append(r.closed, e.Closed)
 	}
 	switch {
 	case e.Closed != nil:
-		r.none++
+		r.none += n
 	case lost == 0:
-		r.whole++
+		r.whole += n
 	case inEffect == 0:
-		r.none++
+		r.none += n
 	}
 }
 

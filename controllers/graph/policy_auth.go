@@ -1,0 +1,219 @@
+package graph
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+)
+
+// authPolicy checks an AuthPolicy, names its items and resolves its references.
+// What the schema says is checked again as far as the table rests on it: objects
+// from manifests have met no API server.
+func (d *draft) authPolicy(p *v1alpha1.AuthPolicy) {
+	if !d.oneSection(p.Spec.Rules != nil, p.Spec.Defaults != nil, p.Spec.Overrides != nil) {
+		return
+	}
+	rules, field := p.GetRules(), rulesField(p.Spec.Defaults != nil, p.Spec.Overrides != nil)
+	d.conditions(field+".when", rules.When)
+	methods := sortedKeys(rules.Authentication)
+	for _, name := range methods {
+		m := rules.Authentication[name]
+		d.method(d.item(ItemAuthentication, name), field+".authentication."+name, &m)
+	}
+	if rules.Require != "" {
+		d.item(ItemRequire)
+		d.require(field+".require", rules.Require, methods)
+	}
+	for _, name := range sortedKeys(rules.Authorization) {
+		d.item(ItemAuthorization, name)
+		rule := rules.Authorization[name]
+		d.authorization(field+".authorization."+name, &rule)
+	}
+	if rules.Response != nil {
+		d.response(field+".response", rules.Response)
+	}
+	if rules.ForwardCredentials != nil {
+		d.item(ItemForwardCredentials)
+	}
+}
+
+// require checks what can be checked alone: a name that is not among the
+// policy's own methods may be another policy's, which merging brings in.
+func (d *draft) require(field, expr string, methods []string) {
+	if d.checks.Require == nil || d.checks.Require(expr, methods) == nil {
+		return
+	}
+	named := strings.FieldsFunc(expr, func(r rune) bool { return strings.ContainsRune(" \t()!&|", r) })
+	if err := d.checks.Require(expr, append(named, methods...)); err != nil {
+		d.bad(field, "%v", err)
+	}
+}
+
+func (d *draft) method(item, field string, m *v1alpha1.AuthenticationMethod) {
+	d.conditions(field+".when", m.When)
+	set := 0
+	if m.JWT != nil {
+		set++
+		d.jwt(item, field+".jwt", m.JWT)
+	}
+	if m.APIKey != nil {
+		set++
+		d.apiKey(item, field+".apiKey", m.APIKey)
+	}
+	if m.Basic != nil {
+		set++
+		d.resolved[item] = d.htpasswd(item, m.Basic)
+	}
+	if m.Anonymous != nil {
+		set++
+	}
+	if set != 1 {
+		d.bad(field, "%d methods are set; set exactly one of jwt, apiKey, basic and anonymous", set)
+	}
+}
+
+func (d *draft) jwt(item, field string, j *v1alpha1.JWTAuthentication) {
+	if (j.AudienceCheck == v1alpha1.AudienceCheckNone) == (len(j.Audiences) > 0) {
+		d.bad(field, "list the accepted audiences, or write audienceCheck: None to accept a token meant for any")
+	}
+	if j.Leeway != nil {
+		if v, err := time.ParseDuration(string(*j.Leeway)); err != nil || v < 0 || v > 5*time.Minute {
+			d.bad(field+".leeway", "%q is not a duration of at most 5m", string(*j.Leeway))
+		}
+	}
+	switch jwks := j.JWKS; {
+	case jwks == nil:
+		d.url(field+".issuer", j.Issuer, "keys are discovered from it; or set jwks")
+	case jwks.URI != nil:
+		d.url(field+".jwks.uri", *jwks.URI, "keys are fetched from it")
+	case jwks.Inline != nil:
+		if d.checks.KeySet != nil {
+			if err := d.checks.KeySet(jwks.Inline.Raw); err != nil {
+				d.bad(field+".jwks.inline", "%v", err)
+			}
+		}
+	case jwks.ConfigMapRef != nil:
+		d.resolved[item] = d.config(jwks.ConfigMapRef, d.checks.KeySet)
+	default:
+		d.bad(field+".jwks", "set exactly one of uri, inline and configMapRef")
+	}
+}
+
+func (d *draft) url(field, text, why string) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		d.bad(field, "%q is not an absolute http or https URL; %s", text, why)
+	}
+}
+
+// apiKey selects the Secrets of the keys. A Secret that holds no usable key is
+// left out and named: it must not lock out the holders of all the others.
+func (d *draft) apiKey(item, field string, k *v1alpha1.APIKeyAuthentication) {
+	selector, err := metav1.LabelSelectorAsSelector(&k.Selector)
+	if err != nil {
+		d.bad(field+".selector", "%v", err)
+		return
+	}
+	if selector.Empty() {
+		d.bad(field+".selector", "an empty selector would take every Secret of the namespace; name at least one label")
+		return
+	}
+	var parts Parts
+	for _, s := range d.reads.Secrets(d.object.GetNamespace(), selector) {
+		if _, err := ParseAPIKey(s); err != nil {
+			d.notes = append(d.notes, fmt.Sprintf("%s: Secret %s/%s is left out: %v", item, s.Namespace, s.Name, err))
+			continue
+		}
+		parts.Secrets = append(parts.Secrets, s)
+	}
+	if len(parts.Secrets) == 0 {
+		d.notes = append(d.notes, fmt.Sprintf("%s: no Secret of namespace %s with a usable key has the labels %s, so no key is accepted",
+			item, d.object.GetNamespace(), selector))
+	}
+	d.resolved[item] = parts
+}
+
+func (d *draft) htpasswd(item string, spec *v1alpha1.BasicAuthentication) Parts {
+	name := inNamespace(d.object, spec.SecretRef.Name)
+	s := d.reads.Secret(name)
+	if s == nil {
+		return Parts{Broken: fmt.Sprintf("Secret %s does not exist", name)}
+	}
+	lines, ok := s.Data[v1alpha1.HtpasswdKey]
+	if !ok {
+		return Parts{Broken: fmt.Sprintf("Secret %s has no key %s", name, v1alpha1.HtpasswdKey)}
+	}
+	number := 0
+	for line := range strings.Lines(string(lines)) {
+		number++
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+			continue
+		}
+		_, hash, ok := strings.Cut(line, ":")
+		if !ok {
+			d.notes = append(d.notes, fmt.Sprintf("%s: Secret %s line %d is not name:hash and counts for nobody", item, name, number))
+		} else if d.checks.Password != nil {
+			if err := d.checks.Password(hash); err != nil {
+				d.notes = append(d.notes, fmt.Sprintf("%s: Secret %s line %d lets nobody in: %v", item, name, number, err))
+			}
+		}
+	}
+	return Parts{Secrets: []*corev1.Secret{s}}
+}
+
+func (d *draft) authorization(field string, r *v1alpha1.AuthorizationRule) {
+	d.conditions(field+".when", r.When)
+	if (r.CEL != nil) == (r.CIDRs != nil) {
+		d.bad(field, "set exactly one of cel and cidrs")
+		return
+	}
+	if r.CEL != nil {
+		d.expression(field+".cel", d.checks.Condition, *r.CEL)
+		return
+	}
+	if len(r.CIDRs.Allow)+len(r.CIDRs.Deny) == 0 {
+		d.bad(field+".cidrs", "name at least one network in allow or deny")
+	}
+	d.networks(field+".cidrs.allow", r.CIDRs.Allow)
+	d.networks(field+".cidrs.deny", r.CIDRs.Deny)
+}
+
+func (d *draft) networks(field string, list []v1alpha1.CIDR) {
+	for i, c := range list {
+		if _, err := netip.ParsePrefix(string(c)); err != nil {
+			d.bad(fmt.Sprintf("%s[%d]", field, i), "%q is not a network in CIDR form; write 192.0.2.0/24, or 192.0.2.7/32 for one address", string(c))
+		}
+	}
+}
+
+func (d *draft) response(field string, r *v1alpha1.AuthResponse) {
+	for _, name := range sortedKeys(r.Headers) {
+		d.item(ItemHeader, strings.ToLower(name))
+		h, at := r.Headers[name], field+".headers."+name
+		switch {
+		case (h.CEL != nil) == (h.Value != nil):
+			d.bad(at, "set exactly one of cel and value")
+		case h.CEL != nil:
+			d.expression(at+".cel", d.checks.Value, *h.CEL)
+		}
+	}
+	if r.Unauthenticated != nil {
+		d.item(ItemUnauthenticated)
+	}
+	if r.Denied != nil {
+		d.item(ItemDenied)
+	}
+}
+
+func inNamespace(o metav1.Object, name gatewayv1.ObjectName) types.NamespacedName {
+	return types.NamespacedName{Namespace: o.GetNamespace(), Name: string(name)}
+}

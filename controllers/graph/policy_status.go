@@ -1,0 +1,292 @@
+package graph
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/policy"
+	"github.com/gatehouse-dev/gatehouse/controllers/store"
+)
+
+// maxAncestors is how many entries the status of a policy has room for.
+const maxAncestors = 16
+
+// tallyKey is a policy under a Gateway, and one thing it became part of there.
+type tallyKey struct {
+	rule    *policy.Policy
+	gateway types.NamespacedName
+	merged  *policy.Effective
+}
+
+// tally counts what becomes of the policies while the routes are walked, and
+// makes their status of it.
+type tally struct {
+	builder *Builder
+	graph   *Graph
+	store   *store.Reader
+	counts  map[tallyKey]int
+	faults  map[tallyKey]string // with no merged: a requirement that names what no policy there brings
+	touched map[PolicyKey]bool  // by the route at hand
+}
+
+// count notes one rule on one path.
+func (t *tally) count(k *policyKind, merged *policy.Effective, e *Effective, gateway types.NamespacedName, shadow bool) {
+	if t.touched == nil {
+		t.touched = map[PolicyKey]bool{}
+	}
+	for i, p := range merged.Stack {
+		if p == nil || slices.Contains(merged.Stack[:i], p) {
+			continue
+		}
+		key := k.byRule[p].core.Key
+		t.touched[key] = true
+		if p.Shadow != shadow {
+			continue
+		}
+		t.counts[tallyKey{p, gateway, merged}]++
+		if merged.Closed == nil && e.Closed != nil && e.Closed.Policy == key {
+			t.faults[tallyKey{rule: p, gateway: gateway}] = e.Closed.Reason
+		}
+	}
+}
+
+// route ends the walk of a route.
+func (t *tally) route(r *Route) {
+	t.graph.Affected[TargetKey{Kind: string(store.HTTPRoute), NamespacedName: nameOf(r.Object)}] = keysOf(t.touched)
+	t.touched = nil
+}
+
+// published is a policy with its status, and the node it was made of.
+type published struct {
+	core, policy *Policy
+}
+
+// publish fills in the Graph's policies.
+func (t *tally) publish() {
+	gateways := make(map[types.NamespacedName]*Gateway, len(t.graph.Gateways))
+	for _, gw := range t.graph.Gateways {
+		gateways[nameOf(gw.Object)] = gw
+	}
+	routes := make(map[types.NamespacedName]*Route, len(t.graph.Routes))
+	for _, r := range t.graph.Routes {
+		routes[nameOf(r.Object)] = r
+	}
+	reach := map[tallyKey]*policy.Reach{}
+	for key, n := range t.counts {
+		at := tallyKey{rule: key.rule, gateway: key.gateway}
+		if reach[at] == nil {
+			reach[at] = &policy.Reach{}
+		}
+		reach[at].Add(key.rule, key.merged, n)
+	}
+	last := t.builder.policy.published
+	now := map[PolicyKey]published{}
+	for _, k := range []*policyKind{&t.builder.policy.auth, &t.builder.policy.check} {
+		for _, n := range k.nodes {
+			s := standing{node: n, kind: k, tally: t, gateways: gateways, routes: routes, under: map[types.NamespacedName]*targets{}}
+			s.find()
+			out := *n.core
+			out.Ancestors = s.ancestors(reach)
+			if len(out.Ancestors) == 0 {
+				continue
+			}
+			p := &out
+			if was := last[p.Key]; was.core == n.core && equality.Semantic.DeepEqual(was.policy.Ancestors, p.Ancestors) {
+				p = was.policy
+			}
+			now[p.Key] = published{n.core, p}
+			t.graph.Policies = append(t.graph.Policies, p)
+		}
+	}
+	t.builder.policy.published = now
+	for key, policies := range t.graph.Affected {
+		slices.SortFunc(policies, comparePolicyKeys)
+		t.graph.Affected[key] = slices.Compact(policies)
+	}
+}
+
+// standing is where one policy stands: what became of its targets.
+type standing struct {
+	node     *policyNode
+	kind     *policyKind
+	tally    *tally
+	gateways map[types.NamespacedName]*Gateway
+	routes   map[types.NamespacedName]*Route
+	under    map[types.NamespacedName]*targets
+	missing  []*Ancestor // targets that lead to nothing
+}
+
+// targets is what became of a policy's targets under one Gateway.
+type targets struct {
+	found int
+	gone  []string // sections that are not there
+	lost  []string // targets at which an older policy stands
+}
+
+// find looks at every target of the policy.
+func (s *standing) find() {
+	for _, t := range s.node.rule.Targets {
+		name := types.NamespacedName{Namespace: t.Namespace, Name: t.Name}
+		switch t.Kind {
+		case string(store.Gateway):
+			gw := s.gateways[name]
+			if gw == nil && s.tally.store.Gateway(name) == nil {
+				s.miss(t, "does not exist")
+			}
+			if gw != nil {
+				s.target(name, t, slices.ContainsFunc(gw.Listeners, func(l *Listener) bool { return string(l.Key.Listener) == t.Section }), "listener")
+			}
+		case string(store.HTTPRoute):
+			r := s.routes[name]
+			if r == nil && s.tally.store.HTTPRoute(name) == nil {
+				s.miss(t, "does not exist")
+			}
+			if r != nil {
+				has := slices.ContainsFunc(r.Rules, func(rule *Rule) bool { return rule.Name == t.Section })
+				for i, p := range r.Parents {
+					if !slices.ContainsFunc(r.Parents[:i], func(q *Parent) bool { return q.Gateway == p.Gateway }) {
+						s.target(p.Gateway, t, has, "rule")
+					}
+				}
+			}
+		default:
+			s.miss(t, "is of a kind that this version of Gatehouse does not serve; target a Gateway or an HTTPRoute")
+		}
+	}
+}
+
+// target notes a target that exists and leads to the Gateway.
+func (s *standing) target(gateway types.NamespacedName, t policy.Target, hasSection bool, section string) {
+	u := s.under[gateway]
+	if u == nil {
+		u = &targets{}
+		s.under[gateway] = u
+	}
+	if t.Section != "" && !hasSection {
+		u.gone = append(u.gone, fmt.Sprintf("%s %s/%s has no %s named %s", t.Kind, t.Namespace, t.Name, section, t.Section))
+		return
+	}
+	u.found++
+	for _, c := range s.kind.attached.Conflicts {
+		if c.Loser == s.node.rule && c.Target == t {
+			u.lost = append(u.lost, fmt.Sprintf("%s targets %s too and was there first", c.Winner.Key, describe(t)))
+			return
+		}
+	}
+	if t.Kind == string(store.Gateway) {
+		at := TargetKey{Kind: t.Kind, NamespacedName: gateway, Section: gatewayv1.SectionName(t.Section)}
+		s.tally.graph.Affected[at] = append(s.tally.graph.Affected[at], s.node.core.Key)
+	}
+}
+
+func (s *standing) miss(t policy.Target, why string) {
+	c := no(gatewayv1.PolicyConditionAccepted, gatewayv1.PolicyReasonTargetNotFound, describe(t)+" "+why+".")
+	s.missing = append(s.missing, &Ancestor{
+		Missing:    TargetKey{t.Kind, types.NamespacedName{Namespace: t.Namespace, Name: t.Name}, gatewayv1.SectionName(t.Section)},
+		Conditions: observed(s.node.core.Generation, []metav1.Condition{c}),
+	})
+}
+
+func describe(t policy.Target) string {
+	out := t.Kind + " " + t.Namespace + "/" + t.Name
+	if t.Section != "" {
+		out += " section " + t.Section
+	}
+	return out
+}
+
+// ancestors makes the entries of the policy's status. Where others have filled
+// it, what does not fit is left out and told to the Gateway instead (GEP-713).
+func (s *standing) ancestors(reach map[tallyKey]*policy.Reach) (out []*Ancestor) {
+	for gateway, u := range s.under {
+		at := tallyKey{rule: s.node.rule, gateway: gateway}
+		r := reach[at]
+		if r == nil {
+			r = &policy.Reach{}
+		}
+		conditions := s.conditions(u, s.tally.faults[at], r)
+		out = append(out, &Ancestor{Gateway: gateway, Conditions: observed(s.node.core.Generation, conditions)})
+	}
+	slices.SortFunc(out, func(a, b *Ancestor) int {
+		return cmp.Or(strings.Compare(a.Gateway.Namespace, b.Gateway.Namespace), strings.Compare(a.Gateway.Name, b.Gateway.Name))
+	})
+	out = append(out, s.missing...)
+	room := maxAncestors
+	for _, a := range s.node.object.GetStatus().Ancestors {
+		if a.ControllerName != s.tally.builder.config.Controller {
+			room--
+		}
+	}
+	if room = max(room, 0); len(out) > room {
+		for _, a := range out[room:] {
+			if a.Missing.Kind == "" {
+				s.tally.unreported(a.Gateway, s.node.core.Key)
+			}
+		}
+		out = out[:room]
+	}
+	return out
+}
+
+func (t *tally) unreported(gateway types.NamespacedName, key PolicyKey) {
+	if t.graph.Unreported == nil {
+		t.graph.Unreported = map[types.NamespacedName][]PolicyKey{}
+	}
+	t.graph.Unreported[gateway] = append(t.graph.Unreported[gateway], key)
+}
+
+// conditions is what the policy's status says under one Gateway: Accepted and,
+// if so, Programmed.
+func (s *standing) conditions(u *targets, fault string, r *policy.Reach) []metav1.Condition {
+	refuse := func(reason gatewayv1.PolicyConditionReason, text string) []metav1.Condition {
+		return []metav1.Condition{no(gatewayv1.PolicyConditionAccepted, reason, text)}
+	}
+	switch {
+	case s.node.rule.Broken != "":
+		return refuse(gatewayv1.PolicyReasonInvalid, s.node.rule.Broken+". Rules it would cover answer 500.")
+	case fault != "":
+		return refuse(gatewayv1.PolicyReasonInvalid, fault+". Rules it covers answer 500.")
+	case u.found == 0:
+		return refuse(gatewayv1.PolicyReasonTargetNotFound, strings.Join(u.gone, "; ")+".")
+	case len(u.lost) == u.found:
+		return refuse(gatewayv1.PolicyReasonConflicted, strings.Join(append(u.lost, u.gone...), "; ")+".")
+	}
+	text := "The policy is accepted."
+	if beside := append(u.lost, u.gone...); len(beside) > 0 {
+		text += " But " + strings.Join(beside, "; ") + "."
+	}
+	return []metav1.Condition{yes(gatewayv1.PolicyConditionAccepted, gatewayv1.PolicyReasonAccepted, text), s.programmed(u, r)}
+}
+
+func (s *standing) programmed(u *targets, r *policy.Reach) metav1.Condition {
+	v := r.Verdict()
+	if v.Reason == "Programmed" && len(u.lost)+len(u.gone) > 0 {
+		v.Reason = "PartiallyProgrammed"
+	}
+	var waiting []string
+	for _, item := range sortedKeys(s.node.core.Resolved) {
+		if broken := s.node.core.Resolved[item].Broken; broken != "" {
+			waiting = append(waiting, item+": "+broken)
+		}
+	}
+	if len(waiting) > 0 && v.Programmed {
+		v = policy.Verdict{Reason: "Reconciling", Message: strings.Join(waiting, "; ") + ". Until then what needs it answers 503. " + v.Message}
+	}
+	if len(s.node.notes) > 0 {
+		v.Message += " " + strings.Join(s.node.notes, "; ") + "."
+	}
+	if s.node.rule.Shadow {
+		v.Message += " The policy is in shadow mode: it refuses nothing."
+	}
+	if v.Programmed {
+		return yes("Programmed", v.Reason, v.Message)
+	}
+	return no("Programmed", v.Reason, v.Message)
+}
