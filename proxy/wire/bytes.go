@@ -84,6 +84,9 @@ func textEnd(b []byte, i int) int {
 		}
 		i++
 	}
+	if i < len(b) && len(b) >= 8 && controls(binary.LittleEndian.Uint64(b[len(b)-8:])) == 0 {
+		return len(b)
+	}
 	for i < len(b) && class[b[i]]&isText != 0 {
 		i++
 	}

@@ -29,5 +29,11 @@ func Check(h *RequestHead, l Limits) *exchange.Error {
 	if !validAuthority(h.Authority) {
 		return errHost
 	}
-	return target(h)
+	if err := target(h); err != nil {
+		return err
+	}
+	if h.Scheme != "" {
+		return errTarget // only HTTP/1.1 has absolute-form; here the authority has been said
+	}
+	return nil
 }

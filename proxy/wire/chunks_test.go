@@ -43,6 +43,7 @@ func TestChunks(t *testing.T) {
 	check("1;a\r\nx\r\n0;b=c;d=\"e\\\"\xc3 f\"\r\n\r\n", "x", "")
 	check("1 ; a = b ;c\t=\t\"\" ; d\r\nx\r\n0\r\n\r\n", "x", "")
 	check("0\r\nGrpc-Status: 0\r\nX:\r\n\r\n", "", "Grpc-Status X")
+	check("0\r\nContent-Digest: sha-256=:x:\r\nContent-MD5: x\r\n\r\n", "", "Content-Digest")
 	check("0\r\nContent-Length: 5\r\nTransfer-Encoding: gzip\r\nHost: a\r\nHost: b\r\nX-A: 1\r\nAuthorization: x\r\nConnection: x-a\r\n"+
 		"Set-Cookie: a=b\r\nExpect: x\r\nX-Forwarded-For: 1\r\nContent-Type: x\r\nUpgrade: x\r\n\r\n", "", "X-A")
 	check("0\r\nX: "+strings.Repeat("a", maxTrailer-7)+"\r\n\r\n", "", "X")

@@ -188,3 +188,37 @@ func TestAppendResponseHead(t *testing.T) {
 	check(exchange.Response{Status: 101, ContentLength: -1}, ResponseOptions{Upgrade: "websocket"}, "HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\n")
 	check(exchange.Response{Status: 599, ContentLength: -1}, ResponseOptions{}, "HTTP/1.1 599 Status\n")
 }
+
+// A request of another syntax is held to the same rules.
+func TestCheck(t *testing.T) {
+	check := func(method, target, authority, code string) {
+		t.Helper()
+		h := RequestHead{Method: method, Target: target, Authority: authority}
+		err := Check(&h, wide)
+		if got := h.Path + "?" + h.RawQuery; code == "" && (err != nil || got != target && got != target+"?") || code != "" && (err == nil || err.Code != code) {
+			t.Errorf("%s %s of %s: %+v, error %v, want %q", method, target, authority, h, err, code)
+		}
+	}
+	check("GET", "/a?b=?", "h:1", "")
+	check("OPTIONS", "*", "h", "")
+	check("G T", "/", "h", "bad_method")
+	check("", "/", "h", "bad_method")
+	check("GET", "", "h", "bad_target")
+	check("GET", "a", "h", "bad_target")
+	check("GET", "*", "h", "bad_target")
+	check("GET", "/a b", "h", "bad_target")
+	check("GET", "/a\r\nX: 1", "h", "bad_target")
+	check("GET", "/a?b\n", "h", "bad_target")
+	check("GET", "/a#b", "h", "bad_target")
+	check("GET", "http://other/", "h", "bad_target")
+	check("GET", "http://h/", "h", "bad_target")
+	check("GET", "/"+strings.Repeat("a", wide.Target), "h", "target_too_long")
+	check("GET", "/", "", "host_missing")
+	check("GET", "/", "u@h", "bad_host")
+	check("GET", "/", "h\r\nX: 1", "bad_host")
+	check("CONNECT", "h:443", "h:443", "connect_unsupported")
+
+	if err := Check(&RequestHead{Method: "GET", Target: "/", Authority: "h", Header: make(exchange.Header, wide.Fields+1)}, wide); err == nil || err.Code != "too_many_headers" {
+		t.Errorf("too many fields: %v", err)
+	}
+}

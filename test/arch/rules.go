@@ -58,7 +58,7 @@ var layers = []layer{
 	{"proxy/validate", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/expr", "proxy/filter"}},
 	{"proxy/router", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/match", "proxy/filter", "proxy/filter/*",
 		"proxy/auth", "proxy/auth/*", "proxy/expr", "proxy/guard", "proxy/validate", "proxy/telemetry", "proxy/upstream"}},
-	{"proxy/forward", []string{"proxy/router", "proxy/table", "proxy/mem", "proxy/telemetry", "proxy/exchange", "proxy/filter", "proxy/upstream"}},
+	{"proxy/forward", []string{"proxy/table", "proxy/mem", "proxy/telemetry", "proxy/exchange", "proxy/filter", "proxy/upstream"}},
 	{"proxy/http1", []string{"proxy/mem", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/http2", []string{"proxy/mem", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/http3", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
