@@ -35,12 +35,13 @@ type conn struct {
 type outcome uint8
 
 const (
-	again   outcome = iota // wait for more
-	outside                // the request parsed must be served outside the long read
-	closing                // close the connection; the client has all it gets
-	linger                 // the same, but the client may still be sending
-	abort                  // break the connection off: an answer is incomplete
-	gone                   // the tunnel, or the client, has closed it
+	again    outcome = iota // wait for more
+	outside                 // the request parsed must be served outside the long read
+	closing                 // close the connection; the client has all it gets
+	linger                  // the same, but the client may still be sending
+	abort                   // break the connection off: an answer is incomplete
+	gone                    // the tunnel, or the client, has closed it
+	handover                // it speaks HTTP/2
 )
 
 func newConn(s *Server, nc net.Conn, info exchange.Conn) (*conn, error) {
@@ -158,6 +159,9 @@ func (c *conn) process(fresh int) outcome {
 		}
 		n, err := wire.ParseRequest(s.in[s.r:s.w], &s.head, c.srv.cfg.Limits)
 		if err != nil {
+			if c.speaksHTTP2() {
+				return handover
+			}
 			s.fill()
 			s.x.Request.Body = nil
 			return c.refuse(err)
@@ -245,7 +249,11 @@ func (c *conn) refuse(e *exchange.Error) outcome {
 	c.ses.head.Close = true
 	x.Start = time.Now()
 	x.Fail(e)
-	if x.WriteReply() != nil {
+	err := x.WriteReply()
+	if c.srv.cfg.Refused != nil {
+		c.srv.cfg.Refused(x)
+	}
+	if err != nil {
 		return abort
 	}
 	return linger

@@ -34,9 +34,16 @@ type Config struct {
 	WriteTimeout time.Duration // for a client to read 32 KiB, 30 s; at most twice that passes before the connection is closed
 	MaxDrain     int64         // content left unread after an answer that is read and dropped to keep the connection, 64 KiB
 	LingerTime   time.Duration // how long a closed connection is still read, so that the client gets the answer, 2 s
+
+	// HTTP2 serves connections that begin with HTTP/2's preface (RFC 9113,
+	// section 3.3); ahead is what was read of them. nil: they are refused.
+	HTTP2 func(c net.Conn, ahead []byte, info *exchange.Conn)
+	// Refused is told of requests that were answered without the handler. May be nil.
+	Refused func(x *exchange.Exchange)
 }
 
-func (c *Config) defaults() {
+// Defaults fills in what is zero.
+func (c *Config) Defaults() {
 	c.Limits.Head = or(c.Limits.Head, 64<<10)
 	c.Limits.Target = or(c.Limits.Target, 8<<10)
 	c.Limits.Fields = or(c.Limits.Fields, 100)
@@ -85,7 +92,7 @@ type shard struct {
 
 // New returns a server that answers with h.
 func New(cfg Config, h exchange.Handler) *Server {
-	cfg.defaults()
+	cfg.Defaults()
 	s := &Server{cfg: cfg, handler: h}
 	for i := range s.conns {
 		s.conns[i].conns = map[*conn]struct{}{}
@@ -107,6 +114,9 @@ func (s *Server) Serve(nc net.Conn, info exchange.Conn) {
 	at.mu.Unlock()
 	if !s.closed.Load() {
 		c.run()
+	}
+	if c.outcome == handover {
+		c.serveHTTP2()
 	}
 	c.close()
 	at.mu.Lock()

@@ -18,7 +18,6 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
-	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
@@ -31,7 +30,7 @@ const (
 // Config is what a Server needs.
 type Config struct {
 	Handler  exchange.Handler
-	Metrics  *telemetry.Metrics
+	Refused  func(x *exchange.Exchange) // told of requests that were answered without the handler; may be nil
 	Limits   wire.Limits
 	Streams  uint32 // open at one time on a connection
 	MaxBody  int64  // content of a request (413); not above 0: no limit
@@ -124,9 +123,11 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, conn *exchange.C
 	x.Conn, x.Writer, x.Start = conn, &st.writer, time.Now()
 	st.writer = writer{x: x, rw: w.(responseWriter), stall: s.cfg.Timeouts.Write, closing: &s.draining}
 	if err := st.read(r, &s.cfg); err != nil {
-		s.cfg.Metrics.BadRequests.Add("", err.Code)
 		x.Fail(err)
 		_ = x.WriteReply() // a client that is gone needs no answer
+		if s.cfg.Refused != nil {
+			s.cfg.Refused(x)
+		}
 	} else {
 		if r.ContentLength != 0 {
 			b := &st.body

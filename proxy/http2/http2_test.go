@@ -19,7 +19,6 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
-	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
@@ -32,7 +31,7 @@ func (h handler) Handle(x *exchange.Exchange) { h(x) }
 // serve starts a server and returns its address and a client of prior knowledge.
 func serve(t *testing.T, h handler) (*Server, string, *http.Client) {
 	t.Helper()
-	s := New(Config{Handler: h, Metrics: telemetry.New("test", nil), Limits: wire.Limits{Head: 16 << 10, Target: 4 << 10, Fields: 100},
+	s := New(Config{Handler: h, Limits: wire.Limits{Head: 16 << 10, Target: 4 << 10, Fields: 100},
 		Streams: 100, Timeouts: Timeouts{Idle: time.Minute, Read: 100 * time.Millisecond, Write: time.Second}, ErrorLog: log.New(io.Discard, "", 0)})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

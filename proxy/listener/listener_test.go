@@ -59,7 +59,7 @@ type fixture struct {
 }
 
 func newFixture(t *testing.T, connections int) *fixture {
-	f := &fixture{metrics: telemetry.New("test", nil)}
+	f := &fixture{metrics: telemetry.New("test", telemetry.Sources{})}
 	f.ports.Store(&map[uint32]*Port{})
 	f.set = New(Config{
 		Protocols: func() Protocols { return lines{make(chan struct{})} },

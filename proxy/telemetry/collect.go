@@ -40,7 +40,7 @@ func newDescs() descs {
 			"route", "rule", "code_class"),
 		duration:      desc("request_duration_seconds", "Time from a request's head to the end of its answer, by route rule.", "route", "rule"),
 		retries:       desc("request_retries_total", "Further tries after a failed one, by route rule.", "route", "rule"),
-		answers:       desc("own_answers_total", "Answers the gateway made itself, by their stable code.", "code"),
+		answers:       desc("own_answers_total", "Answers the gateway made itself or had to break off, by their stable code.", "code"),
 		badRequests:   desc("bad_requests_total", "Requests refused before they could be routed, by the code of the answer.", "code"),
 		denials:       desc("denials_total", "Requests refused by an AuthPolicy, by policy and cause.", "policy", "cause"),
 		shadowDenials: desc("shadow_denials_total", "Requests a policy in Shadow mode would have refused, by policy and cause.", "policy", "cause"),
@@ -79,16 +79,14 @@ func (c collector) Describe(chan<- *prometheus.Desc) {}
 // Collect implements prometheus.Collector.
 func (c collector) Collect(out chan<- prometheus.Metric) {
 	d, o := newDescs(), output(out)
-	o.gauge(d.build, 1, c.m.info.version, runtime.Version())
+	o.gauge(d.build, 1, c.m.version, runtime.Version())
 	c.requests(&d, o)
 	c.causes(&d, o)
 	c.backends(&d.backend, o)
 	c.ports(&d.port, o)
 	c.table(&d.table, o)
-	if c.m.info.keySets != nil {
-		for id, age := range c.m.info.keySets {
-			o.gauge(d.keySetAge, age.Seconds(), id)
-		}
+	if c.m.sources.KeySets != nil {
+		c.m.sources.KeySets(func(id string, age time.Duration) { o.gauge(d.keySetAge, age.Seconds(), id) })
 	}
 	o.counter(d.logDropped, &c.m.LogDropped)
 }
@@ -117,9 +115,13 @@ func (c collector) backends(d *backendDescs, o output) {
 	c.m.backends.each(func(b *Backend) {
 		o.counter(d.requests, &b.Requests, b.ID)
 		o.counter(d.errors, &b.Errors, b.ID)
-		o.gauge(d.inFlight, float64(b.InFlight.Load()), b.ID)
-		o.gauge(d.connections, float64(b.Connections.Load()), b.ID)
 	})
+	if c.m.sources.Backends != nil {
+		c.m.sources.Backends(func(id string, inFlight, connections int) {
+			o.gauge(d.inFlight, float64(inFlight), id)
+			o.gauge(d.connections, float64(connections), id)
+		})
+	}
 }
 
 func (c collector) ports(d *portDescs, o output) {

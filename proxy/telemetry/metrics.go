@@ -36,13 +36,15 @@ type Metrics struct {
 	listeners keyed[Listener]
 	ports     keyed[Port]
 	backends  keyed[Backend]
-	info      info
+	version   string
+	sources   Sources
 }
 
-// info is what is read only when somebody asks for the metrics.
-type info struct {
-	version string
-	keySets func(yield func(id string, age time.Duration) bool)
+// Sources are figures that others keep, read when somebody asks for the
+// metrics. Each may be nil.
+type Sources struct {
+	KeySets  func(f func(id string, age time.Duration))             // time since a key set's keys were fetched
+	Backends func(f func(id string, inFlight int, connections int)) // requests and connections of each backend
 }
 
 // Table counts what became of the tables handed to the proxy.
@@ -55,10 +57,9 @@ type Table struct {
 	Compile    Histogram     // objects changed to table compiled
 }
 
-// New returns the metrics of one proxy. version is the program's own; keySets
-// yields the age of every key set's keys and may be nil.
-func New(version string, keySets func(yield func(id string, age time.Duration) bool)) *Metrics {
-	m := &Metrics{Registry: prometheus.NewRegistry(), info: info{version, keySets}}
+// New returns the metrics of one proxy. version is the program's own.
+func New(version string, sources Sources) *Metrics {
+	m := &Metrics{Registry: prometheus.NewRegistry(), version: version, sources: sources}
 	m.Registry.MustRegister(collector{m}, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -98,11 +99,9 @@ type Port struct {
 
 // Backend is the counters of one backend.
 type Backend struct {
-	ID          string
-	Requests    atomic.Uint64
-	Errors      atomic.Uint64 // no connection, no answer, or a malformed one
-	InFlight    atomic.Int64
-	Connections atomic.Int64
+	ID       string
+	Requests atomic.Uint64
+	Errors   atomic.Uint64 // no connection, no answer, or a malformed one
 }
 
 // Route returns the counters of a's rule. They outlive tables as long as each

@@ -47,7 +47,10 @@ func fill(m *Metrics, t *table.Table) {
 }
 
 func TestMetricsLint(t *testing.T) {
-	m := New("v1", func(yield func(string, time.Duration) bool) { yield("https://issuer", 2*time.Second) })
+	m := New("v1", Sources{
+		KeySets:  func(f func(string, time.Duration)) { f("https://issuer", 2*time.Second) },
+		Backends: func(f func(string, int, int)) { f("shop/api:80", 1, 2) },
+	})
 	fill(m, sampleTable())
 	problems, err := testutil.GatherAndLint(m.Registry)
 	if err != nil {
@@ -65,7 +68,7 @@ func TestMetricsLint(t *testing.T) {
 }
 
 func TestMetricsValues(t *testing.T) {
-	m := New("v1", nil)
+	m := New("v1", Sources{})
 	fill(m, sampleTable())
 	want := `
 # HELP gatehouse_route_requests_total Requests answered, by route rule and status class. Class 0xx: the client left first.
@@ -89,7 +92,7 @@ gatehouse_denials_total{cause="jwt_expired",policy="AuthPolicy shop/orders"} 1
 }
 
 func TestRetain(t *testing.T) {
-	m, tab := New("v1", nil), sampleTable()
+	m, tab := New("v1", Sources{}), sampleTable()
 	fill(m, tab)
 	route := m.Route(tab.Listeners[0].Hosts[0].Rules[0].Action)
 	names := []string{"gatehouse_route_requests_total", "gatehouse_requests_total", "gatehouse_backend_requests_total", "gatehouse_denials_total"}
@@ -132,7 +135,7 @@ func TestCausesBounded(t *testing.T) {
 }
 
 func TestRequestPathDoesNotAllocate(t *testing.T) {
-	m, tab := New("v1", nil), sampleTable()
+	m, tab := New("v1", Sources{}), sampleTable()
 	fill(m, tab)
 	r, x := m.Route(tab.Listeners[0].Hosts[0].Rules[0].Action), request()
 	buf := mem.GetSmall()

@@ -1,0 +1,50 @@
+package proxy
+
+import (
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/basic"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
+	"github.com/gatehouse-dev/gatehouse/proxy/expr"
+	"github.com/gatehouse-dev/gatehouse/proxy/guard"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+	"github.com/gatehouse-dev/gatehouse/proxy/validate"
+)
+
+// Checks judges parts of policies as the proxy will when it meets them in a
+// table. The control half, which knows nothing of the proxy, gets them from cmd
+// so that it can refuse a policy in its status. Errors say what is wrong and
+// what to write instead; a nil error promises that the proxy takes the part.
+type Checks struct {
+	Condition func(cel string) error                    // an expression that is true or false
+	Value     func(cel string) error                    // an expression for a header's value
+	Require   func(expr string, methods []string) error // a requirement over method names
+	Schema    func(document []byte) error               // a JSON Schema
+	KeySet    func(document []byte) error               // a JWK set
+	Password  func(hash string) error                   // the hash of one htpasswd line
+}
+
+// NewChecks returns the checks. They are good for any goroutine.
+func NewChecks() (Checks, error) {
+	builder, err := guard.New(guard.Config{})
+	if err != nil {
+		return Checks{}, err
+	}
+	builder.Close() // nothing of it runs
+	env := builder.Expressions()
+	return Checks{
+		Condition: func(cel string) error { return env.Check(cel, expr.Bool) },
+		Value:     func(cel string) error { return env.Check(cel, expr.String) },
+		Require: func(text string, methods []string) error {
+			_, err := table.ParseRequire(text, methods)
+			return err
+		},
+		Schema: func(document []byte) error {
+			_, err := validate.Build(&table.Validation{Checks: []table.Check{{Schema: &table.Schema{ID: "schema", Document: document}}}}, env)
+			return err
+		},
+		KeySet: func(document []byte) error {
+			_, err := keyset.Parse(document, true)
+			return err
+		},
+		Password: func(hash string) error { return basic.ValidateHash([]byte(hash)) },
+	}, nil
+}

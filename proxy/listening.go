@@ -1,0 +1,77 @@
+package proxy
+
+import (
+	"log"
+	"net"
+	"strings"
+
+	"github.com/go-logr/logr"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/http1"
+	"github.com/gatehouse-dev/gatehouse/proxy/http2"
+	"github.com/gatehouse-dev/gatehouse/proxy/listener"
+)
+
+// listening is the configuration of the sockets.
+func (s *Server) listening() listener.Config {
+	c := &s.opts.Clients
+	return listener.Config{
+		Protocols: s.protocols,
+		Current:   func() map[uint32]*listener.Port { return s.state.Load().ports },
+		Bind:      s.opts.Bind,
+		Metrics:   s.metrics,
+		Limits:    listener.Limits{Connections: c.Connections, Handshake: c.Handshake, Drain: s.opts.Drain.Timeout},
+	}
+}
+
+// protocols is the servers of one socket.
+type protocols struct {
+	http1 *http1.Server
+	http2 *http2.Server
+}
+
+func (s *Server) protocols() listener.Protocols {
+	c := &s.opts.Clients
+	one := c.HTTP1
+	one.Refused = s.refused
+	p := &protocols{}
+	one.HTTP2 = func(nc net.Conn, ahead []byte, conn *exchange.Conn) { p.http2.Serve(nc, ahead, conn) }
+	one.Defaults()
+	p.http1 = http1.New(one, s)
+	p.http2 = http2.New(http2.Config{
+		Handler:  s,
+		Refused:  s.refused,
+		Limits:   one.Limits,
+		Streams:  c.Streams,
+		MaxBody:  one.MaxBody,
+		Timeouts: http2.Timeouts{Idle: one.IdleTimeout, Read: one.BodyTimeout, Write: one.WriteTimeout},
+		ErrorLog: log.New(complaints{s.log}, "", 0),
+	})
+	return p
+}
+
+// HTTP1 implements listener.Protocols.
+func (p *protocols) HTTP1(c net.Conn, conn *exchange.Conn) { p.http1.Serve(c, *conn) }
+
+// HTTP2 implements listener.Protocols.
+func (p *protocols) HTTP2(c net.Conn, conn *exchange.Conn) { p.http2.Serve(c, nil, conn) }
+
+// Drain implements listener.Protocols.
+func (p *protocols) Drain() {
+	p.http1.Drain()
+	p.http2.Drain()
+}
+
+// complaints passes on what the HTTP/2 library says: a bug if it panicked, else a client's.
+type complaints struct{ log logr.Logger }
+
+func (c complaints) Write(p []byte) (int, error) {
+	text := strings.TrimSpace(string(p))
+	if strings.Contains(text, "panic") {
+		c.log.Error(nil, "a request panicked", "trace", text)
+	} else {
+		c.log.V(1).Info("http2", "message", text)
+	}
+	return len(p), nil
+}

@@ -1,0 +1,74 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/http1"
+	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
+)
+
+// Options configure a Server. The zero value serves.
+type Options struct {
+	Version   string      // of the program, for the metrics
+	Log       logr.Logger // what an operator should read; never requests
+	Clients   Clients
+	Backends  upstream.Config
+	AccessLog AccessLog
+	Admin     string // address for metrics, health and debugging; default 127.0.0.1:9901
+	Drain     Drain
+
+	// Bind says what address to bind for a listener's address and port, where
+	// that is not the same: an unprivileged port, or port 0 for any that is free.
+	Bind func(address string, port uint16) string
+	// KeySets fetches what JWTs are verified with; nil for a plain transport.
+	KeySets http.RoundTripper
+	Now     func() time.Time // default time.Now
+}
+
+// Clients is what clients may use. Zero fields mean the default.
+type Clients struct {
+	HTTP1       http1.Config  // limits and timeouts; HTTP/2 goes by them too, as far as it has the same notion
+	Streams     uint32        // open at one time on an HTTP/2 connection; 100
+	Connections int           // open at one time; 32,768
+	Handshake   time.Duration // for TLS; 10 s
+	Trusted     []string      // addresses and prefixes of proxies in front whose X-Forwarded-* fields are believed
+}
+
+// AccessLog is one JSON line for a share of the requests.
+type AccessLog struct {
+	Writer io.Writer // nil: none
+	Share  float64   // 0 to 1
+}
+
+// Drain is how a Server ends.
+type Drain struct {
+	Delay   time.Duration // from not ready to not accepting, for load balancers to notice; 5 s, negative for none
+	Timeout time.Duration // for what is under way to finish; 30 s
+}
+
+func (o *Options) defaults() {
+	if o.Admin == "" {
+		o.Admin = "127.0.0.1:9901"
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	c := &o.Clients
+	c.Streams = or(c.Streams, 100)
+	c.Connections = or(c.Connections, 32<<10)
+	c.Handshake = or(c.Handshake, 10*time.Second)
+	o.Drain.Delay = max(0, or(o.Drain.Delay, 5*time.Second))
+	o.Drain.Timeout = or(o.Drain.Timeout, 30*time.Second)
+}
+
+func or[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}

@@ -1,0 +1,278 @@
+// Package proxy is the data half of Gatehouse: it serves traffic by the table it
+// was last given.
+//
+// cmd builds a Server, hands it tables and endpoints, and runs it. A table comes
+// in by Swap, is indexed off the request path and put in place by one atomic
+// store; addresses of backends come in by SetEndpoints, by a door of their own.
+//
+//	connection -> listener -> http1 | http2 -> Handle (handle.go):
+//	router.Match -> guard -> validate -> forward -> upstream -> backend
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/clientip"
+	"github.com/gatehouse-dev/gatehouse/proxy/forward"
+	"github.com/gatehouse-dev/gatehouse/proxy/guard"
+	"github.com/gatehouse-dev/gatehouse/proxy/listener"
+	"github.com/gatehouse-dev/gatehouse/proxy/router"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
+	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
+)
+
+// Server serves traffic by tables.
+type Server struct {
+	opts     Options
+	log      logr.Logger
+	state    atomic.Pointer[state] // what requests are served by; never nil
+	draining atomic.Bool
+
+	metrics  *telemetry.Metrics
+	access   *telemetry.Log
+	trusted  *clientip.Trusted
+	guards   *guard.Builder
+	backends *upstream.Set
+	forward  *forward.Forwarder
+	admin    *admin
+
+	mu      sync.Mutex // one swap at a time; guards the rest
+	sockets *listener.Set
+	applied Applied
+}
+
+// state is everything a table became. It does not change.
+type state struct {
+	table     *table.Table
+	router    *router.Router
+	ports     map[uint32]*listener.Port
+	listeners map[*table.Listener]*telemetry.Listener
+	backends  map[string]*telemetry.Backend
+}
+
+// Applied is what became of the tables so far.
+type Applied struct {
+	Generation uint64           // tables swapped to
+	Time       time.Time        // of the last one
+	Listeners  map[string]error // those of the last table that cannot serve, by table.Listener.ID, and why
+	Err        error            // why the newest table was refused whole; the last one serves on
+}
+
+// New returns a Server that listens on its admin address and serves no table
+// yet. Run must be called.
+func New(opts Options) (*Server, error) {
+	opts.defaults()
+	s := &Server{opts: opts, log: opts.Log}
+	var err error
+	if s.trusted, err = clientip.Parse(opts.Clients.Trusted); err != nil {
+		return nil, fmt.Errorf("proxy: %w", err)
+	}
+	s.backends = upstream.New(opts.Backends)
+	s.metrics = telemetry.New(opts.Version, telemetry.Sources{KeySets: s.keySetAges, Backends: s.backends.Each})
+	s.forward = forward.New(forward.Config{Trusted: s.trusted})
+	s.sockets = listener.New(s.listening())
+	if s.guards, err = guard.New(guard.Config{Now: opts.Now, Transport: opts.KeySets, Report: s.keySetFetched}); err != nil {
+		return nil, fmt.Errorf("proxy: %w", err)
+	}
+	s.state.Store(&state{table: &table.Table{}, router: &router.Router{}})
+	if s.admin, err = newAdmin(opts.Admin, s.Admin()); err != nil {
+		s.guards.Close()
+		return nil, fmt.Errorf("proxy: %w", err)
+	}
+	if opts.AccessLog.Writer != nil {
+		s.access = telemetry.NewLog(opts.AccessLog.Writer, opts.AccessLog.Share, &s.metrics.LogDropped)
+	}
+	return s, nil
+}
+
+// Run serves until ctx ends, and then shuts down: it says it is not ready, goes
+// on serving for Drain.Delay so that load balancers notice, stops accepting,
+// lets what is under way finish for Drain.Timeout, and closes the rest.
+func (s *Server) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	failed := make(chan error, 1)
+	running.Go(func() { failed <- s.admin.serve() })
+	running.Go(func() { s.backends.Run(background) })
+	running.Go(func() { s.retry(background) })
+
+	var err error
+	select {
+	case <-ctx.Done():
+		s.drain(background)
+	case err = <-failed:
+	}
+	cancel()
+	s.close()
+	running.Wait()
+	return err
+}
+
+// drain is Run's way from serving to having served.
+func (s *Server) drain(ctx context.Context) {
+	s.draining.Store(true)
+	s.log.Info("draining", "delay", s.opts.Drain.Delay.String(), "timeout", s.opts.Drain.Timeout.String())
+	time.Sleep(s.opts.Drain.Delay)
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Drain.Timeout)
+	defer cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sockets.Drain(ctx)
+}
+
+func (s *Server) close() {
+	s.draining.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sockets.Drain(ctx)
+	s.admin.close(ctx)
+	s.guards.Close()
+	s.access.Close()
+}
+
+// Swap makes t the table that serves. On an error the last one serves on. What
+// only listeners lack (an address that is taken, a broken certificate) is no
+// error: the rest of t serves, and Applied tells.
+func (s *Server) Swap(t *table.Table) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	start := s.opts.Now()
+	err := s.swap(t)
+	if s.applied.Err = err; err != nil {
+		s.metrics.Table.Failed.Add(1)
+		return fmt.Errorf("proxy: %w", err)
+	}
+	now := s.opts.Now()
+	s.applied.Generation++
+	s.applied.Time = now
+	s.metrics.Table.Generation.Store(s.applied.Generation)
+	s.metrics.Table.Applied.Store(now.UnixNano())
+	s.metrics.Table.Rejected.Store(int64(len(t.Rejected) + len(s.applied.Listeners)))
+	s.metrics.Table.Swap.Observe(now.Sub(start))
+	return nil
+}
+
+// swap builds everything from t, then stores it, then lets the new sockets
+// accept: none of them ever serves an older table.
+func (s *Server) swap(t *table.Table) error {
+	if s.draining.Load() {
+		return errors.New("the proxy is shutting down")
+	}
+	s.guards.SetKeySets(t.KeySets)
+	r, err := router.Build(t, s.state.Load().router, router.Owners{Upstreams: s.backends, Guard: s.guards, Env: s.guards.Expressions(), Metrics: s.metrics})
+	if err != nil {
+		return err
+	}
+	plan := s.sockets.Prepare(t.Listeners)
+	next := &state{table: t, router: r, ports: plan.Ports,
+		listeners: make(map[*table.Listener]*telemetry.Listener, len(t.Listeners)),
+		backends:  make(map[string]*telemetry.Backend, len(t.Backends))}
+	for _, l := range t.Listeners {
+		next.listeners[l] = s.metrics.Listener(l)
+	}
+	ids := make([]string, len(t.Backends))
+	for i, b := range t.Backends {
+		ids[i], next.backends[b.ID] = b.ID, s.metrics.Backend(b.ID)
+	}
+	s.state.Store(next)
+	plan.Commit()
+	s.backends.Retain(ids)
+	s.metrics.Retain(t)
+	for id, err := range plan.Failed {
+		if old := s.applied.Listeners[id]; old == nil || old.Error() != err.Error() {
+			s.log.Info("a listener cannot serve", "listener", id, "reason", err.Error())
+		}
+	}
+	s.applied.Listeners = plan.Failed
+	return nil
+}
+
+// retryEvery is how often listeners that could not bind are tried again.
+const retryEvery = 5 * time.Second
+
+// retry tries again what could not be bound, until ctx ends.
+func (s *Server) retry(ctx context.Context) {
+	tick := time.NewTicker(retryEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		s.mu.Lock()
+		if len(s.applied.Listeners) > 0 && !s.draining.Load() {
+			if err := s.swap(s.state.Load().table); err != nil {
+				s.log.Info("listeners not tried again", "reason", err.Error())
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+// keySetAges is a telemetry.Sources; sets that were never fetched have no age.
+func (s *Server) keySetAges(f func(id string, age time.Duration)) {
+	s.guards.KeySets(func(id string, fetched time.Time) {
+		if !fetched.IsZero() {
+			f(id, s.opts.Now().Sub(fetched))
+		}
+	})
+}
+
+func (s *Server) keySetFetched(id string, err error) {
+	if err != nil {
+		s.log.Info("a key set was not fetched; its last known keys stay in force", "keySet", id, "reason", err.Error())
+	}
+}
+
+// SetEndpoints replaces the addresses of a backend.
+func (s *Server) SetEndpoints(backend string, endpoints []table.Endpoint) {
+	s.backends.SetEndpoints(backend, endpoints)
+}
+
+// Compiled notes how long it took to make a table of changed objects.
+func (s *Server) Compiled(d time.Duration) { s.metrics.Table.Compile.Observe(d) }
+
+// Applied returns what became of the tables so far.
+func (s *Server) Applied() Applied {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.applied
+}
+
+// Ready returns nil once a table is served, until the Server drains.
+func (s *Server) Ready() error {
+	switch {
+	case s.draining.Load():
+		return errors.New("draining")
+	case s.metrics.Table.Generation.Load() == 0:
+		return errors.New("no table yet")
+	}
+	return nil
+}
+
+// Addr returns the address that a listener of the table is bound to; nil when it is not.
+func (s *Server) Addr(listenerID string) net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.state.Load().table.Listeners {
+		if l.ID == listenerID {
+			return s.sockets.Addr(l)
+		}
+	}
+	return nil
+}
+
+// AdminAddr returns the address of the admin server.
+func (s *Server) AdminAddr() net.Addr { return s.admin.ln.Addr() }
