@@ -7,6 +7,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/auth"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/anonymous"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/apikey"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/basic"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/cel"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/cidrs"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/credential"
@@ -137,6 +138,9 @@ func (c *compiler) leaf(t *table.AuthMethod, places *credential.Places, from []t
 	case t.APIKeys != nil:
 		index := c.api.get(t.APIKeys, func() *apikey.Index { return apikey.NewIndex(t.APIKeys) })
 		return apikey.New(index, places, from[0], c.now), nil
+	case t.Basic != nil:
+		users := c.users.get(t.Basic, func() *basic.Users { return basic.NewUsers(t.Basic) })
+		return basic.New(users, places, c.hashes), nil
 	case t.JWT != nil:
 		keys := c.keys.Get(t.JWT.KeySet)
 		if keys == nil {

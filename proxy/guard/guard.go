@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/apikey"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/basic"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/jwt"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
@@ -33,8 +34,10 @@ type Builder struct {
 	env    *expr.Env
 	keys   *keyset.KeySets
 	tokens *jwt.Cache
+	hashes *basic.Checker
 	jwts   generations[string, *table.JWT] // by content, so that equal checks share what they verified
 	api    generations[*table.APIKeys, *apikey.Index]
+	users  generations[*table.Basic, *basic.Users]
 }
 
 // New makes a Builder. Close it.
@@ -50,7 +53,7 @@ func New(c Config) (*Builder, error) {
 		c.Tokens = 8192
 	}
 	return &Builder{
-		now: c.Now, env: env, tokens: jwt.NewCache(c.Tokens),
+		now: c.Now, env: env, tokens: jwt.NewCache(c.Tokens), hashes: basic.NewChecker(c.Now),
 		keys: keyset.New(keyset.Config{Transport: c.Transport, Report: c.Report}),
 	}, nil
 }
@@ -61,6 +64,7 @@ func (b *Builder) SetKeySets(sets []*table.KeySet) {
 	b.keys.Set(sets)
 	b.jwts.next()
 	b.api.next()
+	b.users.next()
 }
 
 // KeySets calls f with every key set and when it was fetched; zero when there
