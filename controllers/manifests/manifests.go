@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -203,7 +204,21 @@ func (r *Reader) object(file string, node *yaml.Node) (*Manifest, []Problem) {
 	if object.GetNamespace() == "" && kind != "GatewayClass" && kind != "Namespace" {
 		object.SetNamespace(metav1.NamespaceDefault)
 	}
+	if secret, ok := object.(*corev1.Secret); ok {
+		written(secret)
+	}
 	return &Manifest{Object: object, File: file, node: node}, nil
+}
+
+// written moves stringData, which an API server only ever takes in, to data.
+func written(s *corev1.Secret) {
+	for key, value := range s.StringData {
+		if s.Data == nil {
+			s.Data = map[string][]byte{}
+		}
+		s.Data[key] = []byte(value)
+	}
+	s.StringData = nil
 }
 
 // read are the kinds that are read.

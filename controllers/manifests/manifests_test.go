@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
@@ -74,6 +75,23 @@ spec:
 	}
 	if line := ms[0].Line("spec.rules[0].backendRefs[0].port"); line != 8 {
 		t.Errorf("line %d, want 8", line)
+	}
+}
+
+func TestStringDataBecomesData(t *testing.T) {
+	ms, problems := reader(t).Parse("key.yaml", []byte(`
+apiVersion: v1
+kind: Secret
+metadata: {name: key}
+data: {a: YQ==, b: YQ==}
+stringData: {b: plain}
+`))
+	if len(problems) > 0 || len(ms) != 1 {
+		t.Fatalf("got %d manifests, problems %v", len(ms), problems)
+	}
+	secret := ms[0].Object.(*corev1.Secret)
+	if string(secret.Data["a"]) != "a" || string(secret.Data["b"]) != "plain" || secret.StringData != nil {
+		t.Errorf("data %q, stringData %q", secret.Data, secret.StringData)
 	}
 }
 
