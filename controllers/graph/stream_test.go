@@ -38,7 +38,7 @@ func TestIncrementalIsFull(t *testing.T) {
 			got := b.Build(s)
 			full := NewBuilder(b.config).Build(s)
 			if !reflect.DeepEqual(got, full) {
-				t.Fatalf("-seed %d step %d, %s: incremental differs from full\n%s\nfull:\n%s", seed, i, what, text(got), text(full))
+				t.Fatalf("-seed %d step %d, %s: incremental differs from full %s\n%s", seed, i, what, difference("", reflect.ValueOf(got), reflect.ValueOf(full)), text(full))
 			}
 			if again := b.Build(s); again != got {
 				t.Fatalf("-seed %d step %d: a second Build of the same store is another Graph", seed, i)
@@ -50,6 +50,52 @@ func TestIncrementalIsFull(t *testing.T) {
 			}
 		}
 	}
+}
+
+// difference finds where two values first differ.
+func difference(at string, a, b reflect.Value) string {
+	if a.IsValid() != b.IsValid() || a.IsValid() && a.Type() != b.Type() {
+		return fmt.Sprintf("at %s: %v, full %v", at, a, b)
+	}
+	var inner []string
+	switch a.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if !a.IsNil() && !b.IsNil() {
+			return difference(at, a.Elem(), b.Elem())
+		}
+	case reflect.Struct:
+		for i := range a.NumField() {
+			inner = append(inner, difference(at+"."+a.Type().Field(i).Name, a.Field(i), b.Field(i)))
+		}
+	case reflect.Slice:
+		for i := range min(a.Len(), b.Len()) {
+			inner = append(inner, difference(fmt.Sprintf("%s[%d]", at, i), a.Index(i), b.Index(i)))
+		}
+		if a.Len() != b.Len() || a.IsNil() != b.IsNil() {
+			inner = append(inner, fmt.Sprintf("at %s: %d entries, full %d", at, a.Len(), b.Len()))
+		}
+	case reflect.Map:
+		for _, k := range a.MapKeys() {
+			inner = append(inner, difference(fmt.Sprintf("%s[%v]", at, k), a.MapIndex(k), b.MapIndex(k)))
+		}
+		if a.Len() != b.Len() || a.IsNil() != b.IsNil() {
+			inner = append(inner, fmt.Sprintf("at %s: %d entries, full %d", at, a.Len(), b.Len()))
+		}
+	default:
+		if !a.Equal(b) {
+			return fmt.Sprintf("at %s: %v, full %v", at, a, b)
+		}
+		return ""
+	}
+	for _, d := range inner {
+		if d != "" {
+			return d
+		}
+	}
+	if pointy := a.Kind() == reflect.Pointer || a.Kind() == reflect.Interface; pointy && a.IsNil() != b.IsNil() {
+		return fmt.Sprintf("at %s: %v, full %v", at, a, b)
+	}
+	return ""
 }
 
 func routePointers(b *Builder) map[types.NamespacedName]*Route {
@@ -106,6 +152,11 @@ func (st *stream) meta(namespace string, names ...string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: namespace, Name: pick(st, names...), CreationTimestamp: metav1.NewTime(time.Unix(int64(st.r.IntN(3)), 0))}
 }
 
+// ageless is meta for the kinds whose age nothing rests on.
+func (st *stream) ageless(namespace string, names ...string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: namespace, Name: pick(st, names...)}
+}
+
 func (st *stream) step(s *store.Store) step {
 	kind, obj := st.object()
 	out := step{kind, nameOf(obj), st.chance(20)}
@@ -137,19 +188,19 @@ func (st *stream) object() (store.Kind, metav1.Object) {
 		grant.Spec.To = []gatewayv1.ReferenceGrantTo{{Kind: pick[gatewayv1.Kind](st, "Secret", "Service"), Name: pick(st, nil, ptr[gatewayv1.ObjectName]("s"))}}
 		return store.ReferenceGrant, grant
 	case n < 76:
-		service := &corev1.Service{ObjectMeta: st.meta(st.namespace(), "s", "t")}
+		service := &corev1.Service{ObjectMeta: st.ageless(st.namespace(), "s", "t")}
 		service.Spec.Ports = []corev1.ServicePort{{Port: pick[int32](st, 80, 81), AppProtocol: pick(st, nil, ptr("https"), ptr("kubernetes.io/h2c"))}}
 		return store.Service, service
 	case n < 84:
-		secret := &corev1.Secret{ObjectMeta: st.meta(st.namespace(), "s", "t"), Type: pick(st, corev1.SecretTypeTLS, corev1.SecretTypeTLS, corev1.SecretTypeOpaque), Data: pick(st, st.secrets...)}
+		secret := &corev1.Secret{ObjectMeta: st.ageless(st.namespace(), "s", "t"), Type: pick(st, corev1.SecretTypeTLS, corev1.SecretTypeTLS, corev1.SecretTypeOpaque), Data: pick(st, st.secrets...)}
 		secret.Labels = labels
 		return store.Secret, secret
 	case n < 88:
-		ns := &corev1.Namespace{ObjectMeta: st.meta("", "a", "b")}
+		ns := &corev1.Namespace{ObjectMeta: st.ageless("", "a", "b")}
 		ns.Labels = labels
 		return store.Namespace, ns
 	case n < 90:
-		return store.ConfigMap, &corev1.ConfigMap{ObjectMeta: st.meta(st.namespace(), "c"), Data: map[string]string{"k": pick(st, "{}", "[", "")}}
+		return store.ConfigMap, &corev1.ConfigMap{ObjectMeta: st.ageless(st.namespace(), "c"), Data: map[string]string{"k": pick(st, "{}", "[", "")}}
 	case n < 96:
 		p := &v1alpha1.AuthPolicy{ObjectMeta: st.meta(st.namespace(), "p", "q", "r")}
 		p.Spec = st.authSpec()
