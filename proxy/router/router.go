@@ -199,18 +199,6 @@ func (r *Router) Match(x *exchange.Exchange) (*Action, *table.Listener) {
 	return nil, l.table
 }
 
-// Listener returns the listener that takes connections to local for a TLS
-// server name, or nil for none: the same that Match demands of the requests on
-// them.
-func (r *Router) Listener(local netip.AddrPort, serverName string) *table.Listener {
-	if g := r.group(local); g != nil {
-		if l := g.find(serverName); l != nil {
-			return l.table
-		}
-	}
-	return nil
-}
-
 func (r *Router) group(local netip.AddrPort) *group {
 	if len(r.addresses) > 0 {
 		if g := r.addresses[netip.AddrPortFrom(local.Addr().Unmap(), local.Port())]; g != nil {

@@ -22,7 +22,7 @@ func owners(t testing.TB) Owners {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Owners{Upstreams: upstream.New(upstream.Config{}), Guard: g, Env: env, Metrics: telemetry.New("test", nil)}
+	return Owners{Upstreams: upstream.New(upstream.Config{}), Guard: g, Env: env, Metrics: telemetry.New("test", telemetry.Sources{})}
 }
 
 func build(t testing.TB, listeners ...*table.Listener) *Router {
@@ -208,13 +208,6 @@ func TestHostMustBelongToTheServerName(t *testing.T) {
 	is("", "a.example", "misdirected_request")
 	is("a.example", "nobody", "-")
 	is("nobody", "nobody", "-")
-
-	if l := r.Listener(netip.MustParseAddrPort("192.0.2.1:80"), "c.example"); l == nil || l.Hostname != "*.example" {
-		t.Errorf("the listener for c.example is %v", l)
-	}
-	if l := r.Listener(netip.MustParseAddrPort("192.0.2.1:81"), "c.example"); l != nil {
-		t.Errorf("the listener on a port without any is %v", l)
-	}
 }
 
 func TestPick(t *testing.T) {

@@ -222,3 +222,28 @@ func TestCheck(t *testing.T) {
 		t.Errorf("too many fields: %v", err)
 	}
 }
+
+// textEnd, which looks at eight bytes at a time, sees what a look at each byte does.
+func TestTextEnd(t *testing.T) {
+	naive := func(b []byte, i int) int {
+		for i < len(b) && (b[i] == '\t' || b[i] >= ' ' && b[i] != 0x7f) {
+			i++
+		}
+		return i
+	}
+	for size := range 27 {
+		for at := range size {
+			for c := range 256 {
+				for _, around := range []byte{'a', '\t', 0xff, 0x80} {
+					b := []byte(strings.Repeat(string([]byte{around}), size))
+					b[at] = byte(c)
+					for _, from := range []int{0, 1, at} {
+						if got, want := textEnd(b, min(from, size)), naive(b, min(from, size)); got != want {
+							t.Fatalf("%q from %d: %d, want %d", b, from, got, want)
+						}
+					}
+				}
+			}
+		}
+	}
+}
