@@ -1,0 +1,53 @@
+// Package command is the gatehouse command line: flags and subcommands. It
+// builds both halves of the gateway and joins them with func values; it is the
+// only package of the product that knows them both.
+package command
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// New returns the root command. Results go to out, everything else to errs.
+func New(out, errs io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "gatehouse",
+		Short: "API gateway for Kubernetes: Gateway API routes, authentication and validation in one binary",
+		Long: `Gatehouse routes, checks and forwards HTTP requests as Gateway API objects and its own
+AuthPolicy and ValidationPolicy say.
+
+Every flag can be set by an environment variable: --access-log-sample is
+GATEHOUSE_ACCESS_LOG_SAMPLE. The flag wins.`,
+		SilenceUsage:      true,
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return fromEnvironment(c.Flags(), os.LookupEnv) },
+	}
+	root.SetOut(out)
+	root.SetErr(errs)
+	root.AddCommand(newStandalone(), newTable(), newVersion())
+	return root
+}
+
+// EnvironmentVariable is the name of the variable that sets a flag.
+func EnvironmentVariable(flag string) string {
+	return "GATEHOUSE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// fromEnvironment sets the flags that were not given on the command line.
+func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) (err error) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := EnvironmentVariable(f.Name)
+		value, ok := lookup(name)
+		if !ok || f.Changed || err != nil {
+			return
+		}
+		if e := flags.Set(f.Name, value); e != nil {
+			err = fmt.Errorf("environment variable %s: %w", name, e)
+		}
+	})
+	return err
+}

@@ -1,0 +1,112 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/pflag"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/proxy"
+	"github.com/gatehouse-dev/gatehouse/proxy/http1"
+	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
+	"github.com/gatehouse-dev/gatehouse/proxy/wire"
+)
+
+// defaultController is the controllerName of the GatewayClasses we serve unless told otherwise.
+const defaultController = "gatehouse.dev/gateway-controller"
+
+// serving is the flags of the commands that serve: run and standalone.
+type serving struct {
+	admin      string
+	controller string
+	logLevel   string
+	logFormat  string
+	accessLog  float64
+	trusted    []string
+	drain      proxy.Drain
+	clients    http1.Config
+	conns      int
+	streams    uint32
+	backends   upstream.Config
+}
+
+func (s *serving) add(f *pflag.FlagSet) {
+	f.StringVar(&s.controller, "controller-name", defaultController, "spec.controllerName of the GatewayClasses to serve")
+	f.StringVar(&s.admin, "admin-address", "127.0.0.1:9901", "address for /metrics, /healthz, /readyz and /debug; keep it from callers")
+	f.StringVar(&s.logLevel, "log-level", "info", "least level that is logged: debug, info, warn or error")
+	f.StringVar(&s.logFormat, "log-format", "text", "form of the log: text or json")
+	f.Float64Var(&s.accessLog, "access-log-sample", 0, "share of the requests logged to standard output as JSON lines, 0 (none) to 1 (all)")
+	f.StringSliceVar(&s.trusted, "trusted-proxies", nil, "networks of the proxies in front whose X-Forwarded-For is believed, such as 10.0.0.0/8")
+	f.DurationVar(&s.drain.Delay, "drain-delay", 5*time.Second, "at the end: from not ready to not accepting, for load balancers to notice; negative for none")
+	f.DurationVar(&s.drain.Timeout, "drain-timeout", 30*time.Second, "at the end: for the requests under way to finish")
+
+	f.IntVar(&s.conns, "max-connections", 32<<10, "client connections open at one time; further ones are answered 503")
+	f.Uint32Var(&s.streams, "max-streams", 100, "HTTP/2 streams open at one time on a connection")
+	f.IntVar(&s.clients.Limits.Head, "max-head-bytes", 64<<10, "request head; a larger one is answered 431")
+	f.IntVar(&s.clients.Limits.Target, "max-target-bytes", 8<<10, "request target; a longer one is answered 414")
+	f.IntVar(&s.clients.Limits.Fields, "max-header-fields", 100, "header fields of a request; more are answered 431")
+	f.Int64Var(&s.clients.MaxBody, "max-body-bytes", 1<<30, "request content; more is answered 413; negative for no limit")
+	f.DurationVar(&s.clients.HeadTimeout, "head-timeout", 10*time.Second, "for a request head to arrive, from its first byte; then 408")
+	f.DurationVar(&s.clients.IdleTimeout, "idle-timeout", time.Minute, "for which a client connection may be idle")
+	f.DurationVar(&s.clients.BodyTimeout, "body-timeout", 30*time.Second, "for the next piece of content to arrive; then 408")
+	f.DurationVar(&s.clients.WriteTimeout, "write-timeout", 30*time.Second, "for a client to take what it is sent")
+	f.IntVar(&s.backends.MaxConns, "max-backend-connections", 4096, "connections to one endpoint; when all are in use requests are answered 503")
+	f.DurationVar(&s.backends.ConnectTimeout, "backend-connect-timeout", 3*time.Second, "for a connection to an endpoint to open")
+	f.DurationVar(&s.backends.ReadTimeout, "backend-idle-timeout", time.Minute, "for which a backend may be silent during a request; then 504")
+}
+
+// log returns the logger the flags ask for.
+func (s *serving) log(w io.Writer) (logr.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
+		return logr.Logger{}, fmt.Errorf("--log-level %q: use debug, info, warn or error", s.logLevel)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch s.logFormat {
+	case "text":
+		return logr.FromSlogHandler(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return logr.FromSlogHandler(slog.NewJSONHandler(w, options)), nil
+	}
+	return logr.Logger{}, fmt.Errorf("--log-format %q: use text or json", s.logFormat)
+}
+
+// options are the proxy's, as the flags say.
+func (s *serving) options(log logr.Logger) (proxy.Options, error) {
+	if s.accessLog < 0 || s.accessLog > 1 {
+		return proxy.Options{}, fmt.Errorf("--access-log-sample %v: use a share from 0 to 1", s.accessLog)
+	}
+	o := proxy.Options{
+		Version:  version,
+		Log:      log,
+		Admin:    s.admin,
+		Drain:    s.drain,
+		Backends: s.backends,
+		Clients:  proxy.Clients{HTTP1: s.clients, Streams: s.streams, Connections: s.conns, Trusted: s.trusted},
+	}
+	o.Backends.Limits = wire.Limits{}
+	if s.accessLog > 0 {
+		o.AccessLog = proxy.AccessLog{Writer: os.Stdout, Share: s.accessLog}
+	}
+	return o, nil
+}
+
+// graphConfig is the graph's part of the configuration, the same for every
+// command: what the proxy would refuse, the graph refuses.
+func graphConfig(controller string, addresses []string) (graph.Config, error) {
+	checks, err := proxy.NewChecks()
+	if err != nil {
+		return graph.Config{}, err
+	}
+	return graph.Config{
+		Controller: gatewayv1.GatewayController(controller),
+		Addresses:  addresses,
+		Checks:     graph.Checks(checks),
+	}, nil
+}

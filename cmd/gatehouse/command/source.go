@@ -1,0 +1,196 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gatehouse-dev/gatehouse/controllers"
+	"github.com/gatehouse-dev/gatehouse/controllers/compile"
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
+	"github.com/gatehouse-dev/gatehouse/controllers/store"
+	"github.com/gatehouse-dev/gatehouse/controllers/watch"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// settle is how long files must have been left alone before they are read: an
+// editor writes, renames and sets times in one burst.
+const settle = 10 * time.Millisecond
+
+// source is manifests on disk, read, checked and built on trial.
+type source struct {
+	paths  []string
+	reader *manifests.Reader
+	config graph.Config
+	extra  func([]*manifests.Manifest) ([]controllers.Object, []manifests.Problem) // objects that are not on disk; may be nil
+}
+
+// reading is what a source held at one time, and what it amounts to.
+type reading struct {
+	objects  []controllers.Object
+	graph    *graph.Graph
+	table    *table.Table
+	problems []manifests.Problem
+}
+
+func newSource(controller string, addresses, paths []string) (*source, error) {
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("say which manifests to read: --filename DIR or FILE")
+	}
+	reader, err := manifests.NewReader(watch.Scheme())
+	if err != nil {
+		return nil, err
+	}
+	config, err := graphConfig(controller, addresses)
+	if err != nil {
+		return nil, err
+	}
+	return &source{paths: paths, reader: reader, config: config}, nil
+}
+
+// read reads and checks everything. What it returns is to be used only if it
+// has no problems; the graph and table show what would come of it.
+func (s *source) read() reading {
+	ms, problems := s.reader.Load(s.paths...)
+	r := reading{problems: problems}
+	if len(problems) > 0 {
+		return r
+	}
+	byName := map[string]*manifests.Manifest{}
+	for _, m := range ms {
+		r.objects = append(r.objects, m.Object)
+		byName[m.Name()] = m
+	}
+	r.objects = append(r.objects, namespaces(r.objects)...)
+	if s.extra != nil {
+		made, problems := s.extra(ms)
+		r.objects, r.problems = append(r.objects, made...), problems
+	}
+	trial := store.New()
+	for _, o := range r.objects {
+		trial.Apply(o)
+	}
+	r.graph = graph.NewBuilder(s.config).Build(trial)
+	r.table = compile.Compile(r.graph)
+	for _, c := range controllers.Conditions(r.graph) {
+		if !c.Faulty() {
+			continue
+		}
+		field, message := c.Field()
+		p := manifests.Problem{Object: c.Object, Field: field, Message: message + " (" + c.Reason + ")"}
+		if m := byName[c.Object]; m != nil {
+			p.File, p.Line = m.File, m.Line(field)
+		}
+		if !slices.Contains(r.problems, p) { // two parents often have the same fault
+			r.problems = append(r.problems, p)
+		}
+	}
+	return r
+}
+
+// namespaces are the Namespaces that objects live in and no file defines: an
+// API server would not have taken the objects without them.
+func namespaces(objects []controllers.Object) (made []controllers.Object) {
+	have := map[string]bool{"": true}
+	for _, o := range objects {
+		if n, ok := o.(*corev1.Namespace); ok {
+			have[n.Name] = true
+		}
+	}
+	for _, o := range objects {
+		name := o.GetNamespace()
+		if have[name] {
+			continue
+		}
+		have[name] = true
+		n := &corev1.Namespace{}
+		n.Name = name
+		n.Labels = map[string]string{corev1.LabelMetadataName: name}
+		made = append(made, n)
+	}
+	return made
+}
+
+// feed tells the pipeline how one reading differs from the last.
+type feed struct {
+	pipeline *controllers.Pipeline
+	last     map[string]controllers.Object
+}
+
+func (f *feed) apply(objects []controllers.Object) {
+	now := make(map[string]controllers.Object, len(objects))
+	for _, o := range objects {
+		name := types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}
+		now[fmt.Sprintf("%T %s", o, name)] = o
+	}
+	for name, o := range f.last {
+		if now[name] == nil {
+			f.pipeline.Delete(o)
+		}
+	}
+	for _, o := range objects {
+		f.pipeline.Upsert(o) // the store passes over what is the same
+	}
+	f.last = now
+}
+
+// watchFiles calls changed when something below the paths has changed, until
+// ctx ends. It watches folders, since editors replace files.
+func watchFiles(ctx context.Context, paths []string, changed func()) error {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watching files: %w", err)
+	}
+	defer func() { _ = w.Close() }()
+	if err := addFolders(w, paths); err != nil {
+		return err
+	}
+	var quiet <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.Events:
+			if quiet == nil {
+				quiet = time.After(settle)
+			}
+		case <-w.Errors: // events were lost: read everything to be sure
+			quiet = time.After(settle)
+		case <-quiet:
+			quiet = nil
+			if err := addFolders(w, paths); err != nil {
+				return err
+			}
+			changed()
+		}
+	}
+}
+
+// addFolders watches each folder below the paths; one watched already stays so.
+func addFolders(w *fsnotify.Watcher, paths []string) error {
+	for _, path := range paths {
+		err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir():
+				return w.Add(name)
+			case name == path:
+				return w.Add(filepath.Dir(name))
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("watching %s: %w", path, err)
+		}
+	}
+	return nil
+}

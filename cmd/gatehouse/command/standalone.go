@@ -1,0 +1,130 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/proxy"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// standalone is a gateway that is fed from files.
+type standalone struct {
+	serving
+	paths []string
+	demo  bool
+	out   io.Writer
+	errs  io.Writer
+}
+
+func newStandalone() *cobra.Command {
+	s := &standalone{}
+	c := &cobra.Command{
+		Use:   "standalone",
+		Short: "Serve manifests from files, without a cluster",
+		Long: `Standalone reads manifests, serves what they say, and follows their changes. A change that has
+a fault in it is refused whole, with the file, the line and the fix; what was served before goes on.
+
+Addresses of Services come from EndpointSlices beside them, or with --demo from backends made up on
+the spot.`,
+		Example: "  gatehouse standalone -f config/samples/quickstart --demo\n  gatehouse standalone -f gateway.yaml -f routes/ --access-log-sample 1",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			s.out, s.errs = c.OutOrStdout(), c.ErrOrStderr()
+			return s.run(c.Context())
+		},
+	}
+	addFilename(c, &s.paths)
+	c.Flags().BoolVar(&s.demo, "demo", false, "start demo backends for the Services annotated demo.gatehouse.dev/backend, and print requests to try")
+	s.add(c.Flags())
+	return c
+}
+
+func (s *standalone) run(ctx context.Context) error {
+	log, err := s.log(s.errs)
+	if err != nil {
+		return err
+	}
+	options, err := s.options(log)
+	if err != nil {
+		return err
+	}
+	source, err := newSource(s.controller, []string{"127.0.0.1"}, s.paths)
+	if err != nil {
+		return err
+	}
+	guide := func(*table.Table) error { return nil }
+	if s.demo {
+		d, err := newDemonstration(s.out)
+		if err != nil {
+			return err
+		}
+		defer d.demo.Close()
+		source.extra, guide = d.objects, d.guide
+	}
+	first := source.read()
+	for _, p := range first.problems {
+		_, _ = fmt.Fprintln(s.errs, p)
+	}
+	if n := len(first.problems); n > 0 {
+		return fmt.Errorf("%d problem(s) in the manifests; nothing is served", n)
+	}
+	server, err := proxy.New(options)
+	if err != nil {
+		return err
+	}
+	return s.serve(ctx, server, source, first, guide, log)
+}
+
+// serve runs both halves and the file watch until ctx ends.
+func (s *standalone) serve(ctx context.Context, server *proxy.Server, source *source, first reading, guide func(*table.Table) error, log logr.Logger) error {
+	applied := make(chan struct{}, 1)
+	f := feed{pipeline: join(server, source.config, func(*graph.Graph) {
+		select {
+		case applied <- struct{}{}:
+		default:
+		}
+	}, log)}
+	f.apply(first.objects)
+	f.pipeline.Synced()
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return server.Run(ctx) })
+	group.Go(func() error { return f.pipeline.Run(ctx) })
+	group.Go(func() error {
+		return watchFiles(ctx, s.paths, func() {
+			next := source.read()
+			for _, p := range next.problems {
+				log.Info("change refused", "problem", p.String())
+			}
+			if len(next.problems) > 0 {
+				log.Info("the last good table goes on being served")
+				return
+			}
+			f.apply(next.objects)
+		})
+	})
+	group.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-applied:
+		}
+		if err := bindErrors(server); err != nil {
+			return err
+		}
+		log.Info("serving", "admin", s.admin, "files", s.paths)
+		return guide(first.table)
+	})
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package command
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-dev/gatehouse/controllers"
+	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+func newTable() *cobra.Command {
+	var paths []string
+	var output string
+	c := &cobra.Command{
+		Use:   "table",
+		Short: "Print the table that manifests compile to, and the statuses they would get",
+		Long: `Table reads manifests, resolves and compiles them as a running gateway would, and prints the
+routing table and each object's conditions. It needs no cluster and changes nothing.
+It exits with 1 if a manifest is at fault.`,
+		Example: "  gatehouse table -f config/samples/quickstart\n  gatehouse table -f shop.yaml --output json | jq .statuses",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			s, err := newSource(defaultController, nil, paths)
+			if err != nil {
+				return err
+			}
+			return printReading(c, s.read(), output)
+		},
+	}
+	addFilename(c, &paths)
+	addOutput(c, &output)
+	return c
+}
+
+// addFilename gives c a --filename flag.
+func addFilename(c *cobra.Command, paths *[]string) {
+	c.Flags().StringSliceVarP(paths, "filename", "f", nil, "manifest file, or folder of them, to read; may be given more than once")
+	_ = c.MarkFlagFilename("filename", "yaml", "yml", "json")
+}
+
+func printReading(c *cobra.Command, r reading, output string) error {
+	var statuses []controllers.Condition
+	if r.graph != nil {
+		statuses = controllers.Conditions(r.graph)
+	}
+	if output == "json" {
+		out := struct {
+			Table    *table.Table            `json:"table,omitempty"`
+			Statuses []controllers.Condition `json:"statuses"`
+			Problems []manifests.Problem     `json:"problems"`
+		}{r.table, statuses, r.problems}
+		e := json.NewEncoder(c.OutOrStdout())
+		e.SetIndent("", "  ")
+		if err := e.Encode(out); err != nil {
+			return err
+		}
+	} else {
+		if r.table != nil {
+			_, _ = fmt.Fprint(c.OutOrStdout(), r.table.Text())
+		}
+		for _, s := range statuses {
+			_, _ = fmt.Fprintln(c.OutOrStdout(), s)
+		}
+		for _, p := range r.problems {
+			_, _ = fmt.Fprintln(c.ErrOrStderr(), p)
+		}
+	}
+	if n := len(r.problems); n > 0 {
+		return fmt.Errorf("%d problem(s) found", n)
+	}
+	return nil
+}

@@ -1,0 +1,20 @@
+// Command gatehouse is the gateway: controller and proxy in one process.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/command"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if err := command.New(os.Stdout, os.Stderr).ExecuteContext(ctx); err != nil {
+		os.Exit(1)
+	}
+}

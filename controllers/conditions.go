@@ -1,0 +1,82 @@
+package controllers
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+)
+
+// Condition is a condition that a graph asks for, and where.
+type Condition struct {
+	Object  string                 `json:"object"`            // "HTTPRoute shop/orders"
+	Section string                 `json:"section,omitempty"` // "listener https", "parent shop/edge", "ancestor shop/edge"
+	Type    string                 `json:"type"`
+	Status  metav1.ConditionStatus `json:"status"`
+	Reason  string                 `json:"reason"`
+	Message string                 `json:"message,omitempty"`
+}
+
+// String is the condition on one line.
+func (c Condition) String() string {
+	where := c.Object
+	if c.Section != "" {
+		where += " " + c.Section
+	}
+	return strings.TrimSpace(fmt.Sprintf("status %s: %s=%s %s %s", where, c.Type, c.Status, c.Reason, c.Message))
+}
+
+// Conditions lists every condition a graph asks for, in the graph's order.
+func Conditions(g *graph.Graph) (out []Condition) {
+	add := func(object, section string, conditions []metav1.Condition) {
+		for _, c := range conditions {
+			out = append(out, Condition{object, section, c.Type, c.Status, c.Reason, c.Message})
+		}
+	}
+	for _, c := range g.Classes {
+		add("GatewayClass "+c.Object.Name, "", c.Conditions)
+	}
+	for _, gw := range g.Gateways {
+		object := "Gateway " + gw.Object.Namespace + "/" + gw.Object.Name
+		add(object, "", gw.Conditions)
+		for _, l := range gw.Listeners {
+			add(object, "listener "+string(l.Key.Listener), l.Conditions)
+		}
+	}
+	for _, r := range g.Routes {
+		for _, p := range r.Parents {
+			add("HTTPRoute "+r.Object.Namespace+"/"+r.Object.Name, "parent "+p.Gateway.String(), p.Conditions)
+		}
+	}
+	for _, p := range g.Policies {
+		for _, a := range p.Ancestors {
+			add(p.Key.Kind+" "+p.Key.String(), "ancestor "+a.Gateway.String(), a.Conditions)
+		}
+	}
+	return out
+}
+
+// Faulty says whether the author of a manifest has something to mend: the
+// condition is bad, and not merely on its way to being good.
+func (c Condition) Faulty() bool {
+	switch c.Type {
+	case "Accepted", "ResolvedRefs":
+		return c.Status == metav1.ConditionFalse
+	case "Conflicted", "PartiallyInvalid":
+		return c.Status == metav1.ConditionTrue
+	}
+	return false
+}
+
+// leadingField is the field path that a message starts with.
+var leadingField = regexp.MustCompile(`^(?:spec|metadata|data)(?:[.\[][\w.\[\]"/-]*)?: `)
+
+// Field is the field the message is about, "spec.rules[0].backendRefs[1]", and
+// the rest of the message.
+func (c Condition) Field() (field, rest string) {
+	at := leadingField.FindString(c.Message)
+	return strings.TrimSuffix(at, ": "), c.Message[len(at):]
+}

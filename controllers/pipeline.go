@@ -1,0 +1,221 @@
+package controllers
+
+import (
+	"context"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/compile"
+	"github.com/gatehouse-dev/gatehouse/controllers/endpoints"
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/controllers/store"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// Object is a Kubernetes object of a kind the pipeline understands.
+type Object interface {
+	metav1.Object
+	runtime.Object
+}
+
+// Outputs are where the pipeline's results go. Each is called from the
+// pipeline's one goroutine.
+type Outputs struct {
+	Swap         func(*table.Table) error                     // the proxy's, or a printer
+	SetEndpoints func(backend string, eps []table.Endpoint)   // side door: no table is built
+	Publish      func(*graph.Graph)                           // to the status writer; must not block
+	Built        func(objects int, build, swap time.Duration) // for metrics; may be nil
+}
+
+// Options configure a Pipeline.
+type Options struct {
+	Graph   graph.Config
+	Outputs Outputs
+	Quiet   time.Duration // a build waits until nothing has changed for so long; default 5 ms
+	Ceiling time.Duration // but no longer than this after the first change; default 50 ms
+	Log     logr.Logger
+}
+
+// Pipeline is the control loop. Upsert, Delete and Synced may be called from
+// any goroutine; everything else happens in Run's.
+type Pipeline struct {
+	opts Options
+	wake chan struct{}
+
+	mu      sync.Mutex
+	pending map[objectKey]change // latest change per object, so it is bounded by the number of objects
+	synced  bool
+
+	// Owned by Run's goroutine from here on.
+	store    *store.Store
+	graph    *graph.Builder
+	compiler *compile.Compiler
+	slices   *endpoints.Tracker
+	known    map[string]bool // backends of the last table
+	builds   int
+}
+
+// objectKey names an object.
+type objectKey struct {
+	kind store.Kind
+	name types.NamespacedName
+}
+
+// keyOf names an object by its Go type: what informers deliver has no kind in it.
+func keyOf(o Object) objectKey {
+	kind := reflect.TypeOf(o).Elem().Name()
+	return objectKey{store.Kind(kind), types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}}
+}
+
+type change struct {
+	object  Object
+	deleted bool
+}
+
+// New returns a Pipeline; Run starts it.
+func New(opts Options) *Pipeline {
+	if opts.Quiet == 0 {
+		opts.Quiet = 5 * time.Millisecond
+	}
+	if opts.Ceiling == 0 {
+		opts.Ceiling = 50 * time.Millisecond
+	}
+	return &Pipeline{
+		opts:     opts,
+		wake:     make(chan struct{}, 1),
+		pending:  map[objectKey]change{},
+		store:    store.New(),
+		graph:    graph.NewBuilder(opts.Graph),
+		compiler: compile.New(),
+		slices:   endpoints.NewTracker(),
+		known:    map[string]bool{},
+	}
+}
+
+// Upsert tells the pipeline what an object looks like now. It must not be
+// changed afterwards.
+func (p *Pipeline) Upsert(o Object) { p.change(o, false) }
+
+// Delete tells the pipeline that an object is gone.
+func (p *Pipeline) Delete(o Object) { p.change(o, true) }
+
+// Synced tells the pipeline that it has been told of every object there is:
+// only now is a first table built.
+func (p *Pipeline) Synced() {
+	p.mu.Lock()
+	p.synced = true
+	p.mu.Unlock()
+	p.signal()
+}
+
+func (p *Pipeline) change(o Object, deleted bool) {
+	p.mu.Lock()
+	p.pending[keyOf(o)] = change{o, deleted}
+	p.mu.Unlock()
+	p.signal()
+}
+
+func (p *Pipeline) signal() {
+	select {
+	case p.wake <- struct{}{}:
+	default: // a signal is waiting already
+	}
+}
+
+// Run builds a table whenever something has changed, until ctx ends. Changes
+// that come close together share a build.
+func (p *Pipeline) Run(ctx context.Context) error {
+	var quiet, ceiling <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.wake: // something changed: wait for the rest of the burst
+			quiet = time.After(p.opts.Quiet)
+			if ceiling == nil {
+				ceiling = time.After(p.opts.Ceiling)
+			}
+			continue
+		case <-quiet: // the burst is over
+		case <-ceiling: // it has gone on for long enough
+		}
+		quiet, ceiling = nil, nil
+		p.step()
+	}
+}
+
+// step applies what is pending and, if that can have changed the table, builds
+// and hands it on.
+func (p *Pipeline) step() {
+	p.mu.Lock()
+	if !p.synced {
+		p.mu.Unlock()
+		return
+	}
+	pending := p.pending
+	p.pending = make(map[objectKey]change, 8)
+	p.mu.Unlock()
+
+	if p.apply(pending) || p.builds == 0 {
+		p.build()
+	}
+	for id, eps := range p.slices.Changed() {
+		if p.known[id] {
+			p.opts.Outputs.SetEndpoints(id, eps)
+		}
+	}
+}
+
+// apply brings the store up to date and reports whether a build is due.
+func (p *Pipeline) apply(pending map[objectKey]change) bool {
+	due := false
+	for k, c := range pending {
+		if s, ok := c.object.(*discoveryv1.EndpointSlice); ok {
+			if c.deleted {
+				p.slices.Delete(s)
+			} else {
+				p.slices.Apply(s)
+			}
+			continue
+		}
+		if c.deleted {
+			due = p.store.Delete(k.kind, k.name) || due
+		} else {
+			due = p.store.Apply(c.object) || due
+		}
+		p.slices.Service(c.object, c.deleted)
+	}
+	return due
+}
+
+// build makes the graph and the table, and hands them on. A backend's addresses
+// go ahead of the first table that uses it.
+func (p *Pipeline) build() {
+	start := time.Now()
+	g := p.graph.Build(p.store)
+	t := p.compiler.Compile(g)
+	built := time.Now()
+	known := make(map[string]bool, len(t.Backends))
+	for _, b := range t.Backends {
+		known[b.ID] = true
+		if !p.known[b.ID] {
+			p.opts.Outputs.SetEndpoints(b.ID, p.slices.Endpoints(b.ID))
+		}
+	}
+	p.known = known
+	p.builds++
+	if err := p.opts.Outputs.Swap(t); err != nil {
+		p.opts.Log.Error(err, "the new table was refused; the last one stays in force")
+	}
+	p.opts.Outputs.Publish(g)
+	if p.opts.Outputs.Built != nil {
+		p.opts.Outputs.Built(len(g.Routes), built.Sub(start), time.Since(built))
+	}
+}
