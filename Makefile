@@ -7,6 +7,7 @@ SHELL := /bin/bash
 GO ?= go
 GO_TEST_FLAGS ?=
 IMAGE ?= gatehouse:latest
+BENCH ?= all
 CONTAINER_TOOL ?= docker
 
 # The tools are built from hack/tools, whose go.mod pins them, and rebuilt when it changes.
@@ -60,6 +61,10 @@ test-envtest: ## Run the tests against a real API server, which is built once (6
 	@assets=$$($(GO) run ./hack/envtest) && \
 	echo "KUBEBUILDER_ASSETS=$$assets $(GO) test -tags envtest -count=1 $(GO_TEST_FLAGS) ./test/envtest/..." && \
 	KUBEBUILDER_ASSETS=$$assets $(GO) test -tags envtest -count=1 $(GO_TEST_FLAGS) ./test/envtest/...
+
+.PHONY: bench
+bench: ## Measure speed and memory, beside nginx (20 minutes; BENCH=http1 for one part).
+	$(GO) run ./test/bench $(BENCH)
 
 .PHONY: fuzz-seeds
 fuzz-seeds: ## Run every fuzz target on its seed corpus.
