@@ -8,6 +8,7 @@ package forward
 
 import (
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/clientip"
@@ -56,13 +57,22 @@ func (f *Forwarder) Send(x *exchange.Exchange, d *Destination) {
 		return
 	}
 	f.forwarded(x)
+	t := transfers.Get().(*transfer)
 	limit := newLimit(x.Start, &d.Timeouts)
-	call := upstream.NewCall(x.Start, limit.at)
-	defer call.Release()
-	call.Stage(x)
-	t := transfer{f: f, x: x, d: d, call: call, limit: limit}
+	*t = transfer{f: f, x: x, d: *d, call: upstream.NewCall(x.Start, limit.at), limit: limit}
+	t.run()
+	t.call.Release()
+	*t = transfer{}
+	transfers.Put(t)
+}
+
+var transfers = sync.Pool{New: func() any { return new(transfer) }}
+
+func (t *transfer) run() {
+	x := t.x
+	t.call.Stage(x)
 	if x.Request.Body != nil {
-		gathered, err := call.Gather(x.Request.Body, x.Request.ContentLength)
+		gathered, err := t.call.Gather(x.Request.Body, x.Request.ContentLength)
 		if err != nil {
 			reply(x, err)
 			return

@@ -13,7 +13,7 @@ import (
 type transfer struct {
 	f     *Forwarder
 	x     *exchange.Exchange
-	d     *Destination
+	d     Destination
 	call  *upstream.Call
 	limit limit
 }
