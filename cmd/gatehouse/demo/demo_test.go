@@ -274,7 +274,7 @@ func TestGuideTellsOnlyOfWhatIsServed(t *testing.T) {
 	got := guide(listener("shop/edge/http", 8081, table.HTTP, "HTTPRoute shop/site", "HTTPRoute shop/slow"),
 		listener("shop/edge/https", 8444, table.HTTPS, "HTTPRoute shop/site"))
 	for _, part := range []string{
-		"http://localhost:8081 ", "https://localhost:8444 ", "1. An open route.", "curl -i http://localhost:8081/\n     -> 200 ",
+		"http://localhost:8081 ", "https://localhost:8444 ", "1. An open route.", "curl -i http://localhost:8081/\n      -> 200 ",
 		"2. A backend that takes three seconds", "3. The same over TLS", "curl -ik https://localhost:8444/\n",
 	} {
 		if !strings.Contains(got, part) {

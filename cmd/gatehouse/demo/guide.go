@@ -44,11 +44,11 @@ func (d *Demo) Guide(w io.Writer, t *table.Table) error {
 			continue
 		}
 		n++
-		fmt.Fprintf(&b, "\n%d. %s\n", n, l.says)
+		fmt.Fprintf(&b, "%2d. %s\n", n, l.says)
 		for _, t := range l.tries {
-			fmt.Fprintf(&b, "   %s\n", t.command)
+			fmt.Fprintf(&b, "    %s\n", t.command)
 			if t.answer != "" {
-				fmt.Fprintf(&b, "     -> %s\n", t.answer)
+				fmt.Fprintf(&b, "      -> %s\n", t.answer)
 			}
 		}
 	}
@@ -102,10 +102,10 @@ func lessonsFor(url, token string) []lesson {
 			{order(`{"item": "tea", "quantity": 2}`), `200 "service":"orders"`},
 		}},
 		{"HTTPRoute shop/api", "One request in ten goes to the new version.", []try{
-			{"for i in $(seq 100); do curl -s " + url + `/api; done | grep '"service"' | sort | uniq -c`, "about 90 api, 10 api-canary"},
+			{"for i in $(seq 100); do curl -s " + url + `/api; done | grep '"service"' | sort | uniq -c`, `about 90 "api", 10 "api-canary"`},
 		}},
 		{"HTTPRoute shop/slow", "A backend that takes three seconds, and is given one.", []try{
-			{"curl -i " + url + "/slow", `504 "code":"backend_timeout"`},
+			{"curl -i " + url + "/slow", `504 "code":"request_timeout"`},
 		}},
 	}
 }
