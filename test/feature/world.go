@@ -1,0 +1,363 @@
+// Package feature proves one feature after another through the whole gateway:
+// objects go in as YAML, pass the real pipeline into the real proxy on loopback,
+// and HTTP comes out. One file per feature; this one is what they share.
+package feature
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers"
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
+	"github.com/gatehouse-dev/gatehouse/controllers/watch"
+	"github.com/gatehouse-dev/gatehouse/proxy"
+)
+
+// Base is what most features start from: a Gateway "edge" with an HTTP listener
+// "http" in namespace shop, and a Service "api".
+const Base = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: gatehouse}
+spec: {controllerName: gatehouse.dev/gateway-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: shop}
+spec:
+  gatewayClassName: gatehouse
+  listeners:
+  - {name: http, protocol: HTTP, port: 80, allowedRoutes: {namespaces: {from: All}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: api, namespace: shop}
+spec: {ports: [{port: 80}]}
+---
+`
+
+// World is a gateway and its backends.
+type World struct {
+	t         testing.TB
+	Server    *proxy.Server
+	pipeline  *controllers.Pipeline
+	reader    *manifests.Reader
+	published chan *graph.Graph
+
+	mu       sync.Mutex
+	backends map[string]*Backend // by namespace/service
+}
+
+// Backend stands behind a Service. It answers with what it was asked, as JSON,
+// unless Answer is set.
+type Backend struct {
+	Name   string
+	Answer http.HandlerFunc
+	mu     sync.Mutex
+	asked  int
+	server *httptest.Server
+}
+
+// Asked is how many requests reached the backend.
+func (b *Backend) Asked() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.asked
+}
+
+// Seen is what an echoing backend saw of a request.
+type Seen struct {
+	Service string              `json:"service"`
+	Method  string              `json:"method"`
+	Path    string              `json:"path"`
+	Host    string              `json:"host"`
+	Header  map[string][]string `json:"header"`
+	Body    string              `json:"body"`
+}
+
+// Start builds the gateway from YAML and waits until it serves.
+func Start(t testing.TB, yaml string, change ...func(*proxy.Options)) *World {
+	t.Helper()
+	options := proxy.Options{
+		Log: logr.Discard(), Admin: "127.0.0.1:0",
+		Bind:  func(string, uint16) string { return "127.0.0.1:0" },
+		Drain: proxy.Drain{Delay: -1, Timeout: 5 * time.Second},
+	}
+	for _, c := range change {
+		c(&options)
+	}
+	server, err := proxy.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, err := manifests.NewReader(watch.Scheme())
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks, err := proxy.NewChecks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &World{t: t, Server: server, reader: reader, backends: map[string]*Backend{}, published: make(chan *graph.Graph, 1)}
+	w.pipeline = controllers.New(controllers.Options{
+		Graph:   graph.Config{Controller: "gatehouse.dev/gateway-controller", Addresses: []string{"127.0.0.1"}, Checks: graph.Checks(checks)},
+		Outputs: controllers.Outputs{Swap: server.Swap, SetEndpoints: server.SetEndpoints, Publish: w.publish},
+		Quiet:   time.Millisecond,
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = server.Run(ctx) })
+	running.Go(func() { _ = w.pipeline.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+		for _, b := range w.backends {
+			b.server.Close()
+		}
+	})
+	w.upsert(yaml)
+	w.pipeline.Synced()
+	w.wait()
+	return w
+}
+
+func (w *World) publish(g *graph.Graph) {
+	select {
+	case <-w.published: // only the latest counts
+	default:
+	}
+	w.published <- g
+}
+
+func (w *World) wait() *graph.Graph {
+	w.t.Helper()
+	select {
+	case g := <-w.published:
+		return g
+	case <-time.After(10 * time.Second):
+		w.t.Fatal("no table was built within 10 s")
+		return nil
+	}
+}
+
+// Apply adds or changes objects, waits until the table with them serves, and
+// returns the graph it came from.
+func (w *World) Apply(yaml string) *graph.Graph {
+	w.t.Helper()
+	w.upsert(yaml)
+	return w.wait()
+}
+
+// Delete removes the objects and waits until the table without them serves.
+func (w *World) Delete(yaml string) *graph.Graph {
+	w.t.Helper()
+	for _, m := range w.parse(yaml) {
+		w.pipeline.Delete(m.Object)
+	}
+	return w.wait()
+}
+
+func (w *World) parse(yaml string) []*manifests.Manifest {
+	w.t.Helper()
+	ms, problems := w.reader.Parse("world.yaml", []byte(yaml))
+	for _, p := range problems {
+		w.t.Fatal(p)
+	}
+	return ms
+}
+
+func (w *World) upsert(yaml string) {
+	w.t.Helper()
+	for _, m := range w.parse(yaml) {
+		if s, ok := m.Object.(*corev1.Service); ok && s.Annotations["test/endpoints"] != "none" {
+			w.pipeline.Upsert(w.Backend(s.Namespace + "/" + s.Name).slice(s))
+		}
+		w.pipeline.Upsert(m.Object)
+	}
+}
+
+// Backend returns the one behind a Service, "shop/api". It is started when first
+// asked for.
+func (w *World) Backend(name string) *Backend {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	b := w.backends[name]
+	if b == nil {
+		b = &Backend{Name: name}
+		b.server = httptest.NewServer(b)
+		w.backends[name] = b
+	}
+	return b
+}
+
+// ServeHTTP implements http.Handler.
+func (b *Backend) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	b.mu.Lock()
+	b.asked++
+	answer := b.Answer
+	b.mu.Unlock()
+	if answer != nil {
+		answer(rw, r)
+		return
+	}
+	body, _ := io.ReadAll(r.Body)
+	rw.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(rw).Encode(Seen{b.Name, r.Method, r.RequestURI, r.Host, r.Header, string(body)})
+}
+
+// slice is the EndpointSlice that leads to the backend.
+func (b *Backend) slice(s *corev1.Service) *discoveryv1.EndpointSlice {
+	at := netip.MustParseAddrPort(b.server.Listener.Addr().String())
+	out := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4}
+	out.Name, out.Namespace = s.Name+"-1", s.Namespace
+	out.Labels = map[string]string{discoveryv1.LabelServiceName: s.Name}
+	ready := true
+	out.Endpoints = []discoveryv1.Endpoint{{Addresses: []string{at.Addr().String()}, Conditions: discoveryv1.EndpointConditions{Ready: &ready}}}
+	for i := range s.Spec.Ports {
+		port := int32(at.Port())
+		out.Ports = append(out.Ports, discoveryv1.EndpointPort{Name: &s.Spec.Ports[i].Name, Port: &port})
+	}
+	return out
+}
+
+// Addr is the address of a listener; "shop/edge/http" when id is empty.
+func (w *World) Addr(id string) string {
+	w.t.Helper()
+	if id == "" {
+		id = "shop/edge/http"
+	}
+	addr := w.Server.Addr(id)
+	if addr == nil {
+		w.t.Fatalf("listener %s is not open: %v", id, w.Server.Applied().Listeners[id])
+	}
+	return addr.String()
+}
+
+// Answer is what came back.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   string
+}
+
+// Seen is what an echoing backend saw; the zero value when the answer is not its.
+func (a Answer) Seen() (s Seen) {
+	_ = json.Unmarshal([]byte(a.Body), &s)
+	return s
+}
+
+// Code is the stable code of an answer of the gateway's own, or empty.
+func (a Answer) Code() string {
+	var problem struct {
+		Code string `json:"code"`
+	}
+	if a.Header.Get("Content-Type") == "application/problem+json" {
+		_ = json.Unmarshal([]byte(a.Body), &problem)
+	}
+	return problem.Code
+}
+
+// Do sends a request, "GET http://shop.example/path", with fields such as
+// "X-Env: test", to the listener "http", whatever host it names.
+func (w *World) Do(line string, fields ...string) Answer {
+	w.t.Helper()
+	return w.Send(line, "", fields...)
+}
+
+// Send is Do with content.
+func (w *World) Send(line, body string, fields ...string) Answer {
+	w.t.Helper()
+	method, target, ok := strings.Cut(line, " ")
+	if !ok {
+		w.t.Fatalf("%q is not a method and a target", line)
+	}
+	var content io.Reader
+	if body != "" {
+		content = strings.NewReader(body)
+	}
+	r, err := http.NewRequest(method, target, content)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, ":")
+		if strings.EqualFold(name, "host") {
+			r.Host = strings.TrimSpace(value)
+			continue
+		}
+		r.Header.Add(name, strings.TrimSpace(value))
+	}
+	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true,
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, w.Addr(""))
+		}}
+	response, err := transport.RoundTrip(r)
+	if err != nil {
+		w.t.Fatalf("%s: %v", line, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		w.t.Fatalf("%s: reading the answer: %v", line, err)
+	}
+	return Answer{response.StatusCode, response.Header, string(text)}
+}
+
+// Raw sends bytes as they are and returns the status of each answer that came
+// until the gateway closed the connection, or nothing came for a second.
+func (w *World) Raw(text string) (statuses []int) {
+	w.t.Helper()
+	c, err := net.Dial("tcp", w.Addr(""))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if _, err := io.Copy(c, bytes.NewBufferString(text)); err != nil {
+		w.t.Fatal(err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(time.Second))
+	in := bufio.NewReader(c)
+	for {
+		response, err := http.ReadResponse(in, nil)
+		if err != nil {
+			return statuses
+		}
+		statuses = append(statuses, response.StatusCode)
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+	}
+}
+
+// Route is an HTTPRoute "shop/<name>" on the Gateway with the rules given, each
+// a YAML flow mapping.
+func Route(name string, rules ...string) string {
+	var b strings.Builder
+	b.WriteString("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: " + strconv.Quote(name) + ", namespace: shop}\n")
+	b.WriteString("spec:\n  parentRefs: [{name: edge}]\n  rules:\n")
+	for _, r := range rules {
+		fmt.Fprintf(&b, "  - %s\n", r)
+	}
+	return b.String() + "---\n"
+}
