@@ -187,7 +187,7 @@ func (s *standing) target(gateway types.NamespacedName, t policy.Target, hasSect
 }
 
 func (s *standing) miss(t policy.Target, why string) {
-	c := no(gatewayv1.PolicyConditionAccepted, gatewayv1.PolicyReasonTargetNotFound, describe(t)+" "+why+".")
+	c := no(gatewayv1.PolicyConditionAccepted, gatewayv1.PolicyReasonTargetNotFound, describe(t)+" "+why)
 	s.missing = append(s.missing, &Ancestor{
 		Missing:    TargetKey{t.Kind, types.NamespacedName{Namespace: t.Namespace, Name: t.Name}, gatewayv1.SectionName(t.Section)},
 		Conditions: observed(s.node.core.Generation, []metav1.Condition{c}),
@@ -250,17 +250,17 @@ func (s *standing) conditions(u *targets, fault string, r *policy.Reach) []metav
 	}
 	switch {
 	case s.node.rule.Broken != "":
-		return refuse(gatewayv1.PolicyReasonInvalid, s.node.rule.Broken+". Rules it would cover answer 500.")
+		return refuse(gatewayv1.PolicyReasonInvalid, s.node.rule.Broken+"; rules it would cover answer 500")
 	case fault != "":
-		return refuse(gatewayv1.PolicyReasonInvalid, fault+". Rules it covers answer 500.")
+		return refuse(gatewayv1.PolicyReasonInvalid, fault+"; rules it covers answer 500")
 	case u.found == 0:
-		return refuse(gatewayv1.PolicyReasonTargetNotFound, strings.Join(u.gone, "; ")+".")
+		return refuse(gatewayv1.PolicyReasonTargetNotFound, strings.Join(u.gone, "; "))
 	case len(u.lost) == u.found:
-		return refuse(gatewayv1.PolicyReasonConflicted, strings.Join(append(u.lost, u.gone...), "; ")+".")
+		return refuse(gatewayv1.PolicyReasonConflicted, strings.Join(append(u.lost, u.gone...), "; "))
 	}
-	text := "The policy is accepted."
+	text := "the policy is accepted"
 	if beside := append(u.lost, u.gone...); len(beside) > 0 {
-		text += " But " + strings.Join(beside, "; ") + "."
+		text += ", but " + strings.Join(beside, "; ")
 	}
 	return []metav1.Condition{yes(gatewayv1.PolicyConditionAccepted, gatewayv1.PolicyReasonAccepted, text), s.programmed(u, r)}
 }
@@ -277,13 +277,13 @@ func (s *standing) programmed(u *targets, r *policy.Reach) metav1.Condition {
 		}
 	}
 	if len(waiting) > 0 && v.Programmed {
-		v = policy.Verdict{Reason: "Reconciling", Message: strings.Join(waiting, "; ") + ". Until then what needs it answers 503. " + v.Message}
+		v = policy.Verdict{Reason: "Reconciling", Message: strings.Join(waiting, "; ") + "; requests that need this are answered 503; otherwise " + v.Message}
 	}
 	if len(s.node.notes) > 0 {
-		v.Message += " " + strings.Join(s.node.notes, "; ") + "."
+		v.Message += "; " + strings.Join(s.node.notes, "; ")
 	}
 	if s.node.rule.Shadow {
-		v.Message += " The policy is in shadow mode: it refuses nothing."
+		v.Message += "; in shadow mode: it refuses nothing"
 	}
 	if v.Programmed {
 		return yes("Programmed", v.Reason, v.Message)

@@ -139,10 +139,10 @@ func TestDefaultsAndOverrides(t *testing.T) {
 		g1>r2: color=p1
 		g2>r3: color=p3
 		g2>r4: color=p3
-		p1 PartiallyProgrammed: In effect on 1 of 2 rules, in part on 0, not on 1: superseded by ColorPolicy ns/p2 (Atomic Defaults).
-		p2 Programmed: In effect on 1 rule.
-		p3 Programmed: In effect on 2 rules.
-		p4 Overridden: Not in effect on any of 1 rule: superseded by ColorPolicy ns/p3 (Atomic Overrides).`)
+		p1 PartiallyProgrammed: in effect on 1 rule, not on 1 rule: superseded by ColorPolicy ns/p2 (Atomic Defaults)
+		p2 Programmed: in effect on 1 rule
+		p3 Programmed: in effect on 2 rules
+		p4 Overridden: not in effect on 1 rule: superseded by ColorPolicy ns/p3 (Atomic Overrides)`)
 }
 
 // GEP-713, end-to-end example 3: merged specs.
@@ -156,10 +156,10 @@ func TestMergedSpecs(t *testing.T) {
 		g1>r2: dark=p1 light=p1
 		g2>r3: light=p3
 		g2>r4: dark=p4 light=p3
-		p1 PartiallyProgrammed: In effect on 1 of 2 rules, in part on 0, not on 1: superseded by ColorPolicy ns/p2 (Atomic Defaults).
-		p2 Programmed: In effect on 1 rule.
-		p3 Programmed: In effect on 2 rules.
-		p4 PartiallyProgrammed: In effect on 0 of 1 rule, in part on 1, not on 0: light superseded by ColorPolicy ns/p3 (Merge Overrides).`)
+		p1 PartiallyProgrammed: in effect on 1 rule, not on 1 rule: superseded by ColorPolicy ns/p2 (Atomic Defaults)
+		p2 Programmed: in effect on 1 rule
+		p3 Programmed: in effect on 2 rules
+		p4 PartiallyProgrammed: in part on 1 rule: light superseded by ColorPolicy ns/p3 (Merge Overrides)`)
 }
 
 func TestMergeDefaults(t *testing.T) {
@@ -167,8 +167,8 @@ func TestMergeDefaults(t *testing.T) {
 		p1 defaults merge g1 dark,light
 		p2 defaults atomic r1 light,warm`, "g1 g1/http r1 -", `
 		g1>r1: dark=p1 light=p2 warm=p2
-		p1 PartiallyProgrammed: In effect on 0 of 1 rule, in part on 1, not on 0: light superseded by ColorPolicy ns/p2 (Merge Defaults).
-		p2 Programmed: In effect on 1 rule.`)
+		p1 PartiallyProgrammed: in part on 1 rule: light superseded by ColorPolicy ns/p2 (Merge Defaults)
+		p2 Programmed: in effect on 1 rule`)
 }
 
 // A route's own overrides do not beat the Gateway's defaults setting: both are
@@ -179,8 +179,8 @@ func TestEstablishedDecides(t *testing.T) {
 		p1 defaults merge g1 light
 		p2 overrides atomic r1 dark`, "g1 g1/http r1 -", `
 		g1>r1: dark=p2 light=p1
-		p1 Programmed: In effect on 1 rule.
-		p2 Programmed: In effect on 1 rule.`)
+		p1 Programmed: in effect on 1 rule
+		p2 Programmed: in effect on 1 rule`)
 }
 
 // What an override put in place stays, however many levels follow.
@@ -191,25 +191,25 @@ func TestOverrideBindsAllLevels(t *testing.T) {
 		p2 defaults atomic r1 light
 		p3 defaults atomic r1/rule light,dark`, path, `
 		g1>r1: light=p1
-		p1 Programmed: In effect on 1 rule.
-		p2 Overridden: Not in effect on any of 1 rule: superseded by ColorPolicy ns/p1 (Atomic Overrides).
-		p3 Overridden: Not in effect on any of 1 rule: superseded by ColorPolicy ns/p1 (Atomic Overrides).`)
+		p1 Programmed: in effect on 1 rule
+		p2 Overridden: not in effect on 1 rule: superseded by ColorPolicy ns/p1 (Atomic Overrides)
+		p3 Overridden: not in effect on 1 rule: superseded by ColorPolicy ns/p1 (Atomic Overrides)`)
 	check(t, `
 		p1 overrides merge g1 light
 		p2 defaults atomic r1 dark
 		p3 defaults atomic r1/rule light,warm`, path, `
 		g1>r1: light=p1 warm=p3
-		p1 Programmed: In effect on 1 rule.
-		p2 Overridden: Not in effect on any of 1 rule: superseded by ColorPolicy ns/p3 (Atomic Defaults).
-		p3 PartiallyProgrammed: In effect on 0 of 1 rule, in part on 1, not on 0: light superseded by ColorPolicy ns/p1 (Merge Overrides).`)
+		p1 Programmed: in effect on 1 rule
+		p2 Overridden: not in effect on 1 rule: superseded by ColorPolicy ns/p3 (Atomic Defaults)
+		p3 PartiallyProgrammed: in part on 1 rule: light superseded by ColorPolicy ns/p1 (Merge Overrides)`)
 	check(t, `
 		p1 defaults merge g1 light
 		p2 overrides atomic r1 dark
 		p3 defaults atomic r1/rule light,dark`, path, `
 		g1>r1: dark=p2 light=p1
-		p1 Programmed: In effect on 1 rule.
-		p2 Programmed: In effect on 1 rule.
-		p3 Overridden: Not in effect on any of 1 rule: superseded by ColorPolicy ns/p2 (Atomic Overrides).`)
+		p1 Programmed: in effect on 1 rule
+		p2 Programmed: in effect on 1 rule
+		p3 Overridden: not in effect on 1 rule: superseded by ColorPolicy ns/p2 (Atomic Overrides)`)
 }
 
 // At the same target the older stands; ties go by namespace and name. A whole
@@ -222,8 +222,8 @@ func TestConflicts(t *testing.T) {
 		new conflicts with old at r1
 		g1>r1: light=old
 		g1>r2: light=new
-		old Programmed: In effect on 1 rule.
-		new Programmed: In effect on 1 rule.`)
+		old Programmed: in effect on 1 rule
+		new Programmed: in effect on 1 rule`)
 
 	at := time.Unix(9, 0)
 	b := &Policy{Key: Key{"K", "ns", "b"}, Created: at, Targets: []Target{target("r1")}}
@@ -265,9 +265,9 @@ func TestBroken(t *testing.T) {
 		p2 defaults atomic r1 dark
 		p3 defaults atomic r1/rule warm`, "g1 g1/http r1 r1/rule", `
 		g1>r1: light=p1 warm=p3 closed by p1
-		p1 Overridden: Not in effect on any of 1 rule: closed by ColorPolicy ns/p1, which is not accepted.
-		p2 Overridden: Not in effect on any of 1 rule: closed by ColorPolicy ns/p1, which is not accepted; superseded by ColorPolicy ns/p3 (Atomic Defaults).
-		p3 Overridden: Not in effect on any of 1 rule: closed by ColorPolicy ns/p1, which is not accepted.`)
+		p1 Overridden: not in effect on 1 rule: closed by ColorPolicy ns/p1, which is not accepted
+		p2 Overridden: not in effect on 1 rule: closed by ColorPolicy ns/p1, which is not accepted; superseded by ColorPolicy ns/p3 (Atomic Defaults)
+		p3 Overridden: not in effect on 1 rule: closed by ColorPolicy ns/p1, which is not accepted`)
 }
 
 // A shadow policy never touches what is enforced, and rehearses taking the
@@ -281,15 +281,15 @@ func TestShadow(t *testing.T) {
 		p4 conflicts with p3 at r1
 		g1>r1: light=p2 | shadow dark=p3
 		g1>r2: light=p1
-		p1 PartiallyProgrammed: In effect on 1 of 2 rules, in part on 0, not on 1: superseded by ColorPolicy ns/p2 (Atomic Defaults).
-		p2 Programmed: In effect on 1 rule.
-		p3 Programmed: In effect on 1 rule.`)
+		p1 PartiallyProgrammed: in effect on 1 rule, not on 1 rule: superseded by ColorPolicy ns/p2 (Atomic Defaults)
+		p2 Programmed: in effect on 1 rule
+		p3 Programmed: in effect on 1 rule`)
 }
 
 func TestSelf(t *testing.T) {
 	check(t, "p1 defaults merge g1,r1 light", "g1 g1/http r1 -", `
 		g1>r1: light=p1
-		p1 Programmed: In effect on 2 rules.`)
+		p1 Programmed: in effect on 2 rules`)
 	if v := (&Reach{}).Verdict(); !v.Programmed || !strings.Contains(v.Message, "no rule yet") {
 		t.Errorf("nothing reached: %+v", v)
 	}

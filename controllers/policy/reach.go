@@ -57,14 +57,28 @@ func (r *Reach) Add(p *Policy, e *Effective, n int) {
 func (r *Reach) Verdict() Verdict {
 	switch {
 	case r.rules == 0:
-		return Verdict{true, "Programmed", "It reaches no rule yet: no route is attached where it applies."}
+		return Verdict{true, "Programmed", "it reaches no rule yet: no route is attached where it applies"}
 	case r.whole == r.rules:
-		return Verdict{true, "Programmed", fmt.Sprintf("In effect on %s.", count(r.rules, "rule"))}
+		return Verdict{true, "Programmed", fmt.Sprintf("in effect on %s", count(r.rules, "rule"))}
 	case r.none == r.rules:
-		return Verdict{false, "Overridden", fmt.Sprintf("Not in effect on any of %s: %s.", count(r.rules, "rule"), r.superseded())}
+		return Verdict{false, "Overridden", fmt.Sprintf("not in effect on %s: %s", count(r.rules, "rule"), r.superseded())}
 	}
-	return Verdict{true, "PartiallyProgrammed", fmt.Sprintf("In effect on %d of %s, in part on %d, not on %d: %s.",
-		r.whole, count(r.rules, "rule"), r.rules-r.whole-r.none, r.none, r.superseded())}
+	return Verdict{true, "PartiallyProgrammed", r.shares() + ": " + r.superseded()}
+}
+
+// shares says on how many rules how much is in effect: "in effect on 2 rules,
+// not on 1 rule".
+func (r *Reach) shares() string {
+	var out []string
+	for _, share := range []struct {
+		words string
+		n     int
+	}{{"in effect on ", r.whole}, {"in part on ", r.rules - r.whole - r.none}, {"not on ", r.none}} {
+		if share.n > 0 {
+			out = append(out, share.words+count(share.n, "rule"))
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 // superseded names by whom, by which strategy and, for merges, which items:

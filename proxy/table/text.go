@@ -36,7 +36,7 @@ func (t *Table) Text() string {
 		w.WriteByte('\n')
 	}
 	for _, r := range t.Rejected {
-		fmt.Fprintf(&w, "rejected %s: %s -> ", r.Object, r.Reason)
+		fmt.Fprintf(&w, "rejected %s: %s -> ", r.Object, strings.Join(strings.Fields(r.Reason), " "))
 		if r.Status == 0 {
 			w.WriteString("takes nothing\n")
 		} else {

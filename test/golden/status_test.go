@@ -1,0 +1,63 @@
+package golden
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+)
+
+// status prints what the objects' statuses must say, a condition a line.
+func status(g *graph.Graph) string {
+	var w strings.Builder
+	conditions := func(of string, list []metav1.Condition) {
+		for _, c := range list {
+			fmt.Fprintf(&w, "%s %s=%s %s: %s\n", of, c.Type, c.Status, c.Reason, c.Message)
+		}
+	}
+	for _, c := range g.Classes {
+		conditions("GatewayClass "+c.Object.Name, c.Conditions)
+	}
+	for _, gw := range g.Gateways {
+		name := "Gateway " + gw.Object.Namespace + "/" + gw.Object.Name
+		conditions(name, gw.Conditions)
+		for _, l := range gw.Listeners {
+			of := name + " listener " + string(l.Key.Listener)
+			fmt.Fprintf(&w, "%s attachedRoutes=%d\n", of, g.Attached[l.Key])
+			conditions(of, l.Conditions)
+		}
+	}
+	for _, r := range g.Routes {
+		for _, p := range r.Parents {
+			conditions("HTTPRoute "+r.Object.Namespace+"/"+r.Object.Name+" under "+p.Gateway.String(), p.Conditions)
+		}
+	}
+	for _, p := range g.Policies {
+		for _, a := range p.Ancestors {
+			under := "Gateway " + a.Gateway.String()
+			if a.Missing.Kind != "" {
+				under = a.Missing.Kind + " " + a.Missing.NamespacedName.String()
+			}
+			conditions(p.Key.Kind+" "+p.Key.NamespacedName.String()+" under "+under, a.Conditions)
+		}
+	}
+	var affected []string
+	for target, policies := range g.Affected {
+		line := "affected " + target.Kind + " " + target.NamespacedName.String()
+		if target.Section != "" {
+			line += " " + string(target.Section)
+		}
+		for _, p := range policies {
+			line += ", " + p.Kind + " " + p.NamespacedName.String()
+		}
+		affected = append(affected, line+"\n")
+	}
+	for gateway, policies := range g.Unreported {
+		affected = append(affected, fmt.Sprintf("unreported Gateway %s: %v\n", gateway, policies))
+	}
+	slices.Sort(affected)
+	return w.String() + strings.Join(affected, "")
+}
