@@ -60,7 +60,7 @@ func (b *builder) buildAction(t *table.Action) *Action {
 	if a := b.actions[t]; a != nil {
 		return a
 	}
-	a := b.prev.actions[t]
+	a := b.reuse.action(t)
 	if a == nil {
 		a = b.newAction(t)
 	}

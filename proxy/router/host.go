@@ -30,7 +30,7 @@ type rule struct {
 
 // buildHost makes a host, or takes it from the router before.
 func (b *builder) buildHost(t *table.Host) (*host, error) {
-	if h := b.prev.hosts[t]; h != nil {
+	if h := b.reuse.host(t); h != nil {
 		b.hosts[t] = h
 		for i, r := range t.Rules {
 			b.actions[r.Action] = h.actions[i]

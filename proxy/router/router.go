@@ -39,6 +39,7 @@ type Router struct {
 	listeners map[*table.Listener]*listener
 	hosts     map[*table.Host]*host
 	actions   map[*table.Action]*Action
+	keySets   map[string]*table.KeySet
 
 	misdirected *Action
 	badPath     *Action
@@ -66,16 +67,17 @@ func Build(t *table.Table, prev *Router, o Owners) (*Router, error) {
 		listeners:   make(map[*table.Listener]*listener, len(t.Listeners)),
 		hosts:       map[*table.Host]*host{},
 		actions:     map[*table.Action]*Action{},
+		keySets:     make(map[string]*table.KeySet, len(t.KeySets)),
 		misdirected: newReply(421, "misdirected_request", "this connection's server name does not serve the request's host"),
 		badPath:     newReply(400, "bad_path", "the path is malformed, or hides where it leads"),
 	}
-	if prev == nil {
-		prev = &Router{}
+	for _, k := range t.KeySets {
+		r.keySets[k.ID] = k
 	}
 	for _, b := range t.Backends {
 		o.Upstreams.Backend(b.ID, b.Protocol)
 	}
-	b := builder{Router: r, prev: prev, owners: o}
+	b := builder{Router: r, reuse: newReuse(t, prev), owners: o}
 	for _, l := range t.Listeners {
 		built, err := b.buildListener(l)
 		if err != nil {
@@ -92,7 +94,7 @@ func Build(t *table.Table, prev *Router, o Owners) (*Router, error) {
 // builder makes the parts of a router.
 type builder struct {
 	*Router
-	prev   *Router
+	reuse  reuse
 	owners Owners
 }
 

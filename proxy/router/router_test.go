@@ -279,6 +279,42 @@ func TestPartsAreReused(t *testing.T) {
 	}
 }
 
+// A policy must not outlive the keys it verifies with, whoever forgot to make it anew.
+func TestChangedKeysAreNotReused(t *testing.T) {
+	o := owners(t)
+	auth := &table.Auth{Sources: []table.Source{{Policy: "p"}}, Methods: []table.AuthMethod{
+		{Name: "m", JWT: &table.JWT{Issuer: "i", Algorithms: []string{"ES256"}, KeySet: "keys"}}}}
+	guarded, shadowed, open := prefix("/guarded"), prefix("/shadowed"), prefix("/open")
+	guarded.Action.Auth, shadowed.Action.ShadowAuth = auth, auth
+	hosts := []*table.Host{on("a", guarded), on("b", shadowed), on("c", open)}
+	next := func(prev *Router, keys string) *Router {
+		t.Helper()
+		tt := &table.Table{Listeners: []*table.Listener{at("", hosts...)}, KeySets: []*table.KeySet{{ID: "keys", Inline: []byte(keys)}}}
+		o.Guard.SetKeySets(tt.KeySets)
+		r, err := Build(tt, prev, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if problems := r.Problems(); len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		return r
+	}
+	const old, new = `{"keys":[]}`, `{"keys": []}`
+	first := next(nil, old)
+	same := next(first, old)
+	changed := next(same, new)
+	for i, h := range hosts {
+		a := h.Rules[0].Action
+		if same.actions[a] != first.actions[a] || same.hosts[h] != first.hosts[h] {
+			t.Errorf("host %s was built again for the same keys", h.Name)
+		}
+		if kept := changed.actions[a] == first.actions[a] || changed.hosts[h] == first.hosts[h]; kept != (i == 2) {
+			t.Errorf("host %s: kept for other keys is %v", h.Name, kept)
+		}
+	}
+}
+
 func TestWhatCannotBeBuiltCloses(t *testing.T) {
 	bad := prefix("/bad")
 	bad.Action.Filters = []table.Filter{{}}
