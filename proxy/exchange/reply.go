@@ -2,39 +2,72 @@ package exchange
 
 import (
 	"io"
+	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 )
 
+// Violation is one fault found in a request: where, and what is wrong there.
+type Violation struct {
+	Pointer string // JSON pointer (RFC 6901) into the content, or /headers/x-name, /query/name
+	Message string
+}
+
 // Reply sets up an answer of our own: problem+json (RFC 9457) with a stable
-// code. detail is for the caller to read and holds nothing secret. Header
-// fields that belong to the answer, such as WWW-Authenticate, are added to
-// x.Response.Header afterwards.
+// code and a decision id, or a small page for a browser. detail is for the
+// caller to read and holds nothing secret. Header fields that belong to the
+// answer, such as WWW-Authenticate, are added to x.Response.Header afterwards.
 func (x *Exchange) Reply(status int, code, detail string) {
-	x.Response.Header = x.Response.Header[:0]
-	x.Response.Status, x.Response.Code = status, code
-	b := problem{buf: x.Arena.Alloc(256)[:0]}
-	b.raw(`{"type":"about:blank","title":`)
-	b.text(StatusText(status))
-	b.raw(`,"status":`)
-	b.buf = strconv.AppendInt(b.buf, int64(status), 10)
-	b.raw(`,"code":`)
-	b.text(code)
-	if detail != "" {
-		b.raw(`,"detail":`)
-		b.text(detail)
+	x.ReplyViolations(status, code, detail, nil)
+}
+
+// ReplyViolations is Reply with a list of what is wrong with the request.
+func (x *Exchange) ReplyViolations(status int, code, detail string, list []Violation) {
+	id := x.own(status, code)
+	b := document{buf: x.Arena.Alloc(256 + 128*len(list))[:0]}
+	if x.browser() {
+		b.page(&x.Response, detail, id, list)
+		x.content("text/html; charset=utf-8", b.buf)
+		return
 	}
-	b.raw("}\n")
+	b.problem(&x.Response, detail, id, list)
 	x.content("application/problem+json", b.buf)
 }
 
-// ReplyBody sets up an answer of our own with the content given.
+// ReplyBody sets up an answer of our own with the content given. Its decision id
+// goes in a header field, Gatehouse-Decision.
 func (x *Exchange) ReplyBody(status int, code, contentType string, body []byte) {
+	id := x.own(status, code)
+	x.content(contentType, body)
+	x.Response.Header.Add("Gatehouse-Decision", id)
+}
+
+// own makes x.Response an answer of our own and gives it its decision id.
+func (x *Exchange) own(status int, code string) (id string) {
 	x.Response.Header = x.Response.Header[:0]
 	x.Response.Status, x.Response.Code = status, code
-	x.content(contentType, body)
+	for x.Trace.ID == 0 {
+		x.Trace.ID = rand.Uint64()
+	}
+	return mem.String(AppendID(x.Arena.Alloc(16)[:0], x.Trace.ID))
+}
+
+// AppendID appends the text form of a decision id: 16 hexadecimal digits.
+func AppendID(dst []byte, id uint64) []byte {
+	for shift := 60; shift >= 0; shift -= 4 {
+		dst = append(dst, hexDigits[id>>shift&15])
+	}
+	return dst
+}
+
+// browser reports whether the caller would rather see a page: a person's browser
+// names text/html, and a program names JSON or nothing in particular.
+func (x *Exchange) browser() bool {
+	accept, _ := x.Request.Header.Get("accept")
+	return strings.Contains(accept, "text/html") && !strings.Contains(accept, "json")
 }
 
 // Fail sets up the answer err deserves: that of an *Error, else 500.
@@ -56,27 +89,6 @@ func (x *Exchange) content(contentType string, body []byte) {
 	x.Response.Header.Add("Content-Type", contentType)
 	x.Response.Body = body
 	x.Response.ContentLength = int64(len(body))
-}
-
-// problem writes JSON without encoding/json, which reflects.
-type problem struct{ buf []byte }
-
-func (p *problem) raw(s string) { p.buf = append(p.buf, s...) }
-
-func (p *problem) text(s string) {
-	const hex = "0123456789abcdef"
-	p.buf = append(p.buf, '"')
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			p.buf = append(p.buf, '\\', c)
-		case c < ' ':
-			p.buf = append(p.buf, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			p.buf = append(p.buf, c)
-		}
-	}
-	p.buf = append(p.buf, '"')
 }
 
 // Buffered is a Body already read in whole.

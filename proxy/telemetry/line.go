@@ -53,7 +53,7 @@ func appendLine(dst []byte, x *exchange.Exchange, duration time.Duration) []byte
 	if t.ID != 0 {
 		l.name("decision")
 		l.buf = append(l.buf, '"')
-		l.buf = strconv.AppendUint(l.buf, t.ID, 16)
+		l.buf = exchange.AppendID(l.buf, t.ID)
 		l.buf = append(l.buf, '"')
 	}
 	if agent, ok := q.Header.Get("user-agent"); ok {

@@ -169,7 +169,7 @@ func TestLine(t *testing.T) {
 	want := `{"time":"2026-01-02T03:04:05.006Z","client":"192.0.2.7","method":"GET","host":"a.example.com","path":"/x",` +
 		`"status":200,"listener":"infra/web/http","protocol":"HTTP/1.1","route":"HTTPRoute shop/orders","rule":"0",` +
 		`"backend":"shop/api:80","endpoint":"10.0.0.1:8080","duration_ms":1.234,"bytes_in":2,"bytes_out":3,"retries":1,` +
-		`"auth_method":"staff","auth_subject":"ann","decision":"abc","user_agent":"curl/8\"\u000a{}\u007f\ufffd\u0085é"}` + "\n"
+		`"auth_method":"staff","auth_subject":"ann","decision":"0000000000000abc","user_agent":"curl/8\"\u000a{}\u007f\ufffd\u0085é"}` + "\n"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
