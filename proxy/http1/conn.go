@@ -234,7 +234,7 @@ func (c *conn) finish() outcome {
 // keep reports whether the connection can carry another request after the answer.
 func (c *conn) keep() bool {
 	s := c.ses
-	if s.head.Close || c.srv.draining.Load() {
+	if s.head.Close || c.srv.ending.Load() || c.srv.draining.Load() {
 		return false
 	}
 	if m := c.srv.cfg.MaxRequests; m > 0 && c.info.Exchanges >= m {

@@ -76,6 +76,7 @@ const shards = 16
 type Server struct {
 	cfg      Config
 	handler  exchange.Handler
+	ending   atomic.Bool // every answer is its connection's last
 	draining atomic.Bool
 	closed   atomic.Bool
 	date     atomic.Pointer[date]
@@ -123,6 +124,11 @@ func (s *Server) Serve(nc net.Conn, info exchange.Conn) {
 	delete(at.conns, c)
 	at.mu.Unlock()
 }
+
+// Finish makes every answer from now on the last of its connection, so that
+// clients leave by themselves before Drain; connections waiting for a request
+// stay, and new ones are served.
+func (s *Server) Finish() { s.ending.Store(true) }
 
 // Drain lets every connection end with the answer it is at: from now on answers
 // say Connection: close, and connections waiting for a request are closed now.

@@ -1,0 +1,126 @@
+package forward_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/http1"
+)
+
+// TestEarlyAnswer has a backend that answers before the content is complete.
+func TestEarlyAnswer(t *testing.T) {
+	backend := raw(t, func(c *net.TCPConn, r *bufio.Reader, _ int) {
+		if _, err := http.ReadRequest(r); err == nil {
+			io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
+			c.CloseWrite()
+			io.Copy(io.Discard, io.LimitReader(r, 1<<10))
+		}
+	})
+	s := start(t, options{http1: http1.Config{LingerTime: 100 * time.Millisecond}}, backend)
+	t.Run("client waits", func(t *testing.T) {
+		c := s.dial()
+		c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10000000\r\n\r\nsome")
+		if a := c.want(413, "big"); !a.Close {
+			t.Error("the connection was kept")
+		}
+		c.closed()
+	})
+	t.Run("client sends on", func(t *testing.T) {
+		c := s.dial()
+		go io.WriteString(c, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10000000\r\n\r\n"+strings.Repeat("x", 200<<10))
+		c.want(413, "big")
+	})
+}
+
+// TestFullDuplex has a client that sends each piece only after the answer to
+// the one before.
+func TestFullDuplex(t *testing.T) {
+	backend := raw(t, func(c *net.TCPConn, r *bufio.Reader, _ int) {
+		q, err := http.ReadRequest(r)
+		if err != nil {
+			return
+		}
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+		b := make([]byte, 100)
+		for {
+			n, err := q.Body.Read(b)
+			if n > 0 {
+				io.WriteString(c, strconv.FormatInt(int64(n), 16)+"\r\n"+string(b[:n])+"\r\n")
+			}
+			if err != nil {
+				break
+			}
+		}
+		io.WriteString(c, "0\r\n\r\n")
+	})
+	c := start(t, options{}, backend).dial()
+	c.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+	r, err := http.ReadResponse(c.r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, piece := range []string{"one", "two", "three"} {
+		c.send(strconv.Itoa(len(piece)) + "\r\n" + piece + "\r\n")
+		b := make([]byte, len(piece))
+		if _, err := io.ReadFull(r.Body, b); err != nil || string(b) != piece {
+			t.Fatalf("got %q, %v; want %q", b, err, piece)
+		}
+	}
+	c.send("0\r\n\r\n")
+	if b, err := io.ReadAll(r.Body); err != nil || len(b) > 0 {
+		t.Fatalf("got %q, %v", b, err)
+	}
+}
+
+// TestClientContentFails has clients that break their content off: nothing
+// that looks complete may reach the backend.
+func TestClientContentFails(t *testing.T) {
+	var complete atomic.Int32
+	backend := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) {
+		if _, err := io.ReadAll(q.Body); err == nil {
+			complete.Add(1)
+		}
+	}))
+	s := start(t, options{http1: http1.Config{MaxBody: 100 << 10, BodyTimeout: 30 * time.Millisecond, LingerTime: 50 * time.Millisecond}}, backend)
+	chunked := "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+	known := "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 90000\r\n\r\n"
+	for name, tc := range map[string]struct {
+		request string
+		end     bool
+		status  int
+		code    string
+	}{
+		"bad chunk":         {chunked + "2\r\nhi\r\nzz\r\n", false, 400, "bad_chunk_size"},
+		"ends in chunk":     {chunked + "2\r\nh", true, 400, "content_incomplete"},
+		"ends before last":  {chunked + "2\r\nhi\r\n", true, 400, "content_incomplete"},
+		"ends in content":   {known + "hi", true, 400, "content_incomplete"},
+		"stalls":            {known + "hi", false, 408, "content_timeout"},
+		"gathered, ends":    {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhi", true, 400, "content_incomplete"},
+		"gathered, stalls":  {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhi", false, 408, "content_timeout"},
+		"declared too long": {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 102401\r\n\r\n", false, 413, "content_too_large"},
+		"turns out so":      {chunked + "19001\r\n" + strings.Repeat("x", 102401), false, 413, "content_too_large"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := s.dial()
+			c.send(tc.request)
+			if tc.end {
+				c.Conn.(*net.TCPConn).CloseWrite()
+			}
+			if a := c.code(tc.status, tc.code); !a.Close {
+				t.Error("the connection was kept")
+			}
+			c.closed()
+		})
+	}
+	time.Sleep(20 * time.Millisecond)
+	if n := complete.Load(); n > 0 {
+		t.Errorf("%d requests seemed complete to the backend", n)
+	}
+}
