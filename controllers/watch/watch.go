@@ -19,10 +19,13 @@ import (
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 )
 
+// Object is a Kubernetes object.
+type Object = client.Object
+
 // Sink is told of objects; the pipeline is one.
 type Sink struct {
-	Upsert func(client.Object)
-	Delete func(client.Object)
+	Upsert func(Object)
+	Delete func(Object)
 	Synced func() // once, after every object there was has been told
 }
 
@@ -40,13 +43,21 @@ func kinds() []client.Object {
 // custom resource definition.
 var ErrMissingKind = errors.New("missing custom resource definition")
 
-// Start watches every kind and tells sink, until ctx ends. It returns when all
-// informers have been started and synced, or with an error that says in one
-// sentence what the cluster lacks. While the API server is away the informers
-// retry by themselves.
-func Start(ctx context.Context, config *rest.Config, scheme *runtime.Scheme, sink Sink) error {
+// Watch is the informers of one API server.
+type Watch struct {
+	// Cache answers reads of the watched kinds from memory.
+	Cache cache.Cache
+
+	config *rest.Config
+	scheme *runtime.Scheme
+}
+
+// New returns a Watch that has not started. It asks the API server only for what
+// it serves: an error says in one sentence what is missing, or that the server
+// cannot be reached now.
+func New(config *rest.Config, scheme *runtime.Scheme) (*Watch, error) {
 	if err := served(config, scheme); err != nil {
-		return err
+		return nil, err
 	}
 	informers, err := cache.New(config, cache.Options{
 		Scheme:                      scheme,
@@ -54,11 +65,17 @@ func Start(ctx context.Context, config *rest.Config, scheme *runtime.Scheme, sin
 		ReaderFailOnMissingInformer: true,
 	})
 	if err != nil {
-		return fmt.Errorf("setting up the watches: %w", err)
+		return nil, fmt.Errorf("setting up the watches: %w", err)
 	}
+	return &Watch{informers, config, scheme}, nil
+}
+
+// Run watches every kind and tells sink, until ctx ends. While the API server is
+// away the informers retry by themselves.
+func (w *Watch) Run(ctx context.Context, sink Sink) error {
 	var synced []toolscache.InformerSynced
 	for _, kind := range kinds() {
-		informer, err := informers.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
+		informer, err := w.Cache.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
 		if err != nil {
 			return fmt.Errorf("watching %T: %w", kind, err)
 		}
@@ -68,12 +85,12 @@ func Start(ctx context.Context, config *rest.Config, scheme *runtime.Scheme, sin
 		}
 		synced = append(synced, registration.HasSynced)
 	}
-	go func() { _ = informers.Start(ctx) }() // it returns only when ctx ends
-	if !toolscache.WaitForCacheSync(ctx.Done(), synced...) {
-		return ctx.Err()
+	ended := make(chan error, 1)
+	go func() { ended <- w.Cache.Start(ctx) }()
+	if toolscache.WaitForCacheSync(ctx.Done(), synced...) {
+		sink.Synced()
 	}
-	sink.Synced()
-	return nil
+	return <-ended
 }
 
 // handler tells sink what an informer saw.

@@ -61,8 +61,8 @@ func (s *serving) add(f *pflag.FlagSet) {
 	f.DurationVar(&s.backends.ReadTimeout, "backend-idle-timeout", time.Minute, "for which a backend may be silent during a request; then 504")
 }
 
-// log returns the logger the flags ask for.
-func (s *serving) log(w io.Writer) (logr.Logger, error) {
+// logger returns the logger the flags ask for.
+func (s *serving) logger(w io.Writer) (logr.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
 		return logr.Logger{}, fmt.Errorf("--log-level %q: use debug, info, warn or error", s.logLevel)

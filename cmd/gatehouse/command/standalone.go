@@ -22,6 +22,8 @@ type standalone struct {
 	demo  bool
 	out   io.Writer
 	errs  io.Writer
+	log   logr.Logger
+	guide func(*table.Table) error // prints what to try
 }
 
 func newStandalone() *cobra.Command {
@@ -48,11 +50,11 @@ the spot.`,
 }
 
 func (s *standalone) run(ctx context.Context) error {
-	log, err := s.log(s.errs)
-	if err != nil {
+	var err error
+	if s.log, err = s.logger(s.errs); err != nil {
 		return err
 	}
-	options, err := s.options(log)
+	options, err := s.options(s.log)
 	if err != nil {
 		return err
 	}
@@ -60,14 +62,14 @@ func (s *standalone) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	guide := func(*table.Table) error { return nil }
+	s.guide = func(*table.Table) error { return nil }
 	if s.demo {
 		d, err := newDemonstration(s.out)
 		if err != nil {
 			return err
 		}
 		defer d.demo.Close()
-		source.extra, guide = d.objects, d.guide
+		source.extra, s.guide = d.objects, d.guide
 	}
 	first := source.read()
 	for _, p := range first.problems {
@@ -80,18 +82,18 @@ func (s *standalone) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.serve(ctx, server, source, first, guide, log)
+	return s.serve(ctx, server, source, first)
 }
 
 // serve runs both halves and the file watch until ctx ends.
-func (s *standalone) serve(ctx context.Context, server *proxy.Server, source *source, first reading, guide func(*table.Table) error, log logr.Logger) error {
+func (s *standalone) serve(ctx context.Context, server *proxy.Server, source *source, first reading) error {
 	applied := make(chan struct{}, 1)
 	f := feed{pipeline: join(server, source.config, func(*graph.Graph) {
 		select {
 		case applied <- struct{}{}:
 		default:
 		}
-	}, log)}
+	}, s.log)}
 	f.apply(first.objects)
 	f.pipeline.Synced()
 
@@ -102,10 +104,10 @@ func (s *standalone) serve(ctx context.Context, server *proxy.Server, source *so
 		return watchFiles(ctx, s.paths, func() {
 			next := source.read()
 			for _, p := range next.problems {
-				log.Info("change refused", "problem", p.String())
+				s.log.Info("change refused", "problem", p.String())
 			}
 			if len(next.problems) > 0 {
-				log.Info("the last good table goes on being served")
+				s.log.Info("the last good table goes on being served")
 				return
 			}
 			f.apply(next.objects)
@@ -120,8 +122,8 @@ func (s *standalone) serve(ctx context.Context, server *proxy.Server, source *so
 		if err := bindErrors(server); err != nil {
 			return err
 		}
-		log.Info("serving", "admin", s.admin, "files", s.paths)
-		return guide(first.table)
+		s.log.Info("serving", "admin", s.admin, "files", s.paths)
+		return s.guide(first.table)
 	})
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err

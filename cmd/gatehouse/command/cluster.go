@@ -1,0 +1,127 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/watch"
+)
+
+// cluster is one API server, as run uses it.
+type cluster struct {
+	watch     *watch.Watch
+	client    client.Client // reads come from the watches
+	live      client.Reader // reads go to the server
+	clientset *kubernetes.Clientset
+	addresses []string // at which callers reach the Gateways
+}
+
+func newCluster(ctx context.Context, config *rest.Config, r *running) (*cluster, error) {
+	scheme := watch.Scheme()
+	c := &cluster{addresses: r.addresses}
+	var err error
+	if c.watch, err = watch.New(config, scheme); err != nil {
+		return nil, err
+	}
+	live, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("reaching the API server: %w", err)
+	}
+	c.live = live
+	c.client, err = client.New(config, client.Options{Scheme: scheme, Cache: &client.CacheOptions{Reader: c.watch.Cache}})
+	if err != nil {
+		return nil, fmt.Errorf("reaching the API server: %w", err)
+	}
+	if c.clientset, err = kubernetes.NewForConfig(config); err != nil {
+		return nil, fmt.Errorf("reaching the API server: %w", err)
+	}
+	if len(c.addresses) == 0 && r.node != "" {
+		c.addresses, err = nodeAddresses(ctx, c.live, r.node)
+	}
+	return c, err
+}
+
+// events returns what tells people of an object's faults, and what ends it.
+func (c *cluster) events() (tell func(about client.Object, reason, message string), stop func()) {
+	broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: c.clientset.EventsV1()})
+	done := make(chan struct{})
+	broadcaster.StartRecordingToSink(done)
+	recorder := broadcaster.NewRecorder(watch.Scheme(), "gatehouse")
+	tell = func(about client.Object, reason, message string) {
+		recorder.Eventf(about, nil, corev1.EventTypeWarning, reason, "Reconcile", "%s", message)
+	}
+	return tell, func() {
+		close(done)
+		broadcaster.Shutdown()
+	}
+}
+
+// nodeAddresses are the addresses callers reach a node at: its external IPs if
+// it has any, else its internal ones. In host-network mode they are the Gateways'.
+func nodeAddresses(ctx context.Context, c client.Reader, name string) ([]string, error) {
+	var node corev1.Node
+	if err := c.Get(ctx, client.ObjectKey{Name: name}, &node); err != nil {
+		return nil, fmt.Errorf("reading the addresses of node %s: %w", name, err)
+	}
+	for _, kind := range []corev1.NodeAddressType{corev1.NodeExternalIP, corev1.NodeInternalIP} {
+		var out []string
+		for _, a := range node.Status.Addresses {
+			if a.Type == kind {
+				out = append(out, a.Address)
+			}
+		}
+		if len(out) > 0 {
+			return out, nil
+		}
+	}
+	return nil, nil
+}
+
+// lead runs do while this replica is the leader. A replica that loses the lease
+// goes on serving and stands for election again.
+func (r *running) lead(ctx context.Context, c *cluster, do func(context.Context) error, log logr.Logger) error {
+	if !r.elect {
+		return do(ctx)
+	}
+	lock := &resourcelock.LeaseLock{
+		LeaseMeta:  metav1.ObjectMeta{Namespace: r.namespace, Name: "gatehouse-leader"},
+		Client:     c.clientset.CoordinationV1(),
+		LockConfig: resourcelock.ResourceLockConfig{Identity: r.identity},
+	}
+	for ctx.Err() == nil {
+		elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+			Lock:            lock,
+			Name:            "gatehouse",
+			LeaseDuration:   15 * time.Second,
+			RenewDeadline:   10 * time.Second,
+			RetryPeriod:     2 * time.Second,
+			ReleaseOnCancel: true,
+			Callbacks: leaderelection.LeaderCallbacks{
+				OnStartedLeading: func(ctx context.Context) {
+					log.Info("leading: this replica writes statuses", "identity", r.identity)
+					if err := do(ctx); err != nil && !errors.Is(err, context.Canceled) {
+						log.Error(err, "writing statuses")
+					}
+				},
+				OnStoppedLeading: func() { log.Info("not leading", "identity", r.identity) },
+			},
+		})
+		if err != nil {
+			return fmt.Errorf("leader election: %w", err)
+		}
+		elector.Run(ctx)
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/status"
+	"github.com/gatehouse-dev/gatehouse/controllers/watch"
+	"github.com/gatehouse-dev/gatehouse/proxy"
+)
+
+// running is a gateway that is fed by an API server.
+type running struct {
+	serving
+	kubeconfig string
+	namespace  string
+	identity   string
+	node       string
+	addresses  []string
+	elect      bool
+}
+
+func newRun() *cobra.Command {
+	r := &running{}
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Serve the Gateways of a cluster",
+		Long: `Run watches Gateway API objects, AuthPolicies and ValidationPolicies on an API server, serves what
+they say, and writes their statuses. Every replica serves; one of them, the leader, writes.
+
+While the API server is away the last table goes on being served.`,
+		Example: "  gatehouse run\n  gatehouse run --kubeconfig ~/.kube/config --addresses 192.0.2.10 --leader-elect=false",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			log, err := r.logger(c.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			return r.run(c.Context(), log)
+		},
+	}
+	r.add(c.Flags())
+	f := c.Flags()
+	f.StringVar(&r.kubeconfig, "kubeconfig", "", "how to reach the API server; default: the pod's service account, or KUBECONFIG, or ~/.kube/config")
+	f.StringVar(&r.namespace, "namespace", or(os.Getenv("POD_NAMESPACE"), "gatehouse-system"), "namespace of the lease the replicas elect their leader with")
+	f.StringVar(&r.identity, "identity", or(os.Getenv("POD_NAME"), hostname()), "name of this replica, which is different for each")
+	f.StringVar(&r.node, "node", os.Getenv("NODE_NAME"), "node whose addresses the Gateways are given when --addresses is not set")
+	f.StringSliceVar(&r.addresses, "addresses", nil, "IP addresses or host names at which callers reach the Gateways")
+	f.BoolVar(&r.elect, "leader-elect", true, "elect the replica that writes statuses; false if there is only one")
+	_ = c.MarkFlagFilename("kubeconfig")
+	return c
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "gatehouse"
+	}
+	return name
+}
+
+// config finds the API server.
+func (r *running) config() (*rest.Config, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = r.kubeconfig
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("how to reach the API server: %w", err)
+	}
+	config.UserAgent = "gatehouse/" + version
+	config.QPS, config.Burst = 50, 100 // status writes; watches do not count
+	return config, nil
+}
+
+func (r *running) run(ctx context.Context, log logr.Logger) error {
+	ctrllog.SetLogger(log)
+	config, err := r.config()
+	if err != nil {
+		return err
+	}
+	options, err := r.options(log)
+	if err != nil {
+		return err
+	}
+	server, err := proxy.New(options)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return server.Run(ctx) }) // at once: alive, if not ready
+	group.Go(func() error {
+		err := r.control(ctx, server, config, log)
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
+		return err
+	})
+	return group.Wait()
+}
+
+// control runs the control half. It returns with an error only when waiting
+// longer would not help.
+func (r *running) control(ctx context.Context, server *proxy.Server, config *rest.Config, log logr.Logger) error {
+	var cluster *cluster
+	err := retry(ctx, log, func() (err error) {
+		cluster, err = newCluster(ctx, config, r)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	graphs, err := graphConfig(r.controller, cluster.addresses)
+	if err != nil {
+		return err
+	}
+	events, stop := cluster.events()
+	defer stop()
+	writer := status.New(status.Options{
+		Client:     cluster.client,
+		Live:       cluster.live,
+		Controller: graphs.Controller,
+		Applied:    func() status.Applied { return applied(server) },
+		Event:      events,
+		Log:        log,
+	})
+	pipeline := join(server, graphs, writer.Publish, log)
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return pipeline.Run(ctx) })
+	group.Go(func() error { return r.lead(ctx, cluster, writer.Run, log) })
+	group.Go(func() error {
+		return cluster.watch.Run(ctx, watch.Sink{
+			Upsert: func(o watch.Object) { pipeline.Upsert(o) },
+			Delete: func(o watch.Object) { pipeline.Delete(o) },
+			Synced: func() {
+				pipeline.Synced()
+				log.Info("watching the cluster", "controller", r.controller, "addresses", cluster.addresses)
+			},
+		})
+	})
+	return group.Wait()
+}
+
+// applied tells the status writer what the proxy made of the tables.
+func applied(server *proxy.Server) status.Applied {
+	from := server.Applied()
+	a := status.Applied{Generation: from.Generation, BindErrors: map[string]string{}}
+	for id, err := range from.Listeners {
+		a.BindErrors[id] = err.Error()
+	}
+	if from.Err != nil {
+		a.Refused = from.Err.Error()
+	}
+	return a
+}
+
+// retry calls do until it succeeds, ctx ends, or the cluster lacks something
+// that a person has to install.
+func retry(ctx context.Context, log logr.Logger, do func() error) error {
+	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
+		err := do()
+		if err == nil || errors.Is(err, watch.ErrMissingKind) || ctx.Err() != nil {
+			return err
+		}
+		log.Info("the API server cannot be used yet; trying again", "wait", wait, "error", err.Error())
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
