@@ -86,7 +86,7 @@ func keyTime(s *corev1.Secret, name string) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%s %s is not a time such as 2026-01-31T00:00:00Z", name, strconv.Quote(v))
 	}
-	return t.Unix(), nil
+	return max(t.Unix(), 1), nil // 0 would read as none
 }
 
 // ConfigValue returns the value of a ConfigMap's key, nil if it has none.

@@ -1,0 +1,264 @@
+package graph
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/store"
+)
+
+// strict finds fault with everything that holds the word bad.
+func strict() Checks {
+	judge := func(text string) error {
+		if strings.Contains(text, "bad") {
+			return errors.New("it is bad; write good")
+		}
+		return nil
+	}
+	document := func(b []byte) error { return judge(string(b)) }
+	return Checks{Condition: judge, Value: judge, Schema: document, KeySet: document, Password: judge,
+		Require: func(expr string, methods []string) error {
+			for _, word := range strings.Fields(expr) {
+				if word != "&&" && !strings.Contains(" "+strings.Join(methods, " ")+" ", " "+word+" ") {
+					return fmt.Errorf("there is no method %s", word)
+				}
+			}
+			return judge(expr)
+		}}
+}
+
+func policyYAML(kind, name, spec string) string {
+	return "\n---\nkind: " + kind + "\nmetadata: {name: " + name + ", namespace: shop}\nspec:\n" +
+		"  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}]\n  " + spec + "\n"
+}
+
+// policyCluster is a Gateway with one route that policies can be put on.
+func policyCluster(t *testing.T) string {
+	return class + gatewayYAML("listeners: [{name: a, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}]") + `
+---
+kind: HTTPRoute
+metadata: {name: r, namespace: shop}
+spec: {parentRefs: [{name: gw, namespace: web}], rules: [{}]}
+`
+}
+
+func buildStrict(s *store.Store) *Graph {
+	return NewBuilder(Config{Controller: controller, Checks: strict()}).Build(s)
+}
+
+// Each fault of a spec is refused by the field it stands in.
+func TestPolicyFaults(t *testing.T) {
+	refused := func(kind, spec string, want ...string) {
+		t.Helper()
+		g := buildStrict(load(t, policyCluster(t)+policyYAML(kind, "p", spec)))
+		if len(g.Policies) != 1 || len(g.Policies[0].Ancestors) != 1 {
+			t.Fatalf("%s: %d policies", spec, len(g.Policies))
+		}
+		c := g.Policies[0].Ancestors[0].Conditions
+		if got, want := c[0].Message, strings.Join(want, "; ")+"; rules it would cover answer 500"; len(c) != 1 || c[0].Reason != "Invalid" || got != want {
+			t.Errorf("%s\n got %s %q\nwant %q", spec, c[0].Reason, got, want)
+		}
+		at := g.Routes[0].Parents[0].Attached[0].Policies[0]
+		e := at.Auth
+		if kind == v1alpha1.KindValidationPolicy {
+			e = at.Validation
+		}
+		if e == nil || e.Closed == nil {
+			t.Errorf("%s: the rule is not closed", spec)
+		}
+	}
+	auth := func(rules string, want ...string) {
+		t.Helper()
+		refused(v1alpha1.KindAuthPolicy, "rules: "+rules, want...)
+	}
+	const one = "spec.rules.authentication.a"
+	refused(v1alpha1.KindAuthPolicy, "mode: Enforce", "spec: 0 of rules, defaults and overrides are set; set exactly one")
+	refused(v1alpha1.KindAuthPolicy, "rules: {forwardCredentials: true}\n  defaults: {rules: {forwardCredentials: true}}",
+		"spec: 2 of rules, defaults and overrides are set; set exactly one")
+	auth(`{when: [good, bad]}`, "spec.rules.when[1]: it is bad; write good")
+	refused(v1alpha1.KindAuthPolicy, "overrides: {rules: {when: [bad]}}", "spec.overrides.rules.when[0]: it is bad; write good")
+	refused(v1alpha1.KindAuthPolicy, "defaults: {rules: {when: [bad]}}", "spec.defaults.rules.when[0]: it is bad; write good")
+	auth(`{authentication: {a: {}}}`, one+": 0 methods are set; set exactly one of jwt, apiKey, basic and anonymous")
+	auth(`{authentication: {a: {anonymous: {}, when: [bad]}}}`, one+".when[0]: it is bad; write good")
+	auth(`{authentication: {a: {jwt: {issuer: "https://i.example"}}}}`,
+		one+".jwt: list the accepted audiences, or write audienceCheck: None to accept a token meant for any")
+	auth(`{authentication: {a: {jwt: {issuer: i, audiences: [x], leeway: 6m}}}}`, one+`.jwt.leeway: "6m" is not a duration of at most 5m`,
+		one+`.jwt.issuer: "i" is not an absolute http or https URL; keys are discovered from it; or set jwks`)
+	auth(`{authentication: {a: {jwt: {issuer: i, audiences: [x], jwks: {uri: "ftp://x"}}}}}`,
+		one+`.jwt.jwks.uri: "ftp://x" is not an absolute http or https URL; keys are fetched from it`)
+	auth(`{authentication: {a: {jwt: {issuer: i, audiences: [x], jwks: {}}}}}`, one+".jwt.jwks: set exactly one of uri, inline and configMapRef")
+	auth(`{authentication: {a: {jwt: {issuer: i, audiences: [x], jwks: {inline: {bad: 1}}}}}}`, one+".jwt.jwks.inline: it is bad; write good")
+	auth(`{authentication: {a: {apiKey: {selector: {}}}}}`,
+		one+".apiKey.selector: an empty selector would take every Secret of the namespace; name at least one label")
+	auth(`{authentication: {a: {anonymous: {}}}, require: "a && && bad"}`, "spec.rules.require: it is bad; write good")
+	auth(`{authorization: {a: {cel: bad}}}`, "spec.rules.authorization.a.cel: it is bad; write good")
+	auth(`{authorization: {a: {when: [bad], cidrs: {}}}}`, "spec.rules.authorization.a.when[0]: it is bad; write good",
+		"spec.rules.authorization.a.cidrs: name at least one network in allow or deny")
+	auth(`{authorization: {a: {}}}`, "spec.rules.authorization.a: set exactly one of cel and cidrs")
+	auth(`{authorization: {a: {cidrs: {allow: [192.0.2.0/24, 192.0.2.1]}}}}`, "spec.rules.authorization.a.cidrs.allow[1]: "+
+		`"192.0.2.1" is not a network in CIDR form; write 192.0.2.0/24, or 192.0.2.7/32 for one address`)
+	auth(`{response: {headers: {x: {cel: bad}, z: {}}}}`, "spec.rules.response.headers.x.cel: it is bad; write good",
+		"spec.rules.response.headers.z: set exactly one of cel and value")
+
+	check := func(check, want string) {
+		t.Helper()
+		refused(v1alpha1.KindValidationPolicy, "rules: {checks: {c: {"+check+"}}}", "spec.rules.checks.c."+want)
+	}
+	check("maxBodyBytes: 0", "maxBodyBytes: 0 is not a whole number of bytes of 1 or more; write 1048576 or 1Mi")
+	check("headers: [{name: a, pattern: '('}]", "headers[0].pattern: error parsing regexp: missing closing ): `(`")
+	check("query: [{name: ''}]", "query[0].name: it is empty; name the parameter")
+	check("query: [{name: a, minimum: 1}]", "query[0]: minimum and maximum go with type integer or number; remove them or change the type")
+	check("query: [{name: a, type: integer, minimum: 2, maximum: 1}]", "query[0]: minimum is greater than maximum")
+	check("jsonSchema: {}", "jsonSchema: set exactly one of inline and configMapRef")
+	check("jsonSchema: {inline: {bad: 1}}", "jsonSchema.inline: it is bad; write good")
+}
+
+// What a policy refers to and is missing breaks the part that needs it; the
+// policy stays accepted and closes as it stands.
+func TestPolicyReferences(t *testing.T) {
+	broken := func(more, kind, rules, item, want string) {
+		t.Helper()
+		g := buildStrict(load(t, policyCluster(t)+policyYAML(kind, "p", "rules: "+rules)+more))
+		c := g.Policies[0].Ancestors[0].Conditions
+		if got := g.Policies[0].Resolved[item].Broken; got != want {
+			t.Errorf("%s: got %q, want %q", rules, got, want)
+		}
+		if len(c) != 2 || c[0].Status != "True" || (c[1].Reason == "Reconciling") != (want != "") {
+			t.Errorf("%s: %v", rules, c)
+		}
+	}
+	const basic, users = "{authentication: {a: {basic: {secretRef: {name: users}}}}}", "\n---\nkind: Secret\nmetadata: {name: users, namespace: shop}\n"
+	broken("", v1alpha1.KindAuthPolicy, basic, "authentication/a", "Secret shop/users does not exist")
+	broken(users, v1alpha1.KindAuthPolicy, basic, "authentication/a", "Secret shop/users has no key .htpasswd")
+	broken(users+"data: {.htpasswd: eDp5}\n", v1alpha1.KindAuthPolicy, basic, "authentication/a", "")
+	const jwt = "{authentication: {a: {jwt: {issuer: i, audiences: [x], jwks: {configMapRef: {name: c, key: k}}}}}}"
+	const config = "\n---\nkind: ConfigMap\nmetadata: {name: c, namespace: shop}\n"
+	broken("", v1alpha1.KindAuthPolicy, jwt, "authentication/a", "ConfigMap shop/c does not exist")
+	broken(config, v1alpha1.KindAuthPolicy, jwt, "authentication/a", "ConfigMap shop/c has no key k")
+	broken(config+"data: {k: bad}\n", v1alpha1.KindAuthPolicy, jwt, "authentication/a", "ConfigMap shop/c key k: it is bad; write good")
+	broken(config+"binaryData: {k: Z29vZA==}\n", v1alpha1.KindAuthPolicy, jwt, "authentication/a", "")
+	broken(config+"data: {k: bad}\n", v1alpha1.KindValidationPolicy, "{checks: {a: {jsonSchema: {configMapRef: {name: c, key: k}}}}}",
+		"check/a", "ConfigMap shop/c key k: it is bad; write good")
+}
+
+// A requirement may name methods of another policy, if merging brings them in.
+func TestRequireAcrossPolicies(t *testing.T) {
+	closed := func(gateway string, want string) {
+		t.Helper()
+		g := buildStrict(load(t, policyCluster(t)+policyYAML(v1alpha1.KindAuthPolicy, "p", "rules: {authentication: {a: {anonymous: {}}}, require: a && b}")+
+			"\n---\nkind: AuthPolicy\nmetadata: {name: gw, namespace: web}\nspec:\n"+
+			"  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: gw}]\n  defaults: {strategy: "+gateway+", rules: {authentication: {b: {anonymous: {}}}}}\n"))
+		e := g.Routes[0].Parents[0].Attached[0].Policies[0].Auth
+		got := ""
+		if e.Closed != nil {
+			got = e.Closed.Policy.Name + ": " + e.Closed.Reason
+		}
+		accepted := g.Policies[0].Ancestors[0].Conditions[0]
+		if got != want || (accepted.Status == "True") != (want == "") {
+			t.Errorf("%s: got %q, want %q; %v", gateway, got, want, accepted)
+		}
+	}
+	closed("Merge", "")
+	closed("Atomic", "p: there is no method b")
+}
+
+// At 16 entries of others there is no room: the Gateway says so, and the policy
+// is enforced all the same.
+func TestFullStatus(t *testing.T) {
+	s := load(t, policyCluster(t))
+	p := parse(t, policyYAML(v1alpha1.KindAuthPolicy, "p", "rules: {forwardCredentials: true}"))[0].(*v1alpha1.AuthPolicy)
+	for i := range 16 {
+		p.Status.Ancestors = append(p.Status.Ancestors, gatewayv1.PolicyAncestorStatus{
+			ControllerName: "example.com/other", AncestorRef: gatewayv1.ParentReference{Name: gatewayv1.ObjectName(fmt.Sprint(i))}})
+	}
+	s.Apply(p)
+	g := buildStrict(s)
+	gateway := types.NamespacedName{Namespace: "web", Name: "gw"}
+	if len(g.Policies) != 0 || len(g.Unreported[gateway]) != 1 {
+		t.Errorf("%d policies, unreported %v", len(g.Policies), g.Unreported)
+	}
+	if g.Routes[0].Parents[0].Attached[0].Policies[0].Auth == nil {
+		t.Error("the policy is not enforced")
+	}
+}
+
+// A Graph that was handed out never changes.
+func TestEarlierGraphStays(t *testing.T) {
+	s := load(t, policyCluster(t))
+	b := NewBuilder(Config{Controller: controller})
+	first := b.Build(s)
+	policy := parse(t, policyYAML(v1alpha1.KindAuthPolicy, "p", "rules: {forwardCredentials: true}"))[0]
+	s.Apply(policy)
+	second := b.Build(s)
+	if first.Routes[0].Parents[0].Attached[0].Policies != nil {
+		t.Error("the policy went into the Graph before")
+	}
+	if second.Routes[0].Parents[0].Attached[0].Policies[0] == nil {
+		t.Error("the policy is not in the Graph")
+	}
+	s.Apply(parse(t, "kind: Service\nmetadata: {name: x, namespace: shop}\n")[0])
+	third := b.Build(s)
+	if third == second || third.Routes[0] != second.Routes[0] || third.Policies[0] != second.Policies[0] {
+		t.Error("what did not change was made again")
+	}
+	s.Delete(store.AuthPolicy, nameOf(policy))
+	if b.Build(s).Routes[0] != first.Routes[0] {
+		t.Error("without the policy the route is not what it was")
+	}
+}
+
+func TestParseAPIKey(t *testing.T) {
+	is := func(annotations, data, want string) {
+		t.Helper()
+		s := parse(t, "kind: Secret\nmetadata: {name: s, namespace: shop, annotations: {"+annotations+"}}\n")[0].(*corev1.Secret)
+		s.Data = map[string][]byte{}
+		for _, pair := range strings.Split(data, ";") {
+			name, value, _ := strings.Cut(pair, "=")
+			s.Data[name] = []byte(value)
+		}
+		k, err := ParseAPIKey(s)
+		got := fmt.Sprintf("%s %s %v %q %d %d", hex.EncodeToString(k.Hash[:4]), k.Subject, k.Scopes, k.Plan, k.NotBefore, k.Expires)
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s %s: got %s, want %s", annotations, data, got, want)
+		}
+	}
+	hash := strings.Repeat("ab", 32)
+	is("", "keyHash=sha256:"+hash, `abababab s [] "" 0 0`)
+	is("", "keyHash= sha256:"+hash+"\n", `abababab s [] "" 0 0`)
+	is("", "apiKey=abc", `ba7816bf s [] "" 0 0`)
+	is("", "apiKey=abc;keyHash=sha256:"+hash, `abababab s [] "" 0 0`)
+	is(`gatehouse.dev/subject: bob, gatehouse.dev/scopes: "r, w x", gatehouse.dev/plan: gold, gatehouse.dev/not-before: "1970-01-01T00:00:01Z",
+		gatehouse.dev/expires-at: "1970-01-01T01:00:00+01:00"`, "apiKey=abc", `ba7816bf bob [r w x] "gold" 1 0`)
+	is("", "apiKey=abc;subject=eve;plan=tin", `ba7816bf eve [] "tin" 0 0`)
+	is("", "key=abc", "it has neither keyHash nor apiKey")
+	is("", "keyHash="+hash, "keyHash is not sha256: and 64 hexadecimal digits")
+	is("", "keyHash=sha256:ab", "keyHash is not sha256: and 64 hexadecimal digits")
+	is("gatehouse.dev/expires-at: soon", "apiKey=abc", `expires-at "soon" is not a time such as 2026-01-31T00:00:00Z`)
+}
+
+// No time that is written out reads as none, not even that of the epoch.
+func FuzzParseAPIKey(f *testing.F) {
+	f.Add("sha256:"+strings.Repeat("ab", 32), "", "2026-01-31T00:00:00Z")
+	f.Add("", "abc", "")
+	f.Add("", "abc", "1970-01-01T00:00:00Z")
+	f.Fuzz(func(t *testing.T, hash, key, expires string) {
+		s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"gatehouse.dev/expires-at": expires}},
+			Data: map[string][]byte{"keyHash": []byte(hash), "apiKey": []byte(key)}}
+		k, err := ParseAPIKey(s)
+		if err == nil && strings.TrimSpace(expires) != "" && k.Expires == 0 {
+			t.Errorf("%q never expires", expires)
+		}
+	})
+}
