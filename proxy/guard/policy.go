@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"math/bits"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth"
@@ -158,7 +159,7 @@ func (p *Policy) authenticate(x *exchange.Exchange, d *decision) {
 		return
 	}
 	no = ^applying
-	t := tally{d: d, x: x}
+	var t tally
 	truth := p.require.Decide(yes, no)
 	for _, i := range p.order {
 		if truth != table.Undecided {
@@ -167,7 +168,7 @@ func (p *Policy) authenticate(x *exchange.Exchange, d *decision) {
 		if applying>>i&1 == 0 {
 			continue
 		}
-		switch t.try(&p.methods[i], i) {
+		switch t.try(x, &p.methods[i], i) {
 		case auth.Accepted:
 			yes |= 1 << i
 		case auth.Absent, auth.Rejected:
@@ -176,14 +177,19 @@ func (p *Policy) authenticate(x *exchange.Exchange, d *decision) {
 		}
 		truth = p.require.Decide(yes, no)
 	}
-	t.conclude(truth, p, applying)
+	if truth != table.True {
+		x.Principal = exchange.Principal{}
+		*d = t.conclude(truth, d.gates)
+		if d.code == auth.CodeMissing {
+			d.source = p.methods[bits.TrailingZeros64(applying)].source
+		}
+	}
 }
 
 // tally is what trying the methods has brought so far.
 type tally struct {
-	d           *decision
-	x           *exchange.Exchange
 	identified  bool        // x.Principal is set
+	rejected    uint64      // methods whose credential was there and wrong
 	rejection   auth.Result // the first, with its source
 	rejectedBy  int
 	unable      auth.Result // the first that could not decide
@@ -195,8 +201,8 @@ type tally struct {
 
 // try runs one method. The first to accept says who calls; the others only say
 // yes.
-func (t *tally) try(m *method, i int) auth.Outcome {
-	applies, err := all(m.when, t.x)
+func (t *tally) try(x *exchange.Exchange, m *method, i int) auth.Outcome {
+	applies, err := all(m.when, x)
 	if err != nil {
 		if !t.whenFailed {
 			t.whenFailed, t.whenFailing = true, m.source
@@ -209,56 +215,51 @@ func (t *tally) try(m *method, i int) auth.Outcome {
 	if m.anonymous {
 		// A credential that is wrong, or cannot be judged, is not waved through.
 		switch {
-		case t.d.rejected != 0:
+		case t.rejected != 0:
 			return auth.Absent
 		case t.unsure || t.whenFailed:
 			return auth.Unavailable
 		}
 	}
-	before := t.x.Principal
-	r := m.method.Authenticate(t.x, &t.x.Principal)
+	before := x.Principal
+	r := m.method.Authenticate(x, &x.Principal)
 	if r.Outcome != auth.Accepted || t.identified {
-		t.x.Principal = before
+		x.Principal = before
 	} else {
-		t.identified, t.x.Principal.Method = true, m.name
+		t.identified, x.Principal.Method = true, m.name
 	}
 	switch r.Outcome {
 	case auth.Rejected:
-		if t.d.rejected == 0 {
+		if t.rejected == 0 {
 			t.rejection, t.rejectedBy = r, m.source
 		}
-		t.d.rejected |= 1 << i
+		t.rejected |= 1 << i
 	case auth.Unavailable:
 		if t.unable.Outcome != auth.Unavailable {
 			t.unable, t.unableFrom = r, m.source
 		}
 		u, lacking := m.method.(unavailable)
-		t.unsure = t.unsure || !lacking || u.presented(t.x)
+		t.unsure = t.unsure || !lacking || u.presented(x)
 	case auth.Absent, auth.Accepted:
 	}
 	return r.Outcome
 }
 
-func (t *tally) conclude(truth table.Truth, p *Policy, applying uint64) {
-	d := t.d
+// conclude says why the requirement is not met. Where nothing was sent it names
+// no source.
+func (t *tally) conclude(truth table.Truth, gates uint64) decision {
+	d := decision{gates: gates, rejected: t.rejected}
 	switch {
-	case truth == table.True:
-		return
 	case truth == table.Undecided && t.whenFailed:
 		d.verdict, d.code, d.source = forbidden, auth.CodeRuleError, t.whenFailing
 	case truth == table.Undecided:
 		d.verdict, d.code, d.source, d.retryAfter = undecidable, t.unable.Code, t.unableFrom, t.unable.RetryAfter
-	case d.rejected != 0:
+	case t.rejected != 0:
 		d.verdict, d.code, d.source = unauthenticated, t.rejection.Code, t.rejectedBy
 	default:
 		d.verdict, d.code = unauthenticated, auth.CodeMissing
-		for i := len(p.methods) - 1; i >= 0; i-- {
-			if applying>>i&1 != 0 {
-				d.source = p.methods[i].source
-			}
-		}
 	}
-	t.x.Principal = exchange.Principal{}
+	return d
 }
 
 // authorize asks every rule that applies; the first that does not allow decides.
