@@ -1,0 +1,52 @@
+package forward
+
+import (
+	"math/rand/v2"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/filter"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/router"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// Forward runs a's filters on x, sends it to one of a's backends and writes the
+// answer: the backend's, or one of our own.
+func (f *Forwarder) Forward(x *exchange.Exchange, a *router.Action) {
+	if !a.Filters.Request(x) {
+		x.WriteReply() //nolint:errcheck // the client is gone; the protocol knows
+		return
+	}
+	b := a.Pick(rand.Uint32())
+	if b == nil {
+		reply(x, &exchange.Error{Status: 500, Code: "no_backend", Detail: "the route has no backend that takes requests"})
+		return
+	}
+	if b.Reply != nil {
+		Answer(x, b.Reply)
+		return
+	}
+	if !b.Filters.Request(x) {
+		x.WriteReply() //nolint:errcheck // the client is gone; the protocol knows
+		return
+	}
+	d := Destination{Backend: b.Upstream, Timeouts: a.Table.Timeouts, Responses: [2]*filter.Chain{&b.Filters, &a.Filters}}
+	f.Send(x, &d)
+}
+
+// Answer writes the answer r, which stands in a table.
+func Answer(x *exchange.Exchange, r *table.Reply) {
+	if r.Body == "" {
+		x.Reply(r.Status, r.Code, r.Detail)
+	} else {
+		kind := r.ContentType
+		if kind == "" {
+			kind = "text/plain"
+		}
+		x.ReplyBody(r.Status, r.Code, kind, mem.Bytes(r.Body))
+	}
+	if r.RetryAfter > 0 {
+		x.RetryAfter(r.RetryAfter)
+	}
+	x.WriteReply() //nolint:errcheck // the client is gone; the protocol knows
+}
