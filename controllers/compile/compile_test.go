@@ -34,6 +34,19 @@ func read[T any](t *testing.T, text string) *T {
 	return obj
 }
 
+// load puts one object into a store.
+func load[T any, O interface {
+	*T
+	metav1.Object
+}](s *store.Store, text string) error {
+	obj := O(new(T))
+	if err := yaml.UnmarshalStrict([]byte(text), obj); err != nil {
+		return err
+	}
+	s.Apply(obj)
+	return nil
+}
+
 func (c *cluster) apply(objects ...metav1.Object) *table.Table {
 	for _, o := range objects {
 		c.s.Apply(o)

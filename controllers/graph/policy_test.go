@@ -240,7 +240,7 @@ func TestParseAPIKey(t *testing.T) {
 	is("", "apiKey=abc", `ba7816bf s [] "" 0 0`)
 	is("", "apiKey=abc;keyHash=sha256:"+hash, `abababab s [] "" 0 0`)
 	is(`gatehouse.dev/subject: bob, gatehouse.dev/scopes: "r, w x", gatehouse.dev/plan: gold, gatehouse.dev/not-before: "1970-01-01T00:00:01Z",
-		gatehouse.dev/expires-at: "1970-01-01T01:00:00+01:00"`, "apiKey=abc", `ba7816bf bob [r w x] "gold" 1 0`)
+		gatehouse.dev/expires-at: "1970-01-01T01:00:00+01:00"`, "apiKey=abc", `ba7816bf bob [r w x] "gold" 1 1`)
 	is("", "apiKey=abc;subject=eve;plan=tin", `ba7816bf eve [] "tin" 0 0`)
 	is("", "key=abc", "it has neither keyHash nor apiKey")
 	is("", "keyHash="+hash, "keyHash is not sha256: and 64 hexadecimal digits")
