@@ -1,0 +1,149 @@
+package status
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// The limits of the schemas.
+const (
+	maxConditions = 8
+	maxParents    = 32
+	maxAncestors  = 16
+)
+
+// merger puts what is desired into what there is.
+type merger struct {
+	controller gatewayv1.GatewayController
+	now        metav1.Time
+}
+
+// standard are the condition types that are ours to write and to remove, beside
+// those under our own prefix. Others' conditions stay, where they stand.
+var standard = []string{
+	string(gatewayv1.GatewayConditionAccepted),
+	string(gatewayv1.GatewayConditionProgrammed),
+	string(gatewayv1.ListenerConditionResolvedRefs),
+	string(gatewayv1.ListenerConditionConflicted),
+	string(gatewayv1.ListenerConditionOverlappingTLSConfig),
+	string(gatewayv1.RouteConditionPartiallyInvalid),
+	string(gatewayv1.GatewayClassConditionStatusSupportedVersion),
+}
+
+func isOurs(kind string) bool {
+	return slices.Contains(standard, kind) || strings.HasPrefix(kind, ownPrefix)
+}
+
+// conditions merges by type. A time moves only when the status of its condition
+// does; a condition that is about a newer generation than ours stays. Where
+// there is no room, the last of what is desired are left out: they are the least
+// important.
+func (m merger) conditions(have, want []metav1.Condition) []metav1.Condition {
+	out := make([]metav1.Condition, 0, max(len(have), len(want)))
+	for _, c := range have {
+		i := indexOf(want, c.Type)
+		switch {
+		case i < 0 && isOurs(c.Type):
+			continue
+		case i < 0 || c.ObservedGeneration > want[i].ObservedGeneration:
+			out = append(out, c)
+		default:
+			next := want[i]
+			next.LastTransitionTime = c.LastTransitionTime
+			if c.Status != next.Status || c.LastTransitionTime.IsZero() {
+				next.LastTransitionTime = m.now
+			}
+			out = append(out, next)
+		}
+	}
+	for _, c := range want {
+		if len(out) < maxConditions && indexOf(have, c.Type) < 0 {
+			c.LastTransitionTime = m.now
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func indexOf(list []metav1.Condition, kind string) int {
+	return slices.IndexFunc(list, func(c metav1.Condition) bool { return c.Type == kind })
+}
+
+func (m merger) class(have *gatewayv1.GatewayClassStatus, want *gatewayv1.GatewayClassStatus) {
+	have.Conditions = m.conditions(have.Conditions, want.Conditions)
+	have.SupportedFeatures = want.SupportedFeatures
+}
+
+func (m merger) gateway(have *gatewayv1.GatewayStatus, want *gatewayv1.GatewayStatus) {
+	have.Addresses = want.Addresses
+	have.Conditions = m.conditions(have.Conditions, want.Conditions)
+	listeners := make([]gatewayv1.ListenerStatus, 0, len(want.Listeners))
+	for _, l := range want.Listeners {
+		var was []metav1.Condition
+		for i := range have.Listeners {
+			if have.Listeners[i].Name == l.Name {
+				was = have.Listeners[i].Conditions
+			}
+		}
+		l.Conditions = m.conditions(was, l.Conditions)
+		listeners = append(listeners, l)
+	}
+	have.Listeners = listeners
+}
+
+// parents keeps the entries of other controllers where they stand, renews ours
+// and removes those that are no longer wanted.
+func (m merger) parents(have, want []gatewayv1.RouteParentStatus) []gatewayv1.RouteParentStatus {
+	return entries(have, want, maxParents, entry[gatewayv1.RouteParentStatus]{
+		ours:  func(e gatewayv1.RouteParentStatus) bool { return e.ControllerName == m.controller },
+		about: func(e gatewayv1.RouteParentStatus) gatewayv1.ParentReference { return e.ParentRef },
+		merge: func(have, want gatewayv1.RouteParentStatus) gatewayv1.RouteParentStatus {
+			want.Conditions = m.conditions(have.Conditions, want.Conditions)
+			return want
+		},
+	})
+}
+
+// ancestors does for policies what parents does for routes.
+func (m merger) ancestors(have, want []gatewayv1.PolicyAncestorStatus) []gatewayv1.PolicyAncestorStatus {
+	return entries(have, want, maxAncestors, entry[gatewayv1.PolicyAncestorStatus]{
+		ours:  func(e gatewayv1.PolicyAncestorStatus) bool { return e.ControllerName == m.controller },
+		about: func(e gatewayv1.PolicyAncestorStatus) gatewayv1.ParentReference { return e.AncestorRef },
+		merge: func(have, want gatewayv1.PolicyAncestorStatus) gatewayv1.PolicyAncestorStatus {
+			want.Conditions = m.conditions(have.Conditions, want.Conditions)
+			return want
+		},
+	})
+}
+
+// entry says how to treat one kind of entry.
+type entry[T any] struct {
+	ours  func(T) bool
+	about func(T) gatewayv1.ParentReference
+	merge func(have, want T) T
+}
+
+func entries[T any](have, want []T, room int, e entry[T]) []T {
+	find := func(list []T, ref gatewayv1.ParentReference) int {
+		return slices.IndexFunc(list, func(o T) bool { return e.ours(o) && equality.Semantic.DeepEqual(e.about(o), ref) })
+	}
+	out := make([]T, 0, max(len(have), len(want)))
+	for _, h := range have {
+		if !e.ours(h) {
+			out = append(out, h)
+		} else if i := find(want, e.about(h)); i >= 0 && find(out, e.about(h)) < 0 {
+			out = append(out, e.merge(h, want[i]))
+		}
+	}
+	var none T
+	for _, w := range want {
+		if len(out) < room && find(out, e.about(w)) < 0 {
+			out = append(out, e.merge(none, w))
+		}
+	}
+	return out
+}

@@ -1,0 +1,275 @@
+// Package status writes what the graph found into the statuses of the objects.
+//
+// cmd starts the Writer on the leader, hands it every Graph and tells it what
+// the proxy could apply; it calls the API server. What a status should say is
+// computed by Project, from values to values; the Writer merges that into what
+// the API server has, and is the only one that writes.
+package status
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+)
+
+// Applied is what the proxy says of the tables it was given.
+type Applied struct {
+	Generation uint64            // tables it has swapped to; 0 before the first
+	BindErrors map[string]string // listeners that cannot serve, by "namespace/gateway/listener", and why
+	Refused    string            // why the newest table was refused whole; "" when it was not
+}
+
+// The kinds that have a status of ours.
+const (
+	kindClass   = "GatewayClass"
+	kindGateway = "Gateway"
+	kindRoute   = "HTTPRoute"
+)
+
+// Key names an object with a status.
+type Key struct {
+	Kind string
+	types.NamespacedName
+}
+
+// Desired is what the status of one object should say, our part of it.
+// Conditions have no times yet. Of Class, Gateway, Parents and Ancestors the one
+// that goes with the kind counts; no entries there means that none of ours
+// should be left.
+type Desired struct {
+	Key        Key
+	Generation int64 // of the object it was derived from; 0 for whatever there is now
+	Class      *gatewayv1.GatewayClassStatus
+	Gateway    *gatewayv1.GatewayStatus
+	Parents    []gatewayv1.RouteParentStatus
+	Ancestors  []gatewayv1.PolicyAncestorStatus
+}
+
+// Project computes what every status should say: classes first, then Gateways,
+// routes, policies, and the objects that have entries of ours to lose.
+func Project(g *graph.Graph, a Applied, controller gatewayv1.GatewayController) []Desired {
+	p := projection{g, a, controller}
+	var out []Desired
+	p.each(func(d Desired, _ source) { out = append(out, d) }, func(Key, source) bool { return false })
+	return out
+}
+
+type projection struct {
+	graph      *graph.Graph
+	applied    Applied
+	controller gatewayv1.GatewayController
+}
+
+// source is what a Desired of a route or policy is made of, to be compared.
+type source struct {
+	node     any // pointer
+	affected []graph.PolicyKey
+}
+
+func (s source) same(o source) bool { return s.node == o.node && slices.Equal(s.affected, o.affected) }
+
+// each visits every Desired but those whose source is known.
+func (p projection) each(visit func(Desired, source), known func(Key, source) bool) {
+	for _, c := range p.graph.Classes {
+		visit(class(c), source{})
+	}
+	for _, gw := range p.graph.Gateways {
+		visit(p.gateway(gw), source{})
+	}
+	for _, r := range p.graph.Routes {
+		key := Key{kindRoute, types.NamespacedName{Namespace: r.Object.Namespace, Name: r.Object.Name}}
+		s := source{r, p.graph.Affected[graph.TargetKey{Kind: kindRoute, NamespacedName: key.NamespacedName}]}
+		if !known(key, s) {
+			visit(p.route(key, r, s.affected), s)
+		}
+	}
+	for _, policy := range p.graph.Policies {
+		key := Key{policy.Key.Kind, policy.Key.NamespacedName}
+		if s := (source{node: policy}); !known(key, s) {
+			visit(p.policy(key, policy), s)
+		}
+	}
+	for _, stale := range p.graph.Stale {
+		visit(Desired{Key: Key{stale.Kind, stale.NamespacedName}}, source{})
+	}
+}
+
+func class(c *graph.Class) Desired {
+	return Desired{
+		Key:        Key{kindClass, types.NamespacedName{Name: c.Object.Name}},
+		Generation: c.Object.Generation,
+		Class:      &gatewayv1.GatewayClassStatus{Conditions: slices.Clone(c.Conditions), SupportedFeatures: supportedFeatures()},
+	}
+}
+
+func (p projection) route(key Key, r *graph.Route, affected []graph.PolicyKey) Desired {
+	d := Desired{Key: key, Generation: r.Object.Generation}
+	for _, parent := range r.Parents {
+		conditions := slices.Concat(parent.Conditions, affectedBy(affected, r.Object.Generation))
+		d.Parents = append(d.Parents, gatewayv1.RouteParentStatus{ParentRef: parent.Ref, ControllerName: p.controller, Conditions: conditions})
+	}
+	return d
+}
+
+func (p projection) policy(key Key, policy *graph.Policy) Desired {
+	d := Desired{Key: key, Generation: policy.Generation}
+	for _, a := range policy.Ancestors {
+		d.Ancestors = append(d.Ancestors, gatewayv1.PolicyAncestorStatus{
+			AncestorRef: ancestorRef(a), ControllerName: p.controller, Conditions: slices.Clone(a.Conditions),
+		})
+	}
+	return d
+}
+
+// ancestorRef names the Gateway, or the target that leads nowhere.
+func ancestorRef(a *graph.Ancestor) gatewayv1.ParentReference {
+	at := graph.TargetKey{Kind: kindGateway, NamespacedName: a.Gateway}
+	if a.Missing.Kind != "" {
+		at = a.Missing
+	}
+	group, kind, namespace := gatewayv1.Group(gatewayv1.GroupName), gatewayv1.Kind(at.Kind), gatewayv1.Namespace(at.Namespace)
+	if other, name, found := strings.Cut(at.Kind, "/"); found {
+		group, kind = gatewayv1.Group(other), gatewayv1.Kind(name)
+	}
+	ref := gatewayv1.ParentReference{Group: &group, Kind: &kind, Namespace: &namespace, Name: gatewayv1.ObjectName(at.Name)}
+	if at.Section != "" {
+		ref.SectionName = &at.Section
+	}
+	return ref
+}
+
+func (p projection) gateway(gw *graph.Gateway) Desired {
+	name := types.NamespacedName{Namespace: gw.Object.Namespace, Name: gw.Object.Name}
+	target := graph.TargetKey{Kind: kindGateway, NamespacedName: name}
+	generation := gw.Object.Generation
+	status := &gatewayv1.GatewayStatus{Addresses: gw.Addresses}
+	var unbound []string
+	serving := 0
+	for _, l := range gw.Listeners {
+		conditions := slices.Clone(l.Conditions)
+		if text := p.problem(l); text != "" {
+			setCondition(conditions, p.programmed(generation, string(gatewayv1.ListenerReasonInvalid), text))
+			unbound = append(unbound, fmt.Sprintf("%s: %s", l.Key.Listener, text))
+		} else if l.Serves {
+			serving++
+		}
+		target.Section = l.Key.Listener
+		status.Listeners = append(status.Listeners, gatewayv1.ListenerStatus{
+			Name:           l.Key.Listener,
+			SupportedKinds: append([]gatewayv1.RouteGroupKind{}, l.SupportedKinds...),
+			AttachedRoutes: p.graph.Attached[l.Key],
+			Conditions:     append(conditions, affectedBy(p.graph.Affected[target], generation)...),
+		})
+	}
+	target.Section = ""
+	status.Conditions = slices.Clone(gw.Conditions)
+	if len(unbound) > 0 {
+		p.unbound(gw, status, unbound, serving)
+	}
+	status.Conditions = append(status.Conditions, affectedBy(p.graph.Affected[target], generation)...)
+	if policies := p.graph.Unreported[name]; len(policies) > 0 {
+		status.Conditions = append(status.Conditions, metav1.Condition{
+			Type: typeUnreported, Status: metav1.ConditionTrue, Reason: "AncestorLimitReached", ObservedGeneration: generation,
+			Message: "the statuses of these policies have no room to speak of this Gateway: " + keys(policies),
+		})
+	}
+	return Desired{Key: Key{kindGateway, name}, Generation: generation, Gateway: status}
+}
+
+// problem says what the proxy has against a listener that the graph lets serve.
+func (p projection) problem(l *graph.Listener) string {
+	switch text := p.applied.BindErrors[l.Key.Gateway.String()+"/"+string(l.Key.Listener)]; {
+	case !l.Serves:
+		return ""
+	case text != "":
+		return text
+	case p.applied.Refused != "":
+		return "the configuration was refused, the one before serves on: " + p.applied.Refused
+	case p.applied.Generation == 0:
+		return "nothing is applied yet"
+	}
+	return ""
+}
+
+// programmed is the condition of what the proxy does not serve: pending until it
+// has applied anything at all.
+func (p projection) programmed(generation int64, reason, text string) metav1.Condition {
+	c := metav1.Condition{Type: string(gatewayv1.GatewayConditionProgrammed), Status: metav1.ConditionFalse, Reason: reason, Message: text, ObservedGeneration: generation}
+	if p.applied.Generation == 0 && p.applied.Refused == "" {
+		c.Status, c.Reason = metav1.ConditionUnknown, string(gatewayv1.GatewayReasonPending)
+	}
+	return c
+}
+
+// unbound makes a Gateway answer for listeners that the proxy does not serve: it
+// is not programmed when none is left.
+func (p projection) unbound(gw *graph.Gateway, status *gatewayv1.GatewayStatus, listeners []string, serving int) {
+	text := strings.Join(listeners, "; ")
+	for i := range status.Conditions {
+		c := &status.Conditions[i]
+		if c.Type != string(gatewayv1.GatewayConditionProgrammed) || c.Status != metav1.ConditionTrue {
+			continue
+		}
+		if serving > 0 {
+			c.Message += "; but not " + text
+			continue
+		}
+		reason := gatewayv1.GatewayReasonInvalid
+		if len(gw.Object.Spec.Addresses) > 0 {
+			reason = gatewayv1.GatewayReasonAddressNotUsable
+		}
+		*c = p.programmed(gw.Object.Generation, string(reason), text)
+		status.Addresses = nil
+	}
+}
+
+func setCondition(list []metav1.Condition, c metav1.Condition) {
+	for i := range list {
+		if list[i].Type == c.Type {
+			list[i] = c
+		}
+	}
+}
+
+// The types of our own conditions.
+const (
+	ownPrefix      = v1alpha1.GroupName + "/"
+	typeUnreported = ownPrefix + "PolicyUnreported"
+)
+
+// affectedBy tells an object which policies reach it, one condition per kind
+// (GEP-713, "Target object status").
+func affectedBy(policies []graph.PolicyKey, generation int64) (out []metav1.Condition) {
+	for _, kind := range []string{v1alpha1.KindAuthPolicy, v1alpha1.KindValidationPolicy} {
+		ofKind := slices.DeleteFunc(slices.Clone(policies), func(k graph.PolicyKey) bool { return k.Kind != kind })
+		if len(ofKind) > 0 {
+			out = append(out, metav1.Condition{
+				Type: ownPrefix + kind + "Affected", Status: metav1.ConditionTrue, Reason: "PolicyAffected", ObservedGeneration: generation,
+				Message: "affected by " + keys(ofKind),
+			})
+		}
+	}
+	return out
+}
+
+// maxNames is how many policies a message names.
+const maxNames = 8
+
+func keys(policies []graph.PolicyKey) string {
+	names := make([]string, 0, maxNames+1)
+	for i, k := range policies {
+		if i == maxNames {
+			names = append(names, fmt.Sprintf("%d more", len(policies)-i))
+			break
+		}
+		names = append(names, k.Kind+" "+k.String())
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,282 @@
+package status
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/flowcontrol"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+)
+
+// Options configure a Writer. Client, Controller and Applied are required.
+type Options struct {
+	Client     client.Client // reads may come from a cache
+	Live       client.Reader // reads past the cache, after a conflict; nil: Client
+	Controller gatewayv1.GatewayController
+	Applied    func() Applied
+	// Event tells the user that an object was not accepted; nil tells nobody.
+	Event func(about client.Object, reason, message string)
+	Log   logr.Logger
+
+	Rate    float32       // writes per second; default 50
+	Burst   int           // of writes; default 100
+	Settle  time.Duration // a pass waits so long for the next Graph to make it unnecessary; default 50 ms
+	Recheck time.Duration // what the proxy applied, and writes that failed, are looked at so often; default 2 s
+	Resync  time.Duration // all objects are compared with the API server so often; default 10 min
+}
+
+func (o *Options) defaults() {
+	set := func(d *time.Duration, value time.Duration) {
+		if *d == 0 {
+			*d = value
+		}
+	}
+	set(&o.Settle, 50*time.Millisecond)
+	set(&o.Recheck, 2*time.Second)
+	set(&o.Resync, 10*time.Minute)
+	if o.Rate == 0 {
+		o.Rate = 50
+	}
+	if o.Burst == 0 {
+		o.Burst = 100
+	}
+	if o.Live == nil {
+		o.Live = o.Client
+	}
+	if o.Event == nil {
+		o.Event = func(client.Object, string, string) {}
+	}
+}
+
+// Writer writes statuses. Publish may be called from any goroutine, whether or
+// not this replica leads; Run writes, and is for the leader.
+type Writer struct {
+	opts   Options
+	latest atomic.Pointer[graph.Graph]
+	wake   chan struct{}
+
+	// Owned by Run from here on.
+	written map[Key]done // what the API server has of ours
+	missed  bool         // a write of the last pass failed
+	limit   flowcontrol.RateLimiter
+}
+
+// done is what was last written, and what it was made of.
+type done struct {
+	desired Desired
+	source  source
+}
+
+// New returns a Writer.
+func New(opts Options) *Writer {
+	opts.defaults()
+	return &Writer{opts: opts, wake: make(chan struct{}, 1)}
+}
+
+// Publish hands the Writer the newest Graph; one that it has not come to yet is
+// forgotten. It does not block.
+func (w *Writer) Publish(g *graph.Graph) {
+	w.latest.Store(g)
+	select {
+	case w.wake <- struct{}{}:
+	default: // it is awake already
+	}
+}
+
+// NeedLeaderElection lets a manager start Run on the leader only.
+func (w *Writer) NeedLeaderElection() bool { return true }
+
+// Start is Run, as a manager calls it.
+func (w *Writer) Start(ctx context.Context) error { return w.Run(ctx) }
+
+// Run writes until ctx ends. It knows nothing of what an earlier leader wrote, so
+// it begins by comparing everything.
+func (w *Writer) Run(ctx context.Context) error {
+	w.written = map[Key]done{}
+	w.limit = flowcontrol.NewTokenBucketRateLimiter(w.opts.Rate, w.opts.Burst)
+	recheck, resync := time.NewTicker(w.opts.Recheck), time.NewTicker(w.opts.Resync)
+	defer recheck.Stop()
+	defer resync.Stop()
+	var seen Applied
+	pass := func() {
+		if g := w.latest.Load(); g != nil {
+			seen = w.opts.Applied()
+			w.pass(ctx, g, seen)
+		}
+	}
+	pass()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.wake: // a new Graph: give the next a moment to replace it
+			if !sleep(ctx, w.opts.Settle) {
+				return nil
+			}
+			pass()
+		case <-recheck.C: // the proxy may have bound a port since, the API server may be back
+			if now := w.opts.Applied(); w.missed || !sameApplied(now, seen) {
+				pass()
+			}
+		case <-resync.C: // somebody else may have changed what we wrote
+			for key, was := range w.written {
+				w.written[key] = done{desired: Desired{Key: was.desired.Key}}
+			}
+			pass()
+		}
+	}
+}
+
+func sameApplied(a, b Applied) bool {
+	return (a.Generation == 0) == (b.Generation == 0) && a.Refused == b.Refused && maps.Equal(a.BindErrors, b.BindErrors)
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// yield is how long a pass goes on when there is a newer Graph. A pass over many
+// objects must make way, but one that always did would never get anywhere.
+const yield = 500 * time.Millisecond
+
+// pass writes what differs from what was written. What it has not come to when
+// it makes way for a newer Graph is still to be written.
+func (w *Writer) pass(ctx context.Context, g *graph.Graph, applied Applied) {
+	w.missed = false
+	until := time.Now().Add(yield)
+	over := func() bool { return ctx.Err() != nil || w.latest.Load() != g && time.Now().After(until) }
+	present := map[Key]bool{}
+	p := projection{g, applied, w.opts.Controller}
+	p.each(func(d Desired, s source) {
+		present[d.Key] = true
+		if over() {
+			return
+		}
+		if was, ok := w.written[d.Key]; ok && reflect.DeepEqual(was.desired, d) {
+			w.written[d.Key] = done{d, s}
+			return
+		}
+		w.try(ctx, d, s)
+	}, func(key Key, s source) bool {
+		was, ok := w.written[key]
+		same := ok && was.source.same(s)
+		present[key] = present[key] || same
+		return same
+	})
+	for key := range w.written {
+		if present[key] || over() {
+			continue
+		}
+		if key.Kind == kindClass || key.Kind == kindGateway {
+			delete(w.written, key) // gone, or another controller's now
+			continue
+		}
+		w.try(ctx, Desired{Key: key}, source{})
+	}
+}
+
+// try writes one status and remembers whether it is done.
+func (w *Writer) try(ctx context.Context, d Desired, s source) {
+	switch err := w.write(ctx, d); {
+	case err == nil && len(d.Parents) == 0 && len(d.Ancestors) == 0 && d.Class == nil && d.Gateway == nil:
+		delete(w.written, d.Key)
+	case err == nil:
+		w.written[d.Key] = done{d, s}
+	case ctx.Err() == nil:
+		w.missed = true
+		w.opts.Log.Error(err, "a status was not written; it is tried again", "kind", d.Key.Kind, "object", d.Key.NamespacedName)
+	}
+}
+
+// maxTries is how often one status is tried before it has to wait its turn again.
+const maxTries = 5
+
+// write brings the status of one object up to date: reads, merges, and updates
+// that very version, again if somebody was faster. An object that is gone, or
+// newer than the Graph, is left to the next Graph.
+func (w *Writer) write(ctx context.Context, d Desired) error {
+	from, wait := client.Reader(w.opts.Client), 10*time.Millisecond
+	for tries := 1; ; tries++ {
+		obj := empty(d.Key.Kind)
+		if obj == nil {
+			return fmt.Errorf("status: no kind %q", d.Key.Kind)
+		}
+		if err := from.Get(ctx, d.Key.NamespacedName, obj); err != nil {
+			return client.IgnoreNotFound(err)
+		}
+		if d.Generation != 0 && obj.GetGeneration() > d.Generation {
+			return nil
+		}
+		before := obj.DeepCopyObject().(client.Object)
+		w.merge(obj, d)
+		if equality.Semantic.DeepEqual(before, obj) {
+			return nil
+		}
+		if err := w.limit.Wait(ctx); err != nil {
+			return err
+		}
+		err := w.opts.Client.Status().Update(ctx, obj)
+		if err == nil {
+			w.tell(before, obj)
+			return nil
+		}
+		if !apierrors.IsConflict(err) || tries == maxTries {
+			return client.IgnoreNotFound(err)
+		}
+		if !sleep(ctx, wait) {
+			return ctx.Err()
+		}
+		from, wait = w.opts.Live, 2*wait
+	}
+}
+
+func empty(kind string) client.Object {
+	switch kind {
+	case kindClass:
+		return &gatewayv1.GatewayClass{}
+	case kindGateway:
+		return &gatewayv1.Gateway{}
+	case kindRoute:
+		return &gatewayv1.HTTPRoute{}
+	case v1alpha1.KindAuthPolicy:
+		return &v1alpha1.AuthPolicy{}
+	case v1alpha1.KindValidationPolicy:
+		return &v1alpha1.ValidationPolicy{}
+	}
+	return nil
+}
+
+func (w *Writer) merge(obj client.Object, d Desired) {
+	m := merger{w.opts.Controller, metav1.NewTime(metav1.Now().Truncate(time.Second))}
+	switch o := obj.(type) {
+	case *gatewayv1.GatewayClass:
+		m.class(&o.Status, d.Class)
+	case *gatewayv1.Gateway:
+		m.gateway(&o.Status, d.Gateway)
+	case *gatewayv1.HTTPRoute:
+		o.Status.Parents = m.parents(o.Status.Parents, d.Parents)
+	case *v1alpha1.AuthPolicy:
+		o.Status.Ancestors = m.ancestors(o.Status.Ancestors, d.Ancestors)
+	case *v1alpha1.ValidationPolicy:
+		o.Status.Ancestors = m.ancestors(o.Status.Ancestors, d.Ancestors)
+	}
+}

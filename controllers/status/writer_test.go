@@ -1,0 +1,262 @@
+package status
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"go.uber.org/goleak"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// server is a client with the objects of edge, which counts what is written and
+// can be made to fail.
+type server struct {
+	client.Client
+	mu     sync.Mutex
+	writes []string
+	fail   func(obj client.Object) error
+}
+
+func newServer(t *testing.T) *server {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := gatewayv1.Install(scheme); err != nil {
+		t.Fatal(err)
+	}
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	g := edge()
+	objects := []client.Object{
+		g.Classes[0].Object, g.Gateways[0].Object, g.Routes[0].Object,
+		&v1alpha1.AuthPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "p", Generation: 2}},
+	}
+	s := &server{}
+	s.Client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(objects...).
+		WithInterceptorFuncs(interceptor.Funcs{SubResourceUpdate: s.update}).Build()
+	return s
+}
+
+func (s *server) update(ctx context.Context, c client.Client, sub string, obj client.Object, opts ...client.SubResourceUpdateOption) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		if err := s.fail(obj); err != nil {
+			return err
+		}
+	}
+	s.writes = append(s.writes, fmt.Sprintf("%T %s", obj, obj.GetName()))
+	return c.SubResource(sub).Update(ctx, obj, opts...)
+}
+
+func (s *server) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.writes)
+}
+
+func (s *server) route(t *testing.T) *gatewayv1.HTTPRoute {
+	t.Helper()
+	var r gatewayv1.HTTPRoute
+	if err := s.Get(t.Context(), named("shop", "r"), &r); err != nil {
+		t.Fatal(err)
+	}
+	return &r
+}
+
+func newWriter(s *server) *Writer {
+	w := New(Options{
+		Client: s, Controller: controller, Applied: func() Applied { return Applied{Generation: 1} }, Log: logr.Discard(),
+		Rate: 1e6, Burst: 1e6, Settle: time.Millisecond, Recheck: 5 * time.Millisecond, Resync: time.Hour,
+	})
+	return w
+}
+
+// pass makes one pass, without Run.
+func pass(t *testing.T, w *Writer, g *graph.Graph) {
+	t.Helper()
+	if w.written == nil {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := w.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.latest.Store(g)
+	w.pass(t.Context(), g, w.opts.Applied())
+}
+
+func TestNothingIsWrittenTwice(t *testing.T) {
+	s := newServer(t)
+	g := edge()
+	w := newWriter(s)
+	pass(t, w, g)
+	if s.count() != 4 {
+		t.Fatalf("writes: %v, want the class, the Gateway, the route and the policy", s.writes)
+	}
+	pass(t, w, g)
+	pass(t, w, edge())            // the same from other pointers
+	pass(t, newWriter(s), edge()) // and by a leader that remembers nothing
+	if s.count() != 4 {
+		t.Errorf("writes: %v, want none after the first four", s.writes[4:])
+	}
+}
+
+func TestTimeMovesWithTheStatusOnly(t *testing.T) {
+	s := newServer(t)
+	w := newWriter(s)
+	pass(t, w, edge())
+	r := s.route(t)
+	long := metav1.NewTime(time.Unix(1000, 0))
+	for i := range r.Status.Parents[0].Conditions {
+		r.Status.Parents[0].Conditions[i].LastTransitionTime = long
+	}
+	if err := s.Status().Update(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	g := edge()
+	g.Routes[0].Parents[0].Conditions[0].Message = "other words"
+	g.Routes[0].Parents[0].Conditions[1] = cond("ResolvedRefs", "False", "BackendNotFound")
+	pass(t, w, g)
+	for _, c := range s.route(t).Status.Parents[0].Conditions {
+		if moved := !c.LastTransitionTime.Equal(&long); moved != (c.Type == "ResolvedRefs") {
+			t.Errorf("%s: the time moved: %v", c.Type, moved)
+		}
+	}
+}
+
+func TestConflictIsReadAgain(t *testing.T) {
+	s := newServer(t)
+	foreign := gatewayv1.RouteParentStatus{ControllerName: "example.com/other", ParentRef: gatewayv1.ParentReference{Name: "gw"}, Conditions: []metav1.Condition{cond("Accepted", "True", "Accepted")}}
+	conflicts := 0
+	s.fail = func(obj client.Object) error {
+		r, ok := obj.(*gatewayv1.HTTPRoute)
+		if !ok || conflicts == 2 {
+			return nil
+		}
+		conflicts++
+		// Somebody else was faster.
+		fresh := &gatewayv1.HTTPRoute{}
+		if err := s.Get(t.Context(), client.ObjectKeyFromObject(r), fresh); err != nil {
+			return err
+		}
+		fresh.Status.Parents = []gatewayv1.RouteParentStatus{foreign}
+		if err := s.Client.Update(t.Context(), fresh); err != nil {
+			return err
+		}
+		return apierrors.NewConflict(schema.GroupResource{Resource: "httproutes"}, r.Name, nil)
+	}
+	w := newWriter(s)
+	pass(t, w, edge())
+	if w.missed || conflicts != 2 {
+		t.Errorf("missed = %v after %d conflicts", w.missed, conflicts)
+	}
+	if got := s.route(t).Status.Parents; len(got) == 0 || got[len(got)-1].ControllerName != controller {
+		t.Errorf("parents: %v", got)
+	}
+}
+
+func TestANewerObjectIsLeftAlone(t *testing.T) {
+	s := newServer(t)
+	r := s.route(t)
+	r.Generation = 3
+	if err := s.Update(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	pass(t, newWriter(s), edge())
+	if got := s.route(t).Status.Parents; len(got) != 0 {
+		t.Errorf("parents: %v, want none", got)
+	}
+}
+
+func TestEntriesGoWithTheirReason(t *testing.T) {
+	s := newServer(t)
+	w := newWriter(s)
+	pass(t, w, edge())
+	g := edge()
+	g.Routes = nil // it names no Gateway of ours any more, and its stored status was not seen to have our entry
+	pass(t, w, g)
+	if got := s.route(t).Status.Parents; len(got) != 0 {
+		t.Errorf("parents: %v, want none", got)
+	}
+	// A leader that remembers nothing is told by the graph.
+	pass(t, w, edge())
+	g.Stale = []graph.TargetKey{{Kind: "HTTPRoute", NamespacedName: named("shop", "r")}}
+	pass(t, newWriter(s), g)
+	if got := s.route(t).Status.Parents; len(got) != 0 {
+		t.Errorf("parents: %v, want none", got)
+	}
+}
+
+func TestEventsOncePerChange(t *testing.T) {
+	s := newServer(t)
+	w := newWriter(s)
+	var events []string
+	w.opts.Event = func(about client.Object, reason, message string) {
+		events = append(events, about.GetName()+" "+reason+" "+message)
+	}
+	f := func(c metav1.Condition, want string) {
+		t.Helper()
+		events = nil
+		g := edge()
+		g.Policies = nil
+		g.Routes[0].Parents[0].Conditions[0] = c
+		pass(t, w, g)
+		pass(t, w, g)
+		if got := strings.Join(events, ", "); got != want {
+			t.Errorf("events %q, want %q", got, want)
+		}
+	}
+	f(cond("Accepted", "True", "Accepted"), "")
+	f(cond("Accepted", "False", "NoMatchingParent"), "r NoMatchingParent m")
+	f(cond("Accepted", "False", "NotAllowedByListeners"), "r NotAllowedByListeners m")
+	f(cond("Accepted", "True", "Accepted"), "")
+}
+
+func TestRunTriesAgainAndEnds(t *testing.T) {
+	s := newServer(t)
+	down := true
+	s.fail = func(client.Object) error {
+		if down {
+			return apierrors.NewServiceUnavailable("down")
+		}
+		return nil
+	}
+	w := newWriter(s)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- w.Run(ctx) }()
+	w.Publish(edge())
+	w.Publish(edge())
+	time.Sleep(20 * time.Millisecond)
+	s.mu.Lock()
+	down = false
+	s.mu.Unlock()
+	for deadline := time.Now().Add(10 * time.Second); s.count() < 4; {
+		if time.Now().After(deadline) {
+			t.Fatalf("writes: %v, want 4", s.writes)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
