@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -30,7 +29,7 @@ type policyMemos struct {
 	auth      policyKind
 	check     policyKind
 	bundles   generations[RulePolicies, *RulePolicies]
-	routes    generations[*Route, *Route] // as buildRoutes made it; with its policies
+	routes    generations[*Route, *routed] // by the node buildRoutes made
 	published map[PolicyKey]published
 }
 
@@ -41,6 +40,13 @@ type policyKind struct {
 	cache     policy.Cache
 	effective generations[*policy.Effective, *Effective]
 	byRule    map[*policy.Policy]*policyNode
+}
+
+// routed is a route with its policies, and what they became part of there.
+type routed struct {
+	route   *Route
+	counts  []counted
+	touched []PolicyKey // sorted
 }
 
 // generations keeps values while builds ask for them.
@@ -79,9 +85,13 @@ func (b *Builder) policies(s *store.Store, g *Graph) {
 		check = append(check, m.nodes.get(b, PolicyKey{v1alpha1.KindValidationPolicy, nameOf(p)}, compute))
 	}
 	m.nodes.sweep(b.round)
-	m.auth.turn(auth)
-	m.check.turn(check)
-	m.bundles.turn()
+	changed := m.auth.set(auth)
+	if m.check.set(check) || changed {
+		changed = true
+		m.auth.turn()
+		m.check.turn()
+		m.bundles.turn()
+	}
 	m.routes.turn()
 	g.Affected = map[TargetKey][]PolicyKey{}
 	if len(auth)+len(check) == 0 {
@@ -90,16 +100,23 @@ func (b *Builder) policies(s *store.Store, g *Graph) {
 	}
 	t := &tally{builder: b, graph: g, store: all, counts: map[tallyKey]int{}, faults: map[tallyKey]string{}}
 	for i, r := range g.Routes {
-		g.Routes[i] = b.routePolicies(r, t)
+		known := m.routes.last[r]
+		if known == nil || changed {
+			known = b.routePolicies(r, known)
+		}
+		m.routes.now[r] = known
+		g.Routes[i] = known.route
+		t.add(known)
 	}
 	t.publish()
 }
 
-func (k *policyKind) turn(nodes []*policyNode) {
-	k.cache.Turn()
-	k.effective.turn()
+// set takes the policies there are now. It is false when they are those there
+// were: then stacks, and all that was made of them, stay as they are, and only
+// routes that changed need to be looked at.
+func (k *policyKind) set(nodes []*policyNode) bool {
 	if k.attached != nil && slices.Equal(k.nodes, nodes) {
-		return
+		return false
 	}
 	k.nodes, k.byRule = nodes, make(map[*policy.Policy]*policyNode, len(nodes))
 	rules := make([]*policy.Policy, 0, len(nodes))
@@ -108,31 +125,43 @@ func (k *policyKind) turn(nodes []*policyNode) {
 		k.byRule[n.rule] = n
 	}
 	k.attached = policy.Attach(rules)
+	return true
 }
 
-// routePolicies returns the route with what reaches each of its rules on each of
-// its paths.
-func (b *Builder) routePolicies(base *Route, t *tally) *Route {
+func (k *policyKind) turn() {
+	k.cache.Turn()
+	k.effective.turn()
+}
+
+// routePolicies finds what reaches each rule of a route on each of its paths.
+// What it found before, if anything, is kept where it is the same.
+func (b *Builder) routePolicies(base *Route, before *routed) *routed {
+	out := &routed{route: base}
 	reached := false
 	var lists [][]*RulePolicies
 	for _, parent := range base.Parents {
 		for _, at := range parent.Attached {
 			list := make([]*RulePolicies, len(base.Rules))
 			for i, rule := range base.Rules {
-				list[i] = b.rulePolicies(pathOf(base, at, rule), t)
+				list[i] = b.rulePolicies(pathOf(base, at, rule), out)
 				reached = reached || list[i] != nil
 			}
 			lists = append(lists, list)
 		}
 	}
-	if !reached {
-		return base
+	slices.SortFunc(out.touched, comparePolicyKeys)
+	switch {
+	case !reached:
+	case before != nil && before.route != base && samePolicies(before.route, lists):
+		out.route = before.route
+	default:
+		out.route = withPolicies(base, lists)
 	}
-	t.route(base)
-	if last := b.policy.routes.last[base]; last != nil && samePolicies(last, lists) {
-		b.policy.routes.now[base] = last
-		return last
-	}
+	return out
+}
+
+// withPolicies copies a route: the node itself is part of earlier Graphs.
+func withPolicies(base *Route, lists [][]*RulePolicies) *Route {
 	out := *base
 	out.Parents = slices.Clone(base.Parents)
 	for i, parent := range base.Parents {
@@ -145,7 +174,6 @@ func (b *Builder) routePolicies(base *Route, t *tally) *Route {
 		}
 		out.Parents[i] = &p
 	}
-	b.policy.routes.now[base] = &out
 	return &out
 }
 
@@ -178,18 +206,18 @@ func pathOf(r *Route, at *Attachment, rule *Rule) policy.Path {
 
 // rulePolicies returns what reaches a rule on one path; nil for nothing. Equal
 // ones are one pointer.
-func (b *Builder) rulePolicies(path policy.Path, t *tally) *RulePolicies {
+func (b *Builder) rulePolicies(path policy.Path, into *routed) *RulePolicies {
 	gateway := types.NamespacedName{Namespace: path[0].Namespace, Name: path[0].Name}
 	var p RulePolicies
-	p.Auth, p.ShadowAuth = b.effective(&b.policy.auth, path, gateway, t)
-	p.Validation, p.ShadowValidation = b.effective(&b.policy.check, path, gateway, t)
+	p.Auth, p.ShadowAuth = b.effective(&b.policy.auth, path, gateway, into)
+	p.Validation, p.ShadowValidation = b.effective(&b.policy.check, path, gateway, into)
 	if p == (RulePolicies{}) {
 		return nil
 	}
 	return b.policy.bundles.get(p, func() *RulePolicies { return &p })
 }
 
-func (b *Builder) effective(k *policyKind, path policy.Path, gateway types.NamespacedName, t *tally) (enforced, shadow *Effective) {
+func (b *Builder) effective(k *policyKind, path policy.Path, gateway types.NamespacedName, into *routed) (enforced, shadow *Effective) {
 	stack, rehearsed := k.attached.On(path)
 	merge := func(s policy.Stack, isShadow bool) *Effective {
 		merged := k.cache.Merge(s)
@@ -197,7 +225,7 @@ func (b *Builder) effective(k *policyKind, path policy.Path, gateway types.Names
 			return nil
 		}
 		e := k.effective.get(merged, func() *Effective { return b.resolve(k, merged) })
-		t.count(k, merged, e, gateway, isShadow)
+		into.count(k, merged, e, gateway, isShadow)
 		return e
 	}
 	return merge(stack, false), merge(rehearsed, true)
@@ -231,9 +259,4 @@ func (b *Builder) resolve(k *policyKind, merged *policy.Effective) *Effective {
 		}
 	}
 	return e
-}
-
-// keysOf returns the keys of a set, in order.
-func keysOf(set map[PolicyKey]bool) []PolicyKey {
-	return slices.SortedFunc(maps.Keys(set), comparePolicyKeys)
 }

@@ -25,42 +25,61 @@ type tallyKey struct {
 	merged  *policy.Effective
 }
 
-// tally counts what becomes of the policies while the routes are walked, and
-// makes their status of it.
+// counted is on how many rules of a route a policy became part of something,
+// and what is wrong with its requirement there.
+type counted struct {
+	key   tallyKey
+	n     int
+	fault string
+}
+
+// count notes one rule on one path.
+func (r *routed) count(k *policyKind, merged *policy.Effective, e *Effective, gateway types.NamespacedName, shadow bool) {
+	for i, p := range merged.Stack {
+		if p == nil || slices.Contains(merged.Stack[:i], p) {
+			continue
+		}
+		name := k.byRule[p].core.Key
+		if !slices.Contains(r.touched, name) {
+			r.touched = append(r.touched, name)
+		}
+		if p.Shadow != shadow {
+			continue
+		}
+		key := tallyKey{p, gateway, merged}
+		at := slices.IndexFunc(r.counts, func(c counted) bool { return c.key == key })
+		if at < 0 {
+			at = len(r.counts)
+			r.counts = append(r.counts, counted{key: key})
+			if merged.Closed == nil && e.Closed != nil && e.Closed.Policy == name {
+				r.counts[at].fault = e.Closed.Reason
+			}
+		}
+		r.counts[at].n++
+	}
+}
+
+// tally counts what becomes of the policies on all routes, and makes their
+// status of it.
 type tally struct {
 	builder *Builder
 	graph   *Graph
 	store   *store.Reader
 	counts  map[tallyKey]int
 	faults  map[tallyKey]string // with no merged: a requirement that names what no policy there brings
-	touched map[PolicyKey]bool  // by the route at hand
 }
 
-// count notes one rule on one path.
-func (t *tally) count(k *policyKind, merged *policy.Effective, e *Effective, gateway types.NamespacedName, shadow bool) {
-	if t.touched == nil {
-		t.touched = map[PolicyKey]bool{}
-	}
-	for i, p := range merged.Stack {
-		if p == nil || slices.Contains(merged.Stack[:i], p) {
-			continue
-		}
-		key := k.byRule[p].core.Key
-		t.touched[key] = true
-		if p.Shadow != shadow {
-			continue
-		}
-		t.counts[tallyKey{p, gateway, merged}]++
-		if merged.Closed == nil && e.Closed != nil && e.Closed.Policy == key {
-			t.faults[tallyKey{rule: p, gateway: gateway}] = e.Closed.Reason
+// add counts a route.
+func (t *tally) add(r *routed) {
+	for _, c := range r.counts {
+		t.counts[c.key] += c.n
+		if c.fault != "" {
+			t.faults[tallyKey{rule: c.key.rule, gateway: c.key.gateway}] = c.fault
 		}
 	}
-}
-
-// route ends the walk of a route.
-func (t *tally) route(r *Route) {
-	t.graph.Affected[TargetKey{Kind: string(store.HTTPRoute), NamespacedName: nameOf(r.Object)}] = keysOf(t.touched)
-	t.touched = nil
+	if len(r.touched) > 0 {
+		t.graph.Affected[TargetKey{Kind: string(store.HTTPRoute), NamespacedName: nameOf(r.route.Object)}] = r.touched
+	}
 }
 
 // published is a policy with its status, and the node it was made of.
@@ -107,6 +126,9 @@ func (t *tally) publish() {
 	}
 	t.builder.policy.published = now
 	for key, policies := range t.graph.Affected {
+		if key.Kind == string(store.HTTPRoute) {
+			continue // in order already, and shared with earlier Graphs
+		}
 		slices.SortFunc(policies, comparePolicyKeys)
 		t.graph.Affected[key] = slices.Compact(policies)
 	}
