@@ -24,9 +24,6 @@ type parsed struct {
 	claims    map[string]any
 }
 
-// strict base64url: no padding, no line breaks, no stray bits (RFC 7515, section 2).
-var base64url = base64.RawURLEncoding.Strict()
-
 // parse takes a token in compact serialization apart: three parts, JSON objects
 // in UTF-8 with the types RFC 7519 gives the claims we look at, an expiry. A
 // critical extension (crit) is refused, since we know none. parse allocates; it
@@ -40,7 +37,7 @@ func parse(token string) (*parsed, bool) {
 	if !ok || strings.Contains(signature, ".") || signature == "" {
 		return nil, false
 	}
-	if _, err := base64url.DecodeString(signature); err != nil || strings.ContainsAny(token, "\r\n") {
+	if _, err := decode(signature); err != nil || strings.ContainsAny(token, "\r\n") {
 		return nil, false
 	}
 	t := &parsed{}
@@ -55,8 +52,11 @@ func parse(token string) (*parsed, bool) {
 	return t, true
 }
 
+// decode is strict base64url: no padding, no stray bits (RFC 7515, section 2).
+func decode(part string) ([]byte, error) { return base64.RawURLEncoding.Strict().DecodeString(part) }
+
 func object[T any](part string, into *map[string]T) bool {
-	b, err := base64url.DecodeString(part)
+	b, err := decode(part)
 	return err == nil && utf8.Valid(b) && json.Unmarshal(b, into) == nil && *into != nil
 }
 
