@@ -31,7 +31,7 @@ type apply struct {
 func (a *apply) flags(c *cobra.Command) {
 	c.Flags().IntVar(&a.samples, "samples", 500, "routes applied, one after the other")
 	c.Flags().IntSliceVar(&a.routes, "routes", []int{10, 5000}, "routes there are already")
-	c.Flags().DurationVar(&a.limit, "limit", 4*time.Minute, "for the samples of one table row; what has been measured by then is reported")
+	c.Flags().DurationVar(&a.limit, "limit", 10*time.Minute, "for the samples of one table row; what has been measured by then is reported")
 }
 
 func (a *apply) measure(ctx context.Context, b *bench, r *Report) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"strings"
@@ -28,16 +29,20 @@ func newBackend() *cobra.Command {
 	var listen []string
 	c := &cobra.Command{
 		Use: "backend", Short: "Answer requests; the scenarios start it", Hidden: true, Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			var group errgroup.Group
+		RunE: func(c *cobra.Command, _ []string) error {
+			group, ctx := errgroup.WithContext(c.Context())
 			for i, addr := range listen {
 				l, err := net.Listen("tcp", addr)
 				if err != nil {
 					return err
 				}
+				context.AfterFunc(ctx, func() { l.Close() })
 				group.Go(func() error { return answerAll(l, backendAnswer(backendNames()[i])) })
 			}
-			return group.Wait()
+			if err := group.Wait(); c.Context().Err() == nil {
+				return err
+			}
+			return nil
 		},
 	}
 	c.Flags().StringSliceVar(&listen, "listen", nil, "an address for each backend")
