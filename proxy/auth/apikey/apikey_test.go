@@ -1,0 +1,95 @@
+package apikey
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/auth"
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// place is the one place keys stand in here.
+type place struct{}
+
+func (place) Find(x *exchange.Exchange) (string, auth.Outcome) {
+	if v, ok := x.Request.Header.Get("key"); ok {
+		return v, auth.Accepted
+	}
+	return "", auth.Absent
+}
+func (place) Strip(x *exchange.Exchange) { x.Request.Header.Del("key") }
+
+func keys(n int) *table.APIKeys {
+	t := &table.APIKeys{ID: "test"}
+	for i := range n {
+		t.Keys = append(t.Keys, &table.APIKey{Secret: "s", Hash: sha256.Sum256(fmt.Appendf(nil, "key-%d", i)), Subject: fmt.Sprint(i)})
+	}
+	return t
+}
+
+func TestPrincipal(t *testing.T) {
+	set := keys(3)
+	set.Keys[1].Plan, set.Keys[1].Scopes, set.Keys[1].Metadata = "big", []string{"a", "b"}, map[string]string{"tier": "gold"}
+	m := New(NewIndex(set), place{}, table.CredentialSource{Header: "Key"}, time.Now)
+	x := &exchange.Exchange{}
+	x.Request.Header.Add("Key", "key-1")
+	r := m.Authenticate(x, &x.Principal)
+	want := map[string]any{"plan": "big", "scopes": []string{"a", "b"}, "metadata": map[string]string{"tier": "gold"}}
+	if r.Outcome != auth.Accepted || x.Principal.Subject != "1" || !reflect.DeepEqual(x.Principal.Claims, want) {
+		t.Errorf("%+v %+v", r, x.Principal)
+	}
+	if n := testing.AllocsPerRun(100, func() { m.Authenticate(x, &x.Principal) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	m.Strip(x)
+	if r := m.Authenticate(x, &x.Principal); r.Outcome != auth.Absent {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestValidity(t *testing.T) {
+	is := func(notBefore, expires, now int64, want string) {
+		t.Helper()
+		set := keys(1)
+		set.Keys[0].NotBefore, set.Keys[0].Expires = notBefore, expires
+		m := New(NewIndex(set), place{}, table.CredentialSource{}, func() time.Time { return time.Unix(now, 0) })
+		x := &exchange.Exchange{}
+		x.Request.Header.Add("key", "key-0")
+		if r := m.Authenticate(x, &x.Principal); r.Code != want || (want == "") != (x.Principal.Subject != "") {
+			t.Errorf("%d to %d at %d: %+v, want %q", notBefore, expires, now, r, want)
+		}
+	}
+	is(0, 0, 5, "")
+	is(5, 6, 5, "")
+	is(5, 6, 4, auth.CodeAPIKeyEarly)
+	is(5, 6, 6, auth.CodeAPIKeyExpired)
+	is(5, 0, 9, "")
+	is(0, 5, 4, "")
+}
+
+func TestChallenge(t *testing.T) {
+	is := func(from table.CredentialSource, want string) {
+		t.Helper()
+		if got := New(nil, place{}, from, nil).Challenge(); got != want {
+			t.Errorf("%+v: %s", from, got)
+		}
+	}
+	is(table.CredentialSource{Header: "X-API-Key"}, `ApiKey realm="gatehouse", header="X-API-Key"`)
+	is(table.CredentialSource{Header: "Authorization", Scheme: "Token"}, `Token realm="gatehouse"`)
+	is(table.CredentialSource{Cookie: "k"}, `ApiKey realm="gatehouse", cookie="k"`)
+	is(table.CredentialSource{Query: "k"}, `ApiKey realm="gatehouse"`)
+}
+
+func BenchmarkAuthenticate(b *testing.B) {
+	m := New(NewIndex(keys(10_000)), place{}, table.CredentialSource{}, time.Now)
+	x := &exchange.Exchange{}
+	x.Request.Header.Add("key", "key-5000")
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Authenticate(x, &x.Principal)
+	}
+}
