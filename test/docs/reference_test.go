@@ -3,6 +3,7 @@ package docs
 import (
 	"fmt"
 	"go/ast"
+	"go/doc"
 	"go/parser"
 	"go/token"
 	"io"
@@ -223,4 +224,61 @@ func TestAnswersListsEveryCode(t *testing.T) {
 	if len(found) < 50 {
 		t.Errorf("found %d codes in the code", len(found))
 	}
+}
+
+func TestArchitectureListsEveryPackage(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("\n| Package | What it is |\n|---|---|\n")
+	packages := 0
+	for _, tree := range []string{"api", "cmd", "controllers", "hack", "proxy", "test"} {
+		err := filepath.WalkDir(filepath.Join(root, tree), func(name string, d fs.DirEntry, err error) error {
+			if err != nil || !d.IsDir() {
+				return err
+			}
+			if d.Name() == "testdata" {
+				return filepath.SkipDir
+			}
+			rel, err := filepath.Rel(root, name)
+			if err != nil {
+				return err
+			}
+			if says := synopsis(t, name); says != "" {
+				packages++
+				fmt.Fprintf(&b, "| [%s](../%[1]s) | %s |\n", filepath.ToSlash(rel), strings.ReplaceAll(says, "|", `\|`))
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := b.String() + "\n"
+	if got := generated(t, "docs/architecture.md", want); got != want {
+		t.Errorf("docs/architecture.md is not what the packages say; run go test ./test/docs -update\n got %s\nwant %s", got, want)
+	}
+	if packages < 30 {
+		t.Errorf("found %d packages", packages)
+	}
+}
+
+// synopsis is the first sentence of a package's comment, without "Package x".
+func synopsis(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments|parser.PackageClauseOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Doc == nil {
+			continue
+		}
+		says := new(doc.Package).Synopsis(f.Doc.Text())
+		says = regexp.MustCompile(`^(Package|Command) \S+ (is |holds |has )?`).ReplaceAllString(says, "")
+		return strings.TrimSuffix(says, ".")
+	}
+	return ""
 }
