@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
@@ -21,16 +22,16 @@ type keyPair struct {
 
 // certificates resolves the certificateRefs of a listener, and says what is
 // wrong with those that cannot be used.
-func (b *Builder) certificates(r *store.Reader, in listenerInput) (out []*Certificate, bad []*problem) {
+func (b *Builder) certificates(r *store.Reader, in listenerInput) (out []*Certificate, bad []*spec.Problem) {
 	l := &in.gateway.Spec.Listeners[in.index]
 	if len(l.TLS.CertificateRefs) == 0 {
-		return nil, []*problem{problemf(gatewayv1.ListenerReasonInvalidCertificateRef,
+		return nil, []*spec.Problem{spec.Problemf(gatewayv1.ListenerReasonInvalidCertificateRef,
 			"spec.listeners[%d].tls.certificateRefs: none is given; name a Secret of type %s", in.index, corev1.SecretTypeTLS)}
 	}
 	for i, ref := range l.TLS.CertificateRefs {
 		field := fmt.Sprintf("spec.listeners[%d].tls.certificateRefs[%d]", in.index, i)
 		if ref.Group != nil && *ref.Group != "" || ref.Kind != nil && *ref.Kind != kindSecret {
-			bad = append(bad, problemf(gatewayv1.ListenerReasonInvalidCertificateRef, "%s: only a Secret of the core group can be used", field))
+			bad = append(bad, spec.Problemf(gatewayv1.ListenerReasonInvalidCertificateRef, "%s: only a Secret of the core group can be used", field))
 			continue
 		}
 		name := types.NamespacedName{Namespace: in.gateway.Namespace, Name: string(ref.Name)}
@@ -39,14 +40,14 @@ func (b *Builder) certificates(r *store.Reader, in listenerInput) (out []*Certif
 		}
 		from := gatewayv1.ReferenceGrantFrom{Group: gatewayv1.GroupName, Kind: "Gateway", Namespace: gatewayv1.Namespace(in.gateway.Namespace)}
 		if !granted(r, from, kindSecret, name) {
-			bad = append(bad, problemf(gatewayv1.ListenerReasonRefNotPermitted,
+			bad = append(bad, spec.Problemf(gatewayv1.ListenerReasonRefNotPermitted,
 				"%s: no ReferenceGrant in namespace %s lets Gateways of namespace %s use Secret %s", field, name.Namespace, in.gateway.Namespace, name.Name))
 			continue
 		}
 		r.Secret(name) // what b.certs keeps is read here too
 		pair := b.certs.get(b, name, parseCertificate)
 		if pair.certificate == nil {
-			bad = append(bad, problemf(gatewayv1.ListenerReasonInvalidCertificateRef, "%s: Secret %s %s", field, name, pair.wrong))
+			bad = append(bad, spec.Problemf(gatewayv1.ListenerReasonInvalidCertificateRef, "%s: Secret %s %s", field, name, pair.wrong))
 			continue
 		}
 		out = append(out, pair.certificate)

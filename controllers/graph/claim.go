@@ -3,11 +3,11 @@ package graph
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
@@ -27,18 +27,18 @@ func (b *Builder) claim(r *store.Reader, _ struct{}) map[types.NamespacedName]*t
 	held := map[gatewayv1.PortNumber][]place{}
 	for _, gw := range gateways {
 		class := b.ours(r, gw)
-		address, unusable := bindAddress(gw)
-		if class == nil || classProblem(class) != nil || gatewayProblem(gw) != nil || unusable != nil {
+		address, unusable := spec.BindAddress(gw)
+		if class == nil || spec.Class(class) != nil || spec.Gateway(gw) != nil || unusable != nil {
 			continue
 		}
-		conflicts, lost := conflictsOf(gw), map[gatewayv1.SectionName]string{}
+		conflicts, lost := spec.Conflicts(gw), map[gatewayv1.SectionName]string{}
 		var won []place
 		for i := range gw.Spec.Listeners {
 			l := &gw.Spec.Listeners[i]
-			if conflicts[i] != nil || !speaks(l.Protocol) {
+			if conflicts[i] != nil || !spec.Speaks(l.Protocol) {
 				continue
 			}
-			p := place{gw, l, address, listenerHost(l)}
+			p := place{gw, l, address, spec.Host(l)}
 			if by := p.lostTo(held[l.Port]); by != nil {
 				lost[l.Name] = by.String()
 			} else {
@@ -85,49 +85,6 @@ func (p place) lostTo(held []place) *place {
 		if !apart && (h.listener.Protocol != p.listener.Protocol || h.host == p.host) {
 			return h
 		}
-	}
-	return nil
-}
-
-func listenerHost(l *gatewayv1.Listener) string {
-	if l.Hostname == nil {
-		return ""
-	}
-	return strings.ToLower(string(*l.Hostname))
-}
-
-// conflictsOf finds the listeners of a Gateway that are not distinct, by index.
-// Nobody wins: all of them are refused (GatewaySpec.Listeners). A listener of a
-// protocol nobody serves is in nobody's way.
-func conflictsOf(gw *gatewayv1.Gateway) map[int]*problem {
-	var out map[int]*problem
-	for i := range gw.Spec.Listeners {
-		a := &gw.Spec.Listeners[i]
-		for j := range gw.Spec.Listeners {
-			o := &gw.Spec.Listeners[j]
-			if i == j || a.Port != o.Port || !speaks(a.Protocol) || !speaks(o.Protocol) {
-				continue
-			}
-			p := conflict(a, o, i)
-			if p != nil && out == nil {
-				out = map[int]*problem{}
-			}
-			if p != nil && out[i] == nil {
-				out[i] = p
-			}
-		}
-	}
-	return out
-}
-
-func conflict(a, o *gatewayv1.Listener, i int) *problem {
-	switch {
-	case a.Protocol != o.Protocol:
-		return problemf(gatewayv1.ListenerReasonProtocolConflict, "spec.listeners[%d].protocol: listener %s speaks %s on port %d too; give one of them another port",
-			i, o.Name, o.Protocol, o.Port)
-	case listenerHost(a) == listenerHost(o):
-		return problemf(gatewayv1.ListenerReasonHostnameConflict, "spec.listeners[%d].hostname: listener %s has the same port and hostname; give one of them another",
-			i, o.Name)
 	}
 	return nil
 }

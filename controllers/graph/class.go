@@ -6,6 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
@@ -19,8 +20,8 @@ func (b *Builder) class(r *store.Reader, name string) *Class {
 		return nil
 	}
 	c := &Class{Object: obj}
-	if p := classProblem(obj); p != nil {
-		c.Conditions = append(c.Conditions, no(gatewayv1.GatewayClassConditionStatusAccepted, p.reason, p.text))
+	if p := spec.Class(obj); p != nil {
+		c.Conditions = append(c.Conditions, no(gatewayv1.GatewayClassConditionStatusAccepted, p.Reason, p.Text))
 	} else {
 		c.Conditions = append(c.Conditions, yes(gatewayv1.GatewayClassConditionStatusAccepted,
 			gatewayv1.GatewayClassReasonAccepted, "Gateways of this class are served"))
@@ -30,14 +31,6 @@ func (b *Builder) class(r *store.Reader, name string) *Class {
 	}
 	observed(obj.Generation, c.Conditions)
 	return c
-}
-
-func classProblem(obj *gatewayv1.GatewayClass) *problem {
-	if ref := obj.Spec.ParametersRef; ref != nil {
-		return problemf(gatewayv1.GatewayClassReasonInvalidParameters,
-			"spec.parametersRef: %s %s is not supported; remove parametersRef", ref.Kind, ref.Name)
-	}
-	return nil
 }
 
 // supportedVersion serves an unknown version with best effort, and says so.

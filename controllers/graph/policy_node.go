@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/policy"
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
@@ -37,7 +38,7 @@ type draft struct {
 	reads    *store.Reader
 	checks   *Checks
 	object   policyObject
-	problems []*problem
+	problems []*spec.Problem
 	items    []string
 	resolved map[string]Parts
 	notes    []string
@@ -72,8 +73,8 @@ func (b *Builder) policyNode(r *store.Reader, key PolicyKey) *policyNode {
 	for _, ref := range d.object.GetTargetRefs() {
 		n.rule.Targets = append(n.rule.Targets, targetOf(key, ref))
 	}
-	if p := sentences(d.problems); p != nil {
-		n.rule.Broken = p.text
+	if p := spec.Sentences(d.problems); p != nil {
+		n.rule.Broken = p.Text
 	}
 	return n
 }
@@ -118,7 +119,7 @@ func (d *draft) item(section string, names ...string) string {
 
 // bad notes what is wrong with a field. The policy is refused for it.
 func (d *draft) bad(field, format string, args ...any) {
-	d.problems = append(d.problems, problemf(gatewayv1.PolicyReasonInvalid, "%s: %s", field, fmt.Sprintf(format, args...)))
+	d.problems = append(d.problems, spec.Problemf(gatewayv1.PolicyReasonInvalid, "%s: %s", field, fmt.Sprintf(format, args...)))
 }
 
 // conditions checks a list of CEL conditions.

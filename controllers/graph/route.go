@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
@@ -63,7 +64,7 @@ func attach(r *store.Reader, route *gatewayv1.HTTPRoute, gw *gatewayv1.Gateway, 
 			continue
 		}
 		allowed++
-		if hosts := intersect(listenerHost(l), route.Spec.Hostnames); len(hosts) > 0 {
+		if hosts := spec.Intersect(spec.Host(l), route.Spec.Hostnames); len(hosts) > 0 {
 			p.Attached = append(p.Attached, &Attachment{Listener: ListenerKey{p.Gateway, l.Name}, Hostnames: hosts})
 		}
 	}
@@ -79,13 +80,13 @@ func attach(r *store.Reader, route *gatewayv1.HTTPRoute, gw *gatewayv1.Gateway, 
 		accepted = no(gatewayv1.RouteConditionAccepted, gatewayv1.RouteReasonNoMatchingListenerHostname,
 			fmt.Sprintf("spec.hostnames: none is taken by a listener of Gateway %s; listeners take %s", p.Gateway, hostsOf(gw)))
 	case rules.refused != nil:
-		accepted = no(gatewayv1.RouteConditionAccepted, rules.refused.reason, rules.refused.text)
+		accepted = no(gatewayv1.RouteConditionAccepted, rules.refused.Reason, rules.refused.Text)
 	default:
 		accepted = yes(gatewayv1.RouteConditionAccepted, gatewayv1.RouteReasonAccepted, "the route is accepted"+rules.note)
 	}
 	p.Conditions = []metav1.Condition{accepted, rules.resolved}
 	if rules.dropped != nil && accepted.Status == metav1.ConditionTrue {
-		p.Conditions = append(p.Conditions, yes(gatewayv1.RouteConditionPartiallyInvalid, rules.dropped.reason, rules.dropped.text))
+		p.Conditions = append(p.Conditions, yes(gatewayv1.RouteConditionPartiallyInvalid, rules.dropped.Reason, rules.dropped.Text))
 	}
 	observed(route.Generation, p.Conditions)
 	return p
@@ -107,43 +108,27 @@ func wanted(ref gatewayv1.ParentReference) string {
 func hostsOf(gw *gatewayv1.Gateway) string {
 	hosts := make([]string, 0, len(gw.Spec.Listeners))
 	for i := range gw.Spec.Listeners {
-		if h := listenerHost(&gw.Spec.Listeners[i]); h != "" && !slices.Contains(hosts, h) {
+		if h := spec.Host(&gw.Spec.Listeners[i]); h != "" && !slices.Contains(hosts, h) {
 			hosts = append(hosts, h)
 		}
 	}
-	return list(hosts)
+	return spec.List(hosts)
 }
 
 // allows says whether a listener takes HTTPRoutes of a namespace.
 func allows(r *store.Reader, gw *gatewayv1.Gateway, l *gatewayv1.Listener, namespace string) bool {
-	if kinds, _ := supportedKinds(l, 0); len(kinds) == 0 {
+	if kinds, _ := spec.Kinds(l, 0); len(kinds) == 0 {
 		return false
 	}
-	switch routesFrom(l) {
+	switch spec.RoutesFrom(l) {
 	case gatewayv1.NamespacesFromAll:
 		return true
 	case gatewayv1.NamespacesFromSame:
 		return namespace == gw.Namespace
 	case gatewayv1.NamespacesFromSelector:
-		selector, err := routeSelector(l)
+		selector, err := spec.Selector(l)
 		ns := r.Namespace(namespace)
 		return err == nil && ns != nil && selector.Matches(labels.Set(ns.Labels))
 	}
 	return false
-}
-
-func routesFrom(l *gatewayv1.Listener) gatewayv1.FromNamespaces {
-	if l.AllowedRoutes == nil || l.AllowedRoutes.Namespaces == nil || l.AllowedRoutes.Namespaces.From == nil {
-		return gatewayv1.NamespacesFromSame
-	}
-	return *l.AllowedRoutes.Namespaces.From
-}
-
-// routeSelector is the selector of a listener's namespaces; it takes none where
-// the listener does not select by labels.
-func routeSelector(l *gatewayv1.Listener) (labels.Selector, error) {
-	if routesFrom(l) != gatewayv1.NamespacesFromSelector {
-		return labels.Nothing(), nil
-	}
-	return metav1.LabelSelectorAsSelector(l.AllowedRoutes.Namespaces.Selector)
 }

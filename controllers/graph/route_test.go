@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/types"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
@@ -89,33 +88,6 @@ func TestParents(t *testing.T) {
 		"kind: HTTPRoute\nmetadata: {name: r, namespace: web}\nspec: {parentRefs: [{name: gw}]}", "listener a :443 serves=false routes=1", "Accepted=True")
 }
 
-func TestIntersect(t *testing.T) {
-	f := func(listener, route, want string) {
-		t.Helper()
-		var hosts []gatewayv1.Hostname
-		for _, h := range strings.Fields(route) {
-			hosts = append(hosts, gatewayv1.Hostname(h))
-		}
-		if got := strings.Join(intersect(listener, hosts), " "); got != want {
-			t.Errorf("intersect(%q, %q) = %q, want %q", listener, route, got, want)
-		}
-	}
-	f("", "", "*")
-	f("a.b", "", "a.b")
-	f("", "a.b *.c", "a.b *.c")
-	f("a.b", "a.b", "a.b")
-	f("a.b", "*.b", "a.b")
-	f("a.b", "b.b", "")
-	f("*.b", "b", "")
-	f("*.b", "a.b", "a.b")
-	f("*.b", "x.a.b", "x.a.b")
-	f("*.b", "*.a.b", "*.a.b")
-	f("*.a.b", "*.b", "*.a.b")
-	f("*.b", "ab", "")
-	f("*.b", "*.b *.b", "*.b")
-	f("*.b", "*.c", "")
-}
-
 func TestBackends(t *testing.T) {
 	f := func(name, refs, extra string, want ...string) {
 		t.Helper()
@@ -145,67 +117,6 @@ func TestBackends(t *testing.T) {
 }
 
 func TestRules(t *testing.T) {
-	// Each case is the only rule of a route; it breaks with these words, or is good without.
-	f := func(rule, reason, words string) {
-		t.Helper()
-		want := []string{"Accepted=True/Accepted ResolvedRefs=True/ResolvedRefs\n  rule 0"}
-		if words != "" {
-			want = []string{"open[*]", "Accepted=False/" + reason, words, "broken"}
-		}
-		expect(t, rule, edge+routeYAML("parentRefs: [{name: gw, namespace: web}], rules: [{"+rule+"}]"), want...)
-	}
-	const unsupported, incompatible = "UnsupportedValue", "IncompatibleFilters"
-	path := func(kind, value string) string {
-		return "matches: [{path: {type: " + kind + ", value: '" + value + "'}}]"
-	}
-	f(path("Exact", "/a"), "", "")
-	f(path("PathPrefix", "/a/"), "", "")
-	f(path("RegularExpression", "/a/[0-9]+"), "", "")
-	f(path("RegularExpression", "/a/["), unsupported, "spec.rules[0].matches[0].path.value: not a regular expression in RE2 syntax")
-	f(path("Glob", "/a"), unsupported, `spec.rules[0].matches[0].path.type: "Glob" is not supported`)
-	f(path("Exact", "a"), unsupported, "is not a plain absolute path")
-	f(path("PathPrefix", "/a/../b"), unsupported, "is not a plain absolute path")
-	f(path("PathPrefix", "/a%2fb"), unsupported, "is not a plain absolute path")
-	f("matches: [{method: GET}]", "", "")
-	f("matches: [{method: FETCH}]", unsupported, "spec.rules[0].matches[0].method: \"FETCH\" is not one of")
-	f("matches: [{headers: [{name: X-A, value: b}, {name: x-b, type: RegularExpression, value: 'a.*'}]}]", "", "")
-	f("matches: [{headers: [{name: 'a b', value: b}]}]", unsupported, "headers[0].name: \"a b\" is not a header name")
-	f("matches: [{headers: [{name: a, type: RegularExpression, value: '('}]}]", unsupported, "headers[0].value: not a regular expression")
-	f("matches: [{queryParams: [{name: a, type: Glob, value: b}]}]", unsupported, "queryParams[0].type: \"Glob\" is not supported")
-
-	filter := func(f string) string { return "filters: [" + f + "]" }
-	header := func(f string) string {
-		return filter("{type: RequestHeaderModifier, requestHeaderModifier: {" + f + "}}")
-	}
-	f(header("set: [{name: a, value: b}], add: [{name: c, value: d}], remove: [e]"), "", "")
-	f(header("set: [{name: a, value: b}], remove: [A]"), unsupported, "remove[0]: A is named twice")
-	f(header("set: [{name: Content-Length, value: '1'}]"), unsupported, "Content-Length is set by the gateway itself")
-	f(header(`set: [{name: a, value: "b\r\nc: d"}]`), unsupported, "spec.rules[0].filters[0].requestHeaderModifier.set[0].value: holds a control character")
-	f(filter("{type: ResponseHeaderModifier, responseHeaderModifier: {add: [{name: a, value: b}]}}"), "", "")
-	f(filter("{type: ResponseHeaderModifier}"), unsupported, "the settings of ResponseHeaderModifier are missing")
-	f(filter("{type: RequestRedirect, requestRedirect: {scheme: https, statusCode: 308, port: 8443}}"), "", "")
-	f(filter("{type: RequestRedirect, requestRedirect: {scheme: ftp}}"), unsupported, "requestRedirect.scheme: \"ftp\" is not supported")
-	f(filter("{type: RequestRedirect, requestRedirect: {statusCode: 300}}"), unsupported, "statusCode: 300 is not supported")
-	f(filter("{type: RequestRedirect, requestRedirect: {}}")+", backendRefs: [{name: api, port: 80}]", incompatible, "RequestRedirect and backendRefs exclude each other")
-	f(filter("{type: RequestRedirect, requestRedirect: {}}, {type: URLRewrite, urlRewrite: {}}"), incompatible, "RequestRedirect and URLRewrite exclude")
-	f(filter("{type: URLRewrite, urlRewrite: {}}, {type: URLRewrite, urlRewrite: {}}"), incompatible, "spec.rules[0].filters[1]: a second URLRewrite")
-	prefix := filter("{type: URLRewrite, urlRewrite: {hostname: a.b, path: {type: ReplacePrefixMatch, replacePrefixMatch: /x}}}")
-	f(prefix, "", "")
-	f(prefix+", "+path("PathPrefix", "/a"), "", "")
-	f(prefix+", "+path("Exact", "/a"), unsupported, "urlRewrite.path.replacePrefixMatch: needs exactly one match, of type PathPrefix")
-	f(filter("{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath, replaceFullPath: /x}}}"), "", "")
-	f(filter("{type: URLRewrite, urlRewrite: {path: {type: Half}}}"), unsupported, "\"Half\" is not supported")
-	f(filter("{type: RequestMirror, requestMirror: {backendRef: {name: api, port: 80}}}"), unsupported, "filters[0].type: \"RequestMirror\" is not supported")
-	f(filter("{type: CORS, cors: {}}"), unsupported, "\"CORS\" is not supported")
-	f("backendRefs: [{name: api, port: 80, filters: [{type: URLRewrite, urlRewrite: {hostname: a.b}}]}]", "", "")
-	f("backendRefs: [{name: api, port: 80, filters: [{type: CORS}]}]", unsupported, "spec.rules[0].backendRefs[0].filters[0].type: \"CORS\"")
-	f("backendRefs: [{name: api, port: 80, filters: [{type: RequestRedirect, requestRedirect: {}}]}]", unsupported, "RequestRedirect is not supported on a backendRef")
-	f("timeouts: {request: 1m30s, backendRequest: 500ms}", "", "")
-	f("timeouts: {request: 0s, backendRequest: 5s}", "", "")
-	f("timeouts: {request: 1.5s}", unsupported, `spec.rules[0].timeouts.request: "1.5s" is not a duration`)
-	f("timeouts: {request: 1s, backendRequest: 2s}", unsupported, "spec.rules[0].timeouts.backendRequest: 2s is longer than request, 1s")
-	f("retry: {attempts: 3}", "", "")
-
 	rules := func(name, rules string, want ...string) {
 		t.Helper()
 		expect(t, name, edge+routeYAML("parentRefs: [{name: gw, namespace: web, sectionName: open}], rules: ["+rules+"]"), want...)
@@ -218,17 +129,6 @@ func TestRules(t *testing.T) {
 	rules("extension", "{filters: [{type: ExtensionRef, extensionRef: {group: x, kind: Y, name: z}}]}", "Accepted=False/UnsupportedValue ResolvedRefs=False/InvalidKind", "broken")
 	rules("too many", strings.Repeat("{},", 17), "Accepted=False/UnsupportedValue", "spec.rules: has 17 entries, 16 are allowed")
 	rules("too many matches", "{matches: ["+strings.Repeat("{},", 129)+"]}", "spec.rules: have 129 matches together, 128 are allowed")
-}
-
-func TestMatchDefaults(t *testing.T) {
-	s := load(t, edge+routeYAML("parentRefs: [{name: gw, namespace: web}], rules: [{matches: [{headers: [{name: A, value: b}, {name: a, value: c}]}]}]"))
-	m := NewBuilder(Config{Controller: controller}).Build(s).Routes[0].Rules[0].Matches[0]
-	if *m.Path.Type != gatewayv1.PathMatchPathPrefix || *m.Path.Value != "/" {
-		t.Errorf("path = %s %s, want PathPrefix /", *m.Path.Type, *m.Path.Value)
-	}
-	if len(m.Headers) != 1 || m.Headers[0].Value != "b" {
-		t.Errorf("headers = %v, want the first of equivalent names only", m.Headers)
-	}
 }
 
 func TestObservedGeneration(t *testing.T) {

@@ -72,7 +72,8 @@ var layers = []layer{
 	{"api/v1alpha1", nil},
 	{"controllers/store", []string{"api/v1alpha1"}},
 	{"controllers/policy", []string{"api/v1alpha1", "controllers/store"}},
-	{"controllers/graph", []string{"api/v1alpha1", "controllers/store", "controllers/policy"}},
+	{"controllers/spec", nil},
+	{"controllers/graph", []string{"api/v1alpha1", "controllers/store", "controllers/policy", "controllers/spec"}},
 	{"controllers/compile", []string{"api/v1alpha1", "controllers/policy", "controllers/graph", "proxy/table"}},
 	{"controllers/status", []string{"api/v1alpha1", "controllers/policy", "controllers/graph"}},
 	{"controllers/endpoints", []string{"proxy/table"}},
@@ -92,7 +93,7 @@ var (
 
 // pureRooms hold functions from values to values (N5): no client, no clock, no logger, no I/O.
 var (
-	pureRooms   = []string{"controllers/store", "controllers/policy", "controllers/graph", "controllers/compile"}
+	pureRooms   = []string{"controllers/store", "controllers/policy", "controllers/spec", "controllers/graph", "controllers/compile"}
 	pureBanned  = []string{"k8s.io/client-go/**", "sigs.k8s.io/controller-runtime/**"} // in their closure
 	pureImports = []string{"context", "net/http", "os", "log/**"}
 	pureCalls   = []string{"time.Now", "time.Since", "time.Until"}

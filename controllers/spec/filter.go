@@ -1,4 +1,4 @@
-package graph
+package spec
 
 import (
 	"fmt"
@@ -11,30 +11,30 @@ import (
 // filters checks a list of filters: those of the rule, or of one backendRef. A
 // filter that cannot be honoured breaks the rule; it is never skipped
 // (HTTPRouteFilter.ExtensionRef).
-func (rr *ruleResolver) filters(field string, filters []gatewayv1.HTTPRouteFilter, hasBackends, onBackend bool) {
+func (r *ruleReader) filters(field string, filters []gatewayv1.HTTPRouteFilter, hasBackends, onBackend bool) {
 	seen := map[gatewayv1.HTTPRouteFilterType]bool{}
 	for i := range filters {
 		f, at := &filters[i], fmt.Sprintf("%s[%d]", field, i)
 		if seen[f.Type] {
-			rr.breakRule(problemf(gatewayv1.RouteReasonIncompatibleFilters, "%s: a second %s; merge it into the first", at, f.Type))
+			r.breaks(Problemf(gatewayv1.RouteReasonIncompatibleFilters, "%s: a second %s; merge it into the first", at, f.Type))
 		}
 		seen[f.Type] = true
-		if p := rr.filterProblem(f, at); p != nil {
-			rr.breakRule(p)
+		if p := r.filterProblem(f, at); p != nil {
+			r.breaks(p)
 		}
 	}
 	redirect := seen[gatewayv1.HTTPRouteFilterRequestRedirect]
 	switch {
 	case redirect && onBackend:
-		rr.breakRule(problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: RequestRedirect is not supported on a backendRef; move it to the rule", field))
+		r.breaks(Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: RequestRedirect is not supported on a backendRef; move it to the rule", field))
 	case redirect && seen[gatewayv1.HTTPRouteFilterURLRewrite]:
-		rr.breakRule(problemf(gatewayv1.RouteReasonIncompatibleFilters, "%s: RequestRedirect and URLRewrite exclude each other; remove one", field))
+		r.breaks(Problemf(gatewayv1.RouteReasonIncompatibleFilters, "%s: RequestRedirect and URLRewrite exclude each other; remove one", field))
 	case redirect && hasBackends:
-		rr.breakRule(problemf(gatewayv1.RouteReasonIncompatibleFilters, "%s: RequestRedirect and backendRefs exclude each other; remove one", field))
+		r.breaks(Problemf(gatewayv1.RouteReasonIncompatibleFilters, "%s: RequestRedirect and backendRefs exclude each other; remove one", field))
 	}
 }
 
-func (rr *ruleResolver) filterProblem(f *gatewayv1.HTTPRouteFilter, field string) *problem {
+func (r *ruleReader) filterProblem(f *gatewayv1.HTTPRouteFilter, field string) *Problem {
 	missing := false
 	switch f.Type {
 	case gatewayv1.HTTPRouteFilterRequestHeaderModifier:
@@ -47,67 +47,67 @@ func (rr *ruleResolver) filterProblem(f *gatewayv1.HTTPRouteFilter, field string
 		}
 	case gatewayv1.HTTPRouteFilterRequestRedirect:
 		if missing = f.RequestRedirect == nil; !missing {
-			return rr.redirectProblem(f.RequestRedirect, field+".requestRedirect")
+			return r.redirectProblem(f.RequestRedirect, field+".requestRedirect")
 		}
 	case gatewayv1.HTTPRouteFilterURLRewrite:
 		if missing = f.URLRewrite == nil; !missing {
-			return rr.pathProblem(f.URLRewrite.Path, field+".urlRewrite.path")
+			return r.pathProblem(f.URLRewrite.Path, field+".urlRewrite.path")
 		}
 	case gatewayv1.HTTPRouteFilterExtensionRef:
-		p := problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: ExtensionRef is not supported; remove it", field)
+		p := Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: ExtensionRef is not supported; remove it", field)
 		if ref := f.ExtensionRef; ref != nil {
-			rr.unresolved = append(rr.unresolved, problemf(gatewayv1.RouteReasonInvalidKind, "%s.extensionRef: %s %s is not supported; remove it", field, ref.Kind, ref.Name))
+			r.rule.Unknown = append(r.rule.Unknown, Problemf(gatewayv1.RouteReasonInvalidKind, "%s.extensionRef: %s %s is not supported; remove it", field, ref.Kind, ref.Name))
 		}
 		return p
 	default:
-		return problemf(gatewayv1.RouteReasonUnsupportedValue,
+		return Problemf(gatewayv1.RouteReasonUnsupportedValue,
 			"%s.type: %q is not supported; use RequestHeaderModifier, ResponseHeaderModifier, RequestRedirect or URLRewrite", field, f.Type)
 	}
 	if missing {
-		return problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: the settings of %s are missing", field, f.Type)
+		return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: the settings of %s are missing", field, f.Type)
 	}
 	return nil
 }
 
-func (rr *ruleResolver) redirectProblem(f *gatewayv1.HTTPRequestRedirectFilter, field string) *problem {
+func (r *ruleReader) redirectProblem(f *gatewayv1.HTTPRequestRedirectFilter, field string) *Problem {
 	if f.Scheme != nil && *f.Scheme != "http" && *f.Scheme != "https" {
-		return problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.scheme: %q is not supported; use http or https", field, *f.Scheme)
+		return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.scheme: %q is not supported; use http or https", field, *f.Scheme)
 	}
 	if f.StatusCode != nil && !slices.Contains([]int{301, 302, 303, 307, 308}, *f.StatusCode) {
-		return problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.statusCode: %d is not supported; use 301, 302, 303, 307 or 308", field, *f.StatusCode)
+		return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.statusCode: %d is not supported; use 301, 302, 303, 307 or 308", field, *f.StatusCode)
 	}
 	if f.Port != nil && (*f.Port < 1 || *f.Port > 65535) {
-		return problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.port: %d is not a port", field, *f.Port)
+		return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.port: %d is not a port", field, *f.Port)
 	}
-	return rr.pathProblem(f.Path, field+".path")
+	return r.pathProblem(f.Path, field+".path")
 }
 
 // pathProblem checks a path modifier. A prefix can be replaced only where it is
 // known which one: the rule's one match must be by prefix.
-func (rr *ruleResolver) pathProblem(p *gatewayv1.HTTPPathModifier, field string) *problem {
+func (r *ruleReader) pathProblem(p *gatewayv1.HTTPPathModifier, field string) *Problem {
 	if p == nil {
 		return nil
 	}
 	switch p.Type {
 	case gatewayv1.FullPathHTTPPathModifier:
 		if p.ReplaceFullPath == nil {
-			return problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.replaceFullPath: is missing", field)
+			return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.replaceFullPath: is missing", field)
 		}
 		return textProblem(*p.ReplaceFullPath, field+".replaceFullPath")
 	case gatewayv1.PrefixMatchHTTPPathModifier:
 		if p.ReplacePrefixMatch == nil {
-			return problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.replacePrefixMatch: is missing", field)
+			return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.replacePrefixMatch: is missing", field)
 		}
-		if !rr.matchesOnePrefix() {
-			return problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.replacePrefixMatch: needs exactly one match, of type PathPrefix", field)
+		if !r.matchesOnePrefix() {
+			return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.replacePrefixMatch: needs exactly one match, of type PathPrefix", field)
 		}
 		return textProblem(*p.ReplacePrefixMatch, field+".replacePrefixMatch")
 	}
-	return problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.type: %q is not supported; use ReplaceFullPath or ReplacePrefixMatch", field, p.Type)
+	return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.type: %q is not supported; use ReplaceFullPath or ReplacePrefixMatch", field, p.Type)
 }
 
-func (rr *ruleResolver) matchesOnePrefix() bool {
-	switch m := rr.spec.Matches; {
+func (r *ruleReader) matchesOnePrefix() bool {
+	switch m := r.spec.Matches; {
 	case len(m) == 0:
 		return true
 	case len(m) > 1:
@@ -120,17 +120,17 @@ func (rr *ruleResolver) matchesOnePrefix() bool {
 // headerProblem checks a header modifier: each name once, and none that the
 // gateway itself sets, for a wrong length or connection header would let a
 // request be read as two.
-func headerProblem(f *gatewayv1.HTTPHeaderFilter, field string) *problem {
+func headerProblem(f *gatewayv1.HTTPHeaderFilter, field string) *Problem {
 	var seen []string
-	check := func(at, name, value string) *problem {
+	check := func(at, name, value string) *Problem {
 		lower := strings.ToLower(name)
 		switch {
 		case !tokenForm.MatchString(name):
-			return problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: %q is not a header name (RFC 9110, 5.6.2)", at, name)
+			return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: %q is not a header name (RFC 9110, 5.6.2)", at, name)
 		case slices.Contains(framingHeaders(), lower):
-			return problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: %s is set by the gateway itself; remove it, and use urlRewrite.hostname for the host", at, name)
+			return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: %s is set by the gateway itself; remove it, and use urlRewrite.hostname for the host", at, name)
 		case slices.Contains(seen, lower):
-			return problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: %s is named twice; keep one action per header", at, name)
+			return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: %s is named twice; keep one action per header", at, name)
 		}
 		seen = append(seen, lower)
 		return textProblem(value, at+".value")
@@ -158,9 +158,9 @@ func framingHeaders() []string {
 }
 
 // textProblem refuses control characters, which could end a header line.
-func textProblem(value, field string) *problem {
+func textProblem(value, field string) *Problem {
 	if strings.ContainsFunc(value, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
-		return problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: holds a control character; remove it", field)
+		return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: holds a control character; remove it", field)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package graph
+package spec
 
 import (
 	"fmt"
@@ -15,29 +15,28 @@ var tokenForm = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 // pathForm is what an exact or prefix path may hold (HTTPPathMatch).
 var pathForm = regexp.MustCompile(`^/(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})*$`)
 
-// matches returns the matches of the rule that can be used, with their defaults.
+// matches keeps the matches of the rule that can be used, with their defaults.
 // One that cannot breaks the rule.
-func (rr *ruleResolver) matches() []gatewayv1.HTTPRouteMatch {
-	specs := rr.spec.Matches
+func (r *ruleReader) matches() {
+	specs := r.spec.Matches
 	if len(specs) == 0 {
 		specs = []gatewayv1.HTTPRouteMatch{{}}
 	}
-	out := make([]gatewayv1.HTTPRouteMatch, 0, len(specs))
+	r.rule.Matches = make([]gatewayv1.HTTPRouteMatch, 0, len(specs))
 	for i := range specs {
-		m, p := normalMatch(&specs[i], fmt.Sprintf("%s.matches[%d]", rr.field(), i))
+		m, p := normalMatch(&specs[i], fmt.Sprintf("%s.matches[%d]", r.field, i))
 		if p != nil {
-			rr.breakRule(p)
+			r.breaks(p)
 			continue
 		}
-		out = append(out, m)
+		r.rule.Matches = append(r.rule.Matches, m)
 	}
-	return out
 }
 
-func normalMatch(spec *gatewayv1.HTTPRouteMatch, field string) (m gatewayv1.HTTPRouteMatch, p *problem) {
+func normalMatch(spec *gatewayv1.HTTPRouteMatch, field string) (m gatewayv1.HTTPRouteMatch, p *Problem) {
 	m.Method = spec.Method
 	if m.Method != nil && !slices.Contains(methods(), *m.Method) {
-		return m, problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.method: %q is not one of %v", field, *m.Method, methods())
+		return m, Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.method: %q is not one of %v", field, *m.Method, methods())
 	}
 	if m.Path, p = normalPath(spec.Path, field+".path"); p != nil {
 		return m, p
@@ -45,7 +44,7 @@ func normalMatch(spec *gatewayv1.HTTPRouteMatch, field string) (m gatewayv1.HTTP
 	for i, h := range spec.Headers {
 		at := fmt.Sprintf("%s.headers[%d]", field, i)
 		if !tokenForm.MatchString(string(h.Name)) {
-			return m, problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.name: %q is not a header name (RFC 9110, 5.6.2)", at, h.Name)
+			return m, Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.name: %q is not a header name (RFC 9110, 5.6.2)", at, h.Name)
 		}
 		if p := valueProblem(kindOf(h.Type, gatewayv1.HeaderMatchExact), h.Value, at); p != nil {
 			return m, p
@@ -58,7 +57,7 @@ func normalMatch(spec *gatewayv1.HTTPRouteMatch, field string) (m gatewayv1.HTTP
 	for i, q := range spec.QueryParams {
 		at := fmt.Sprintf("%s.queryParams[%d]", field, i)
 		if q.Name == "" {
-			return m, problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.name: is empty; name a query parameter", at)
+			return m, Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.name: is empty; name a query parameter", at)
 		}
 		if p := valueProblem(kindOf(q.Type, gatewayv1.QueryParamMatchExact), q.Value, at); p != nil {
 			return m, p
@@ -70,7 +69,7 @@ func normalMatch(spec *gatewayv1.HTTPRouteMatch, field string) (m gatewayv1.HTTP
 	return m, nil
 }
 
-func normalPath(spec *gatewayv1.HTTPPathMatch, field string) (*gatewayv1.HTTPPathMatch, *problem) {
+func normalPath(spec *gatewayv1.HTTPPathMatch, field string) (*gatewayv1.HTTPPathMatch, *Problem) {
 	kind, value := gatewayv1.PathMatchPathPrefix, "/"
 	if spec != nil && spec.Type != nil {
 		kind = *spec.Type
@@ -81,7 +80,7 @@ func normalPath(spec *gatewayv1.HTTPPathMatch, field string) (*gatewayv1.HTTPPat
 	switch kind {
 	case gatewayv1.PathMatchExact, gatewayv1.PathMatchPathPrefix:
 		if !cleanPath(value) {
-			return nil, problemf(gatewayv1.RouteReasonUnsupportedValue,
+			return nil, Problemf(gatewayv1.RouteReasonUnsupportedValue,
 				"%s.value: %q is not a plain absolute path; it must start with / and hold no //, /./, /../, %%2f or #", field, value)
 		}
 	case gatewayv1.PathMatchRegularExpression:
@@ -89,7 +88,7 @@ func normalPath(spec *gatewayv1.HTTPPathMatch, field string) (*gatewayv1.HTTPPat
 			return nil, p
 		}
 	default:
-		return nil, problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.type: %q is not supported; use Exact, PathPrefix or RegularExpression", field, kind)
+		return nil, Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.type: %q is not supported; use Exact, PathPrefix or RegularExpression", field, kind)
 	}
 	return &gatewayv1.HTTPPathMatch{Type: &kind, Value: &value}, nil
 }
@@ -117,19 +116,19 @@ func kindOf[T ~string](t *T, otherwise T) string {
 
 // valueProblem checks the value of a header or query match; both kinds of match
 // have the same two types.
-func valueProblem(kind, value, field string) *problem {
+func valueProblem(kind, value, field string) *Problem {
 	switch kind {
 	case string(gatewayv1.HeaderMatchExact):
 		return nil
 	case string(gatewayv1.HeaderMatchRegularExpression):
 		return regexProblem(value, field)
 	}
-	return problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.type: %q is not supported; use Exact or RegularExpression", field, kind)
+	return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.type: %q is not supported; use Exact or RegularExpression", field, kind)
 }
 
-func regexProblem(value, field string) *problem {
+func regexProblem(value, field string) *Problem {
 	if _, err := regexp.Compile("^(?:" + value + ")$"); err != nil {
-		return problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.value: not a regular expression in RE2 syntax: %v", field, err)
+		return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.value: not a regular expression in RE2 syntax: %v", field, err)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package graph
+package spec
 
 import (
 	"slices"
@@ -10,10 +10,18 @@ import (
 // anyHost is the host name of what takes every host.
 const anyHost = "*"
 
-// intersect returns the host names a route has on a listener, lower case: what
+// Host is the host name of a listener in lower case; "" for any.
+func Host(l *gatewayv1.Listener) string {
+	if l.Hostname == nil {
+		return ""
+	}
+	return strings.ToLower(string(*l.Hostname))
+}
+
+// Intersect returns the host names a route has on a listener, lower case: what
 // both take, the more specific of each pair (HTTPRouteSpec.Hostnames). None: the
 // route does not belong there.
-func intersect(listener string, route []gatewayv1.Hostname) []string {
+func Intersect(listener string, route []gatewayv1.Hostname) []string {
 	if len(route) == 0 {
 		if listener == "" {
 			return []string{anyHost}
@@ -28,6 +36,12 @@ func intersect(listener string, route []gatewayv1.Hostname) []string {
 		}
 	}
 	return out
+}
+
+// Overlap says whether some host is taken by both of two listeners' host names.
+func Overlap(a, b string) bool {
+	_, both := narrower(a, b)
+	return both
 }
 
 // narrower returns the one of two host names that the other covers.

@@ -1,0 +1,57 @@
+package spec
+
+import (
+	"net/netip"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// Class finds what keeps a GatewayClass from being accepted.
+func Class(obj *gatewayv1.GatewayClass) *Problem {
+	if ref := obj.Spec.ParametersRef; ref != nil {
+		return Problemf(gatewayv1.GatewayClassReasonInvalidParameters,
+			"spec.parametersRef: %s %s is not supported; remove parametersRef", ref.Kind, ref.Name)
+	}
+	return nil
+}
+
+// Gateway finds what keeps a Gateway from being accepted, whatever its listeners.
+func Gateway(obj *gatewayv1.Gateway) *Problem {
+	if infra := obj.Spec.Infrastructure; infra != nil && infra.ParametersRef != nil {
+		return Problemf(gatewayv1.GatewayReasonInvalidParameters, "spec.infrastructure.parametersRef: %s %s is not supported; remove parametersRef",
+			infra.ParametersRef.Kind, infra.ParametersRef.Name)
+	}
+	for i, a := range obj.Spec.Addresses {
+		if kind := kindOf(a.Type, gatewayv1.IPAddressType); kind != string(gatewayv1.IPAddressType) {
+			return Problemf(gatewayv1.GatewayReasonUnsupportedAddress, "spec.addresses[%d].type: %s is not supported; give an IPAddress", i, kind)
+		}
+	}
+	if tls := obj.Spec.TLS; tls != nil && tls.Backend != nil {
+		return Problemf(gatewayv1.GatewayReasonInvalid, "spec.tls.backend: is not supported; remove it")
+	}
+	return nil
+}
+
+// BindAddress returns the IP that the listeners of a Gateway bind, "" for all, or
+// why the one that spec.addresses asks for cannot be used. Whether the machine
+// has it is found out when it is bound.
+func BindAddress(obj *gatewayv1.Gateway) (string, *Problem) {
+	if len(obj.Spec.Addresses) == 0 {
+		return "", nil
+	}
+	if len(obj.Spec.Addresses) > 1 {
+		return "", Problemf(gatewayv1.GatewayReasonAddressNotUsable,
+			"spec.addresses[1]: a Gateway listens on one address, or on all when it names none; move %q to a Gateway of its own", obj.Spec.Addresses[1].Value)
+	}
+	value := obj.Spec.Addresses[0].Value
+	if value == "" {
+		return "", Problemf(gatewayv1.GatewayReasonAddressNotAssigned,
+			"spec.addresses[0].value: addresses are not assigned; give an IP address of the machine, or remove addresses to listen on all")
+	}
+	ip, err := netip.ParseAddr(value)
+	if err != nil || ip.IsUnspecified() || ip.Zone() != "" {
+		return "", Problemf(gatewayv1.GatewayReasonAddressNotUsable,
+			"spec.addresses[0].value: %q is not the IP address of a machine; give one, or remove addresses to listen on all", value)
+	}
+	return ip.String(), nil
+}

@@ -1,0 +1,135 @@
+package spec
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// KindHTTPRoute is the one kind of route that listeners take.
+const KindHTTPRoute = "HTTPRoute"
+
+// Speaks says which protocols a listener may have.
+func Speaks(p gatewayv1.ProtocolType) bool {
+	return p == gatewayv1.HTTPProtocolType || p == gatewayv1.HTTPSProtocolType
+}
+
+// Listener finds what keeps a listener from being accepted, taken by itself.
+func Listener(gw *gatewayv1.Gateway, index int) *Problem {
+	l, field := &gw.Spec.Listeners[index], fmt.Sprintf("spec.listeners[%d]", index)
+	if !Speaks(l.Protocol) {
+		return Problemf(gatewayv1.ListenerReasonUnsupportedProtocol, "%s.protocol: %s is not supported; use HTTP or HTTPS", field, l.Protocol)
+	}
+	if _, err := Selector(l); err != nil {
+		return Problemf(gatewayv1.ListenerReasonUnsupportedValue, "%s.allowedRoutes.namespaces.selector: %v", field, err)
+	}
+	if l.Protocol != gatewayv1.HTTPSProtocolType {
+		return nil
+	}
+	switch {
+	case l.TLS == nil:
+		return Problemf(gatewayv1.ListenerReasonUnsupportedValue, "%s.tls: an HTTPS listener needs one; name a Secret in certificateRefs", field)
+	case !Terminates(l):
+		return Problemf(gatewayv1.ListenerReasonUnsupportedValue, "%s.tls.mode: %s does not go with HTTPS; use Terminate", field, *l.TLS.Mode)
+	case validatesClients(gw, l.Port):
+		return Problemf(gatewayv1.ListenerReasonUnsupportedValue,
+			"spec.tls.frontend: client certificates cannot be validated, so port %d is not opened; remove the validation to serve without", l.Port)
+	}
+	return nil
+}
+
+// Terminates says whether a listener ends TLS itself.
+func Terminates(l *gatewayv1.Listener) bool {
+	return l.TLS != nil && (l.TLS.Mode == nil || *l.TLS.Mode == gatewayv1.TLSModeTerminate)
+}
+
+// validatesClients says whether the Gateway asks for client certificates on a port (GEP-91).
+func validatesClients(gw *gatewayv1.Gateway, port gatewayv1.PortNumber) bool {
+	if gw.Spec.TLS == nil || gw.Spec.TLS.Frontend == nil {
+		return false
+	}
+	for _, p := range gw.Spec.TLS.Frontend.PerPort {
+		if p.Port == port {
+			return p.TLS.Validation != nil
+		}
+	}
+	return gw.Spec.TLS.Frontend.Default.Validation != nil
+}
+
+// Kinds returns the kinds of route a listener takes, and the problems with those
+// it names in vain.
+func Kinds(l *gatewayv1.Listener, index int) (kinds []gatewayv1.RouteGroupKind, bad []*Problem) {
+	group := gatewayv1.Group(gatewayv1.GroupName)
+	ours := gatewayv1.RouteGroupKind{Group: &group, Kind: KindHTTPRoute}
+	if l.AllowedRoutes == nil || len(l.AllowedRoutes.Kinds) == 0 {
+		if Speaks(l.Protocol) {
+			kinds = append(kinds, ours)
+		}
+		return kinds, nil
+	}
+	for i, k := range l.AllowedRoutes.Kinds {
+		switch {
+		case !Speaks(l.Protocol) || k.Kind != KindHTTPRoute || k.Group != nil && *k.Group != group:
+			bad = append(bad, Problemf(gatewayv1.ListenerReasonInvalidRouteKinds,
+				"spec.listeners[%d].allowedRoutes.kinds[%d]: %s is not supported with protocol %s; an HTTP or HTTPS listener takes HTTPRoute", index, i, k.Kind, l.Protocol))
+		case len(kinds) == 0:
+			kinds = append(kinds, ours)
+		}
+	}
+	return kinds, bad
+}
+
+// RoutesFrom says of which namespaces a listener takes routes.
+func RoutesFrom(l *gatewayv1.Listener) gatewayv1.FromNamespaces {
+	if l.AllowedRoutes == nil || l.AllowedRoutes.Namespaces == nil || l.AllowedRoutes.Namespaces.From == nil {
+		return gatewayv1.NamespacesFromSame
+	}
+	return *l.AllowedRoutes.Namespaces.From
+}
+
+// Selector is the selector of a listener's namespaces; it takes none where the
+// listener does not select by labels.
+func Selector(l *gatewayv1.Listener) (labels.Selector, error) {
+	if RoutesFrom(l) != gatewayv1.NamespacesFromSelector {
+		return labels.Nothing(), nil
+	}
+	return metav1.LabelSelectorAsSelector(l.AllowedRoutes.Namespaces.Selector)
+}
+
+// Conflicts finds the listeners of a Gateway that are not distinct, by index.
+// Nobody wins: all of them are refused (GatewaySpec.Listeners). A listener of a
+// protocol nobody serves is in nobody's way.
+func Conflicts(gw *gatewayv1.Gateway) map[int]*Problem {
+	var out map[int]*Problem
+	for i := range gw.Spec.Listeners {
+		a := &gw.Spec.Listeners[i]
+		for j := range gw.Spec.Listeners {
+			o := &gw.Spec.Listeners[j]
+			if i == j || a.Port != o.Port || !Speaks(a.Protocol) || !Speaks(o.Protocol) {
+				continue
+			}
+			if p := conflict(a, o, i); p != nil {
+				if out == nil {
+					out = map[int]*Problem{}
+				}
+				out[i] = p
+				break
+			}
+		}
+	}
+	return out
+}
+
+func conflict(a, o *gatewayv1.Listener, i int) *Problem {
+	switch {
+	case a.Protocol != o.Protocol:
+		return Problemf(gatewayv1.ListenerReasonProtocolConflict, "spec.listeners[%d].protocol: listener %s speaks %s on port %d too; give one of them another port",
+			i, o.Name, o.Protocol, o.Port)
+	case Host(a) == Host(o):
+		return Problemf(gatewayv1.ListenerReasonHostnameConflict, "spec.listeners[%d].hostname: listener %s has the same port and hostname; give one of them another",
+			i, o.Name)
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+package spec
+
+import (
+	"strings"
+	"testing"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// read reads a rule in YAML's flow form as the one rule of a route.
+func read(t *testing.T, rule string) Rule {
+	t.Helper()
+	var route gatewayv1.HTTPRoute
+	if err := yaml.UnmarshalStrict([]byte("spec: {rules: [{"+rule+"}]}"), &route); err != nil {
+		t.Fatalf("%s: %v", rule, err)
+	}
+	return Rules(&route)[0]
+}
+
+func TestRules(t *testing.T) {
+	// Each case breaks with these words, or is good without.
+	f := func(rule, reason, words string) {
+		t.Helper()
+		switch got := read(t, rule).Broken; {
+		case got == nil && words != "":
+			t.Errorf("%s: is good, want %s", rule, words)
+		case got != nil && (words == "" || got.Reason != reason || !strings.Contains(got.Text, words)):
+			t.Errorf("%s: %s %s, want %s %s", rule, got.Reason, got.Text, reason, words)
+		}
+	}
+	const unsupported, incompatible = "UnsupportedValue", "IncompatibleFilters"
+	path := func(kind, value string) string {
+		return "matches: [{path: {type: " + kind + ", value: '" + value + "'}}]"
+	}
+	f(path("Exact", "/a"), "", "")
+	f(path("PathPrefix", "/a/"), "", "")
+	f(path("RegularExpression", "/a/[0-9]+"), "", "")
+	f(path("RegularExpression", "/a/["), unsupported, "spec.rules[0].matches[0].path.value: not a regular expression in RE2 syntax")
+	f(path("Glob", "/a"), unsupported, `spec.rules[0].matches[0].path.type: "Glob" is not supported`)
+	f(path("Exact", "a"), unsupported, "is not a plain absolute path")
+	f(path("PathPrefix", "/a/../b"), unsupported, "is not a plain absolute path")
+	f(path("PathPrefix", "/a%2fb"), unsupported, "is not a plain absolute path")
+	f("matches: [{method: GET}]", "", "")
+	f("matches: [{method: FETCH}]", unsupported, "spec.rules[0].matches[0].method: \"FETCH\" is not one of")
+	f("matches: [{headers: [{name: X-A, value: b}, {name: x-b, type: RegularExpression, value: 'a.*'}]}]", "", "")
+	f("matches: [{headers: [{name: 'a b', value: b}]}]", unsupported, "headers[0].name: \"a b\" is not a header name")
+	f("matches: [{headers: [{name: a, type: RegularExpression, value: '('}]}]", unsupported, "headers[0].value: not a regular expression")
+	f("matches: [{queryParams: [{name: a, type: Glob, value: b}]}]", unsupported, "queryParams[0].type: \"Glob\" is not supported")
+
+	filter := func(f string) string { return "filters: [" + f + "]" }
+	header := func(f string) string {
+		return filter("{type: RequestHeaderModifier, requestHeaderModifier: {" + f + "}}")
+	}
+	f(header("set: [{name: a, value: b}], add: [{name: c, value: d}], remove: [e]"), "", "")
+	f(header("set: [{name: a, value: b}], remove: [A]"), unsupported, "remove[0]: A is named twice")
+	f(header("set: [{name: Content-Length, value: '1'}]"), unsupported, "Content-Length is set by the gateway itself")
+	f(header(`set: [{name: a, value: "b\r\nc: d"}]`), unsupported, "spec.rules[0].filters[0].requestHeaderModifier.set[0].value: holds a control character")
+	f(filter("{type: ResponseHeaderModifier, responseHeaderModifier: {add: [{name: a, value: b}]}}"), "", "")
+	f(filter("{type: ResponseHeaderModifier}"), unsupported, "the settings of ResponseHeaderModifier are missing")
+	f(filter("{type: RequestRedirect, requestRedirect: {scheme: https, statusCode: 308, port: 8443}}"), "", "")
+	f(filter("{type: RequestRedirect, requestRedirect: {scheme: ftp}}"), unsupported, "requestRedirect.scheme: \"ftp\" is not supported")
+	f(filter("{type: RequestRedirect, requestRedirect: {statusCode: 300}}"), unsupported, "statusCode: 300 is not supported")
+	f(filter("{type: RequestRedirect, requestRedirect: {}}")+", backendRefs: [{name: api, port: 80}]", incompatible, "RequestRedirect and backendRefs exclude each other")
+	f(filter("{type: RequestRedirect, requestRedirect: {}}, {type: URLRewrite, urlRewrite: {}}"), incompatible, "RequestRedirect and URLRewrite exclude")
+	f(filter("{type: URLRewrite, urlRewrite: {}}, {type: URLRewrite, urlRewrite: {}}"), incompatible, "spec.rules[0].filters[1]: a second URLRewrite")
+	prefix := filter("{type: URLRewrite, urlRewrite: {hostname: a.b, path: {type: ReplacePrefixMatch, replacePrefixMatch: /x}}}")
+	f(prefix, "", "")
+	f(prefix+", "+path("PathPrefix", "/a"), "", "")
+	f(prefix+", "+path("Exact", "/a"), unsupported, "urlRewrite.path.replacePrefixMatch: needs exactly one match, of type PathPrefix")
+	f(filter("{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath, replaceFullPath: /x}}}"), "", "")
+	f(filter("{type: URLRewrite, urlRewrite: {path: {type: Half}}}"), unsupported, "\"Half\" is not supported")
+	f(filter("{type: RequestMirror, requestMirror: {backendRef: {name: api, port: 80}}}"), unsupported, "filters[0].type: \"RequestMirror\" is not supported")
+	f(filter("{type: CORS, cors: {}}"), unsupported, "\"CORS\" is not supported")
+	f("backendRefs: [{name: api, port: 80, filters: [{type: URLRewrite, urlRewrite: {hostname: a.b}}]}]", "", "")
+	f("backendRefs: [{name: api, port: 80, filters: [{type: CORS}]}]", unsupported, "spec.rules[0].backendRefs[0].filters[0].type: \"CORS\"")
+	f("backendRefs: [{name: api, port: 80, filters: [{type: RequestRedirect, requestRedirect: {}}]}]", unsupported, "RequestRedirect is not supported on a backendRef")
+	f("timeouts: {request: 1m30s, backendRequest: 500ms}", "", "")
+	f("timeouts: {request: 0s, backendRequest: 5s}", "", "")
+	f("timeouts: {request: 1.5s}", unsupported, `spec.rules[0].timeouts.request: "1.5s" is not a duration`)
+	f("timeouts: {request: 1s, backendRequest: 2s}", unsupported, "spec.rules[0].timeouts.backendRequest: 2s is longer than request, 1s")
+	f("retry: {attempts: 3}", "", "")
+	f("backendRefs: [{name: api, port: 80, weight: -1}]", unsupported, "spec.rules[0].backendRefs[0].weight: -1 is not between 0 and 1000000")
+	f("filters: [{type: ExtensionRef, extensionRef: {group: x, kind: Y, name: z}}]", unsupported, "spec.rules[0].filters[0]: ExtensionRef is not supported")
+}
+
+func TestDefaults(t *testing.T) {
+	m := read(t, "matches: [{headers: [{name: A, value: b}, {name: a, value: c}]}]").Matches[0]
+	if *m.Path.Type != gatewayv1.PathMatchPathPrefix || *m.Path.Value != "/" {
+		t.Errorf("path = %s %s, want PathPrefix /", *m.Path.Type, *m.Path.Value)
+	}
+	if len(m.Headers) != 1 || m.Headers[0].Value != "b" {
+		t.Errorf("headers = %v, want the first of equivalent names only", m.Headers)
+	}
+	if rules := Rules(&gatewayv1.HTTPRoute{}); len(rules) != 1 || len(rules[0].Matches) != 1 || rules[0].Broken != nil {
+		t.Errorf("a route without rules has %v, want one rule that takes everything", rules)
+	}
+	r := read(t, "timeouts: {request: 1m30s, backendRequest: 0s}")
+	if r.Request.String() != "1m30s" || r.Backend != 0 {
+		t.Errorf("timeouts %v and %v, want 1m30s and none", r.Request, r.Backend)
+	}
+}
+
+func TestSentences(t *testing.T) {
+	if Sentences(nil) != nil {
+		t.Error("no problems are a problem")
+	}
+	problems := make([]*Problem, 11)
+	for i := range problems {
+		problems[i] = Problemf("R", "p%d", i)
+	}
+	if got := Sentences(problems).Text; got != "p0; p1; p2; p3; p4; p5; p6; p7; and 3 more" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestIntersect(t *testing.T) {
+	f := func(listener, route, want string) {
+		t.Helper()
+		var hosts []gatewayv1.Hostname
+		for _, h := range strings.Fields(route) {
+			hosts = append(hosts, gatewayv1.Hostname(h))
+		}
+		if got := strings.Join(Intersect(listener, hosts), " "); got != want {
+			t.Errorf("Intersect(%q, %q) = %q, want %q", listener, route, got, want)
+		}
+	}
+	f("", "", "*")
+	f("a.b", "", "a.b")
+	f("", "a.b *.c", "a.b *.c")
+	f("a.b", "a.b", "a.b")
+	f("a.b", "*.b", "a.b")
+	f("a.b", "b.b", "")
+	f("*.b", "b", "")
+	f("*.b", "a.b", "a.b")
+	f("*.b", "x.a.b", "x.a.b")
+	f("*.b", "*.a.b", "*.a.b")
+	f("*.a.b", "*.b", "*.a.b")
+	f("*.b", "ab", "")
+	f("*.b", "*.b *.b", "*.b")
+	f("*.b", "*.c", "")
+}
