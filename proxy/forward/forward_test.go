@@ -394,3 +394,23 @@ func TestForwardedFields(t *testing.T) {
 		})
 	}
 }
+
+// TestUnasked has a backend that sends a 408 on a connection which has been
+// idle for a while; that is the answer to nothing.
+func TestUnasked(t *testing.T) {
+	backend := raw(t, func(c *net.TCPConn, r *bufio.Reader, _ int) {
+		if _, err := http.ReadRequest(r); err != nil {
+			return
+		}
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+		time.Sleep(900 * time.Millisecond)
+		io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+		io.Copy(io.Discard, r)
+	})
+	c := start(t, options{}, backend).dial()
+	c.send(get)
+	c.want(200, "hi")
+	time.Sleep(1100 * time.Millisecond)
+	c.send(get)
+	c.want(200, "hi")
+}

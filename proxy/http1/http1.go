@@ -147,7 +147,10 @@ func (s *Server) Drain() {
 func (s *Server) Close() {
 	s.draining.Store(true)
 	s.closed.Store(true)
-	s.each(func(c *conn) { c.nc.Close() }) //nolint:errcheck // nothing to do about it
+	s.each(func(c *conn) {
+		c.nc.SetDeadline(past) //nolint:errcheck // closed meanwhile: just as well
+		go c.nc.Close()        // it waits until a request inside the long read is done with
+	})
 }
 
 func (s *Server) each(f func(*conn)) {

@@ -336,3 +336,21 @@ func TestTunnel(t *testing.T) {
 		}
 	})
 }
+
+// TestClose checks that Close does not wait for requests under way.
+func TestClose(t *testing.T) {
+	both(t, http1.Config{}, func(t *testing.T, s *stack) {
+		idle, slow := s.dial(), s.dial()
+		idle.send(get)
+		idle.want(200, "*")
+		slow.send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n")
+		time.Sleep(20 * time.Millisecond)
+		began := time.Now()
+		s.server.Close()
+		if took := time.Since(began); took > 20*time.Millisecond {
+			t.Errorf("took %v", took)
+		}
+		io.ReadAll(idle.r)
+		io.ReadAll(slow.r)
+	})
+}

@@ -151,9 +151,13 @@ func (c *Call) Gather(body exchange.Body, length int64) (bool, error) {
 	}
 }
 
-// Connect gets a connection to e: an idle one, or with fresh a new one. With
-// careful it makes sure an idle one has not been closed by the backend, as far
-// as can be known; for requests that cannot be sent twice.
+// rested is how long a connection may be idle and still be used unseen.
+const rested = time.Second
+
+// Connect gets a connection to e: an idle one, or with fresh a new one. An idle
+// one that has rested is looked at first: the backend may have closed it, or have
+// sent something, such as a 408, that would pass for the answer to this request.
+// With careful, for requests that cannot be sent twice, every one is.
 func (c *Call) Connect(e *Endpoint, fresh, careful bool) *exchange.Error {
 	c.cfg = e.cfg
 	for !fresh && c.conn == nil {
@@ -161,7 +165,7 @@ func (c *Call) Connect(e *Endpoint, fresh, careful bool) *exchange.Error {
 		if k == nil {
 			break
 		}
-		if careful && (k.arm(c.now, c.exact, c.cfg.ReadTimeout) != nil || !k.Quiet()) {
+		if (careful || c.now.UnixNano()-k.idle > int64(rested)) && (k.arm(c.now, c.exact, c.cfg.ReadTimeout) != nil || !k.Quiet()) {
 			k.close()
 			continue
 		}
