@@ -93,6 +93,9 @@ func gatewayConditions(listeners []*Listener, unusable *spec.Problem) []metav1.C
 	return []metav1.Condition{accepted, programmed}
 }
 
+// maxAddresses is how many the schema of GatewayStatus has room for.
+const maxAddresses = 16
+
 // addresses are what the status reports: the one the Gateway binds, or those of
 // the machine.
 func (b *Builder) addresses(bound string) (out []gatewayv1.GatewayStatusAddress) {
@@ -100,7 +103,7 @@ func (b *Builder) addresses(bound string) (out []gatewayv1.GatewayStatusAddress)
 	if bound != "" {
 		values = []string{bound}
 	}
-	for _, value := range values {
+	for _, value := range values[:min(len(values), maxAddresses)] {
 		kind := gatewayv1.HostnameAddressType
 		if _, err := netip.ParseAddr(value); err == nil {
 			kind = gatewayv1.IPAddressType

@@ -230,6 +230,50 @@ func TestEventsOncePerChange(t *testing.T) {
 	f(cond("Accepted", "True", "Accepted"), "")
 }
 
+func TestRunNoticesWhatTheProxyApplied(t *testing.T) {
+	s := newServer(t)
+	w := newWriter(s)
+	var mu sync.Mutex
+	applied := Applied{Generation: 1}
+	w.opts.Applied = func() Applied {
+		mu.Lock()
+		defer mu.Unlock()
+		return applied
+	}
+	programmed := func(want string) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			var gw gatewayv1.Gateway
+			if err := s.Get(t.Context(), named("web", "gw"), &gw); err != nil {
+				t.Fatal(err)
+			}
+			if i := indexOf(gw.Status.Conditions, "Programmed"); i >= 0 && string(gw.Status.Conditions[i].Status) == want {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("conditions %v, want Programmed=%s", gw.Status.Conditions, want)
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- w.Run(ctx) }()
+	w.Publish(edge())
+	programmed("True")
+	mu.Lock()
+	applied.BindErrors = map[string]string{"web/gw/a": "in use", "web/gw/b": "in use"}
+	mu.Unlock()
+	programmed("False")
+	mu.Lock()
+	applied.BindErrors = nil
+	mu.Unlock()
+	programmed("True")
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRunTriesAgainAndEnds(t *testing.T) {
 	s := newServer(t)
 	down := true

@@ -12,7 +12,7 @@ import (
 
 // key names one thing that can be read: an object, or a list of objects.
 type key struct {
-	kind Kind
+	on   keeper
 	name types.NamespacedName // of an object
 	list string               // of a list
 }
@@ -41,8 +41,8 @@ func (r *Reader) Fresh() bool {
 		return true
 	}
 	for i := range r.reads {
-		held := r.store.shelves[r.reads[i].key.kind]
-		if held.last() > r.clock && held.version(r.reads[i].key) != r.reads[i].version {
+		k := &r.reads[i].key
+		if k.on.last() > r.clock && k.on.version(k) != r.reads[i].version {
 			return false
 		}
 	}
@@ -60,15 +60,15 @@ func (r *Reader) note(k key, version uint64) {
 	r.reads = append(r.reads, read{k, version})
 }
 
-func get[T metav1.Object](r *Reader, kind Kind, from *shelf[T], name types.NamespacedName) T {
+func get[T metav1.Object](r *Reader, from *shelf[T], name types.NamespacedName) T {
 	h := from.objects[name]
-	r.note(key{kind: kind, name: name}, h.changed)
+	r.note(key{on: from, name: name}, h.changed)
 	return h.object
 }
 
-func all[T metav1.Object](r *Reader, kind Kind, from *shelf[T], name string) []T {
-	k := key{kind: kind, list: name}
-	r.note(k, from.version(k))
+func all[T metav1.Object](r *Reader, from *shelf[T], name string) []T {
+	k := key{on: from, list: name}
+	r.note(k, from.version(&k))
 	return from.all(name)
 }
 
@@ -77,47 +77,47 @@ func all[T metav1.Object](r *Reader, kind Kind, from *shelf[T], name string) []T
 
 // GatewayClass returns the class of that name.
 func (r *Reader) GatewayClass(name string) *gatewayv1.GatewayClass {
-	return get(r, GatewayClass, r.store.classes, types.NamespacedName{Name: name})
+	return get(r, r.store.classes, types.NamespacedName{Name: name})
 }
 
 // GatewayClasses returns all classes.
 func (r *Reader) GatewayClasses() []*gatewayv1.GatewayClass {
-	return all(r, GatewayClass, r.store.classes, everything)
+	return all(r, r.store.classes, everything)
 }
 
 // Gateway returns the Gateway of that name.
 func (r *Reader) Gateway(name types.NamespacedName) *gatewayv1.Gateway {
-	return get(r, Gateway, r.store.gateways, name)
+	return get(r, r.store.gateways, name)
 }
 
 // Gateways returns all Gateways.
 func (r *Reader) Gateways() []*gatewayv1.Gateway {
-	return all(r, Gateway, r.store.gateways, everything)
+	return all(r, r.store.gateways, everything)
 }
 
 // HTTPRoute returns the route of that name.
 func (r *Reader) HTTPRoute(name types.NamespacedName) *gatewayv1.HTTPRoute {
-	return get(r, HTTPRoute, r.store.routes, name)
+	return get(r, r.store.routes, name)
 }
 
 // HTTPRoutes returns all routes.
 func (r *Reader) HTTPRoutes() []*gatewayv1.HTTPRoute {
-	return all(r, HTTPRoute, r.store.routes, everything)
+	return all(r, r.store.routes, everything)
 }
 
 // ReferenceGrants returns the grants of one namespace.
 func (r *Reader) ReferenceGrants(namespace string) []*gatewayv1.ReferenceGrant {
-	return all(r, ReferenceGrant, r.store.grants, namespaceList(namespace))
+	return all(r, r.store.grants, namespaceList(namespace))
 }
 
 // Service returns the Service of that name.
 func (r *Reader) Service(name types.NamespacedName) *corev1.Service {
-	return get(r, Service, r.store.services, name)
+	return get(r, r.store.services, name)
 }
 
 // Secret returns the Secret of that name.
 func (r *Reader) Secret(name types.NamespacedName) *corev1.Secret {
-	return get(r, Secret, r.store.secrets, name)
+	return get(r, r.store.secrets, name)
 }
 
 // Secrets returns the Secrets of a namespace that a selector takes, in a slice of
@@ -136,7 +136,7 @@ func (r *Reader) Secrets(namespace string, selector labels.Selector) (out []*cor
 			break
 		}
 	}
-	for _, secret := range all(r, Secret, r.store.secrets, from) {
+	for _, secret := range all(r, r.store.secrets, from) {
 		if selector.Matches(labels.Set(secret.Labels)) {
 			out = append(out, secret)
 		}
@@ -146,40 +146,40 @@ func (r *Reader) Secrets(namespace string, selector labels.Selector) (out []*cor
 
 // ConfigMap returns the ConfigMap of that name.
 func (r *Reader) ConfigMap(name types.NamespacedName) *corev1.ConfigMap {
-	return get(r, ConfigMap, r.store.configs, name)
+	return get(r, r.store.configs, name)
 }
 
 // Namespace returns the Namespace of that name.
 func (r *Reader) Namespace(name string) *corev1.Namespace {
-	return get(r, Namespace, r.store.namespaces, types.NamespacedName{Name: name})
+	return get(r, r.store.namespaces, types.NamespacedName{Name: name})
 }
 
 // AuthPolicy returns the policy of that name.
 func (r *Reader) AuthPolicy(name types.NamespacedName) *v1alpha1.AuthPolicy {
-	return get(r, AuthPolicy, r.store.auth, name)
+	return get(r, r.store.auth, name)
 }
 
 // AuthPolicies returns all AuthPolicies.
 func (r *Reader) AuthPolicies() []*v1alpha1.AuthPolicy {
-	return all(r, AuthPolicy, r.store.auth, everything)
+	return all(r, r.store.auth, everything)
 }
 
 // AuthPoliciesOn returns the AuthPolicies that target an object, or sections of it.
 func (r *Reader) AuthPoliciesOn(kind gatewayv1.Kind, name types.NamespacedName) []*v1alpha1.AuthPolicy {
-	return all(r, AuthPolicy, r.store.auth, targetList(name.Namespace, kind, gatewayv1.ObjectName(name.Name)))
+	return all(r, r.store.auth, targetList(name.Namespace, kind, gatewayv1.ObjectName(name.Name)))
 }
 
 // ValidationPolicy returns the policy of that name.
 func (r *Reader) ValidationPolicy(name types.NamespacedName) *v1alpha1.ValidationPolicy {
-	return get(r, ValidationPolicy, r.store.validation, name)
+	return get(r, r.store.validation, name)
 }
 
 // ValidationPolicies returns all ValidationPolicies.
 func (r *Reader) ValidationPolicies() []*v1alpha1.ValidationPolicy {
-	return all(r, ValidationPolicy, r.store.validation, everything)
+	return all(r, r.store.validation, everything)
 }
 
 // ValidationPoliciesOn returns the ValidationPolicies that target an object, or sections of it.
 func (r *Reader) ValidationPoliciesOn(kind gatewayv1.Kind, name types.NamespacedName) []*v1alpha1.ValidationPolicy {
-	return all(r, ValidationPolicy, r.store.validation, targetList(name.Namespace, kind, gatewayv1.ObjectName(name.Name)))
+	return all(r, r.store.validation, targetList(name.Namespace, kind, gatewayv1.ObjectName(name.Name)))
 }

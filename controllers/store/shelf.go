@@ -106,7 +106,7 @@ func (s *shelf[T]) drop(from string, name types.NamespacedName, tick uint64) {
 	l.changed = tick
 }
 
-func (s *shelf[T]) version(k key) uint64 {
+func (s *shelf[T]) version(k *key) uint64 {
 	if k.list == "" {
 		return s.objects[k.name].changed
 	}

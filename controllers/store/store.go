@@ -57,7 +57,7 @@ type Store struct {
 // keeper is a shelf of any type.
 type keeper interface {
 	remove(types.NamespacedName, uint64) bool
-	version(key) uint64
+	version(*key) uint64
 	last() uint64
 }
 
