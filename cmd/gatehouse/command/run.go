@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/status"
@@ -84,6 +85,7 @@ func (r *running) config() (*rest.Config, error) {
 
 func (r *running) run(ctx context.Context, log logr.Logger) error {
 	ctrllog.SetLogger(log)
+	klog.SetLogger(log) // client-go's: elections and watches
 	config, err := r.config()
 	if err != nil {
 		return err
