@@ -65,7 +65,6 @@ func (b *body) proceed() error {
 	if b.s.r < b.s.w || b.done || b.s.out.state != waiting {
 		return nil // it did not wait, or has its answer already
 	}
-	b.s.out.stage()
 	b.s.out.buf = wire.AppendContinue(b.s.out.buf)
 	return b.s.out.Flush()
 }
@@ -212,8 +211,8 @@ func (b *body) drain() bool {
 	}
 	if b.r < b.w {
 		s := b.s
-		putBuffer(s.in)
-		s.in, s.r, s.w = b.buf, b.r, b.w
+		s.setInput(b.buf)
+		s.r, s.w = b.r, b.w
 		b.buf = nil
 	}
 	b.free()

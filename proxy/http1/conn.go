@@ -103,7 +103,7 @@ func (c *conn) onEdge() bool {
 func (c *conn) readAll() outcome {
 	for {
 		if c.ses == nil {
-			c.ses = getSession(c, mem.GetSmall())
+			c.ses = getSession(c)
 		}
 		to := c.ses.room()
 		n, err := c.sock.TryRead(to)
@@ -137,7 +137,8 @@ func (c *conn) plain() outcome {
 	}
 	n, err := c.nc.Read(to)
 	if c.ses == nil {
-		c.ses = getSession(c, to)
+		c.ses = getSession(c)
+		c.ses.setInput(to)
 	}
 	if c.ses.w += n; n > 0 {
 		return c.process(n)

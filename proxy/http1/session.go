@@ -18,32 +18,48 @@ type session struct {
 	r, w int    // unread are in[r:w]
 	body body
 	out  writer
+
+	own      [mem.Small]byte // what in is most times
+	borrowed bool            // in is a pooled buffer
 }
 
 var sessions = sync.Pool{New: func() any {
 	s := &session{}
+	s.in = s.own[:]
 	s.x.Request.Header = make(exchange.Header, 0, 32)
 	s.x.Response.Header = make(exchange.Header, 0, 32)
 	s.x.Writer = &s.out
 	s.body.s, s.out.s = s, s
+	s.out.buf = make([]byte, 0, mem.Small)
 	return s
 }}
 
-// getSession returns a session of c that reads into in.
-func getSession(c *conn, in []byte) *session {
+// getSession returns a session of c.
+func getSession(c *conn) *session {
 	s := sessions.Get().(*session)
-	s.conn, s.in, s.r, s.w = c, in, 0, 0
+	s.conn, s.r, s.w = c, 0, 0
 	s.x.Conn = &c.info
 	return s
 }
 
 // release gives the session and its buffers back.
 func (s *session) release() {
-	putBuffer(s.in)
+	s.setInput(nil)
 	s.out.free()
 	s.body.free()
-	s.conn, s.in, s.x.Conn = nil, nil, nil
+	s.conn, s.x.Conn = nil, nil
 	sessions.Put(s)
+}
+
+// setInput makes b, a pooled buffer, the input; nil goes back to the session's
+// own. Nothing that is a view of the input before is good any more.
+func (s *session) setInput(b []byte) {
+	if s.borrowed {
+		putBuffer(s.in)
+	}
+	if s.in, s.borrowed = b, b != nil; b == nil {
+		s.in = s.own[:]
+	}
 }
 
 // putBuffer gives a pooled buffer back; others are left to the collector.
@@ -77,8 +93,7 @@ func (s *session) room() []byte {
 		b = make([]byte, 2*len(s.in))
 	}
 	s.w = copy(b, s.in[:s.w])
-	putBuffer(s.in)
-	s.in = b
+	s.setInput(b)
 	return s.in[s.w:]
 }
 

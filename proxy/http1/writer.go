@@ -5,7 +5,6 @@ import (
 	"io"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
-	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
@@ -17,7 +16,7 @@ var (
 // writer is the exchange.Writer of a session.
 type writer struct {
 	s       *session
-	buf     []byte // staged; nil when nothing is
+	buf     []byte // staged; its memory stays with the session
 	state   state
 	noBody  bool
 	chunked bool
@@ -39,9 +38,13 @@ func (w *writer) begin() {
 	w.state, w.noBody, w.chunked, w.close, w.left, w.err = waiting, false, false, false, 0, nil
 }
 
+// maxStaging is the largest head for which a session keeps the memory.
+const maxStaging = 16 << 10
+
 func (w *writer) free() {
-	putBuffer(w.buf)
-	w.buf = nil
+	if w.buf = w.buf[:0]; cap(w.buf) > maxStaging {
+		w.buf = nil
+	}
 }
 
 // Head implements exchange.Writer.
@@ -64,15 +67,8 @@ func (w *writer) Head(x *exchange.Exchange) error {
 		o.KeepAlive = s.head.Minor == 0
 	}
 	w.chunked, w.close = o.Chunked, o.Close
-	w.stage()
 	w.buf = wire.AppendResponseHead(w.buf, x, o)
 	return nil
-}
-
-func (w *writer) stage() {
-	if w.buf == nil {
-		w.buf = mem.GetSmall()[:0]
-	}
 }
 
 // Write implements exchange.Writer.
@@ -90,7 +86,6 @@ func (w *writer) Write(p []byte) (int, error) {
 		}
 	}
 	w.s.x.Trace.BytesOut += int64(len(p))
-	w.stage()
 	if !w.chunked {
 		w.send(p)
 		return len(p), w.err
@@ -128,7 +123,6 @@ func (w *writer) End(x *exchange.Exchange) error {
 	switch {
 	case w.noBody || w.err != nil:
 	case w.chunked:
-		w.stage()
 		w.buf = wire.AppendLastChunk(w.buf, x.Response.Trailer)
 	case w.left > 0:
 		w.err = errLength
@@ -136,7 +130,6 @@ func (w *writer) End(x *exchange.Exchange) error {
 	if w.Flush() == nil {
 		w.state = ended
 	}
-	w.free()
 	return w.err
 }
 

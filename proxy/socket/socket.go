@@ -33,7 +33,7 @@ type Conn struct {
 	raw   syscall.RawConn
 	stall time.Duration // how long one blocking write may take, at least; at most twice that
 
-	onDrive, onRead, onAsk, onWrite func(fd uintptr) bool // bound once: no closure per call
+	onDrive, onRead, onAsk, onWrite, onQuiet func(fd uintptr) bool // bound once: no closure per call
 
 	step    func() bool // of Drive
 	fd      int         // good while driving
@@ -67,7 +67,7 @@ func New(c *net.TCPConn, stall time.Duration) (*Conn, error) {
 	if s.raw, err = c.SyscallConn(); err != nil {
 		return nil, err
 	}
-	s.onDrive, s.onRead, s.onAsk, s.onWrite = s.drive, s.read, s.ask, s.write
+	s.onDrive, s.onRead, s.onAsk, s.onWrite, s.onQuiet = s.drive, s.read, s.ask, s.write, s.quiet
 	return s, nil
 }
 
@@ -166,14 +166,14 @@ func (c *Conn) Quiet() bool {
 	if !Raw {
 		return true
 	}
+	err := c.raw.Read(c.onQuiet)
+	return err == nil && c.rd.err == ErrWouldBlock
+}
+
+func (c *Conn) quiet(fd uintptr) bool {
 	var one [1]byte
-	quiet := false
-	err := c.raw.Read(func(fd uintptr) bool {
-		_, errno := sysRead(int(fd), one[:])
-		quiet = errno == syscall.EAGAIN
-		return true
-	})
-	return err == nil && quiet
+	_, c.rd.err = result(sysRead(int(fd), one[:]))
+	return true
 }
 
 // Write implements io.Writer.

@@ -34,6 +34,7 @@ type Call struct {
 	now     time.Time
 	exact   time.Time // when the answer must be complete; zero when no rule says so
 	req     []byte    // the request's head, and content that was gathered
+	staging []byte    // where req begins; stays with the call
 	chunked bool      // content is sent in chunks
 	sent    bool      // all of the request has been written
 
@@ -62,8 +63,11 @@ const (
 	tunnel
 )
 
+// maxStaging is the largest head for which a call keeps the memory.
+const maxStaging = 16 << 10
+
 var calls = sync.Pool{New: func() any {
-	c := &Call{Head: wire.ResponseHead{Header: make(exchange.Header, 0, 32)}}
+	c := &Call{Head: wire.ResponseHead{Header: make(exchange.Header, 0, 32)}, staging: make([]byte, 0, minRoom)}
 	c.buffer = c.in.buffer
 	return c
 }}
@@ -87,7 +91,11 @@ func (c *Call) Release() {
 			c.Drop()
 		}
 	}
-	put(c.req)
+	if n := cap(c.req); n == mem.Large {
+		put(c.req) // content was gathered in it
+	} else if n <= maxStaging && n > 0 {
+		c.staging = c.req[:0]
+	}
 	put(in.buf)
 	in.chunks.Reset()
 	c.in = input{chunks: in.chunks}
@@ -121,7 +129,7 @@ func put(b []byte) {
 // Stage writes x's head into memory.
 func (c *Call) Stage(x *exchange.Exchange) {
 	c.chunked = x.Request.Body != nil && x.Request.ContentLength < 0
-	c.req = wire.AppendRequestHead(mem.GetSmall()[:0], x, wire.RequestOptions{Upgrade: x.Request.Upgrade != ""})
+	c.req = wire.AppendRequestHead(c.staging, x, wire.RequestOptions{Upgrade: x.Request.Upgrade != ""})
 }
 
 // Try begins another try at now, with its own limit; see NewCall.
@@ -135,9 +143,7 @@ func (c *Call) Gather(body exchange.Body, length int64) (bool, error) {
 		return false, nil
 	}
 	if int(length) > cap(c.req)-len(c.req) {
-		b := append(mem.GetLarge()[:0], c.req...)
-		put(c.req)
-		c.req = b
+		c.req = append(mem.GetLarge()[:0], c.req...)
 	}
 	for {
 		p, err := body.Next()
