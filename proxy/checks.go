@@ -37,10 +37,7 @@ func NewChecks() (Checks, error) {
 			_, err := table.ParseRequire(text, methods)
 			return err
 		},
-		Schema: func(document []byte) error {
-			_, err := validate.Build(&table.Validation{Checks: []table.Check{{Schema: &table.Schema{ID: "schema", Document: document}}}}, env)
-			return err
-		},
+		Schema: validate.CheckSchema,
 		KeySet: func(document []byte) error {
 			_, err := keyset.Parse(document, true)
 			return err

@@ -1,16 +1,13 @@
 package proxy
 
 import (
-	"math/rand/v2"
 	"strings"
-	"sync"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
-	"github.com/gatehouse-dev/gatehouse/proxy/filter"
 	"github.com/gatehouse-dev/gatehouse/proxy/forward"
-	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 	"github.com/gatehouse-dev/gatehouse/proxy/router"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
+	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 )
 
 // Handle answers one request. It implements exchange.Handler.
@@ -21,13 +18,19 @@ func (s *Server) Handle(x *exchange.Exchange) {
 	if l != nil {
 		x.Trace.Listener = l.ID
 	}
-	if action == nil {
-		x.Reply(404, "no_route", "no route takes this request")
-	} else {
+	if action != nil {
 		x.Trace.Route, x.Trace.Rule = action.Table.Route, action.Table.Rule
 	}
-	if action == nil || !s.admit(x, action) || !s.send(x, action) {
-		_ = x.WriteReply() // the client is gone: the protocol sees it too
+	switch {
+	case action == nil:
+		x.Reply(404, "no_route", "no route takes this request")
+		_ = x.WriteReply() // if the client is gone, the protocol sees it too
+	case action.Table.Reply != nil:
+		forward.Answer(x, action.Table.Reply)
+	case !s.admit(x, action):
+		_ = x.WriteReply()
+	default:
+		s.forward.Forward(x, action)
 	}
 	s.observe(st, x, action, l)
 }
@@ -35,16 +38,12 @@ func (s *Server) Handle(x *exchange.Exchange) {
 // admit reports whether x may go on to a backend; if not, its answer is set up.
 // Policies in Shadow mode look first, at the request as it came.
 func (s *Server) admit(x *exchange.Exchange, a *router.Action) bool {
-	if a.Table.Reply != nil {
-		reply(x, a.Table.Reply)
-		return false
-	}
 	if a.ShadowAuth != nil {
 		a.ShadowAuth.Shadow(x)
 		s.shadowed(x)
 	}
 	if a.Auth != nil && !a.Auth.Check(x) {
-		s.metrics.Denials.Add(x.Trace.Policy, x.Trace.Denied)
+		denied(&s.metrics.Denials, x)
 		return false
 	}
 	if a.ShadowValidation != nil {
@@ -56,57 +55,23 @@ func (s *Server) admit(x *exchange.Exchange, a *router.Action) bool {
 		}
 	}
 	if a.Validation != nil && !a.Validation.Check(x) {
-		s.metrics.Refusals.Add(x.Trace.Policy, x.Trace.Denied)
+		denied(&s.metrics.Refusals, x)
 		return false
 	}
 	return true
+}
+
+// denied counts for the policy that refused x, if it was one: content that fails
+// to come is nobody's refusal.
+func denied(c *telemetry.Causes, x *exchange.Exchange) {
+	if x.Trace.Denied != "" {
+		c.Add(x.Trace.Policy, x.Trace.Denied)
+	}
 }
 
 func (s *Server) shadowed(x *exchange.Exchange) {
 	if x.Trace.Shadow != "" {
 		s.metrics.ShadowDenials.Add(x.Trace.Policy, x.Trace.Shadow)
-	}
-}
-
-// send forwards x and reports true, or sets up an answer and reports false.
-func (s *Server) send(x *exchange.Exchange, a *router.Action) bool {
-	if !a.Filters.Request(x) {
-		return false
-	}
-	b := a.Pick(rand.Uint32())
-	switch {
-	case b == nil:
-		x.Reply(500, "no_backend", "the route for this request has no backend")
-		return false
-	case b.Reply != nil:
-		reply(x, b.Reply)
-		return false
-	case !b.Filters.Request(x):
-		return false
-	}
-	d := destinations.Get().(*forward.Destination)
-	*d = forward.Destination{Backend: b.Upstream, Timeouts: a.Table.Timeouts, Responses: [2]*filter.Chain{&b.Filters, &a.Filters}}
-	s.forward.Send(x, d)
-	destinations.Put(d)
-	return true
-}
-
-// destinations saves an allocation: the forwarder holds its pointer until it returns.
-var destinations = sync.Pool{New: func() any { return new(forward.Destination) }}
-
-// reply sets up an answer that the table has ready.
-func reply(x *exchange.Exchange, r *table.Reply) {
-	if r.Body == "" {
-		x.Reply(r.Status, r.Code, r.Detail)
-	} else {
-		contentType := r.ContentType
-		if contentType == "" {
-			contentType = "text/plain; charset=utf-8"
-		}
-		x.ReplyBody(r.Status, r.Code, contentType, mem.Bytes(r.Body))
-	}
-	if r.RetryAfter > 0 {
-		x.RetryAfter(r.RetryAfter)
 	}
 }
 

@@ -57,6 +57,12 @@ func (p *protocols) HTTP1(c net.Conn, conn *exchange.Conn) { p.http1.Serve(c, *c
 // HTTP2 implements listener.Protocols.
 func (p *protocols) HTTP2(c net.Conn, conn *exchange.Conn) { p.http2.Serve(c, nil, conn) }
 
+// Finish implements listener.Protocols.
+func (p *protocols) Finish() {
+	p.http1.Finish()
+	p.http2.Finish()
+}
+
 // Drain implements listener.Protocols.
 func (p *protocols) Drain() {
 	p.http1.Drain()

@@ -95,8 +95,9 @@ func New(opts Options) (*Server, error) {
 }
 
 // Run serves until ctx ends, and then shuts down: it says it is not ready, goes
-// on serving for Drain.Delay so that load balancers notice, stops accepting,
-// lets what is under way finish for Drain.Timeout, and closes the rest.
+// on serving for Drain.Delay so that load balancers notice, with every answer
+// its connection's last; then it stops accepting, lets what is under way finish
+// for Drain.Timeout, and closes the rest.
 func (s *Server) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -119,23 +120,28 @@ func (s *Server) Run(ctx context.Context) error {
 
 // drain is Run's way from serving to having served.
 func (s *Server) drain(ctx context.Context) {
-	s.draining.Store(true)
 	s.log.Info("draining", "delay", s.opts.Drain.Delay.String(), "timeout", s.opts.Drain.Timeout.String())
+	sockets := s.takeSockets()
+	sockets.Finish()
 	time.Sleep(s.opts.Drain.Delay)
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Drain.Timeout)
 	defer cancel()
+	sockets.Drain(ctx)
+}
+
+// takeSockets makes the caller the one who drains: from here on no swap and no
+// Addr looks at the sockets.
+func (s *Server) takeSockets() *listener.Set {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sockets.Drain(ctx)
+	s.draining.Store(true)
+	return s.sockets
 }
 
 func (s *Server) close() {
-	s.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sockets.Drain(ctx)
+	s.takeSockets().Drain(ctx)
 	s.admin.close(ctx)
 	s.guards.Close()
 	s.access.Close()
@@ -262,10 +268,14 @@ func (s *Server) Ready() error {
 	return nil
 }
 
-// Addr returns the address that a listener of the table is bound to; nil when it is not.
+// Addr returns the address that a listener of the table is bound to; nil when it
+// is not, or the Server drains.
 func (s *Server) Addr(listenerID string) net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.draining.Load() {
+		return nil
+	}
 	for _, l := range s.state.Load().table.Listeners {
 		if l.ID == listenerID {
 			return s.sockets.Addr(l)

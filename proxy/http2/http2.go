@@ -50,6 +50,7 @@ type Server struct {
 	cfg      Config
 	library  *http2.Server
 	base     *http.Server // carries the settings, and the drain to every connection
+	ending   atomic.Bool  // every answer is its connection's last but for streams open already
 	draining atomic.Bool
 }
 
@@ -84,9 +85,14 @@ func (s *Server) Serve(c net.Conn, ahead []byte, conn *exchange.Conn) {
 	})
 }
 
+// Finish sends GOAWAY with the next answer of each connection, so that clients
+// leave by themselves before Drain; new connections are served.
+func (s *Server) Finish() { s.ending.Store(true) }
+
 // Drain sends GOAWAY on every connection: streams that are open finish, then
 // the connections close. It does not wait.
 func (s *Server) Drain() {
+	s.ending.Store(true)
 	s.draining.Store(true)
 	_ = s.base.Shutdown(context.Background()) // runs the library's hook; the base server has nothing of its own to close
 }
@@ -121,7 +127,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, conn *exchange.C
 	st := streams.Get().(*stream)
 	x := &st.Exchange
 	x.Conn, x.Writer, x.Start = conn, &st.writer, time.Now()
-	st.writer = writer{x: x, rw: w.(responseWriter), stall: s.cfg.Timeouts.Write, closing: &s.draining}
+	st.writer = writer{x: x, rw: w.(responseWriter), stall: s.cfg.Timeouts.Write, ending: &s.ending}
 	if err := st.read(r, &s.cfg); err != nil {
 		x.Fail(err)
 		_ = x.WriteReply() // a client that is gone needs no answer

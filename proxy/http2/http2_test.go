@@ -32,7 +32,7 @@ func (h handler) Handle(x *exchange.Exchange) { h(x) }
 func serve(t *testing.T, h handler) (*Server, string, *http.Client) {
 	t.Helper()
 	s := New(Config{Handler: h, Limits: wire.Limits{Head: 16 << 10, Target: 4 << 10, Fields: 100},
-		Streams: 100, Timeouts: Timeouts{Idle: time.Minute, Read: 100 * time.Millisecond, Write: time.Second}, ErrorLog: log.New(io.Discard, "", 0)})
+		Streams: 100, Timeouts: Timeouts{Idle: time.Minute, Read: 500 * time.Millisecond, Write: time.Second}, ErrorLog: log.New(io.Discard, "", 0)})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

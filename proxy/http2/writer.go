@@ -27,12 +27,12 @@ type deadlines interface {
 
 // writer takes one answer to its stream.
 type writer struct {
-	x       *exchange.Exchange
-	rw      responseWriter
-	stall   time.Duration
-	armed   time.Time // the write deadline
-	closing *atomic.Bool
-	ended   bool
+	x      *exchange.Exchange
+	rw     responseWriter
+	stall  time.Duration
+	armed  time.Time // the write deadline
+	ending *atomic.Bool
+	ended  bool
 }
 
 // Head implements exchange.Writer. The head of content whose length is not
@@ -49,7 +49,7 @@ func (w *writer) Head(x *exchange.Exchange) error {
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // else the library guesses one
 	}
-	if w.closing.Load() {
+	if w.ending.Load() {
 		h["Connection"] = []string{"close"} // how the library is told to send GOAWAY
 	}
 	w.rw.WriteHeader(a.Status)

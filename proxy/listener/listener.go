@@ -26,6 +26,7 @@ import (
 type Protocols interface {
 	HTTP1(c net.Conn, conn *exchange.Conn) // *net.TCPConn, or *tls.Conn after the handshake; may turn out to be HTTP/2 with prior knowledge
 	HTTP2(c net.Conn, conn *exchange.Conn) // *tls.Conn that negotiated h2
+	Finish()                               // from now on every answer is its connection's last
 	Drain()                                // finish what is under way, then end every connection
 }
 
@@ -208,6 +209,14 @@ func (s *Set) Addr(l *table.Listener) net.Addr {
 		return socket.ln.Addr()
 	}
 	return nil
+}
+
+// Finish makes clients leave by themselves: every answer is its connection's
+// last. New connections are accepted and served.
+func (s *Set) Finish() {
+	for _, socket := range s.sockets {
+		socket.protocols.Finish()
+	}
 }
 
 // Drain stops accepting, lets what is under way finish, and closes what is left

@@ -34,7 +34,8 @@ type lines struct{ stop chan struct{} }
 
 func (p lines) HTTP1(c net.Conn, conn *exchange.Conn) { p.serve(c, conn) }
 func (p lines) HTTP2(c net.Conn, conn *exchange.Conn) { p.serve(c, conn) }
-func (p lines) Drain()                                { close(p.stop) }
+func (p lines) Finish()                               { close(p.stop) }
+func (p lines) Drain()                                {}
 
 func (p lines) serve(c net.Conn, conn *exchange.Conn) {
 	in := bufio.NewReader(c)

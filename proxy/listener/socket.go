@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -27,11 +28,12 @@ type socket struct {
 	mu       sync.Mutex
 	conns    map[*net.TCPConn]struct{}
 	starting sync.Once
+	stopped  chan struct{}  // closed when nothing is accepted any more
 	running  sync.WaitGroup // the accept loop and the connections
 }
 
 func newSocket(s *Set, id uint32, port uint16, ln *net.TCPListener) *socket {
-	k := &socket{set: s, id: id, port: port, ln: ln, protocols: s.cfg.Protocols(), conns: map[*net.TCPConn]struct{}{}}
+	k := &socket{set: s, id: id, port: port, ln: ln, protocols: s.cfg.Protocols(), conns: map[*net.TCPConn]struct{}{}, stopped: make(chan struct{})}
 	k.metrics = s.cfg.Metrics.Port(ln.Addr().String())
 	k.tls = &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -48,21 +50,47 @@ func newSocket(s *Set, id uint32, port uint16, ln *net.TCPListener) *socket {
 
 // start begins accepting, once.
 func (k *socket) start() {
-	k.starting.Do(func() { k.running.Go(k.accept) })
+	k.starting.Do(func() {
+		k.running.Go(func() {
+			defer close(k.stopped)
+			k.accept()
+		})
+	})
 }
 
-// stop ends accepting.
-func (k *socket) stop() { _ = k.ln.Close() }
+// lastCall is how long a socket that stops still accepts: clients whose
+// connections the kernel has made and we have not yet seen would be reset.
+const lastCall = 10 * time.Millisecond
+
+// stop ends accepting and closes the listening socket.
+func (k *socket) stop() {
+	k.starting.Do(func() { close(k.stopped) }) // it never began
+	if k.ln.SetDeadline(time.Now().Add(lastCall)) == nil {
+		<-k.stopped
+	}
+	_ = k.ln.Close()
+}
+
+// firstRequest is how long a connection that came last may take to send its
+// request before connections without one are closed.
+const firstRequest = 200 * time.Millisecond
 
 // drain waits for the connections of a stopped socket to finish. What is left
 // when ctx ends is closed.
 func (k *socket) drain(ctx context.Context) {
-	k.protocols.Drain()
+	k.protocols.Finish()
 	done := make(chan struct{})
 	go func() {
 		k.running.Wait()
 		close(done)
 	}()
+	select {
+	case <-done:
+		return
+	case <-time.After(firstRequest):
+	case <-ctx.Done():
+	}
+	k.protocols.Drain()
 	select {
 	case <-done:
 		return
@@ -87,7 +115,7 @@ func (k *socket) accept() {
 	for {
 		c, err := k.ln.AcceptTCP()
 		switch {
-		case errors.Is(err, net.ErrClosed):
+		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
 			return
 		case err != nil:
 			time.Sleep(backoff)

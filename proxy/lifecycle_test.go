@@ -1,0 +1,282 @@
+package proxy_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// load asks url from four goroutines until stop is called, which returns how
+// many requests were answered, and what went wrong with others. A connection
+// that is refused is no request: nothing was sent.
+func load(t *testing.T, client func() *http.Client, url string, check func(answer) error) (stop func() (int64, []error)) {
+	t.Helper()
+	var running sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	var answered atomic.Int64
+	ctx, cancel := context.WithCancel(context.Background())
+	for range 4 {
+		c := client()
+		running.Go(func() {
+			for ctx.Err() == nil {
+				r, err := http.NewRequest("POST", url, io.NopCloser(strings.NewReader("content"))) // neither idempotent nor replayable
+				if err == nil {
+					var a answer
+					if a, err = do(c, r); err == nil {
+						err = check(a)
+					}
+				}
+				var dial *net.OpError
+				switch {
+				case err == nil:
+					answered.Add(1)
+				case errors.As(err, &dial) && dial.Op == "dial" && errors.Is(err, syscall.ECONNREFUSED):
+					time.Sleep(time.Millisecond)
+				default:
+					mu.Lock()
+					errs = append(errs, err)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	return func() (int64, []error) {
+		cancel()
+		running.Wait()
+		return answered.Load(), errs
+	}
+}
+
+func ok(a answer) error {
+	if a.StatusCode != 200 {
+		return fmt.Errorf("status %d: %s", a.StatusCode, a.body)
+	}
+	return nil
+}
+
+func TestSwapUnderLoad(t *testing.T) {
+	s := start(t, one(map[string]*table.Action{"/": to("ns/svc:80")}))
+	s.backend("ns/svc:80", says("ok"))
+	for _, h2 := range []bool{false, true} {
+		stop := load(t, func() *http.Client { return s.client("ns/gw/http", h2) }, "http://a/", ok)
+		for i := range 100 {
+			tab := one(map[string]*table.Action{"/": to("ns/svc:80"), fmt.Sprintf("/%d", i): to("ns/svc:80")})
+			// Another listener comes and goes.
+			if i%2 == 0 {
+				tab.Listeners = append(tab.Listeners, &table.Listener{ID: "ns/gw/more", Port: 81, Protocol: table.HTTP})
+			}
+			s.swap(tab)
+			time.Sleep(2 * time.Millisecond)
+		}
+		n, errs := stop()
+		if len(errs) > 0 || n < 100 {
+			t.Errorf("HTTP/2 %v: %d answered; %d failed, first: %v", h2, n, len(errs), errs)
+		}
+	}
+}
+
+func TestSwapTakesEffectAtOnce(t *testing.T) {
+	s := start(t, nil)
+	s.backend("ns/svc:80", says("ok"))
+	for i := range 20 {
+		path := fmt.Sprintf("/%d", i)
+		s.swap(one(map[string]*table.Action{path: to("ns/svc:80")}))
+		c := s.client("ns/gw/http", false)
+		if a := get(t, c, "http://a"+path); a.StatusCode != 200 {
+			t.Fatalf("a new route answers %d", a.StatusCode)
+		}
+		if a := get(t, c, fmt.Sprintf("http://a/%d", i-1)); a.StatusCode != 404 {
+			t.Fatalf("a removed route answers %d", a.StatusCode)
+		}
+	}
+	contains(t, s.metrics(), "gatehouse_table_generation 20")
+	if strings.Contains(s.metrics(), `gateway="ns/old"`) {
+		t.Error("series of a listener that left")
+	}
+}
+
+func TestCertificateReload(t *testing.T) {
+	certs := []*table.Certificate{certificate(t, "a.example.com"), certificate(t, "a.example.com")}
+	with := func(c *table.Certificate) *table.Table {
+		tab := one(map[string]*table.Action{"/": to("ns/svc:80")})
+		tab.Listeners[0].Protocol, tab.Listeners[0].Certificates = table.HTTPS, []*table.Certificate{c}
+		return tab
+	}
+	s := start(t, with(certs[0]))
+	s.backend("ns/svc:80", says("ok"))
+	open := s.client("ns/gw/http", false)
+	serial := func(c *http.Client) string {
+		return get(t, c, "https://a.example.com/").TLS.PeerCertificates[0].SerialNumber.String()
+	}
+	before := serial(open)
+	stop := load(t, func() *http.Client { return s.client("ns/gw/http", false) }, "https://a.example.com/", ok)
+	for i := range 20 {
+		s.swap(with(certs[(i+1)%2]))
+		time.Sleep(5 * time.Millisecond)
+		if n := serial(open); n != before {
+			t.Fatal("the open connection was dropped")
+		}
+		if fresh := serial(s.client("ns/gw/http", false)); (fresh == before) != (i%2 == 1) {
+			t.Fatalf("swap %d: a new connection has the wrong certificate", i)
+		}
+	}
+	if n, errs := stop(); len(errs) > 0 || n < 20 {
+		t.Errorf("%d answered, failed: %v", n, errs)
+	}
+}
+
+func TestDrainUnderLoad(t *testing.T) {
+	for _, h2 := range []bool{false, true} {
+		t.Run(fmt.Sprintf("HTTP/2 %v", h2), func(t *testing.T) {
+			s := start(t, one(map[string]*table.Action{"/": to("ns/svc:80")}), func(o *proxy.Options) { o.Drain.Delay = 100 * time.Millisecond })
+			s.backend("ns/svc:80", func(w http.ResponseWriter, r *http.Request) {
+				time.Sleep(2 * time.Millisecond)
+				says("ok")(w, r)
+			})
+			stop := load(t, func() *http.Client { return s.client("ns/gw/http", h2) }, "http://a/", ok)
+			time.Sleep(50 * time.Millisecond)
+			ready := make(chan error, 1)
+			go func() {
+				time.Sleep(50 * time.Millisecond)
+				ready <- s.Ready()
+			}()
+			began := time.Now()
+			if err := s.stop(); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(began); took < 100*time.Millisecond || took > 4*time.Second {
+				t.Errorf("the drain took %v", took)
+			}
+			if err := <-ready; err == nil || err.Error() != "draining" {
+				t.Errorf("ready while draining: %v", err)
+			}
+			if n, errs := stop(); len(errs) > 0 || n < 20 {
+				t.Errorf("%d answered; %d failed: %v", n, len(errs), errs)
+			}
+		})
+	}
+}
+
+func TestDrainLetsSlowRequestsFinish(t *testing.T) {
+	s := start(t, one(map[string]*table.Action{"/": to("ns/svc:80")}))
+	started, finish := make(chan struct{}), make(chan struct{})
+	s.backend("ns/svc:80", func(w http.ResponseWriter, _ *http.Request) {
+		started <- struct{}{}
+		<-finish
+		_, _ = io.WriteString(w, "done")
+	})
+	results := make(chan error, 2)
+	for _, h2 := range []bool{false, true} {
+		c := s.client("ns/gw/http", h2)
+		go func() {
+			r, err := http.NewRequest("GET", "http://a/", nil)
+			if err == nil {
+				var a answer
+				if a, err = do(c, r); err == nil && (a.body != "done" || !h2 && !a.Close) {
+					err = fmt.Errorf("%q, Connection: close %v", a.body, a.Close)
+				}
+			}
+			results <- err
+		}()
+		<-started
+	}
+	stopped := make(chan error)
+	go func() { stopped <- s.stop() }()
+	within(t, "draining", func() bool { return s.Ready() != nil })
+	time.Sleep(20 * time.Millisecond)
+	close(finish)
+	for range 2 {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	if err := s.Swap(&table.Table{}); err == nil || !strings.Contains(err.Error(), "shutting down") {
+		t.Errorf("a swap after the end: %v", err)
+	}
+}
+
+func TestDrainEndsInTime(t *testing.T) {
+	s := start(t, one(map[string]*table.Action{"/": to("ns/svc:80")}), func(o *proxy.Options) { o.Drain.Timeout = 50 * time.Millisecond })
+	c := s.dial("ns/gw/http")
+	if _, err := io.WriteString(c.Conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"); err != nil { // and nothing more
+		t.Fatal(err)
+	}
+	within(t, "the connection counts", func() bool { return strings.Contains(s.metrics(), "gatehouse_client_connections_open{") })
+	began := time.Now()
+	if err := s.stop(); err != nil || time.Since(began) > 3*time.Second {
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
+}
+
+func TestRunWithoutTable(t *testing.T) {
+	s := start(t, nil)
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTakenAddressIsTriedAgain(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, nil, func(o *proxy.Options) { o.Bind = func(string, uint16) string { return taken.Addr().String() } })
+	tab := one(map[string]*table.Action{"/": to("ns/svc:80")})
+	if err := s.Swap(tab); err != nil {
+		t.Fatal(err)
+	}
+	if s.Applied().Listeners["ns/gw/http"] == nil || s.Addr("ns/gw/http") != nil {
+		t.Errorf("applied %v", s.Applied())
+	}
+	_ = taken.Close()
+	s.swap(tab)
+	if s.Addr("ns/gw/http") == nil {
+		t.Error("not bound")
+	}
+}
+
+func TestSessionTicketsOutliveCertificates(t *testing.T) {
+	tab := func() *table.Table {
+		tab := one(nil)
+		tab.Listeners[0].Protocol, tab.Listeners[0].Certificates = table.HTTPS, []*table.Certificate{certificate(t, "a.example.com")}
+		return tab
+	}
+	s := start(t, tab())
+	config := &tls.Config{InsecureSkipVerify: true, ServerName: "a.example.com", ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+	resumed := func() bool {
+		c := tls.Client(s.dial("ns/gw/http").Conn, config)
+		a := raw{c, nil}
+		_, err := io.WriteString(a.Conn, "GET / HTTP/1.1\r\nHost: a.example.com\r\nConnection: close\r\n\r\n")
+		if err == nil {
+			_, err = io.ReadAll(c)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.ConnectionState().DidResume
+	}
+	if resumed() {
+		t.Fatal("resumed nothing")
+	}
+	s.swap(tab())
+	if !resumed() {
+		t.Error("a new certificate made tickets useless")
+	}
+}
