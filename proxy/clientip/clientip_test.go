@@ -60,3 +60,25 @@ func TestClientAllocs(t *testing.T) {
 		}
 	}
 }
+
+// FuzzClient checks that whatever is sent, the caller is the peer or an address
+// that was written, and that an untrusted peer is believed nothing.
+func FuzzClient(f *testing.F) {
+	for _, s := range []string{"", "1.2.3.4", "1.2.3.4, 10.0.0.1", "[::1]:80,,", "::ffff:10.0.0.1", "a:b", "[", "1.2.3.4:99999"} {
+		f.Add(s)
+	}
+	trusted, err := Parse([]string{"10.0.0.0/8"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	proxy, stranger := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("192.0.2.1")
+	f.Fuzz(func(t *testing.T, value string) {
+		h := exchange.Header{{Name: "x-forwarded-for", Value: value}}
+		if got := trusted.Client(stranger, h); got != stranger {
+			t.Errorf("a stranger passed for %v", got)
+		}
+		if got := trusted.Client(proxy, h); !got.IsValid() || got.Zone() != "" || got.Is4In6() {
+			t.Errorf("got %v", got)
+		}
+	})
+}

@@ -72,7 +72,7 @@ func (b *body) proceed() error {
 // Cancel implements exchange.Stream.
 func (b *body) Cancel() {
 	b.cancelled.Store(true)
-	b.s.conn.nc.SetReadDeadline(past) //nolint:errcheck // closed meanwhile: just as well
+	b.s.conn.nc.SetReadDeadline(past()) //nolint:errcheck // closed meanwhile: just as well
 }
 
 // Next implements exchange.Body.

@@ -138,7 +138,7 @@ func (s *Server) Drain() {
 	// on its way from none.
 	s.each(func(c *conn) {
 		if !c.tunnel.Load() {
-			c.nc.SetReadDeadline(past) //nolint:errcheck // closed meanwhile: just as well
+			c.nc.SetReadDeadline(past()) //nolint:errcheck // closed meanwhile: just as well
 		}
 	})
 }
@@ -148,7 +148,7 @@ func (s *Server) Close() {
 	s.draining.Store(true)
 	s.closed.Store(true)
 	s.each(func(c *conn) {
-		c.nc.SetDeadline(past) //nolint:errcheck // closed meanwhile: just as well
+		c.nc.SetDeadline(past()) //nolint:errcheck // closed meanwhile: just as well
 		go c.nc.Close()        // it waits until a request inside the long read is done with
 	})
 }
@@ -164,7 +164,8 @@ func (s *Server) each(f func(*conn)) {
 	}
 }
 
-var past = time.Unix(1, 0)
+// past returns a deadline that wakes whoever waits.
+func past() time.Time { return time.Unix(1, 0) }
 
 // date is the Date field's value for one second.
 type date struct {
@@ -172,7 +173,7 @@ type date struct {
 	text   string
 }
 
-// dateAt returns the Date field for now, made once a second.
+// dateAt returns the Date field's value at now, made once a second.
 func (s *Server) dateAt(now time.Time) string {
 	d := s.date.Load()
 	if second := now.Unix(); d.second != second {
