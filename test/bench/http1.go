@@ -26,6 +26,7 @@ type http1 struct {
 	time        time.Duration
 	warmup      time.Duration
 	connections int
+	other       string
 
 	script   string
 	backends *backends
@@ -36,6 +37,7 @@ func (h *http1) flags(c *cobra.Command) {
 	c.Flags().DurationVar(&h.time, "time", 3*time.Second, "length of a run, in whole seconds")
 	c.Flags().DurationVar(&h.warmup, "warmup", time.Second, "load ahead of each run, in whole seconds")
 	c.Flags().IntVar(&h.connections, "connections", 64, "keep-alive connections")
+	c.Flags().StringVar(&h.other, "other", "", "another gatehouse binary to measure in the same run, such as the last release's")
 }
 
 // variant is one kind of request.
@@ -72,15 +74,7 @@ type contender struct {
 }
 
 func (h *http1) measure(ctx context.Context, b *bench, r *Report) error {
-	proxies := []contender{{"gatehouse", func(ctx context.Context, port int) (*process, string, error) {
-		g, err := startGateway(ctx, b, proxyCPU, port, map[string]string{
-			"gateway.yaml": gatewayManifest(port, h.backends.ports), "route.yaml": splitManifest(),
-		})
-		if err != nil {
-			return nil, "", err
-		}
-		return g.process, g.admin, nil
-	}}}
+	proxies := []contender{h.gatehouse("gatehouse", b)}
 	for _, program := range []string{"wrk", "taskset"} {
 		if err := b.need(ctx, program); err != nil {
 			return fmt.Errorf("http1 is left out: %w", err)
@@ -93,6 +87,11 @@ func (h *http1) measure(ctx context.Context, b *bench, r *Report) error {
 			p, err := startNginx(ctx, b, port, h.backends.ports)
 			return p, "", err
 		}})
+	}
+	if h.other != "" {
+		other := *b
+		other.binary = h.other
+		proxies = append(proxies, h.gatehouse("other gatehouse", &other))
 	}
 	if r.Machine.CPUs < 2 {
 		return fmt.Errorf("http1 is left out: it needs two CPUs, one for the proxy and one for the load")
@@ -108,20 +107,37 @@ func (h *http1) measure(ctx context.Context, b *bench, r *Report) error {
 	defer h.backends.stop()
 	for _, v := range variants() {
 		result := HTTP1{Variant: v.name, HeaderBytes: headerBytes(v.headers), Connections: h.connections, Seconds: h.time.Seconds()}
+		for _, p := range proxies {
+			result.Proxies = append(result.Proxies, ProxyResults{Name: p.name})
+		}
 		for round := range h.rounds {
 			for i := range proxies {
-				p := proxies[(i+round)%len(proxies)] // each goes first in turn
+				i = (i + round) % len(proxies) // each goes first in turn
+				p := proxies[i]
 				progress("http1, %s, round %d of %d: %s", v.name, round+1, h.rounds, p.name)
 				run, err := h.run(ctx, p, v)
 				if err != nil {
 					return fmt.Errorf("http1, %s: %w", p.name, err)
 				}
-				result.add(p.name, run)
+				result.Proxies[i].Runs = append(result.Proxies[i].Runs, run)
 			}
 		}
 		r.HTTP1 = append(r.HTTP1, result)
 	}
 	return nil
+}
+
+// gatehouse is a gatehouse binary as a contender.
+func (h *http1) gatehouse(name string, b *bench) contender {
+	return contender{name, func(ctx context.Context, port int) (*process, string, error) {
+		g, err := startGateway(ctx, b, proxyCPU, port, map[string]string{
+			"gateway.yaml": gatewayManifest(port, h.backends.ports), "route.yaml": splitManifest(),
+		})
+		if err != nil {
+			return nil, "", err
+		}
+		return g.process, g.admin, nil
+	}}
 }
 
 func startBackends(ctx context.Context, b *bench) (*backends, error) {

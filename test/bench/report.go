@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -45,16 +44,6 @@ type Run struct {
 	P99        int64   `json:"p99Microseconds"`
 	Memory     float64 `json:"memoryMiB"`            // resident, after the load
 	Allocs     float64 `json:"allocations,omitzero"` // heap objects per request, the connections' own included
-}
-
-func (h *HTTP1) add(name string, run Run) {
-	i := slices.IndexFunc(h.Proxies, func(p ProxyResults) bool { return p.Name == name })
-	if i < 0 {
-		i = len(h.Proxies)
-		h.Proxies = append(h.Proxies, ProxyResults{Name: name})
-	}
-	h.Proxies[i].Runs = append(h.Proxies[i].Runs, run)
-	slices.SortStableFunc(h.Proxies, func(a, b ProxyResults) int { return cmp.Compare(a.Name, b.Name) })
 }
 
 // Apply is how long a change takes to show.
@@ -170,40 +159,45 @@ type column struct {
 	of           func(Run) float64
 }
 
-// text writes a line per figure: median [least-greatest] of each proxy, and the
-// first's median as a share of each other's.
+// text writes a line per figure: median [least-greatest] of each proxy, and
+// Gatehouse's median as a share of each other's.
 func (h *HTTP1) text(w io.Writer) {
 	fmt.Fprintf(w, "\nHTTP/1.1, %s (%d B), %d connections, %d runs of %.0f s: median [min-max]\n\t",
 		h.Variant, h.HeaderBytes, h.Connections, len(h.Proxies[0].Runs), h.Seconds)
-	for _, p := range h.Proxies {
+	for i, p := range h.Proxies {
 		fmt.Fprintf(w, "%s\t", p.Name)
-	}
-	if len(h.Proxies) > 1 {
-		fmt.Fprintf(w, "ratio of medians")
+		if i > 0 {
+			fmt.Fprintf(w, "ratio\t")
+		}
 	}
 	fmt.Fprintln(w)
 	for _, c := range columns() {
 		fmt.Fprintf(w, "%s\t", c.name)
-		var medians []float64
-		for _, p := range h.Proxies {
-			values := make([]float64, 0, len(p.Runs))
-			for _, run := range p.Runs {
-				values = append(values, c.of(run))
+		first := 0.0
+		for i, p := range h.Proxies {
+			low, middle, high := c.spread(p.Runs)
+			switch {
+			case i == 0:
+				first = middle
+				fmt.Fprintf(w, c.format+" ["+c.format+"-"+c.format+"]\t", middle, low, high)
+			case middle == 0:
+				fmt.Fprintf(w, "-\t-\t")
+			default:
+				fmt.Fprintf(w, c.format+" ["+c.format+"-"+c.format+"]\t%.2f\t", middle, low, high, first/middle)
 			}
-			slices.Sort(values)
-			low, middle, high := values[0], quantile(values, 0.5), values[len(values)-1]
-			medians = append(medians, middle)
-			if high == 0 && c.name == "allocations/request" && p.Name != "gatehouse" {
-				fmt.Fprintf(w, "\t")
-				continue
-			}
-			fmt.Fprintf(w, c.format+" ["+c.format+"-"+c.format+"]\t", middle, low, high)
-		}
-		if len(medians) > 1 && medians[1] > 0 {
-			fmt.Fprintf(w, "%.2f", medians[0]/medians[1])
 		}
 		fmt.Fprintln(w)
 	}
+}
+
+// spread is the least, the middle and the greatest value of the runs.
+func (c column) spread(runs []Run) (low, middle, high float64) {
+	values := make([]float64, 0, len(runs))
+	for _, run := range runs {
+		values = append(values, c.of(run))
+	}
+	slices.Sort(values)
+	return values[0], quantile(values, 0.5), values[len(values)-1]
 }
 
 func applyText(w io.Writer, rows []Apply) {
