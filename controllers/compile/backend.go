@@ -11,29 +11,32 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
-// compileBackends returns every backend that an attached route may send to, by ID.
-func (c *Compiler) compileBackends(g *graph.Graph) []*table.Backend {
+// compileBackends returns every backend that a route may send to, by ID.
+func (c *Compiler) compileBackends(routes []*compiledRoute) []*table.Backend {
 	var out []*table.Backend
-	for _, r := range g.Routes {
-		if !attached(r) {
-			continue
-		}
-		for _, rule := range r.Rules {
-			for _, b := range rule.Backends {
-				if b.Broken != "" {
-					continue
-				}
-				id := backendID(b)
-				if _, seen := c.backends.now[id]; seen {
-					continue
-				}
-				out = append(out, c.backends.keep(id, &table.Backend{ID: id, Protocol: backendProtocol(b.Protocol)},
-					func(a, b *table.Backend) bool { return *a == *b }))
+	for _, r := range routes {
+		for _, b := range r.backends {
+			if _, seen := c.backends.now[b.ID]; !seen {
+				out = append(out, c.backends.keep(b.ID, b, func(a, b *table.Backend) bool { return *a == *b }))
 			}
 		}
 	}
 	slices.SortFunc(out, func(a, b *table.Backend) int { return strings.Compare(a.ID, b.ID) })
 	return out
+}
+
+// appendBackends adds the backends of a rule that are not there yet.
+func appendBackends(list []*table.Backend, rule *graph.Rule) []*table.Backend {
+	for _, b := range rule.Backends {
+		if b.Broken != "" {
+			continue
+		}
+		id := backendID(b)
+		if !slices.ContainsFunc(list, func(have *table.Backend) bool { return have.ID == id }) {
+			list = append(list, &table.Backend{ID: id, Protocol: backendProtocol(b.Protocol)})
+		}
+	}
+	return list
 }
 
 // backendID is namespace/service:port.

@@ -14,6 +14,8 @@
 package compile
 
 import (
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
@@ -21,9 +23,7 @@ import (
 // Compiler builds tables. Its zero value is not ready; use New. It is not for
 // concurrent use.
 type Compiler struct {
-	routes    memo[*graph.Route, []table.Rejection]
-	members   memo[memberKey, *member]
-	actions   memo[actionKey, *table.Action]
+	routes    memo[types.NamespacedName, *compiledRoute]
 	hosts     memo[hostKey, *host]
 	listeners memo[graph.ListenerKey, *table.Listener]
 	certs     memo[string, *table.Certificate]
@@ -40,11 +40,10 @@ func Compile(g *graph.Graph) *table.Table { return New().Compile(g) }
 // Compile builds the table of g. It never changes g or an earlier table.
 func (c *Compiler) Compile(g *graph.Graph) *table.Table {
 	c.turn()
-	t := &table.Table{Listeners: c.compileListeners(g), Backends: c.compileBackends(g)}
-	for _, r := range g.Routes {
-		if attached(r) {
-			t.Rejected = append(t.Rejected, c.routes.get(r, func() []table.Rejection { return rejections(r) })...)
-		}
+	routes := c.compileRoutes(g)
+	t := &table.Table{Listeners: c.compileListeners(g, routes), Backends: c.compileBackends(routes)}
+	for _, r := range routes {
+		t.Rejected = append(t.Rejected, r.rejected...)
 	}
 	t.KeySets = c.policies.used()
 	t.Rejected = append(t.Rejected, c.policies.rejections()...)
@@ -53,8 +52,6 @@ func (c *Compiler) Compile(g *graph.Graph) *table.Table {
 
 func (c *Compiler) turn() {
 	c.routes.turn()
-	c.members.turn()
-	c.actions.turn()
 	c.hosts.turn()
 	c.listeners.turn()
 	c.certs.turn()

@@ -167,9 +167,9 @@ func TestForgets(t *testing.T) {
 	c.apply()
 	c.apply(read[corev1.Service](t, `{metadata: {name: x, namespace: shop}}`))
 	c.apply(read[corev1.Service](t, `{metadata: {name: y, namespace: shop}}`))
-	n := len(c.c.routes.now) + len(c.c.members.now) + len(c.c.actions.now) + len(c.c.hosts.now) + len(c.c.backends.now) +
+	n := len(c.c.routes.now) + len(c.c.hosts.now) + len(c.c.backends.now) +
 		len(c.c.policies.auths.now) + len(c.c.policies.sameAuth.now) + len(c.c.policies.keySets.now)
-	n += len(c.c.routes.last) + len(c.c.members.last) + len(c.c.actions.last) + len(c.c.hosts.last) + len(c.c.backends.last) +
+	n += len(c.c.routes.last) + len(c.c.hosts.last) + len(c.c.backends.last) +
 		len(c.c.policies.auths.last) + len(c.c.policies.sameAuth.last) + len(c.c.policies.keySets.last)
 	if n != 0 {
 		t.Errorf("%d entries are left", n)

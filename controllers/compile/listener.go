@@ -22,8 +22,8 @@ type host struct {
 }
 
 // compileListeners returns the listeners that serve, by port, then ID.
-func (c *Compiler) compileListeners(g *graph.Graph) []*table.Listener {
-	hosts := c.compileHosts(g)
+func (c *Compiler) compileListeners(g *graph.Graph, routes []*compiledRoute) []*table.Listener {
+	hosts := c.compileHosts(routes)
 	var out []*table.Listener
 	for _, gw := range g.Gateways {
 		for _, l := range gw.Listeners {
@@ -57,17 +57,14 @@ func sameListener(a, b *table.Listener) bool {
 }
 
 // compileHosts gathers every attachment under its listener and host name.
-func (c *Compiler) compileHosts(g *graph.Graph) map[graph.ListenerKey][]*table.Host {
-	members := map[hostKey][]*member{}
-	for _, r := range g.Routes {
-		for _, p := range r.Parents {
-			for _, a := range p.Attached {
-				m := c.compileMember(r, a)
-				for _, name := range a.Hostnames {
-					k := hostKey{a.Listener, name}
-					if at := members[k]; len(at) == 0 || at[len(at)-1].route != r { // two parentRefs may lead to one listener
-						members[k] = append(at, m)
-					}
+func (c *Compiler) compileHosts(routes []*compiledRoute) map[graph.ListenerKey][]*table.Host {
+	members := make(map[hostKey][]*member, len(c.hosts.last))
+	for _, r := range routes {
+		for _, m := range r.members {
+			for _, name := range m.at.Hostnames {
+				k := hostKey{m.at.Listener, name}
+				if at := members[k]; len(at) == 0 || at[len(at)-1].route != m.route { // two parentRefs may lead to one listener
+					members[k] = append(at, m)
 				}
 			}
 		}

@@ -19,6 +19,7 @@ type policyMemo struct {
 	sameAuth    memo[[32]byte, *table.Auth]
 	sameChecks  memo[[32]byte, *table.Validation]
 	keySets     memo[string, *table.KeySet]
+	touched     map[*graph.RulePolicies]bool
 }
 
 // compiledAuth is an effective AuthPolicy with what it needs beside itself.
@@ -42,6 +43,7 @@ func (m *policyMemo) turn() {
 	m.sameAuth.turn()
 	m.sameChecks.turn()
 	m.keySets.turn()
+	m.touched = map[*graph.RulePolicies]bool{}
 }
 
 // fill sets what the policies of a rule make of its action.
@@ -55,7 +57,10 @@ func (m *policyMemo) fill(a *table.Action, p *graph.RulePolicies) {
 
 // touch says that a rule with these policies is still in the table.
 func (m *policyMemo) touch(p *graph.RulePolicies) {
-	m.fill(&table.Action{}, p)
+	if !m.touched[p] {
+		m.touched[p] = true
+		m.fill(&table.Action{}, p)
+	}
 }
 
 func (m *policyMemo) auth(e *graph.Effective) *table.Auth {

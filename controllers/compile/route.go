@@ -2,23 +2,30 @@ package compile
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
+	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
-// memberKey names what one route brings to the hosts of one listener.
-type memberKey struct {
-	route      *graph.Route
-	attachment *graph.Attachment
+// compiledRoute is all that one route brings to the table.
+type compiledRoute struct {
+	node     *graph.Route
+	members  []*member // one per attachment, in order
+	actions  map[actionKey]*table.Action
+	policies []*graph.RulePolicies // distinct
+	backends []*table.Backend      // distinct
+	rejected []table.Rejection
 }
 
 // member is what one route brings to every host of one listener.
 type member struct {
 	route *graph.Route
+	at    *graph.Attachment
 	rules []ranked
 }
 
@@ -27,6 +34,26 @@ type actionKey struct {
 	rule     *graph.Rule
 	policies *graph.RulePolicies
 	matched  string // the prefix to replace; empty when nothing replaces one
+}
+
+// compileRoutes compiles the routes that are attached somewhere.
+func (c *Compiler) compileRoutes(g *graph.Graph) (out []*compiledRoute) {
+	for _, r := range g.Routes {
+		if !attached(r) {
+			continue
+		}
+		name := types.NamespacedName{Namespace: r.Object.Namespace, Name: r.Object.Name}
+		last := c.routes.last[name]
+		if last == nil || last.node != r {
+			last = c.compileRoute(r, last)
+		}
+		c.routes.now[name] = last
+		for _, p := range last.policies {
+			c.policies.touch(p)
+		}
+		out = append(out, last)
+	}
+	return out
 }
 
 func attached(r *graph.Route) bool {
@@ -38,30 +65,46 @@ func attached(r *graph.Route) bool {
 	return false
 }
 
-func (c *Compiler) compileMember(r *graph.Route, a *graph.Attachment) *member {
-	k := memberKey{r, a}
-	m, ok := c.members.last[k]
-	if ok {
-		for _, r := range m.rules { // what it was made of is still in use
-			c.actions.now[r.key] = r.rule.Action
-			c.policies.touch(r.key.policies)
-		}
-	} else {
-		m = &member{route: r}
-		for _, rule := range r.Rules {
-			m.rules = append(m.rules, c.compileRule(r, rule, a)...)
+// compileRoute compiles a route that changed; Actions whose rule and policies
+// did not are kept from the last build.
+func (c *Compiler) compileRoute(r *graph.Route, last *compiledRoute) *compiledRoute {
+	out := &compiledRoute{node: r, actions: map[actionKey]*table.Action{}, rejected: rejections(r)}
+	if last != nil {
+		for key, a := range last.actions {
+			if slices.Contains(r.Rules, key.rule) {
+				out.actions[key] = a
+			}
 		}
 	}
-	c.members.now[k] = m
-	return m
+	used := make(map[actionKey]*table.Action, len(out.actions))
+	for _, p := range r.Parents {
+		for _, at := range p.Attached {
+			m := &member{route: r, at: at}
+			for _, rule := range r.Rules {
+				m.rules = append(m.rules, c.compileRule(out, rule, at)...)
+			}
+			for _, rule := range m.rules {
+				used[rule.key] = rule.rule.Action
+			}
+			out.members = append(out.members, m)
+		}
+	}
+	out.actions = used
+	for _, rule := range r.Rules {
+		out.backends = appendBackends(out.backends, rule)
+	}
+	return out
 }
 
 // compileRule returns one table rule per match. A match that can take no
 // request is left out; rejections names it.
-func (c *Compiler) compileRule(r *graph.Route, rule *graph.Rule, a *graph.Attachment) (out []ranked) {
+func (c *Compiler) compileRule(r *compiledRoute, rule *graph.Rule, at *graph.Attachment) (out []ranked) {
 	var policies *graph.RulePolicies
-	if rule.Index < len(a.Policies) {
-		policies = a.Policies[rule.Index]
+	if rule.Index < len(at.Policies) {
+		policies = at.Policies[rule.Index]
+	}
+	if policies != nil && !slices.Contains(r.policies, policies) {
+		r.policies = append(r.policies, policies)
 	}
 	for i := range rule.Matches {
 		match, problem := compileMatch(&rule.Matches[i])
@@ -69,10 +112,15 @@ func (c *Compiler) compileRule(r *graph.Route, rule *graph.Rule, a *graph.Attach
 			continue
 		}
 		key := actionKey{rule, policies, matchedPrefix(rule, match)}
+		action := r.actions[key]
+		if action == nil {
+			action = c.compileAction(r.node, key)
+			r.actions[key] = action
+		}
 		out = append(out, ranked{
-			rule:        &table.Rule{Match: match, Action: c.compileAction(r, key)},
+			rule:        &table.Rule{Match: match, Action: action},
 			key:         key,
-			route:       r,
+			route:       r.node,
 			matchIndex:  i,
 			prefixBytes: prefixBytes(match),
 		})
@@ -103,29 +151,26 @@ func matchedPrefix(rule *graph.Rule, m table.Match) string {
 }
 
 func (c *Compiler) compileAction(r *graph.Route, key actionKey) *table.Action {
-	c.policies.touch(key.policies)
-	return c.actions.get(key, func() *table.Action {
-		rule, matched := key.rule, key.matched
-		a := &table.Action{
-			Route:    routeName(r),
-			Rule:     ruleName(rule),
-			Timeouts: table.Timeouts{Request: rule.Request, Backend: rule.Backend},
-		}
-		var problem string
-		if a.Filters, problem = compileFilters(rule.Filters, matched); rule.Broken != "" || problem != "" {
-			a.Filters = nil
-			a.Reply = &table.Reply{Status: 500, Code: "rule_invalid", Detail: "The route has a rule that cannot be used."}
-		} else {
-			for _, b := range rule.Backends {
-				a.Backends = append(a.Backends, weightedBackend(b, matched))
-			}
-			if noBackend(rule) != "" {
-				a.Reply = &table.Reply{Status: 500, Code: "no_backend", Detail: "The route has no backend."}
-			}
-		}
-		c.policies.fill(a, key.policies)
+	rule := key.rule
+	a := &table.Action{
+		Route:    routeName(r),
+		Rule:     ruleName(rule),
+		Timeouts: table.Timeouts{Request: rule.Request, Backend: rule.Backend},
+	}
+	c.policies.fill(a, key.policies)
+	filters, problem := compileFilters(rule.Filters, key.matched)
+	if rule.Broken != "" || problem != "" {
+		a.Reply = &table.Reply{Status: 500, Code: "rule_invalid", Detail: "The route has a rule that cannot be used."}
 		return a
-	})
+	}
+	a.Filters = filters
+	for _, b := range rule.Backends {
+		a.Backends = append(a.Backends, weightedBackend(b, key.matched))
+	}
+	if noBackend(rule) != "" {
+		a.Reply = &table.Reply{Status: 500, Code: "no_backend", Detail: "The route has no backend."}
+	}
+	return a
 }
 
 // noBackend says why a rule has nowhere to send a request, if so.
