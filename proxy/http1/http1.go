@@ -149,7 +149,7 @@ func (s *Server) Close() {
 	s.closed.Store(true)
 	s.each(func(c *conn) {
 		c.nc.SetDeadline(past()) //nolint:errcheck // closed meanwhile: just as well
-		go c.nc.Close()        // it waits until a request inside the long read is done with
+		go c.nc.Close()          // it waits until a request inside the long read is done with
 	})
 }
 
