@@ -67,6 +67,7 @@ func TestRules(t *testing.T) {
 	prefix := filter("{type: URLRewrite, urlRewrite: {hostname: a.b, path: {type: ReplacePrefixMatch, replacePrefixMatch: /x}}}")
 	f(prefix, "", "")
 	f(prefix+", "+path("PathPrefix", "/a"), "", "")
+	f(prefix+", matches: [{path: {value: /a}}, {path: {value: /b}}]", unsupported, "needs exactly one match")
 	f(prefix+", "+path("Exact", "/a"), unsupported, "urlRewrite.path.replacePrefixMatch: needs exactly one match, of type PathPrefix")
 	f(filter("{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath, replaceFullPath: /x}}}"), "", "")
 	f(filter("{type: URLRewrite, urlRewrite: {path: {type: Half}}}"), unsupported, "\"Half\" is not supported")
@@ -137,6 +138,7 @@ func TestIntersect(t *testing.T) {
 	f("*.b", "*.a.b", "*.a.b")
 	f("*.a.b", "*.b", "*.a.b")
 	f("*.b", "ab", "")
+	f("*.b", ".b", "")
 	f("*.b", "*.b *.b", "*.b")
 	f("*.b", "*.c", "")
 }

@@ -127,6 +127,11 @@ func TestProject(t *testing.T) {
 	}, none,
 		"Gateway web/gw gen=2 Accepted=True/Accepted Programmed=False/AddressNotUsable"+bothFailed)
 	f("refused", nil, Applied{Generation: 1, Refused: "no"}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=False/Invalid"+bothFailed)
+	f("what the graph refused", func(g *graph.Graph) {
+		g.Gateways[0].Listeners[1].Serves = false
+		g.Gateways[0].Listeners[1].Conditions = []metav1.Condition{cond("Accepted", "False", "PortUnavailable"), cond("Programmed", "False", "Invalid")}
+	}, Applied{}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=Unknown/Pending addresses=0"+
+		" | a routes=3 kinds=1 Accepted=True/Accepted Programmed=Unknown/Pending | b routes=0 kinds=1 Accepted=False/PortUnavailable Programmed=False/Invalid")
 	f("another's bind error", nil, Applied{Generation: 1, BindErrors: map[string]string{"web/other/a": "in use"}}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=True/Programmed"+listeners)
 
 	f("route", nil, applied, "HTTPRoute shop/r gen=2 | gatehouse.dev/gateway gw Accepted=True/Accepted ResolvedRefs=True/ResolvedRefs")

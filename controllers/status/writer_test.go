@@ -227,6 +227,15 @@ func TestEventsOncePerChange(t *testing.T) {
 	f(cond("Accepted", "True", "Accepted"), "")
 	f(cond("Accepted", "False", "NoMatchingParent"), "r NoMatchingParent m")
 	f(cond("Accepted", "False", "NotAllowedByListeners"), "r NotAllowedByListeners m")
+	events = nil
+	g := edge()
+	g.Policies = nil
+	g.Routes[0].Parents[0].Conditions = []metav1.Condition{cond("Accepted", "False", "NotAllowedByListeners"), cond("ResolvedRefs", "False", "InvalidKind")}
+	before := s.count()
+	pass(t, w, g)
+	if s.count() == before || len(events) != 0 {
+		t.Errorf("another condition changed: %d writes, events %q, want one and none", s.count()-before, events)
+	}
 	f(cond("Accepted", "True", "Accepted"), "")
 }
 
