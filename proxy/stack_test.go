@@ -144,29 +144,27 @@ func (s *stack) client(id string, h2 bool) *http.Client {
 	if addr == nil {
 		s.t.Fatalf("listener %s is not bound", id)
 	}
-	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, addr.String())
-	}
-	c := &http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	if h2 {
-		t := &http2.Transport{AllowHTTP: true, TLSClientConfig: insecure(), DialTLSContext: func(ctx context.Context, network, a string, c *tls.Config) (net.Conn, error) {
-			nc, err := dial(ctx, network, a)
-			if err != nil || c == nil {
-				return nc, err
-			}
-			return nc, nil
-		}}
-		c.Transport = t
-		s.t.Cleanup(t.CloseIdleConnections)
-		return c
-	}
-	t := &http.Transport{DialContext: dial, TLSClientConfig: insecure(), ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 100}
-	c.Transport = t
-	s.t.Cleanup(t.CloseIdleConnections)
-	return c
+	return newClient(s.t, func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", addr.String())
+	}, h2)
 }
 
-func insecure() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
+// newClient returns a client whose connections dial makes. With h2 it speaks
+// HTTP/2 with prior knowledge.
+func newClient(t testing.TB, dial func(context.Context) (net.Conn, error), h2 bool) *http.Client {
+	c := &http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if h2 {
+		tr := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, _, _ string, _ *tls.Config) (net.Conn, error) { return dial(ctx) }}
+		c.Transport = tr
+		t.Cleanup(tr.CloseIdleConnections)
+		return c
+	}
+	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 100}
+	c.Transport = tr
+	t.Cleanup(tr.CloseIdleConnections)
+	return c
+}
 
 // answer is a response in whole.
 type answer struct {

@@ -71,15 +71,6 @@ type Port struct {
 	names names // by server name; TLS only
 }
 
-// Listener returns the listener that takes TLS connections for a server name,
-// which must be lower case; nil when none does.
-func (p *Port) Listener(sni string) *table.Listener {
-	if e := p.names.find(sni); e != nil {
-		return e.listener
-	}
-	return nil
-}
-
 // Plan is sockets bound and certificates parsed for a table, not yet in use.
 type Plan struct {
 	Ports  map[uint32]*Port // by exchange.Conn.Listener
@@ -144,9 +135,11 @@ func (p *Plan) stop() {
 	for _, g := range p.groups {
 		wanted[g.key] = true
 	}
+	var stopping sync.WaitGroup
+	defer stopping.Wait()
 	for k, socket := range p.set.sockets {
 		if !wanted[k] {
-			socket.stop()
+			stopping.Go(socket.stop)
 			delete(p.set.sockets, k)
 			p.set.cfg.Metrics.DropPort(socket.metrics.Address)
 			p.gone = append(p.gone, socket)
@@ -223,8 +216,10 @@ func (s *Set) Finish() {
 // when ctx ends. The Set is of no more use.
 func (s *Set) Drain(ctx context.Context) {
 	for _, socket := range s.sockets {
-		socket.stop()
-		s.draining.Go(func() { socket.drain(ctx) })
+		s.draining.Go(func() {
+			socket.stop()
+			socket.drain(ctx)
+		})
 	}
 	clear(s.sockets)
 	s.draining.Wait()
