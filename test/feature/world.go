@@ -65,19 +65,27 @@ type World struct {
 	pipeline  *controllers.Pipeline
 	reader    *manifests.Reader
 	published chan *graph.Graph
+	changes   int // objects were changed so many times
 
 	mu       sync.Mutex
 	backends map[string]*Backend // by namespace/service
 }
 
 // Backend stands behind a Service. It answers with what it was asked, as JSON,
-// unless Answer is set.
+// unless Answer says otherwise.
 type Backend struct {
 	Name   string
-	Answer http.HandlerFunc
 	mu     sync.Mutex
+	answer http.HandlerFunc // nil: echo
 	asked  int
 	server *httptest.Server
+}
+
+// Answer makes the backend answer with f from now on; nil: with an echo.
+func (b *Backend) Answer(f http.HandlerFunc) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.answer = f
 }
 
 // Asked is how many requests reached the backend.
@@ -143,6 +151,11 @@ func Start(t testing.TB, yaml string, change ...func(*proxy.Options)) *World {
 	return w
 }
 
+// marker is a GatewayClass nobody uses. The graph that has its latest
+// description has whatever was changed before it.
+const marker = "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {name: marker}\n" +
+	"spec: {controllerName: gatehouse.dev/gateway-controller, description: %q}\n"
+
 func (w *World) publish(g *graph.Graph) {
 	select {
 	case <-w.published: // only the latest counts
@@ -151,14 +164,26 @@ func (w *World) publish(g *graph.Graph) {
 	w.published <- g
 }
 
+// wait returns the graph of everything changed so far, once its table serves.
 func (w *World) wait() *graph.Graph {
 	w.t.Helper()
-	select {
-	case g := <-w.published:
-		return g
-	case <-time.After(10 * time.Second):
-		w.t.Fatal("no table was built within 10 s")
-		return nil
+	w.changes++
+	now := fmt.Sprint(w.changes)
+	for _, m := range w.parse(fmt.Sprintf(marker, now)) {
+		w.pipeline.Upsert(m.Object)
+	}
+	late := time.After(20 * time.Second)
+	for {
+		select {
+		case g := <-w.published:
+			for _, c := range g.Classes {
+				if c.Object.Name == "marker" && c.Object.Spec.Description != nil && *c.Object.Spec.Description == now {
+					return g
+				}
+			}
+		case <-late:
+			w.t.Fatal("no table was built within 20 s")
+		}
 	}
 }
 
@@ -216,7 +241,7 @@ func (w *World) Backend(name string) *Backend {
 func (b *Backend) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	b.asked++
-	answer := b.Answer
+	answer := b.answer
 	b.mu.Unlock()
 	if answer != nil {
 		answer(rw, r)
@@ -253,76 +278,6 @@ func (w *World) Addr(id string) string {
 		w.t.Fatalf("listener %s is not open: %v", id, w.Server.Applied().Listeners[id])
 	}
 	return addr.String()
-}
-
-// Answer is what came back.
-type Answer struct {
-	Status int
-	Header http.Header
-	Body   string
-}
-
-// Seen is what an echoing backend saw; the zero value when the answer is not its.
-func (a Answer) Seen() (s Seen) {
-	_ = json.Unmarshal([]byte(a.Body), &s)
-	return s
-}
-
-// Code is the stable code of an answer of the gateway's own, or empty.
-func (a Answer) Code() string {
-	var problem struct {
-		Code string `json:"code"`
-	}
-	if a.Header.Get("Content-Type") == "application/problem+json" {
-		_ = json.Unmarshal([]byte(a.Body), &problem)
-	}
-	return problem.Code
-}
-
-// Do sends a request, "GET http://shop.example/path", with fields such as
-// "X-Env: test", to the listener "http", whatever host it names.
-func (w *World) Do(line string, fields ...string) Answer {
-	w.t.Helper()
-	return w.Send(line, "", fields...)
-}
-
-// Send is Do with content.
-func (w *World) Send(line, body string, fields ...string) Answer {
-	w.t.Helper()
-	method, target, ok := strings.Cut(line, " ")
-	if !ok {
-		w.t.Fatalf("%q is not a method and a target", line)
-	}
-	var content io.Reader
-	if body != "" {
-		content = strings.NewReader(body)
-	}
-	r, err := http.NewRequest(method, target, content)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for _, f := range fields {
-		name, value, _ := strings.Cut(f, ":")
-		if strings.EqualFold(name, "host") {
-			r.Host = strings.TrimSpace(value)
-			continue
-		}
-		r.Header.Add(name, strings.TrimSpace(value))
-	}
-	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true,
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, w.Addr(""))
-		}}
-	response, err := transport.RoundTrip(r)
-	if err != nil {
-		w.t.Fatalf("%s: %v", line, err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		w.t.Fatalf("%s: reading the answer: %v", line, err)
-	}
-	return Answer{response.StatusCode, response.Header, string(text)}
 }
 
 // Raw sends bytes as they are and returns the status of each answer that came

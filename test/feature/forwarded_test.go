@@ -1,0 +1,73 @@
+package feature
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-dev/gatehouse/proxy"
+)
+
+func TestForwardingFields(t *testing.T) {
+	ca := NewAuthority(t)
+	yaml := Base + ca.Secret("cert", "a.example") + Gateway("edge", `{name: http, protocol: HTTP, port: 80}`,
+		`{name: tls, protocol: HTTPS, port: 443, tls: {certificateRefs: [{name: cert}]}}`) +
+		Route("r", toAPI) + Auth("auth", "HTTPRoute/r", "rules: {response: {headers: {x-client: {cel: source.address}}}}")
+	told := func(w *World) func(c *http.Client, line, want string, fields ...string) {
+		return func(c *http.Client, line, want string, fields ...string) {
+			t.Helper()
+			h := w.Over(c, line, "", fields...).Seen().Header
+			got := strings.Join(h["X-Forwarded-For"], "|") + " " + strings.Join(h["X-Forwarded-Proto"], "|") + " " + strings.Join(h["X-Forwarded-Host"], "|") + " " + strings.Join(h["X-Client"], "|")
+			if got != want {
+				t.Errorf("%s %v: backend was told %q, want %q", line, fields, got, want)
+			}
+		}
+	}
+	claimed := []string{"x-forwarded-for: 192.0.2.1, 10.1.1.1", "x-forwarded-proto: https", "x-forwarded-host: other.example"}
+
+	w := Start(t, yaml)
+	is := told(w)
+	is(w.Client(""), "GET http://a.example:81/", "127.0.0.1 http a.example:81 127.0.0.1")
+	is(w.Client(""), "GET http://a.example/", "192.0.2.1, 10.1.1.1, 127.0.0.1 http a.example 127.0.0.1", claimed...)
+	is(w.Client("shop/edge/tls", TLS(ca.Trusted())), "GET https://a.example/", "127.0.0.1 https a.example 127.0.0.1", "x-forwarded-proto: http")
+	is(w.Client(""), "GET http://a.example/", "192.0.2.1, 192.0.2.2, 127.0.0.1 http a.example 127.0.0.1", "x-forwarded-for: 192.0.2.1", "x-forwarded-for: 192.0.2.2")
+
+	w = Start(t, yaml, func(o *proxy.Options) { o.Clients.Trusted = []string{"127.0.0.0/8", "10.0.0.0/8"} })
+	is = told(w)
+	is(w.Client(""), "GET http://a.example/", "127.0.0.1 http a.example 127.0.0.1")
+	is(w.Client(""), "GET http://a.example/", "192.0.2.1, 10.1.1.1, 127.0.0.1 https other.example 192.0.2.1", claimed...)
+	is(w.Client(""), "GET http://a.example/", "203.0.113.9, 192.0.2.1, 10.1.1.1, 127.0.0.1 http a.example 192.0.2.1", "x-forwarded-for: 203.0.113.9, 192.0.2.1, 10.1.1.1")
+	is(w.Client(""), "GET http://a.example/", "192.0.2.1, rubbish, 127.0.0.1 http a.example 127.0.0.1", "x-forwarded-for: 192.0.2.1, rubbish")
+}
+
+// What is for one connection stays on it (RFC 9110, section 7.6.1).
+func TestHopByHop(t *testing.T) {
+	w := Start(t, Base+Route("r", toAPI))
+	w.Backend("shop/api").Answer(func(rw http.ResponseWriter, r *http.Request) {
+		for name, values := range r.Header {
+			rw.Header()["Saw-"+name] = values
+		}
+		rw.Header().Set("Connection", "X-Hop")
+		rw.Header().Set("X-Hop", "1")
+		rw.Header().Set("Keep-Alive", "timeout=5")
+		rw.Header().Set("Proxy-Authenticate", "Basic")
+		rw.Header().Set("X-End", "1")
+	})
+	a := w.Do("GET http://a/", "connection: x-mine, keep-alive", "x-mine: 1", "keep-alive: 5", "te: gzip", "proxy-connection: keep-alive",
+		"upgrade: x", "x-end: 1", "proxy-authorization: Basic eA==")
+	for _, name := range []string{"Saw-Connection", "Saw-X-Mine", "Saw-Keep-Alive", "Saw-Te", "Saw-Proxy-Connection", "Saw-Upgrade", "Saw-Transfer-Encoding", "X-Hop", "Keep-Alive"} {
+		if v := a.Header.Values(name); len(v) > 0 {
+			t.Errorf("%s: %q passed", name, v)
+		}
+	}
+	for _, name := range []string{"Saw-X-End", "X-End"} {
+		if a.Header.Get(name) != "1" {
+			t.Errorf("%s did not pass", name)
+		}
+	}
+	// Nobody takes away the fields that say who asks by listing them.
+	a = w.Do("GET http://a/", "connection: x-forwarded-for, x-forwarded-proto, host, content-length")
+	if a.Status == 200 && (a.Header.Get("Saw-X-Forwarded-For") != "127.0.0.1" || a.Header.Get("Saw-X-Forwarded-Proto") != "http") {
+		t.Errorf("%d %v", a.Status, a.Header)
+	}
+}
