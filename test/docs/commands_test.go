@@ -3,6 +3,7 @@ package docs
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -23,6 +24,7 @@ import (
 // its own on free ports.
 type gateway struct {
 	program string
+	folder  string // its manifests
 	guide   string
 	ports   *strings.Replacer // from those the pages name to those it listens on
 	errs    *buffer
@@ -60,12 +62,38 @@ func freePorts(t *testing.T, n int) (out []string) {
 	return out
 }
 
-// build builds the program once a test.
+// built is the program, once a test has asked for it.
+var built struct {
+	once    sync.Once
+	folder  string
+	program string
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	if built.folder != "" {
+		_ = os.RemoveAll(built.folder)
+	}
+	os.Exit(code)
+}
+
+// build builds the program for all tests.
 func build(t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "gatehouse")
-	goCommand(t, "build", "-o", program, "./cmd/gatehouse")
-	return program
+	built.once.Do(func() {
+		var err error
+		if built.folder, err = os.MkdirTemp("", "gatehouse-docs-"); err != nil {
+			t.Fatal(err)
+		}
+		program := filepath.Join(built.folder, "gatehouse")
+		goCommand(t, "build", "-o", program, "./cmd/gatehouse")
+		built.program = program
+	})
+	if built.program == "" {
+		t.Fatal("the program could not be built")
+	}
+	return built.program
 }
 
 // serve starts a gateway, waits for its guide, and stops it when the test ends.
@@ -74,6 +102,7 @@ func serve(t *testing.T) *gateway {
 	p := freePorts(t, 4)
 	g := &gateway{program: build(t), errs: &buffer{}, ports: strings.NewReplacer("8080", p[0], "8443", p[1], "9902", p[2], "9901", p[3])}
 	folder := t.TempDir()
+	g.folder = folder
 	files, err := filepath.Glob(root + "/config/samples/quickstart/*.yaml")
 	if err != nil || len(files) < 5 {
 		t.Fatalf("found %d manifests of the quickstart: %v", len(files), err)
@@ -195,6 +224,63 @@ func split(t *testing.T, out, want string) {
 	words := shares.FindAllString(want, -1)
 	if len(words) != 4 || counts[words[1]]+counts[words[3]] != 100 || counts[words[1]] < 70 || counts[words[1]] > 99 {
 		t.Errorf("counted %v, promised %s", counts, want)
+	}
+}
+
+// edit replaces text in a manifest, as an editor does: the file is renamed.
+func (g *gateway) edit(t *testing.T, name, old, new string) {
+	t.Helper()
+	at := filepath.Join(g.folder, name)
+	text, err := os.ReadFile(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), old) {
+		t.Fatalf("%s has no %q", name, old)
+	}
+	if err := os.WriteFile(at+"~", []byte(strings.Replace(string(text), old, new, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(at+"~", at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEditsAreServedAndBrokenOnesRefused(t *testing.T) {
+	g := serve(t)
+	status := func(path string) int {
+		t.Helper()
+		a, err := http.Get(g.ports.Replace("http://localhost:8080") + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, a.Body)
+		_ = a.Body.Close()
+		return a.StatusCode
+	}
+	within := func(limit time.Duration, what string, done func() bool) {
+		t.Helper()
+		start := time.Now()
+		for !done() {
+			if time.Since(start) > limit {
+				t.Fatalf("%s: not within %s\n%s", what, limit, g.errs)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		t.Logf("%s after %s", what, time.Since(start).Round(time.Millisecond))
+	}
+	if got := status("/partners"); got != 401 {
+		t.Fatalf("/partners answers %d before the edit", got)
+	}
+	g.edit(t, "routes.yaml", "value: /partners", "value: /friends")
+	within(5*time.Second, "an edit is served", func() bool { return status("/friends") == 401 && status("/partners") == 200 })
+
+	g.edit(t, "routes.yaml", "value: /friends", "vale: /partners")
+	within(5*time.Second, "a broken edit is refused", func() bool {
+		return strings.Contains(g.errs.String(), "routes.yaml:") && strings.Contains(g.errs.String(), "spec.rules[0].matches[0].path.vale: unknown field; did you mean value?")
+	})
+	if got := status("/friends"); got != 401 {
+		t.Errorf("/friends answers %d once a broken edit was refused", got)
 	}
 }
 
