@@ -49,7 +49,7 @@ func variables() []variable {
 func options() []cel.EnvOption {
 	opts := []cel.EnvOption{
 		cel.StdLib(),
-		ext.Strings(ext.StringsVersion(4)),
+		ext.Strings(ext.StringsVersion(5)), // the first that says what its functions cost
 		cel.OptionalTypes(),
 		cel.CrossTypeNumericComparisons(true),
 		cel.DefaultUTCTimeZone(true),

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 
@@ -72,11 +73,11 @@ func (e *Env) Check(text string, kind Kind) error {
 
 // Compile checks an expression and prepares it.
 func (e *Env) Compile(text string, kind Kind) (*Program, error) {
-	ast, err := e.check(text, kind)
+	checked, err := e.check(text, kind)
 	if err != nil {
 		return nil, err
 	}
-	cost, err := e.env.EstimateCost(ast, sizes{})
+	cost, err := e.env.EstimateCost(checked, sizes{})
 	if err != nil {
 		return nil, fmt.Errorf("expression %q: its cost cannot be estimated: %w", text, err)
 	}
@@ -85,7 +86,7 @@ func (e *Env) Compile(text string, kind Kind) (*Program, error) {
 		// Counting costs about a microsecond, so a run without loops is not counted.
 		opts = append(opts, cel.CostLimit(runMax))
 	}
-	p, err := e.env.Program(ast, opts...)
+	p, err := e.env.Program(checked, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("expression %q: %w", text, err)
 	}
@@ -99,14 +100,17 @@ func (e *Env) check(text string, kind Kind) (*cel.Ast, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, errors.New("expression is empty; write one, such as request.method == 'GET'")
 	}
-	ast, issues := e.env.Compile(text)
+	checked, issues := e.env.Compile(text)
 	if issues.Err() != nil {
 		return nil, explain(issues)
 	}
-	if err := checkKind(ast.OutputType(), kind); err != nil {
+	if err := checkKind(checked.OutputType(), kind); err != nil {
 		return nil, err
 	}
-	cost, err := e.env.EstimateCost(ast, sizes{})
+	if calls(checked, "format") {
+		return nil, errFormat
+	}
+	cost, err := e.env.EstimateCost(checked, sizes{})
 	if err != nil {
 		return nil, fmt.Errorf("its cost cannot be estimated: %w", err)
 	}
@@ -114,7 +118,18 @@ func (e *Env) check(text string, kind Kind) (*cel.Ast, error) {
 		return nil, fmt.Errorf("it may cost %d on a large request and %d is allowed; loop over less, or compare exact values instead of searching text",
 			cost.Max, uint64(compileMax))
 	}
-	return ast, nil
+	return checked, nil
+}
+
+// errFormat is because nobody counts what format makes of its arguments, and a
+// few in a row would fill the memory.
+var errFormat = errors.New("format is not available; join text with +")
+
+func calls(checked *cel.Ast, function string) (found bool) {
+	ast.PostOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		found = found || e.Kind() == ast.CallKind && e.AsCall().FunctionName() == function
+	}))
+	return found
 }
 
 func checkKind(t *cel.Type, kind Kind) error {

@@ -157,6 +157,23 @@ func TestErrors(t *testing.T) {
 	fails(Bool, "auth.claims.all(a, auth.claims.all(b, auth.claims[a].matches(b)))", "loop over less")
 }
 
+// A short expression must not be able to make long text.
+func TestGrowth(t *testing.T) {
+	e := env(t)
+	refused := func(text, want string) {
+		t.Helper()
+		if err := e.Check(text, Bool); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	grow := ".replace('', '" + strings.Repeat("a", 50) + "')"
+	refused("size(auth.subject"+strings.Repeat(grow, 3)+") > 1", "loop over less")
+	refused("size(request.query.limit"+strings.Repeat(grow, 8)+") > 1", "loop over less")
+	refused("['a']"+strings.Repeat(".map(y, y + y + y + y)", 3)+" == []", "loops are nested")
+	refused("'%s%s'.format([request.path, request.path]) == ''", "format is not available")
+	refused("'%.9999999f'.format([1.0]) == ''", "precision")
+}
+
 func TestRunLimit(t *testing.T) {
 	p, err := env(t).Compile("auth.claims.list.all(a, a.contains('b'))", Bool)
 	if err != nil {
