@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -84,7 +83,7 @@ func keyTime(s *corev1.Secret, name string) (int64, error) {
 	}
 	t, err := time.Parse(time.RFC3339, v)
 	if err != nil {
-		return 0, fmt.Errorf("%s %s is not a time such as 2026-01-31T00:00:00Z", name, strconv.Quote(v))
+		return 0, fmt.Errorf("%s is not a time such as 2026-01-31T00:00:00Z", name)
 	}
 	return max(t.Unix(), 1), nil // 0 would read as none
 }

@@ -21,13 +21,13 @@ type policyObject interface {
 	GetTargetRefs() []gatewayv1.LocalPolicyTargetReferenceWithSectionName
 	GetMode() v1alpha1.Mode
 	GetSection() v1alpha1.Section
-	GetStatus() *gatewayv1.PolicyStatus
 }
 
 // policyNode is one policy, checked and with its references resolved. It depends
 // on the policy, Secrets and ConfigMaps alone.
 type policyNode struct {
 	object policyObject
+	status *gatewayv1.PolicyStatus
 	core   *Policy        // what Items point to: all but Ancestors
 	rule   *policy.Policy // what merging knows of it
 	notes  []string       // what is wrong, but keeps nothing from working
@@ -38,6 +38,7 @@ type draft struct {
 	reads    *store.Reader
 	checks   *Checks
 	object   policyObject
+	status   *gatewayv1.PolicyStatus
 	problems []*spec.Problem
 	items    []string
 	resolved map[string]Parts
@@ -50,16 +51,17 @@ func (b *Builder) policyNode(r *store.Reader, key PolicyKey) *policyNode {
 	switch key.Kind {
 	case v1alpha1.KindAuthPolicy:
 		p := r.AuthPolicy(key.NamespacedName)
-		d.object = p
+		d.object, d.status = p, p.GetStatus()
 		d.authPolicy(p)
 	default:
 		p := r.ValidationPolicy(key.NamespacedName)
-		d.object = p
+		d.object, d.status = p, p.GetStatus()
 		d.validationPolicy(p)
 	}
 	slices.Sort(d.items)
 	n := &policyNode{
 		object: d.object,
+		status: d.status,
 		core:   &Policy{Key: key, Generation: d.object.GetGeneration(), Object: d.object, Resolved: d.resolved},
 		rule: &policy.Policy{
 			Key:      policy.Key{Kind: key.Kind, Namespace: key.Namespace, Name: key.Name},

@@ -241,7 +241,7 @@ func (s *standing) ancestors(reach map[tallyKey]*policy.Reach) (out []*Ancestor)
 	})
 	out = append(out, s.missing...)
 	room := maxAncestors
-	for _, a := range s.node.object.GetStatus().Ancestors {
+	for _, a := range s.node.status.Ancestors {
 		if a.ControllerName != s.tally.builder.config.Controller {
 			room--
 		}

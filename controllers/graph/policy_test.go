@@ -245,7 +245,7 @@ func TestParseAPIKey(t *testing.T) {
 	is("", "key=abc", "it has neither keyHash nor apiKey")
 	is("", "keyHash="+hash, "keyHash is not sha256: and 64 hexadecimal digits")
 	is("", "keyHash=sha256:ab", "keyHash is not sha256: and 64 hexadecimal digits")
-	is("gatehouse.dev/expires-at: soon", "apiKey=abc", `expires-at "soon" is not a time such as 2026-01-31T00:00:00Z`)
+	is("gatehouse.dev/expires-at: soon", "apiKey=abc", `expires-at is not a time such as 2026-01-31T00:00:00Z`)
 }
 
 // No time that is written out reads as none, not even that of the epoch.

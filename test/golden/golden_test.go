@@ -2,7 +2,8 @@
 // testdata holds objects, the table they become and the status they get, as text.
 //
 // `go test ./test/golden -update` writes what the pipeline says now; read the
-// diff. The pipeline is the pure one: manifests, store, graph, compile.
+// diff. The pipeline is the pure one: manifests, store, graph, compile; the proxy
+// only judges what stands in policies.
 package golden
 
 import (
@@ -12,7 +13,6 @@ import (
 	crand "crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"flag"
 	"math/big"
 	"math/rand/v2"
@@ -23,7 +23,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
 	"golang.org/x/tools/txtar"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -33,8 +32,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
-	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
-	"github.com/gatehouse-dev/gatehouse/proxy/expr"
+	"github.com/gatehouse-dev/gatehouse/proxy"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -49,7 +47,11 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := graph.Config{Controller: "gatehouse.dev/gateway", Checks: checks(t)}
+	checks, err := proxy.NewChecks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := graph.Config{Controller: "gatehouse.dev/gateway", Checks: graph.Checks(checks)}
 	chain, key := keyPair(t)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
@@ -141,46 +143,6 @@ func section(a *txtar.Archive, name string) []byte {
 		}
 	}
 	return nil
-}
-
-// checks are those of the real proxy.
-func checks(t *testing.T) graph.Checks {
-	env, err := expr.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return graph.Checks{
-		Condition: func(cel string) error { return env.Check(cel, expr.Bool) },
-		Value:     func(cel string) error { return env.Check(cel, expr.String) },
-		Require: func(requirement string, methods []string) error {
-			_, err := table.ParseRequire(requirement, methods)
-			return err
-		},
-		KeySet: func(document []byte) error {
-			_, err := keyset.Parse(document, true)
-			return err
-		},
-		Schema: func(document []byte) error {
-			parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
-			if err != nil {
-				return err
-			}
-			c := jsonschema.NewCompiler()
-			if err := c.AddResource("schema.json", parsed); err != nil {
-				return err
-			}
-			if _, err = c.Compile("schema.json"); err != nil {
-				return errors.New("it is not a JSON Schema of draft 2020-12")
-			}
-			return nil
-		},
-		Password: func(hash string) error {
-			if !strings.HasPrefix(hash, "{SHA}") {
-				return errors.New("the hash is of an unknown kind")
-			}
-			return nil
-		},
-	}
 }
 
 func keyPair(t *testing.T) (chain, key []byte) {
