@@ -21,7 +21,8 @@ const (
 )
 
 // measure clones the last commit twice: once with an empty build cache, once
-// with what the first left in it. Modules come from the module cache.
+// with what the first left in it. The modules are in the module cache: prepare
+// has built with them.
 func (*start) measure(ctx context.Context, b *bench, r *Report) error {
 	for _, addr := range []string{runAddr, "127.0.0.1:8443", runAdmin} {
 		l, err := net.Listen("tcp", addr)
@@ -29,9 +30,6 @@ func (*start) measure(ctx context.Context, b *bench, r *Report) error {
 			return fmt.Errorf("start is left out, since make run would find its port taken: %w", err)
 		}
 		l.Close()
-	}
-	if err := exec.CommandContext(ctx, "go", "mod", "download").Run(); err != nil {
-		return fmt.Errorf("start is left out: go mod download: %w", err)
 	}
 	cache := filepath.Join(b.dir, "gocache")
 	for _, state := range []string{"cold", "warm"} {
