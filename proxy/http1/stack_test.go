@@ -54,6 +54,8 @@ func (handler) Handle(x *exchange.Exchange) {
 		return
 	case "/slow":
 		time.Sleep(50 * time.Millisecond)
+	case "/slower":
+		time.Sleep(500 * time.Millisecond)
 	case "/big":
 		text = strings.Repeat("x", 8<<20)
 		x.Response.ContentLength = 8 << 20
