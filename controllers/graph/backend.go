@@ -78,10 +78,10 @@ func resolveService(r *store.Reader, namespace string, out *Backend, ref *gatewa
 	return nil
 }
 
-// appProtocols are what a Service port may be marked with (GEP-1911): HTTP/1.1
-// or cleartext HTTP/2. TLS to the backend is not among them.
+// appProtocols are what a Service port may be marked with (GEP-1911): whatever
+// is HTTP/1.1 in cleartext, the one thing the proxy speaks to backends.
 func appProtocols() []string {
-	return []string{"", "http", "kubernetes.io/h2c", "kubernetes.io/ws", "tcp"}
+	return []string{"", "http", "kubernetes.io/ws", "tcp"}
 }
 
 func overTCP(p corev1.ServicePort) bool {
