@@ -6,6 +6,8 @@ type Filter struct {
 	ResponseHeaders *HeaderEdit `json:"responseHeaders,omitempty"`
 	Redirect        *Redirect   `json:"redirect,omitempty"`
 	Rewrite         *Rewrite    `json:"rewrite,omitempty"`
+	CORS            *CORS       `json:"cors,omitempty"`
+	Mirror          *Mirror     `json:"mirror,omitempty"`
 }
 
 // HeaderEdit changes header fields: Set, then Add, then Remove.
@@ -43,4 +45,22 @@ type Redirect struct {
 type Rewrite struct {
 	Hostname string    `json:"hostname,omitempty"`
 	Path     *PathEdit `json:"path,omitempty"`
+}
+
+// CORS answers preflights and marks answers for other origins (GEP-1767).
+type CORS struct {
+	Origins       []string `json:"origins,omitempty"` // "https://a.example.com", "https://*.example.com" or "*"
+	Methods       []string `json:"methods,omitempty"` // or "*"
+	Headers       []string `json:"headers,omitempty"` // or "*"
+	ExposeHeaders []string `json:"exposeHeaders,omitempty"`
+	Credentials   bool     `json:"credentials,omitempty"`
+	MaxAge        int32    `json:"maxAge,omitempty"` // seconds
+}
+
+// Mirror sends a copy of a share of the requests to another backend and drops
+// its answers (GEP-3171).
+type Mirror struct {
+	Backend     string `json:"backend"` // Backend.ID
+	Numerator   int32  `json:"numerator"`
+	Denominator int32  `json:"denominator"` // never 0
 }

@@ -40,6 +40,9 @@ type Protocol string
 const (
 	HTTP  Protocol = "HTTP"
 	HTTPS Protocol = "HTTPS"
+	TLS   Protocol = "TLS"
+	TCP   Protocol = "TCP"
+	UDP   Protocol = "UDP"
 )
 
 // Listener is one Gateway listener. Several may share a port; the most specific
@@ -47,11 +50,22 @@ const (
 type Listener struct {
 	ID           string         `json:"id"`                     // namespace/gateway/listener
 	Address      string         `json:"address,omitempty"`      // IP to bind; empty for all
-	Port         uint16         `json:"port"`                   //
+	Port         uint16         `json:"port"`                   // as callers know it
+	Target       uint16         `json:"target,omitempty"`       // to bind, where that is another: a load balancer leads from Port to it
 	Protocol     Protocol       `json:"protocol"`               //
 	Hostname     string         `json:"hostname,omitempty"`     // "", "a.example.com" or "*.example.com", lower case
-	Certificates []*Certificate `json:"certificates,omitempty"` // HTTPS only, in the listener's order
-	Hosts        []*Host        `json:"hosts,omitempty"`        // most specific first
+	Certificates []*Certificate `json:"certificates,omitempty"` // HTTPS and TLS, in the listener's order
+	Clients      *ClientCAs     `json:"clients,omitempty"`      // HTTPS: client certificates are asked for and checked
+	Hosts        []*Host        `json:"hosts,omitempty"`        // HTTP and HTTPS, most specific first
+	Streams      []*Stream      `json:"streams,omitempty"`      // TLS, TCP and UDP, most specific first
+}
+
+// BindPort is the port to bind.
+func (l *Listener) BindPort() uint16 {
+	if l.Target != 0 {
+		return l.Target
+	}
+	return l.Port
 }
 
 // Gateway returns the namespace/name of the Gateway the listener belongs to.
@@ -107,6 +121,8 @@ type Action struct {
 	Filters          []Filter          `json:"filters,omitempty"`          // in the user's order
 	Backends         []WeightedBackend `json:"backends,omitempty"`         // empty and no redirect: 500
 	Timeouts         Timeouts          `json:"timeouts"`                   //
+	Retry            *Retry            `json:"retry,omitempty"`            // nil: only what cannot have reached a backend is tried again
+	Session          *Session          `json:"session,omitempty"`          // nil: any backend will do
 }
 
 // Reply is an answer the gateway makes itself: problem+json (RFC 9457) unless
@@ -143,10 +159,14 @@ const (
 	BackendH2C   BackendProtocol = "h2c"
 )
 
+// The protocols of a backend behind TLS are chosen by ALPN from what the route
+// needs: h2 for gRPC, otherwise HTTP/1.1.
+
 // Backend is a destination; its addresses come by the endpoints door, not here.
 type Backend struct {
-	ID       string          `json:"id"` // namespace/service:port
+	ID       string          `json:"id"` // namespace/service:port, and what else sets it apart: "shop/api:443 shop/edge"
 	Protocol BackendProtocol `json:"protocol"`
+	TLS      *BackendTLS     `json:"tls,omitempty"` // nil: in the clear
 }
 
 // Endpoint is one address of a backend.

@@ -17,12 +17,18 @@ func full() *Table {
 		Sources: []Source{{Policy: "AuthPolicy infra/base", When: []string{"true"}}, {Policy: "AuthPolicy shop/orders"}},
 		Methods: []AuthMethod{
 			{Name: "open", Anonymous: true},
-			{Name: "partners", Source: 1, From: []CredentialSource{{Header: "x-api-key"}, {Query: "key"}, {Cookie: "k"}},
-				APIKeys: &APIKeys{ID: "shop a=b", Keys: []*APIKey{{Secret: "shop/k", Hash: [32]byte{1}, Subject: "bob", Scopes: []string{"r"},
-					Plan: "gold", Metadata: map[string]string{"tier": "1"}, NotBefore: 1, Expires: 2}}}},
+			{
+				Name: "partners", Source: 1, From: []CredentialSource{{Header: "x-api-key"}, {Query: "key"}, {Cookie: "k"}},
+				APIKeys: &APIKeys{ID: "shop a=b", Keys: []*APIKey{{
+					Secret: "shop/k", Hash: [32]byte{1}, Subject: "bob", Scopes: []string{"r"},
+					Plan: "gold", Metadata: map[string]string{"tier": "1"}, NotBefore: 1, Expires: 2,
+				}}},
+			},
 			{Name: "people", Basic: &Basic{ID: "shop/users", Realm: "shop", Users: []BasicUser{{Name: "ann", Hash: Secret("{SHA}hidden")}}}},
-			{Name: "staff", When: []string{"request.method == 'GET'"}, From: []CredentialSource{{Header: "authorization", Scheme: "Bearer"}},
-				JWT: &JWT{Issuer: "https://issuer.example", Audiences: []string{"orders"}, Algorithms: []string{"RS256"}, Leeway: time.Second, KeySet: "k"}},
+			{
+				Name: "staff", When: []string{"request.method == 'GET'"}, From: []CredentialSource{{Header: "authorization", Scheme: "Bearer"}},
+				JWT: &JWT{Issuer: "https://issuer.example", Audiences: []string{"orders"}, Algorithms: []string{"RS256"}, Leeway: time.Second, KeySet: "k"},
+			},
 			{Name: "waiting", Unavailable: "Secret shop/gone not found"},
 		},
 		Require: "staff || partners",
@@ -37,25 +43,37 @@ func full() *Table {
 		Name: "body", Methods: []string{"POST"}, MaxBodyBytes: 10, ContentTypes: []string{"application/json"},
 		Headers: []Param{{Name: "x-id", Required: true, Type: "string", Pattern: "[a-z]+", Enum: []string{"a", "b"}}},
 		Query:   []Param{{Name: "limit", Type: "integer", Minimum: &low, Maximum: &low}},
-		Schema:  &Schema{ID: "ConfigMap shop/schemas order.json", Document: []byte("{}")}}}}
-	orders := &Action{Route: "HTTPRoute shop/orders", Rule: "0", Auth: auth, ShadowAuth: &Auth{Closed: reply, Sources: auth.Sources[1:]},
+		Schema:  &Schema{ID: "ConfigMap shop/schemas order.json", Document: []byte("{}")},
+	}}}
+	orders := &Action{
+		Route: "HTTPRoute shop/orders", Rule: "0", Auth: auth, ShadowAuth: &Auth{Closed: reply, Sources: auth.Sources[1:]},
 		Validation: checks, ShadowValidation: &Validation{Closed: reply, Sources: checks.Sources},
 		Filters: []Filter{{RequestHeaders: edit}, {ResponseHeaders: edit}, {Rewrite: &Rewrite{Hostname: "b.example", Path: &PathEdit{Prefix: &prefix, Matched: "/old"}}}},
-		Backends: []WeightedBackend{{Backend: "shop/api:8080", Weight: 90, Filters: []Filter{{RequestHeaders: edit}}},
-			{Weight: 10, Reply: &Reply{Status: 500, Code: "backend_not_found"}}},
-		Timeouts: Timeouts{Request: 5 * time.Second, Backend: time.Second}}
-	moved := &Action{Route: "HTTPRoute shop/moved", Rule: "here", Filters: []Filter{{Redirect: &Redirect{Scheme: "https", Hostname: "c.example",
-		Path: &PathEdit{Full: &path}, Port: 8443, Status: 301}}}}
+		Backends: []WeightedBackend{
+			{Backend: "shop/api:8080", Weight: 90, Filters: []Filter{{RequestHeaders: edit}}},
+			{Weight: 10, Reply: &Reply{Status: 500, Code: "backend_not_found"}},
+		},
+		Timeouts: Timeouts{Request: 5 * time.Second, Backend: time.Second},
+	}
+	moved := &Action{Route: "HTTPRoute shop/moved", Rule: "here", Filters: []Filter{{Redirect: &Redirect{
+		Scheme: "https", Hostname: "c.example",
+		Path: &PathEdit{Full: &path}, Port: 8443, Status: 301,
+	}}}}
 	broken := &Action{Route: "HTTPRoute shop/broken", Rule: "1", Reply: &Reply{Status: 500, Code: "rule_invalid"}}
 	return &Table{
-		Listeners: []*Listener{{ID: "infra/web/https", Address: "192.0.2.1", Port: 443, Protocol: HTTPS, Hostname: "*.example.com",
+		Listeners: []*Listener{{
+			ID: "infra/web/https", Address: "192.0.2.1", Port: 443, Protocol: HTTPS, Hostname: "*.example.com",
 			Certificates: []*Certificate{{ID: "infra/wild", Chain: []byte("chain"), Key: Secret("hidden key")}},
 			Hosts: []*Host{{Name: "a.example.com", Rules: []*Rule{
-				{Match: Match{Path: PathMatch{Kind: PathExact, Value: "/old"}, Method: "GET", Headers: []ValueMatch{{"x-env", ValueExact, "test"}},
-					Query: []ValueMatch{{"v", ValueRegex, "[0-9]+"}}}, Action: orders},
+				{Match: Match{
+					Path: PathMatch{Kind: PathExact, Value: "/old"}, Method: "GET", Headers: []ValueMatch{{"x-env", ValueExact, "test"}},
+					Query: []ValueMatch{{"v", ValueRegex, "[0-9]+"}},
+				}, Action: orders},
 				{Match: Match{Path: PathMatch{Kind: PathRegex, Value: "/a|b"}}, Action: orders},
 				{Match: Match{Path: PathMatch{Kind: PathPrefix, Value: "/m"}}, Action: moved},
-				{Match: Match{Path: PathMatch{Kind: PathPrefix, Value: "/"}}, Action: broken}}}}}},
+				{Match: Match{Path: PathMatch{Kind: PathPrefix, Value: "/"}}, Action: broken},
+			}}},
+		}},
 		Backends: []*Backend{{ID: "shop/api:8080", Protocol: BackendH2C}},
 		KeySets:  []*KeySet{{ID: "uri https://issuer.example/keys", URI: "https://issuer.example/keys"}, {ID: "k", Inline: []byte("{}")}, {ID: "d", Discovery: "https://d.example"}},
 		Rejected: []Rejection{{Object: "HTTPRoute shop/broken rule 1", Reason: "backend shop/gone not found", Status: 500}, {Object: "o", Reason: "r"}},
