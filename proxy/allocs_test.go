@@ -44,7 +44,7 @@ func steady(t testing.TB, change ...func(*proxy.Options)) (once func()) {
 	}()
 	s := start(t, one(map[string]*table.Action{"/": to("ns/svc:80")}), append(change, func(o *proxy.Options) { o.Log = logr.Discard() })...)
 	s.SetEndpoints("ns/svc:80", []table.Endpoint{{Address: netip.MustParseAddrPort(backend.Addr().String())}})
-	c, ask, b := s.dial("ns/gw/http").Conn, []byte("GET /x?y=1 HTTP/1.1\r\nHost: a.example.com\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n"), make([]byte, 4096)
+	c, ask, b := s.dial().Conn, []byte("GET /x?y=1 HTTP/1.1\r\nHost: a.example.com\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n"), make([]byte, 4096)
 	return func() {
 		if _, err := c.Write(ask); err != nil {
 			t.Fatal(err)

@@ -63,7 +63,7 @@ func ok(a answer) error {
 
 func TestSwapUnderLoad(t *testing.T) {
 	s := start(t, one(map[string]*table.Action{"/": to("ns/svc:80")}))
-	s.backend("ns/svc:80", says("ok"))
+	s.backend(sayOK)
 	for _, h2 := range []bool{false, true} {
 		stop := load(t, func() *http.Client { return s.client("ns/gw/http", h2) }, "http://a/", ok)
 		for i := range 100 {
@@ -84,7 +84,7 @@ func TestSwapUnderLoad(t *testing.T) {
 
 func TestSwapTakesEffectAtOnce(t *testing.T) {
 	s := start(t, nil)
-	s.backend("ns/svc:80", says("ok"))
+	s.backend(sayOK)
 	for i := range 20 {
 		path := fmt.Sprintf("/%d", i)
 		s.swap(one(map[string]*table.Action{path: to("ns/svc:80")}))
@@ -110,7 +110,7 @@ func TestCertificateReload(t *testing.T) {
 		return tab
 	}
 	s := start(t, with(certs[0]))
-	s.backend("ns/svc:80", says("ok"))
+	s.backend(sayOK)
 	open := s.client("ns/gw/http", false)
 	serial := func(c *http.Client) string {
 		return get(t, c, "https://a.example.com/").TLS.PeerCertificates[0].SerialNumber.String()
@@ -141,9 +141,9 @@ func TestDrainUnderLoad(t *testing.T) {
 			var addrs [2]string
 			for i := range proxies {
 				s := start(t, one(map[string]*table.Action{"/": to("ns/svc:80")}), func(o *proxy.Options) { o.Drain.Delay = 100 * time.Millisecond })
-				s.backend("ns/svc:80", func(w http.ResponseWriter, r *http.Request) {
+				s.backend(func(w http.ResponseWriter, r *http.Request) {
 					time.Sleep(2 * time.Millisecond)
-					says("ok")(w, r)
+					sayOK(w, r)
 				})
 				proxies[i], addrs[i] = s, s.Addr("ns/gw/http").String()
 			}
@@ -178,7 +178,7 @@ func TestDrainUnderLoad(t *testing.T) {
 func TestDrainLetsSlowRequestsFinish(t *testing.T) {
 	s := start(t, one(map[string]*table.Action{"/": to("ns/svc:80")}))
 	started, finish := make(chan struct{}), make(chan struct{})
-	s.backend("ns/svc:80", func(w http.ResponseWriter, _ *http.Request) {
+	s.backend(func(w http.ResponseWriter, _ *http.Request) {
 		started <- struct{}{}
 		<-finish
 		_, _ = io.WriteString(w, "done")
@@ -218,7 +218,7 @@ func TestDrainLetsSlowRequestsFinish(t *testing.T) {
 
 func TestDrainEndsInTime(t *testing.T) {
 	s := start(t, one(map[string]*table.Action{"/": to("ns/svc:80")}), func(o *proxy.Options) { o.Drain.Timeout = 50 * time.Millisecond })
-	c := s.dial("ns/gw/http")
+	c := s.dial()
 	if _, err := io.WriteString(c.Conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"); err != nil { // and nothing more
 		t.Fatal(err)
 	}
@@ -265,7 +265,7 @@ func TestSessionTicketsOutliveCertificates(t *testing.T) {
 	s := start(t, tab())
 	config := &tls.Config{InsecureSkipVerify: true, ServerName: "a.example.com", ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 	resumed := func() bool {
-		c := tls.Client(s.dial("ns/gw/http").Conn, config)
+		c := tls.Client(s.dial().Conn, config)
 		a := raw{c, nil}
 		_, err := io.WriteString(a.Conn, "GET / HTTP/1.1\r\nHost: a.example.com\r\nConnection: close\r\n\r\n")
 		if err == nil {

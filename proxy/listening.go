@@ -1,11 +1,7 @@
 package proxy
 
 import (
-	"log"
 	"net"
-	"strings"
-
-	"github.com/go-logr/logr"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/http1"
@@ -46,7 +42,7 @@ func (s *Server) protocols() listener.Protocols {
 		Streams:  c.Streams,
 		MaxBody:  one.MaxBody,
 		Timeouts: http2.Timeouts{Idle: one.IdleTimeout, Read: one.BodyTimeout, Write: one.WriteTimeout},
-		ErrorLog: log.New(complaints{s.log}, "", 0),
+		Log:      s.log,
 	})
 	return p
 }
@@ -67,17 +63,4 @@ func (p *protocols) Finish() {
 func (p *protocols) Drain() {
 	p.http1.Drain()
 	p.http2.Drain()
-}
-
-// complaints passes on what the HTTP/2 library says: a bug if it panicked, else a client's.
-type complaints struct{ log logr.Logger }
-
-func (c complaints) Write(p []byte) (int, error) {
-	text := strings.TrimSpace(string(p))
-	if strings.Contains(text, "panic") {
-		c.log.Error(nil, "a request panicked", "trace", text)
-	} else {
-		c.log.V(1).Info("http2", "message", text)
-	}
-	return len(p), nil
 }

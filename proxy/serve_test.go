@@ -14,7 +14,7 @@ import (
 
 func TestForwards(t *testing.T) {
 	s := start(t, one(map[string]*table.Action{"/": to("ns/svc:80")}))
-	s.backend("ns/svc:80", func(w http.ResponseWriter, r *http.Request) {
+	s.backend(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		w.Header().Set("X-Seen", r.Method+" "+r.Host+r.URL.String()+" "+r.Header.Get("X-Forwarded-Proto"))
 		_, _ = w.Write(b)
@@ -50,8 +50,10 @@ func TestForwards(t *testing.T) {
 	if err := json.Unmarshal([]byte(strings.SplitN(s.log.String(), "\n", 2)[0]), &line); err != nil {
 		t.Fatal(err)
 	}
-	for k, want := range map[string]any{"method": "POST", "host": "a.example.com", "path": "/x", "status": 200.0, "listener": "ns/gw/http",
-		"route": "HTTPRoute ns/ns/svc:80", "rule": "0", "backend": "ns/svc:80", "client": "127.0.0.1", "bytes_in": 0.0} {
+	for k, want := range map[string]any{
+		"method": "POST", "host": "a.example.com", "path": "/x", "status": 200.0, "listener": "ns/gw/http",
+		"route": "HTTPRoute ns/ns/svc:80", "rule": "0", "backend": "ns/svc:80", "client": "127.0.0.1", "bytes_in": 0.0,
+	} {
 		if line[k] != want {
 			t.Errorf("log: %s = %v, want %v", k, line[k], want)
 		}
@@ -71,24 +73,28 @@ func TestOwnAnswers(t *testing.T) {
 	})
 	tab.Backends = append(tab.Backends, &table.Backend{ID: "ns/empty:80"})
 	s := start(t, tab)
-	s.backend("ns/svc:80", says("ok"))
+	s.backend(sayOK)
 	for name, c := range map[string]*http.Client{"HTTP/1.1": s.client("ns/gw/http", false), "HTTP/2.0": s.client("ns/gw/http", true)} {
 		for _, w := range []struct {
 			path, code string
 			status     int
 		}{
-			{"/", "no_route", 404}, {"/empty", "no_healthy_backend", 503}, {"/none", "no_backend", 500},
-			{"/closed", "policy_unresolved", 503}, {"/denied", "policy_broken", 500}, {"/%zz", "bad_path", 400},
+			{"/", "no_route", 404},
+			{"/empty", "no_healthy_backend", 503},
+			{"/none", "no_backend", 500},
+			{"/closed", "policy_unresolved", 503},
+			{"/denied", "policy_broken", 500},
+			{"/%zz", "bad_path", 400},
 		} {
 			r, err := http.NewRequest("GET", "http://a.example.com", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			r.URL.Opaque = "//a.example.com" + w.path // as it stands
-			a, err := do(c, r)
 			if name == "HTTP/2.0" && w.path == "/%zz" {
-				continue // the library refuses it with a reset
+				continue // the library refuses it with a reset, which the client takes for an invitation to try again
 			}
+			a, err := do(c, r)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -124,7 +130,7 @@ func TestOwnAnswers(t *testing.T) {
 
 func TestBadRequestsAreCounted(t *testing.T) {
 	s := start(t, one(nil))
-	if a := s.dial("ns/gw/http").ask(t, "GET / HTTP/1.1\nHost: a\r\n\r\n"); a.StatusCode != 400 {
+	if a := s.dial().ask(t, "GET / HTTP/1.1\nHost: a\r\n\r\n"); a.StatusCode != 400 {
 		t.Errorf("bare LF: %d", a.StatusCode)
 	}
 	within(t, "counted and logged", func() bool {
@@ -135,13 +141,15 @@ func TestBadRequestsAreCounted(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	on := func(id, hostname string, c *table.Certificate) *table.Listener {
-		return &table.Listener{ID: id, Port: 443, Protocol: table.HTTPS, Hostname: hostname, Certificates: []*table.Certificate{c},
-			Hosts: []*table.Host{host(hostname, map[string]*table.Action{"/": to("ns/svc:80")})}}
+		return &table.Listener{
+			ID: id, Port: 443, Protocol: table.HTTPS, Hostname: hostname, Certificates: []*table.Certificate{c},
+			Hosts: []*table.Host{host(hostname, map[string]*table.Action{"/": to("ns/svc:80")})},
+		}
 	}
 	tab := one(nil)
 	tab.Listeners = []*table.Listener{on("ns/gw/a", "a.example.com", certificate(t, "a.example.com")), on("ns/gw/b", "b.example.com", certificate(t, "b.example.com"))}
 	s := start(t, tab)
-	s.backend("ns/svc:80", says("ok"))
+	s.backend(sayOK)
 	c := s.client("ns/gw/a", false)
 	if a := get(t, c, "https://a.example.com/"); a.StatusCode != 200 || a.Proto != "HTTP/2.0" || a.TLS.Version != 0x0304 {
 		t.Errorf("%d over %s, TLS %x", a.StatusCode, a.Proto, a.TLS.Version)
@@ -177,7 +185,7 @@ func TestTLS(t *testing.T) {
 
 func TestWebSocket(t *testing.T) {
 	s := start(t, one(map[string]*table.Action{"/": to("ns/svc:80")}))
-	s.backend("ns/svc:80", func(w http.ResponseWriter, r *http.Request) {
+	s.backend(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "websocket" || r.Header.Get("Connection") != "Upgrade" {
 			http.Error(w, "not upgraded", 400)
 			return
@@ -190,7 +198,7 @@ func TestWebSocket(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
 		_, _ = io.Copy(c, rw)
 	})
-	c := s.dial("ns/gw/http")
+	c := s.dial()
 	a := c.ask(t, "GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: x\r\n\r\n")
 	if a.StatusCode != 101 || a.Header.Get("Upgrade") != "websocket" {
 		t.Fatalf("%d %v", a.StatusCode, a.Header)
@@ -254,7 +262,7 @@ func TestAppliedTellsWhatCannotServe(t *testing.T) {
 	if a := s.Applied(); a.Generation != 2 || a.Err == nil {
 		t.Errorf("applied after a refused table: %+v", a)
 	}
-	s.backend("ns/svc:80", says("ok"))
+	s.backend(sayOK)
 	if a := get(t, s.client("ns/gw/http", false), "http://a/"); a.StatusCode != 200 {
 		t.Errorf("the last good table answers %d", a.StatusCode)
 	}
@@ -277,8 +285,10 @@ func TestChecks(t *testing.T) {
 		"value":     {c.Value("auth.subject"), c.Value("1 +")},
 		"require":   {c.Require("a || b", []string{"a", "b"}), c.Require("a || c", []string{"a", "b"})},
 		"schema":    {c.Schema([]byte(`{"type":"object"}`)), c.Schema([]byte(`{"type":`))},
-		"key set": {c.KeySet([]byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`)),
-			c.KeySet([]byte(`{}`))},
+		"key set": {
+			c.KeySet([]byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`)),
+			c.KeySet([]byte(`{}`)),
+		},
 		"password": {c.Password("{SHA}qvTGHdzF6KLavt4PO0gs2a6pQ00="), c.Password("plain")},
 	} {
 		if errs[0] != nil || errs[1] == nil {

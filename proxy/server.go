@@ -181,9 +181,11 @@ func (s *Server) swap(t *table.Table) error {
 		return err
 	}
 	plan := s.sockets.Prepare(t.Listeners)
-	next := &state{table: t, router: r, ports: plan.Ports,
+	next := &state{
+		table: t, router: r, ports: plan.Ports,
 		listeners: make(map[*table.Listener]*telemetry.Listener, len(t.Listeners)),
-		backends:  make(map[string]*telemetry.Backend, len(t.Backends))}
+		backends:  make(map[string]*telemetry.Backend, len(t.Backends)),
+	}
 	for _, l := range t.Listeners {
 		next.listeners[l] = s.metrics.Listener(l)
 	}

@@ -23,7 +23,6 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	"golang.org/x/net/http2"
 
 	"github.com/gatehouse-dev/gatehouse/proxy"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -101,19 +100,17 @@ func (s *stack) swap(t *table.Table) {
 	}
 }
 
-// backend starts a server and makes it the only endpoint of id.
-func (s *stack) backend(id string, h http.HandlerFunc) {
+// backend starts a server and makes it the only endpoint of ns/svc:80.
+func (s *stack) backend(h http.HandlerFunc) {
 	b := httptest.NewServer(h)
 	s.t.Cleanup(b.Close)
-	s.SetEndpoints(id, []table.Endpoint{{Address: netip.MustParseAddrPort(b.Listener.Addr().String())}})
+	s.SetEndpoints("ns/svc:80", []table.Endpoint{{Address: netip.MustParseAddrPort(b.Listener.Addr().String())}})
 }
 
-// says answers with one text.
-func says(text string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		_, _ = io.WriteString(w, text)
-	}
+// sayOK reads the content and answers ok.
+func sayOK(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	_, _ = io.WriteString(w, "ok")
 }
 
 // one is a table with an HTTP listener on port 80, gw/http, with a rule for
@@ -153,14 +150,14 @@ func (s *stack) client(id string, h2 bool) *http.Client {
 // HTTP/2 with prior knowledge.
 func newClient(t testing.TB, dial func(context.Context) (net.Conn, error), h2 bool) *http.Client {
 	c := &http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	if h2 {
-		tr := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, _, _ string, _ *tls.Config) (net.Conn, error) { return dial(ctx) }}
-		c.Transport = tr
-		t.Cleanup(tr.CloseIdleConnections)
-		return c
+	tr := &http.Transport{
+		DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 100,
 	}
-	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 100}
+	if h2 {
+		tr.Protocols = new(http.Protocols)
+		tr.Protocols.SetUnencryptedHTTP2(true)
+	}
 	c.Transport = tr
 	t.Cleanup(tr.CloseIdleConnections)
 	return c
@@ -233,8 +230,10 @@ func certificate(t testing.TB, name string) *table.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: []string{name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: []string{name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &priv.PublicKey, priv)
 	if err != nil {
 		t.Fatal(err)
@@ -243,8 +242,10 @@ func certificate(t testing.TB, name string) *table.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &table.Certificate{ID: "ns/" + name, Chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		Key: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})}
+	return &table.Certificate{
+		ID: "ns/" + name, Chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		Key: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}),
+	}
 }
 
 // raw is a connection on which a test speaks for itself.
@@ -253,9 +254,9 @@ type raw struct {
 	*bufio.Reader
 }
 
-func (s *stack) dial(id string) raw {
+func (s *stack) dial() raw {
 	s.t.Helper()
-	c, err := net.Dial("tcp", s.Addr(id).String())
+	c, err := net.Dial("tcp", s.Addr("ns/gw/http").String())
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -8,13 +8,14 @@ package http2
 
 import (
 	"context"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
 	"golang.org/x/net/http2"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -35,7 +36,7 @@ type Config struct {
 	Streams  uint32 // open at one time on a connection
 	MaxBody  int64  // content of a request (413); not above 0: no limit
 	Timeouts Timeouts
-	ErrorLog *log.Logger // what the library has to complain about
+	Log      logr.Logger // what the library has to complain about
 }
 
 // Timeouts of a connection and its streams.
@@ -48,16 +49,19 @@ type Timeouts struct {
 // Server serves connections until it is drained.
 type Server struct {
 	cfg      Config
-	library  *http2.Server
-	base     *http.Server // carries the settings, and the drain to every connection
-	ending   atomic.Bool  // every answer is its connection's last but for streams open already
+	library  *http2.Server //nolint:staticcheck // net/http, which it is deprecated for, cannot serve a connection that another package has accepted
+	base     *http.Server  // carries the settings, and the drain to every connection
+	ending   atomic.Bool   // every answer is its connection's last but for streams open already
 	draining atomic.Bool
 }
 
 // New returns a Server.
+//
+//nolint:staticcheck // see Server.library
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg}
-	s.base = &http.Server{MaxHeaderBytes: cfg.Limits.Head, ErrorLog: cfg.ErrorLog, ReadHeaderTimeout: cfg.Timeouts.Read}
+	s.base = &http.Server{MaxHeaderBytes: cfg.Limits.Head, ReadHeaderTimeout: cfg.Timeouts.Read}
+	s.base.ErrorLog = slog.NewLogLogger(logr.ToSlogHandler(cfg.Log), slog.LevelWarn)
 	s.library = &http2.Server{
 		MaxConcurrentStreams:         cfg.Streams,
 		IdleTimeout:                  cfg.Timeouts.Idle,
@@ -79,10 +83,11 @@ func (s *Server) Serve(c net.Conn, ahead []byte, conn *exchange.Conn) {
 	if len(ahead) > 0 {
 		c = &prefixed{c, ahead}
 	}
-	s.library.ServeConn(c, &http2.ServeConnOpts{
-		BaseConfig: s.base,
-		Handler:    http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.stream(w, r, conn) }),
-	})
+	s.library.ServeConn(c, //nolint:staticcheck // see Server.library
+		&http2.ServeConnOpts{
+			BaseConfig: s.base,
+			Handler:    http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.stream(w, r, conn) }),
+		})
 }
 
 // Finish sends GOAWAY with the next answer of each connection, so that clients

@@ -2,11 +2,8 @@ package http2
 
 import (
 	"bytes"
-	"context"
-	"crypto/tls"
 	"errors"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"strings"
@@ -14,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go.uber.org/goleak"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -31,8 +29,10 @@ func (h handler) Handle(x *exchange.Exchange) { h(x) }
 // serve starts a server and returns its address and a client of prior knowledge.
 func serve(t *testing.T, h handler) (*Server, string, *http.Client) {
 	t.Helper()
-	s := New(Config{Handler: h, Limits: wire.Limits{Head: 16 << 10, Target: 4 << 10, Fields: 100},
-		Streams: 100, Timeouts: Timeouts{Idle: time.Minute, Read: 500 * time.Millisecond, Write: time.Second}, ErrorLog: log.New(io.Discard, "", 0)})
+	s := New(Config{
+		Handler: h, Limits: wire.Limits{Head: 16 << 10, Target: 4 << 10, Fields: 100},
+		Streams: 100, Timeouts: Timeouts{Idle: time.Minute, Read: 500 * time.Millisecond, Write: time.Second}, Log: logr.Discard(),
+	})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -58,9 +58,8 @@ func serve(t *testing.T, h handler) (*Server, string, *http.Client) {
 			})
 		}
 	})
-	transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(_ context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
-		return net.Dial(network, addr)
-	}}
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(func() {
 		_ = ln.Close()
 		transport.CloseIdleConnections()

@@ -21,8 +21,10 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func sampleTable() *table.Table {
-	action := &table.Action{Route: "HTTPRoute shop/orders", Rule: "0",
-		Auth: &table.Auth{Sources: []table.Source{{Policy: "AuthPolicy shop/orders"}}}}
+	action := &table.Action{
+		Route: "HTTPRoute shop/orders", Rule: "0",
+		Auth: &table.Auth{Sources: []table.Source{{Policy: "AuthPolicy shop/orders"}}},
+	}
 	return &table.Table{
 		Listeners: []*table.Listener{{ID: "infra/web/http", Hosts: []*table.Host{{Name: "*", Rules: []*table.Rule{{Action: action}}}}}},
 		Backends:  []*table.Backend{{ID: "shop/api:80"}},
@@ -152,15 +154,19 @@ func TestRequestPathDoesNotAllocate(t *testing.T) {
 
 func request() *exchange.Exchange {
 	x := &exchange.Exchange{Start: time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC), Conn: &exchange.Conn{Protocol: "HTTP/1.1"}}
-	x.Request = exchange.Request{Method: "GET", Host: "a.example.com", Path: "/x", RawQuery: "access_token=s3cret",
-		ClientIP: netip.MustParseAddr("192.0.2.7")}
+	x.Request = exchange.Request{
+		Method: "GET", Host: "a.example.com", Path: "/x", RawQuery: "access_token=s3cret",
+		ClientIP: netip.MustParseAddr("192.0.2.7"),
+	}
 	x.Request.Header.Add("User-Agent", "curl/8\"\n{}\x7f\xff\u0085é")
 	x.Request.Header.Add("Authorization", "Bearer s3cret")
 	x.Request.Header.Add("Cookie", "session=s3cret")
 	x.Response.Status = 200
 	x.Principal = exchange.Principal{Method: "staff", Subject: "ann"}
-	x.Trace = exchange.Trace{Listener: "infra/web/http", Route: "HTTPRoute shop/orders", Rule: "0", Backend: "shop/api:80",
-		Endpoint: netip.MustParseAddrPort("10.0.0.1:8080"), Retries: 1, BytesIn: 2, BytesOut: 3, ID: 0xabc}
+	x.Trace = exchange.Trace{
+		Listener: "infra/web/http", Route: "HTTPRoute shop/orders", Rule: "0", Backend: "shop/api:80",
+		Endpoint: netip.MustParseAddrPort("10.0.0.1:8080"), Retries: 1, BytesIn: 2, BytesOut: 3, ID: 0xabc,
+	}
 	return x
 }
 
