@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
@@ -13,10 +15,14 @@ import (
 // large is a cluster of n routes on one Gateway, each with a Service and a host of its own.
 func large(b testing.TB, n int) *store.Store {
 	s := load(b, class+gatewayYAML("listeners: [{name: a, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}]"))
+	model := parse(b, fmt.Sprintf(largeRoute, 0, 80))
 	for i := range n {
-		for _, obj := range parse(b, fmt.Sprintf(largeRoute, i, 80)) {
-			s.Apply(obj)
-		}
+		service, route := model[0].(*corev1.Service).DeepCopy(), model[1].(*gatewayv1.HTTPRoute).DeepCopy()
+		service.Name, route.Name = fmt.Sprint("s", i), fmt.Sprint("r", i)
+		route.Spec.Hostnames[0] = gatewayv1.Hostname(fmt.Sprintf("h%d.example", i))
+		route.Spec.Rules[0].BackendRefs[0].Name = gatewayv1.ObjectName(service.Name)
+		s.Apply(service)
+		s.Apply(route)
 	}
 	return s
 }
