@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -76,7 +77,7 @@ func answerAll(l net.Listener, answer []byte) error {
 				for {
 					n, err := c.TryRead(in[w:])
 					if err != nil {
-						return err != socket.ErrWouldBlock
+						return !errors.Is(err, socket.ErrWouldBlock)
 					}
 					full := n == len(in)-w
 					if w += n; bytes.HasSuffix(in[:w], []byte("\r\n\r\n")) {
