@@ -280,6 +280,7 @@ func (r raw) ask(t testing.TB, text string) answer {
 	if resp.StatusCode == 101 {
 		return answer{resp, ""}
 	}
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)

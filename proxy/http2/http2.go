@@ -75,6 +75,8 @@ func New(cfg Config) *Server {
 
 // Serve serves one connection and returns when it has ended. ahead is what was
 // already read of it.
+//
+//nolint:staticcheck // see Server.library
 func (s *Server) Serve(c net.Conn, ahead []byte, conn *exchange.Conn) {
 	if s.draining.Load() {
 		return
@@ -83,11 +85,10 @@ func (s *Server) Serve(c net.Conn, ahead []byte, conn *exchange.Conn) {
 	if len(ahead) > 0 {
 		c = &prefixed{c, ahead}
 	}
-	s.library.ServeConn(c, //nolint:staticcheck // see Server.library
-		&http2.ServeConnOpts{
-			BaseConfig: s.base,
-			Handler:    http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.stream(w, r, conn) }),
-		})
+	s.library.ServeConn(c, &http2.ServeConnOpts{
+		BaseConfig: s.base,
+		Handler:    http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.stream(w, r, conn) }),
+	})
 }
 
 // Finish sends GOAWAY with the next answer of each connection, so that clients

@@ -1,3 +1,4 @@
+//nolint:bodyclose // every test closes its connections in the end
 package http2
 
 import (

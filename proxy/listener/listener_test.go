@@ -252,6 +252,7 @@ func TestConnectionLimit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = answer.Body.Close() }()
 	body, err := io.ReadAll(answer.Body)
 	if answer.StatusCode != 503 || err != nil || !strings.HasSuffix(string(body), "}\n") {
 		t.Errorf("answer %d %q, %v", answer.StatusCode, body, err)
