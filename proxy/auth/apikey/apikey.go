@@ -45,14 +45,19 @@ func NewIndex(t *table.APIKeys) *Index {
 	return ix
 }
 
-// claims is what CEL sees as auth.claims, and auth.metadata.
+// claims is what CEL sees as auth.claims; its metadata is auth.metadata.
 func claims(k *table.APIKey) map[string]any {
-	scopes, metadata := k.Scopes, k.Metadata
+	scopes := k.Scopes
 	if scopes == nil {
 		scopes = []string{}
 	}
-	if metadata == nil {
-		metadata = map[string]string{}
+	metadata := make(map[string]any, len(k.Metadata)+2)
+	for name, value := range k.Metadata {
+		metadata[name] = value
+	}
+	metadata["scopes"] = scopes
+	if k.Plan != "" {
+		metadata["plan"] = k.Plan
 	}
 	return map[string]any{"scopes": scopes, "plan": k.Plan, "metadata": metadata}
 }

@@ -38,7 +38,7 @@ func TestPrincipal(t *testing.T) {
 	x := &exchange.Exchange{}
 	x.Request.Header.Add("Key", "key-1")
 	r := m.Authenticate(x, &x.Principal)
-	want := map[string]any{"plan": "big", "scopes": []string{"a", "b"}, "metadata": map[string]string{"tier": "gold"}}
+	want := map[string]any{"plan": "big", "scopes": []string{"a", "b"}, "metadata": map[string]any{"tier": "gold", "plan": "big", "scopes": []string{"a", "b"}}}
 	if r.Outcome != auth.Accepted || x.Principal.Subject != "1" || !reflect.DeepEqual(x.Principal.Claims, want) {
 		t.Errorf("%+v %+v", r, x.Principal)
 	}
