@@ -75,7 +75,7 @@ func PriorKnowledge(t *http.Transport) {
 
 // TLS makes a client trust what a test signed, and speak HTTP/2 if the gateway does.
 func TLS(config *tls.Config) func(*http.Transport) {
-	return func(t *http.Transport) { t.TLSClientConfig, t.ForceAttemptHTTP2 = config, true }
+	return func(t *http.Transport) { t.TLSClientConfig, t.ForceAttemptHTTP2 = config.Clone(), true }
 }
 
 // Over sends a request as Send does, over a client's connections.
