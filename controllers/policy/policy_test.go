@@ -212,6 +212,18 @@ func TestOverrideBindsAllLevels(t *testing.T) {
 		p3 Overridden: not in effect on 1 rule: superseded by ColorPolicy ns/p2 (Atomic Overrides)`)
 }
 
+// Of two overrides the less specific one is named as the winner all the way down.
+func TestOverrideUnderOverride(t *testing.T) {
+	check(t, `
+		p1 overrides atomic g1 light
+		p2 overrides atomic r1 light
+		p3 defaults atomic r1/rule light`, "g1 g1/http r1 r1/rule", `
+		g1>r1: light=p1
+		p1 Programmed: in effect on 1 rule
+		p2 Overridden: not in effect on 1 rule: superseded by ColorPolicy ns/p1 (Atomic Overrides)
+		p3 Overridden: not in effect on 1 rule: superseded by ColorPolicy ns/p1 (Atomic Overrides)`)
+}
+
 // At the same target the older stands; ties go by namespace and name. A whole
 // object and a section of it are two targets.
 func TestConflicts(t *testing.T) {
