@@ -70,9 +70,6 @@ func (b builder) run(ctx context.Context) error {
 	return nil
 }
 
-// stagingRequire matches the modules that k8s.io/kubernetes takes from its own staging folder.
-var stagingRequire = regexp.MustCompile(`(?m)^\s*(k8s\.io/[a-z-]+) v0\.0\.0$`)
-
 // module returns the scratch module's go.mod. k8s.io/kubernetes can be imported only if each of its staging modules, which it requires
 // at v0.0.0, is replaced by the published one.
 func (b builder) module(ctx context.Context) (string, error) {
@@ -92,7 +89,9 @@ func (b builder) module(ctx context.Context) (string, error) {
 	}
 	var s strings.Builder
 	fmt.Fprintf(&s, "module scratch\n\ngo 1.26.0\n\nrequire k8s.io/kubernetes %s\n\nrequire go.etcd.io/etcd/server/v3 %s\n\nreplace (\n", kubernetesVersion, etcdVersion)
-	for _, match := range stagingRequire.FindAllStringSubmatch(string(goMod), -1) {
+	// What k8s.io/kubernetes takes from its own staging folder, it requires at v0.0.0.
+	staging := regexp.MustCompile(`(?m)^\s*(k8s\.io/[a-z-]+) v0\.0\.0$`)
+	for _, match := range staging.FindAllStringSubmatch(string(goMod), -1) {
 		fmt.Fprintf(&s, "\t%s => %s %s\n", match[1], match[1], stagingVersion)
 	}
 	s.WriteString(")\n")

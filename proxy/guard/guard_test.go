@@ -312,8 +312,10 @@ func TestForwarded(t *testing.T) {
 	policy := &table.Auth{
 		Methods: []table.AuthMethod{people, robots},
 		Headers: []table.HeaderExpr{
-			{Name: "X-User", CEL: "auth.subject"}, {Name: "X-Tier", CEL: "auth.metadata.tier"},
-			{Name: "X-Via", Value: "gatehouse 100%"}, {Name: "X-Echo", CEL: "request.headers['x-in']"},
+			{Name: "X-User", CEL: "auth.subject"},
+			{Name: "X-Tier", CEL: "auth.metadata.tier"},
+			{Name: "X-Via", Value: "gatehouse 100%"},
+			{Name: "X-Echo", CEL: "request.headers['x-in']"},
 		},
 	}
 	p := s.build(t, policy)

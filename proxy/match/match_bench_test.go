@@ -10,10 +10,13 @@ import (
 func steps(t testing.TB) map[string]func() {
 	x := &exchange.Exchange{}
 	x.Request = exchange.Request{Method: "GET", RawQuery: "page=2&expand=a%20b", Header: exchange.Header{
-		{Name: "Accept", Value: "*/*"}, {Name: "User-Agent", Value: "x"}, {Name: "X-Env", Value: "test"}, {Name: "X-Env", Value: "more"}}}
-	c, err := NewConditions(&table.Match{Method: "GET",
+		{Name: "Accept", Value: "*/*"}, {Name: "User-Agent", Value: "x"}, {Name: "X-Env", Value: "test"}, {Name: "X-Env", Value: "more"},
+	}}
+	c, err := NewConditions(&table.Match{
+		Method:  "GET",
 		Headers: []table.ValueMatch{{Name: "accept", Kind: table.ValueRegex, Value: ".*"}, {Name: "x-env", Value: "test,more"}},
-		Query:   []table.ValueMatch{{Name: "expand", Value: "a b"}}})
+		Query:   []table.ValueMatch{{Name: "expand", Value: "a b"}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

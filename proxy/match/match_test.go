@@ -150,8 +150,10 @@ func TestConditions(t *testing.T) {
 		return []table.ValueMatch{{Name: name, Kind: table.ValueRegex, Value: v}}
 	}
 	x := &exchange.Exchange{}
-	x.Request = exchange.Request{Method: "GET", Authority: "h:1", RawQuery: "a=1&b=x+%79&%63=3&c=4&d&=e&f=%zz",
-		Header: exchange.Header{{Name: "X-One", Value: "1"}, {Name: "X-Many", Value: "a"}, {Name: "", Value: "gone"}, {Name: "x-many", Value: "b"}}}
+	x.Request = exchange.Request{
+		Method: "GET", Authority: "h:1", RawQuery: "a=1&b=x+%79&%63=3&c=4&d&=e&f=%zz",
+		Header: exchange.Header{{Name: "X-One", Value: "1"}, {Name: "X-Many", Value: "a"}, {Name: "", Value: "gone"}, {Name: "x-many", Value: "b"}},
+	}
 	takes := func(m table.Match, want bool) {
 		t.Helper()
 		c, err := NewConditions(&m)

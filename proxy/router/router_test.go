@@ -283,7 +283,8 @@ func TestPartsAreReused(t *testing.T) {
 func TestChangedKeysAreNotReused(t *testing.T) {
 	o := owners(t)
 	auth := &table.Auth{Sources: []table.Source{{Policy: "p"}}, Methods: []table.AuthMethod{
-		{Name: "m", JWT: &table.JWT{Issuer: "i", Algorithms: []string{"ES256"}, KeySet: "keys"}}}}
+		{Name: "m", JWT: &table.JWT{Issuer: "i", Algorithms: []string{"ES256"}, KeySet: "keys"}},
+	}}
 	guarded, shadowed, open := prefix("/guarded"), prefix("/shadowed"), prefix("/open")
 	guarded.Action.Auth, shadowed.Action.ShadowAuth = auth, auth
 	hosts := []*table.Host{on("a", guarded), on("b", shadowed), on("c", open)}

@@ -37,8 +37,10 @@ func (p *Policy) content(x *exchange.Exchange, applying uint64, max int64, shado
 	}
 	value, fault := parse(data)
 	if fault != nil {
-		return &refusal{status: 400, code: CodeNotJSON, source: source,
-			detail: fmt.Sprintf("the content is not JSON: line %d, column %d: %s", fault.line, fault.column, fault.what)}
+		return &refusal{
+			status: 400, code: CodeNotJSON, source: source,
+			detail: fmt.Sprintf("the content is not JSON: line %d, column %d: %s", fault.line, fault.column, fault.what),
+		}
 	}
 	var list []exchange.Violation
 	for i := range p.checks {

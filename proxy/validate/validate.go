@@ -206,8 +206,10 @@ func (p *Policy) parameters(x *exchange.Exchange, applying uint64) *refusal {
 	if len(list) == 0 {
 		return nil
 	}
-	return &refusal{status: 400, code: CodeParameter, detail: "parameters of the request are missing or malformed", source: source,
-		violations: list[:min(len(list), maxViolations)]}
+	return &refusal{
+		status: 400, code: CodeParameter, detail: "parameters of the request are missing or malformed", source: source,
+		violations: list[:min(len(list), maxViolations)],
+	}
 }
 
 func tooLarge(max int64, source int) *refusal {

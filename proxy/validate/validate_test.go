@@ -154,8 +154,10 @@ func TestParameters(t *testing.T) {
 	is := expect(t, one(table.Check{
 		Headers: []table.Param{{Name: "X-Tenant", Required: true, Pattern: "[a-z]+|X"}, {Name: "X-Flag", Type: "boolean"}},
 		Query: []table.Param{
-			{Name: "limit", Type: "integer", Minimum: &low, Maximum: &high}, {Name: "ratio", Type: "number"},
-			{Name: "sort", Enum: []string{"asc", "desc"}}, {Name: "a/b", Required: true},
+			{Name: "limit", Type: "integer", Minimum: &low, Maximum: &high},
+			{Name: "ratio", Type: "number"},
+			{Name: "sort", Enum: []string{"asc", "desc"}},
+			{Name: "a/b", Required: true},
 		},
 	}))
 	is("GET /?a/b=1\nx-tenant: acme", "200")

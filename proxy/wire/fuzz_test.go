@@ -9,8 +9,10 @@ import (
 
 // forward makes of a request head what would be sent on.
 func forward(h *RequestHead) []byte {
-	x := &exchange.Exchange{Request: exchange.Request{Method: h.Method, Authority: h.Authority, Path: h.Path, RawQuery: h.RawQuery,
-		Header: h.Header, ContentLength: h.ContentLength, Upgrade: h.Upgrade}}
+	x := &exchange.Exchange{Request: exchange.Request{
+		Method: h.Method, Authority: h.Authority, Path: h.Path, RawQuery: h.RawQuery,
+		Header: h.Header, ContentLength: h.ContentLength, Upgrade: h.Upgrade,
+	}}
 	if h.ContentLength != 0 {
 		x.Request.Body = &exchange.Buffered{}
 	}
@@ -116,8 +118,10 @@ func FuzzParseResponse(f *testing.F) {
 
 // Chunked content says the same however it is cut, and when it is chunked anew.
 func FuzzChunks(f *testing.F) {
-	for _, s := range []string{"0\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n", "1 ; a = b ;c=\"d\\\"\"\r\nx\r\n0\r\nX: y\r\nHost: z\r\n\r\n",
-		"FFFFFFFFFFFFFFFF\r\n", "3\r\nab", "0x1\r\n", "1;a\nb\r\nx\r\n", "A\r\n0123456789\r\n00\r\nA: b\nC: d\r\n\r\n"} {
+	for _, s := range []string{
+		"0\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n", "1 ; a = b ;c=\"d\\\"\"\r\nx\r\n0\r\nX: y\r\nHost: z\r\n\r\n",
+		"FFFFFFFFFFFFFFFF\r\n", "3\r\nab", "0x1\r\n", "1;a\nb\r\nx\r\n", "A\r\n0123456789\r\n00\r\nA: b\nC: d\r\n\r\n",
+	} {
 		f.Add([]byte(s), uint8(3))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, piece uint8) {

@@ -165,8 +165,14 @@ func TestAppendRequestHead(t *testing.T) {
 	check(exchange.Request{Method: "GET", Path: "/a b#?\r\n", RawQuery: "q\x00\xc3#", Authority: "h\r\nX: 1"}, RequestOptions{},
 		"GET /a%20b%23?%0D%0A?q%00%C3%23 HTTP/1.1\nHost: h  X: 1\n")
 	check(exchange.Request{Method: "GET", Path: "/", Authority: "h", Header: exchange.Header{
-		{Name: "A", Value: "1\r\nB: 2\x00\x7f"}, {Name: "C\r\nD", Value: "3"}, {Name: "E F", Value: "4"}, {Name: "Host", Value: "evil"},
-		{Name: "content-length", Value: "5"}, {Name: "Transfer-Encoding", Value: "chunked"}, {Name: "Connection", Value: "close"}}}, RequestOptions{},
+		{Name: "A", Value: "1\r\nB: 2\x00\x7f"},
+		{Name: "C\r\nD", Value: "3"},
+		{Name: "E F", Value: "4"},
+		{Name: "Host", Value: "evil"},
+		{Name: "content-length", Value: "5"},
+		{Name: "Transfer-Encoding", Value: "chunked"},
+		{Name: "Connection", Value: "close"},
+	}}, RequestOptions{},
 		"GET / HTTP/1.1\nHost: h\nA: 1  B: 2  \n")
 }
 

@@ -49,8 +49,10 @@ type KeySets struct {
 // New makes an empty KeySets. Close it.
 func New(c Config) *KeySets {
 	if c.Transport == nil {
-		c.Transport = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: timeout,
-			MaxIdleConnsPerHost: 1, IdleConnTimeout: lastRetry, MaxResponseHeaderBytes: 64 << 10}
+		c.Transport = &http.Transport{
+			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: timeout,
+			MaxIdleConnsPerHost: 1, IdleConnTimeout: lastRetry, MaxResponseHeaderBytes: 64 << 10,
+		}
 	}
 	if c.Report == nil {
 		c.Report = func(string, error) {}

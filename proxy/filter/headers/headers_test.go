@@ -88,8 +88,10 @@ func TestBadFieldsAreRefused(t *testing.T) {
 }
 
 func filtered(t testing.TB) func() {
-	f, err := NewRequest(&table.HeaderEdit{Set: []table.Header{{Name: "X-Env", Value: "test"}},
-		Add: []table.Header{{Name: "X-Via", Value: "gate"}}, Remove: []string{"x-internal"}})
+	f, err := NewRequest(&table.HeaderEdit{
+		Set: []table.Header{{Name: "X-Env", Value: "test"}},
+		Add: []table.Header{{Name: "X-Via", Value: "gate"}}, Remove: []string{"x-internal"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
