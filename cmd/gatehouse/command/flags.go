@@ -1,10 +1,14 @@
 package command
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/netip"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -24,6 +28,7 @@ const defaultController = "gatehouse.dev/gateway-controller"
 // serving is the flags of the commands that serve: run and standalone.
 type serving struct {
 	admin      string
+	listen     string
 	controller string
 	logLevel   string
 	logFormat  string
@@ -39,6 +44,7 @@ type serving struct {
 func (s *serving) add(f *pflag.FlagSet) {
 	f.StringVar(&s.controller, "controller-name", defaultController, "spec.controllerName of the GatewayClasses to serve")
 	f.StringVar(&s.admin, "admin-address", "127.0.0.1:9901", "address for /metrics, /healthz, /readyz and /debug; keep it from callers")
+	f.StringVar(&s.listen, "listen-address", "", "IP address that listeners bind where their Gateway names none; default: every address of the machine")
 	f.StringVar(&s.logLevel, "log-level", "info", "least level that is logged: debug, info, warn or error")
 	f.StringVar(&s.logFormat, "log-format", "text", "form of the log: text or json")
 	f.Float64Var(&s.accessLog, "access-log-sample", 0, "share of the requests logged to standard output as JSON lines, 0 (none) to 1 (all)")
@@ -82,7 +88,11 @@ func (s *serving) options(log logr.Logger) (proxy.Options, error) {
 	if s.accessLog < 0 || s.accessLog > 1 {
 		return proxy.Options{}, fmt.Errorf("--access-log-sample %v: use a share from 0 to 1", s.accessLog)
 	}
+	if _, err := netip.ParseAddr(s.listen); s.listen != "" && err != nil {
+		return proxy.Options{}, fmt.Errorf("--listen-address %q: use an IP address", s.listen)
+	}
 	o := proxy.Options{
+		Bind:     s.bind,
 		Version:  version,
 		Log:      log,
 		Admin:    s.admin,
@@ -95,6 +105,11 @@ func (s *serving) options(log logr.Logger) (proxy.Options, error) {
 		o.AccessLog = proxy.AccessLog{Writer: os.Stdout, Share: s.accessLog}
 	}
 	return o, nil
+}
+
+// bind is where a listener of a Gateway binds; address is "" when the Gateway names none.
+func (s *serving) bind(address string, port uint16) string {
+	return net.JoinHostPort(cmp.Or(address, s.listen), strconv.Itoa(int(port)))
 }
 
 // graphConfig is the graph's part of the configuration, the same for every

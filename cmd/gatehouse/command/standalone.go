@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
@@ -46,7 +47,16 @@ the spot.`,
 	addFilename(c, &s.paths)
 	c.Flags().BoolVar(&s.demo, "demo", false, "start demo backends for the Services annotated demo.gatehouse.dev/backend, and print requests to try")
 	s.add(c.Flags())
+	hurry(c.Flags())
 	return c
+}
+
+// hurry makes the drain delay none: no load balancer watches this process.
+func hurry(f *pflag.FlagSet) {
+	const none = "-1s"
+	flag := f.Lookup("drain-delay")
+	flag.DefValue = none
+	_ = flag.Value.Set(none) // it parses
 }
 
 func (s *standalone) run(ctx context.Context) error {

@@ -14,23 +14,33 @@ import (
 func newTable() *cobra.Command {
 	var paths []string
 	var output string
+	var demo bool
 	c := &cobra.Command{
 		Use:   "table",
 		Short: "Print the table that manifests compile to, and the statuses they would get",
 		Long: `Table reads manifests, resolves and compiles them as a running gateway would, and prints the
 routing table and each object's conditions. It needs no cluster and changes nothing.
 It exits with 1 if a manifest is at fault.`,
-		Example: "  gatehouse table -f config/samples/quickstart\n  gatehouse table -f shop.yaml --output json | jq .statuses",
+		Example: "  gatehouse table -f config/samples/quickstart --demo\n  gatehouse table -f shop.yaml --output json | jq .statuses",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, err := newSource(defaultController, nil, paths)
 			if err != nil {
 				return err
 			}
+			if demo {
+				d, err := newDemonstration(c.OutOrStdout())
+				if err != nil {
+					return err
+				}
+				defer d.demo.Close()
+				s.extra = d.objects
+			}
 			return printReading(c, s.read(), output)
 		},
 	}
 	addFilename(c, &paths)
+	c.Flags().BoolVar(&demo, "demo", false, "make up what the manifests need and standalone --demo makes up: certificates and backends")
 	addOutput(c, &output)
 	return c
 }
