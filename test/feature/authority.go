@@ -78,6 +78,11 @@ func (a *Authority) Pair(names ...string) (chain, key []byte) {
 func (a *Authority) Secret(name string, names ...string) string {
 	a.t.Helper()
 	chain, key := a.Pair(names...)
+	return tlsSecret(name, chain, key)
+}
+
+// tlsSecret is a TLS Secret "shop/<name>" of what is given.
+func tlsSecret(name string, chain, key []byte) string {
 	encode := base64.StdEncoding.EncodeToString
 	return fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s, namespace: shop}\ntype: kubernetes.io/tls\ndata: {tls.crt: %s, tls.key: %s}\n---\n",
 		name, encode(chain), encode(key))

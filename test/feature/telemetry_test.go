@@ -1,0 +1,212 @@
+package feature
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/go-logr/logr/funcr"
+
+	"github.com/gatehouse-dev/gatehouse/proxy"
+)
+
+func base64Of(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+// page is text that one side writes and a test reads.
+type page struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements io.Writer.
+func (p *page) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.Write(b)
+}
+
+// String is everything written so far.
+func (p *page) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.String()
+}
+
+// logs makes the gateway write its access log, every request, and its own log.
+func logs(access, own *page) func(*proxy.Options) {
+	return func(o *proxy.Options) {
+		o.AccessLog = proxy.AccessLog{Writer: access, Share: 1}
+		o.Log = funcr.New(func(prefix, args string) { _, _ = fmt.Fprintln(own, prefix, args) }, funcr.Options{Verbosity: 9})
+	}
+}
+
+func TestAccessLog(t *testing.T) {
+	var access, own page
+	w := Start(t, Base+key("good", "k-good", "")+Route("r", `{name: all, backendRefs: [{name: api, port: 80}]}`)+Auth("a", guarded, `rules: {authentication: {keys: {`+apiKeys+`}}}`), logs(&access, &own))
+	n := 0
+	// logged compares the line of a request with JSON members; what differs from
+	// time to time must be there, and is not compared.
+	logged := func(a Answer, varies []string, want string) {
+		t.Helper()
+		n++
+		w.Until("a line is written", func() bool { return strings.Count(access.String(), "\n") >= n })
+		line := strings.Split(access.String(), "\n")[n-1]
+		got, wanted := map[string]any{}, map[string]any{"bytes_out": float64(len(a.Body)), "status": float64(a.Status), "client": "127.0.0.1", "bytes_in": 0.0,
+			"listener": "shop/edge/http", "protocol": "HTTP/1.1", "route": "HTTPRoute shop/r", "rule": "all"}
+		if err := json.Unmarshal([]byte("{"+want+"}"), &wanted); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal([]byte(line), &got); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		for _, name := range append(varies, "time", "duration_ms", "user_agent") {
+			if got[name] == nil {
+				t.Errorf("%s is not in %s", name, line)
+			}
+			delete(got, name)
+		}
+		if !maps.Equal(got, wanted) {
+			t.Errorf("logged %v\nwant   %v", got, wanted)
+		}
+	}
+	logged(w.Do("GET http://a/x?secret=1", "x-api-key: k-good"), []string{"endpoint"},
+		`"method":"GET", "host":"a", "path":"/x", "backend":"shop/api:80", "auth_method":"keys", "auth_subject":"good-owner"`)
+	logged(w.Send("POST http://a:80/", "hello", "x-api-key: k-good"), []string{"endpoint"},
+		`"method":"POST", "host":"a", "path":"/", "backend":"shop/api:80", "auth_method":"keys", "auth_subject":"good-owner", "bytes_in":5`)
+	a := w.Do("GET http://a/")
+	logged(a, nil, `"method":"GET", "host":"a", "path":"/", "code":"auth_missing", "denied":"auth_missing", "policy":"AuthPolicy shop/a", "decision":"`+a.Problem().ID+`"`)
+}
+
+func TestMetrics(t *testing.T) {
+	w := Start(t, Base+Route("r", `{name: all, backendRefs: [{name: api, port: 80}]}`, `{matches: [{path: {value: /gone}}], backendRefs: [{name: gone, port: 80}]}`))
+	for range 3 {
+		w.Do("GET http://a/")
+	}
+	w.Do("GET http://a/gone")
+	w.Raw("GET / HTTP/1.1\r\n\r\n")
+	is := func(name, want string) {
+		t.Helper()
+		if got := w.Metric(name); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+	is(`gatehouse_requests_total{code_class="2xx",gateway="shop/edge",listener="http"}`, "3")
+	is(`gatehouse_requests_total{code_class="5xx",gateway="shop/edge",listener="http"}`, "1")
+	is(`gatehouse_route_requests_total{code_class="2xx",route="HTTPRoute shop/r",rule="all"}`, "3")
+	is(`gatehouse_route_requests_total{code_class="5xx",route="HTTPRoute shop/r",rule="1"}`, "1")
+	is(`gatehouse_request_duration_seconds_count{route="HTTPRoute shop/r",rule="all"}`, "3")
+	is(`gatehouse_own_answers_total{code="backend_not_found"}`, "1")
+	is(`gatehouse_bad_requests_total{code="host_missing"}`, "1")
+	is(`gatehouse_backend_requests_total{backend="shop/api:80"}`, "3")
+	is(`gatehouse_table_generation`, fmt.Sprint(w.Server.Applied().Generation))
+	// The series of what is gone go, and clients cannot make any.
+	names := func() (out []string) {
+		for line := range strings.Lines(w.Admin("/metrics")) {
+			if name, _, ok := strings.Cut(line, " "); ok && strings.HasPrefix(name, "gatehouse_") {
+				out = append(out, name)
+			}
+		}
+		return out
+	}
+	w.Do("GET http://a/")
+	before := names()
+	for i := range 30 {
+		w.Do(fmt.Sprintf("GET http://host-%d/path-%d?q=%d", i, i, i), fmt.Sprintf("x-%d: 1", i))
+	}
+	if after := names(); !slices.Equal(before, after) {
+		t.Errorf("clients made series: %d, then %d", len(before), len(after))
+	}
+	w.Delete(Route("r", toAPI))
+	for _, name := range names() {
+		if strings.Contains(name, "shop/r") {
+			t.Errorf("%s is left of a route that is gone", name)
+		}
+	}
+	if got := w.Admin("/readyz"); got != "ok\n" {
+		t.Errorf("readyz: %q", got)
+	}
+}
+
+// Secrets planted everywhere a caller can put one come out nowhere.
+func TestNoCredentialIsShown(t *testing.T) {
+	const apiKey, password, cookie, inQuery, form = "PLANTED-key-8f3a", "PLANTED-password-77c1", "PLANTED-cookie-5d20", "PLANTED-query-c9e4", "PLANTED-body-11ab"
+	issuer := NewIssuer(t)
+	issuer.Down(true)
+	chain, tlsKey := NewAuthority(t).Pair("a.example")
+	var access, own page
+	w := Start(t, Base+key("good", apiKey, "")+Route("r", toAPI)+tlsSecret("cert", chain, tlsKey)+
+		Gateway("edge", `{name: http, protocol: HTTP, port: 80}`, `{name: tls, protocol: HTTPS, port: 443, tls: {certificateRefs: [{name: cert}]}}`)+
+		"apiVersion: v1\nkind: Secret\nmetadata: {name: users, namespace: shop}\nstringData: {.htpasswd: \"ann:"+bcryptOf(t, password)+"\"}\n---\n"+
+		"apiVersion: v1\nkind: Secret\nmetadata: {name: plain, namespace: shop, labels: {keys: shop}}\nstringData: {apiKey: "+cookie+"}\n---\n"+
+		Auth("a", guarded, `rules: {authentication: {keys: {apiKey: {selector: {matchLabels: {keys: shop}}, from: [{header: X-API-Key}, {cookie: key}, {query: key}]}}, people: {basic: {secretRef: {name: users}}}, `+
+			`staff: {jwt: {issuer: "`+issuer.URL()+`", audiences: [shop], jwks: {uri: "`+issuer.KeySetURL()+`"}}}}, authorization: {no: {cel: "request.path != '/no'"}}}`)+
+		Validation("v", guarded, `rules: {checks: {it: {methods: [POST], headers: [{name: X-Token, pattern: "[0-9]+"}], query: [{name: token, type: integer}], jsonSchema: {inline: {type: object, properties: {password: {type: integer}}, additionalProperties: false}}}}}`),
+		logs(&access, &own))
+	token := issuer.Token(`"sub":"ann"`)
+	basic := "authorization: Basic " + base64Of("ann:"+password)
+	var bodies strings.Builder
+	asks, statuses := 0, map[int]int{}
+	ask := func(line, body string, fields ...string) {
+		t.Helper()
+		asks++
+		a := w.Send(line, body, fields...)
+		statuses[a.Status]++
+		if a.Seen().Service == "" { // the backend's own answers echo what it was sent
+			bodies.WriteString(a.Body + fmt.Sprint(a.Header))
+		}
+	}
+	for _, line := range []string{"GET http://a/", "GET http://a/no", "POST http://a/"} {
+		ask(line, "", "x-api-key: "+apiKey)
+		ask(line, "", "x-api-key: wrong"+apiKey)
+		ask(line, "", "x-api-key: "+apiKey, "x-api-key: "+apiKey)
+		ask(line, "", "cookie: key="+cookie)
+		ask(line, "", "cookie: key=wrong"+cookie)
+		ask(line+"?key="+inQuery, "")
+		ask(line, "", basic)
+		ask(line, "", "authorization: Basic "+base64Of("ann:wrong"+password))
+		ask(line, "", "authorization: Bearer "+token)
+		ask(line, `{"password":"`+form+`","`+form+`-member":1}`, "content-type: application/json", "x-api-key: "+apiKey)
+		ask(line, form, "content-type: application/json", "x-api-key: "+apiKey)
+		ask(line+"?token="+inQuery, "{}", "content-type: application/json", "x-token: "+apiKey, "x-api-key: "+apiKey)
+	}
+	w.Raw("GET / HTTP/1.1\r\nHost: a\r\nX-API-Key: " + apiKey + "\r\nX-API Key: " + apiKey + "\r\n\r\n")
+	w.Raw("GET /?key=" + inQuery + " " + apiKey + " HTTP/1.1\r\nHost: a\r\n\r\n")
+	issuer.Down(false)
+	w.Until("the key set is fetched", func() bool {
+		asks++
+		return w.Do("GET http://a/", "authorization: Bearer "+token).Status == 200
+	})
+	ask("GET http://a/", "", "authorization: Bearer "+token)
+	ask("GET http://a/", "", "authorization: Bearer "+token[:len(token)-4]+"AAAA")
+	w.Until("every request is logged", func() bool { return strings.Count(access.String(), "\n") >= asks })
+	for _, status := range []int{200, 400, 401, 403, 422, 503} {
+		if statuses[status] == 0 {
+			t.Errorf("no answer was %d: %v", status, statuses)
+		}
+	}
+	shown := map[string]string{"the access log": access.String(), "the log": own.String(), "/metrics": w.Admin("/metrics"),
+		"/debug/table": w.Admin("/debug/table"), "/debug/table as JSON": w.Admin("/debug/table?format=json"), "an answer": bodies.String()}
+	secrets := []string{apiKey, password, cookie, inQuery, base64Of("ann:" + password), token, token[strings.LastIndexByte(token, '.')+1:],
+		strings.Split(string(tlsKey), "\n")[1], "$2a$"}
+	for where, text := range shown {
+		if len(text) == 0 {
+			t.Errorf("%s is empty", where)
+		}
+		for _, s := range secrets {
+			if at := strings.Index(text, s); at >= 0 {
+				t.Errorf("%s shows %q: %s", where, s, text[max(0, at-100):min(len(text), at+100)])
+			}
+		}
+	}
+	// Content goes into an answer as far as the caller must know what is wrong with it, and into nothing else.
+	for _, where := range []string{"the access log", "the log", "/metrics"} {
+		if strings.Contains(shown[where], form) {
+			t.Errorf("%s shows content", where)
+		}
+	}
+}
