@@ -4,7 +4,9 @@ package envtest
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +30,9 @@ import (
 // environment is the API server all tests of this package share.
 var environment *envtest.Environment
 
+// binary is the gatehouse the tests run, and auditLog what the API server notes of its requests.
+var binary, auditLog string
+
 func TestMain(m *testing.M) {
 	code, err := run(m)
 	if err != nil {
@@ -42,13 +47,26 @@ func run(m *testing.M) (code int, err error) {
 		return 1, fmt.Errorf("KUBEBUILDER_ASSETS is not set: it names the folder that holds kube-apiserver and etcd; `make test-envtest` builds them and sets it")
 	}
 	ctrllog.SetLogger(logr.Discard())
+	flag.Parse()
 	gatewayAPI, err := gatewayAPIFolder()
 	if err != nil {
 		return 1, err
 	}
+	dir, err := os.MkdirTemp("", "gatehouse-envtest-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	binary, auditLog = filepath.Join(dir, "gatehouse"), filepath.Join(dir, "audit.log")
+	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/gatehouse").CombinedOutput(); err != nil {
+		return 1, fmt.Errorf("build gatehouse: %w\n%s", err, out)
+	}
 	environment = &envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join(gatewayAPI, "config", "crd", "experimental"), filepath.Join("..", "..", "config", "crd", "bases")},
 		ErrorIfCRDPathMissing: true,
+	}
+	if err := audit(environment, filepath.Join(dir, "audit-policy.yaml")); err != nil {
+		return 1, err
 	}
 	defer func() {
 		if stopErr := environment.Stop(); stopErr != nil && err == nil {
@@ -58,7 +76,16 @@ func run(m *testing.M) (code int, err error) {
 	if _, err := environment.Start(); err != nil {
 		return 1, fmt.Errorf("start the API server: %w", err)
 	}
-	return m.Run(), nil
+	code = m.Run()
+	refused, err := audited(func(e auditEvent) bool { return e.ResponseStatus.Code == http.StatusForbidden })
+	if err != nil {
+		return 1, err
+	}
+	for _, e := range refused {
+		fmt.Fprintln(os.Stderr, "envtest: config/rbac does not suffice:", e, "was refused")
+		code = 1
+	}
+	return code, nil
 }
 
 // gatewayAPIFolder finds the Gateway API module that the product is built with, so that the CRDs are of the same release.
