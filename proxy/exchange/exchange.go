@@ -26,13 +26,15 @@ type Exchange struct {
 	Start     time.Time // when the request's head was complete
 	Principal Principal // who is calling, once authentication has decided
 	Trace     Trace     // what happened, for the access log and the metrics
+	Marker    Marker    // of the answers of our own; nil for none
 	Arena     mem.Arena // memory that lives as long as the exchange
 }
 
 // Conn is what the exchanges of one client connection share.
 type Conn struct {
 	Listener  uint32         // index the listener package gave the socket's port
-	Local     netip.AddrPort // address the client connected to
+	Local     netip.AddrPort // address the client connected to, with the port callers know
+	Target    uint16         // port of the socket where that is another (table.Listener); 0: Local's
 	Peer      netip.AddrPort // address it connected from
 	TLS       bool           //
 	SNI       string         // server name the client asked for, lower case; empty without TLS
@@ -54,6 +56,7 @@ type Request struct {
 	Trailer       Header     // complete once Body has returned io.EOF
 	Upgrade       string     // the protocol the client offers to switch to; empty for none
 	ClientIP      netip.Addr // the caller behind trusted proxies; Conn.Peer's address without them
+	Shared        string     // the origin that the answer may be shared with (CORS); empty for none
 }
 
 // Response is what the client is answered.
@@ -148,12 +151,16 @@ func (x *Exchange) Reset() {
 	x.Response = Response{Header: x.Response.Header[:0], Trailer: x.Response.Trailer[:0]}
 	x.Principal = Principal{}
 	x.Trace = Trace{}
+	x.Marker = nil
 	x.Arena.Reset()
 }
 
 // WriteReply sends the answer of our own that Reply, Redirect or Fail set up,
 // in the form a gRPC client reads if the caller is one.
 func (x *Exchange) WriteReply() error {
+	if x.Marker != nil {
+		x.Marker.FilterResponse(x)
+	}
 	if x.grpc() {
 		return x.writeGRPC()
 	}
@@ -166,6 +173,12 @@ func (x *Exchange) WriteReply() error {
 		}
 	}
 	return x.Writer.End(x)
+}
+
+// Marker adds to the head of an answer of our own what its rule says of every
+// answer: whom it may be shared with.
+type Marker interface {
+	FilterResponse(x *Exchange)
 }
 
 // Handler answers requests: the proxy, as the protocols see it. Handle returns

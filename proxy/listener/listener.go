@@ -67,8 +67,10 @@ func New(cfg Config) *Set { return &Set{cfg: cfg, sockets: map[key]*socket{}} }
 
 // Port is what one socket serves by one table.
 type Port struct {
-	tls   bool
-	names names // by server name; TLS only
+	number uint16 // as callers know it, which redirects and matches go by
+	target uint16 // bound, where that is another; else 0
+	tls    bool
+	names  names // by server name; TLS only
 }
 
 // Plan is sockets bound and certificates parsed for a table, not yet in use.
@@ -95,7 +97,8 @@ func (s *Set) Prepare(listeners []*table.Listener) *Plan {
 	p.stop()
 	certs := make(map[*table.Certificate]*certificate, len(s.certs))
 	for _, g := range p.groups {
-		port := &Port{tls: g.listeners[0].Protocol == table.HTTPS}
+		first := g.listeners[0]
+		port := &Port{number: first.Port, target: first.Target, tls: first.Protocol == table.HTTPS}
 		if port.tls {
 			port.names = p.names(g.listeners, certs)
 		}
@@ -112,7 +115,7 @@ func (s *Set) Prepare(listeners []*table.Listener) *Plan {
 func (p *Plan) group(listeners []*table.Listener) {
 	index := map[key]int{}
 	for _, l := range listeners {
-		k := key{l.Address, l.Port}
+		k := key{l.Address, l.BindPort()}
 		i, ok := index[k]
 		switch {
 		case l.Protocol != table.HTTP && l.Protocol != table.HTTPS:
@@ -193,12 +196,12 @@ func (s *Set) bind(k key) (*socket, error) {
 		return nil, err
 	}
 	s.lastID++
-	return newSocket(s, s.lastID, k.port, ln.(*net.TCPListener)), nil
+	return newSocket(s, s.lastID, ln.(*net.TCPListener)), nil
 }
 
 // Addr returns the address a listener's socket is bound to; nil when it is not.
 func (s *Set) Addr(l *table.Listener) net.Addr {
-	if socket := s.sockets[key{l.Address, l.Port}]; socket != nil {
+	if socket := s.sockets[key{l.Address, l.BindPort()}]; socket != nil {
 		return socket.ln.Addr()
 	}
 	return nil

@@ -19,7 +19,6 @@ import (
 type socket struct {
 	set       *Set
 	id        uint32
-	port      uint16 // as the table has it, which redirects and matches go by
 	ln        *net.TCPListener
 	protocols Protocols
 	tls       *tls.Config // one for the socket's life: session tickets outlive certificates
@@ -32,8 +31,8 @@ type socket struct {
 	running  sync.WaitGroup // the accept loop and the connections
 }
 
-func newSocket(s *Set, id uint32, port uint16, ln *net.TCPListener) *socket {
-	k := &socket{set: s, id: id, port: port, ln: ln, protocols: s.cfg.Protocols(), conns: map[*net.TCPConn]struct{}{}, stopped: make(chan struct{})}
+func newSocket(s *Set, id uint32, ln *net.TCPListener) *socket {
+	k := &socket{set: s, id: id, ln: ln, protocols: s.cfg.Protocols(), conns: map[*net.TCPConn]struct{}{}, stopped: make(chan struct{})}
 	k.metrics = s.cfg.Metrics.Port(ln.Addr().String())
 	k.tls = &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -162,12 +161,12 @@ func (k *socket) serve(c *net.TCPConn) {
 		k.metrics.Open.Add(-1)
 		k.set.open.Add(-1)
 	}()
-	local, peer := address(c.LocalAddr()), address(c.RemoteAddr())
-	conn := &exchange.Conn{Listener: k.id, Local: netip.AddrPortFrom(local.Addr(), k.port), Peer: peer, Protocol: "HTTP/1.1"}
 	p := k.set.cfg.Current()[k.id]
 	if p == nil { // the socket has left the table
 		return
 	}
+	local, peer := address(c.LocalAddr()), address(c.RemoteAddr())
+	conn := &exchange.Conn{Listener: k.id, Local: netip.AddrPortFrom(local.Addr(), p.number), Target: p.target, Peer: peer, Protocol: "HTTP/1.1"}
 	if !p.tls {
 		k.protocols.HTTP1(c, conn)
 		return

@@ -114,14 +114,14 @@ func (b *builder) buildListener(t *table.Listener) (*listener, error) {
 // place puts l where its address and port say.
 func (r *Router) place(l *listener) error {
 	if l.table.Address == "" {
-		join(groupOf(r.ports, l.table.Port), l)
+		join(groupOf(r.ports, l.table.BindPort()), l)
 		return nil
 	}
 	a, err := netip.ParseAddr(l.table.Address)
 	if err != nil {
 		return fmt.Errorf("listener %s: %w", l.table.ID, err)
 	}
-	join(groupOf(r.addresses, netip.AddrPortFrom(a.Unmap(), l.table.Port)), l)
+	join(groupOf(r.addresses, netip.AddrPortFrom(a.Unmap(), l.table.BindPort())), l)
 	return nil
 }
 
@@ -130,7 +130,7 @@ func (r *Router) place(l *listener) error {
 func (r *Router) spread(t *table.Table) {
 	for at, g := range r.addresses {
 		for _, tl := range t.Listeners {
-			if tl.Address == "" && tl.Port == at.Port() {
+			if tl.Address == "" && tl.BindPort() == at.Port() {
 				join(g, &listener{table: tl, hosts: r.listeners[tl].hosts})
 			}
 		}
@@ -169,7 +169,7 @@ func join(g *group, l *listener) {
 // belongs to another listener than the server name its TLS connection was made
 // for (RFC 9110, section 15.5.20).
 func (r *Router) Match(x *exchange.Exchange) (*Action, *table.Listener) {
-	g := r.group(x.Conn.Local)
+	g := r.group(x.Conn)
 	if g == nil {
 		return nil, nil
 	}
@@ -201,13 +201,17 @@ func (r *Router) Match(x *exchange.Exchange) (*Action, *table.Listener) {
 	return nil, l.table
 }
 
-func (r *Router) group(local netip.AddrPort) *group {
+func (r *Router) group(c *exchange.Conn) *group {
+	port := c.Local.Port()
+	if c.Target != 0 {
+		port = c.Target
+	}
 	if len(r.addresses) > 0 {
-		if g := r.addresses[netip.AddrPortFrom(local.Addr().Unmap(), local.Port())]; g != nil {
+		if g := r.addresses[netip.AddrPortFrom(c.Local.Addr().Unmap(), port)]; g != nil {
 			return g
 		}
 	}
-	return r.ports[local.Port()]
+	return r.ports[port]
 }
 
 // find returns the listener with the most specific host name that takes host.

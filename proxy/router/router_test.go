@@ -176,6 +176,26 @@ func TestListenersAreIsolated(t *testing.T) {
 	is("192.0.2.9:81", "b.other", "/", "81", "other port")
 }
 
+func TestListenersOfOnePortOnTwoTargets(t *testing.T) {
+	on := func(id string, target uint16, address string) *table.Listener {
+		return &table.Listener{ID: id, Address: address, Port: 80, Target: target, Hosts: []*table.Host{on("*", named(id))}}
+	}
+	r := build(t, on("one", 20001, ""), on("two", 20002, ""), on("three", 20003, "192.0.2.9"), on("plain", 0, ""))
+	is := func(target uint16, want string) {
+		t.Helper()
+		x := get("a.example", "/")
+		x.Conn.Local, x.Conn.Target = netip.MustParseAddrPort("192.0.2.9:80"), target
+		if got := found(r, x); got != want {
+			t.Errorf("target %d: %s, want %s", target, got, want)
+		}
+	}
+	is(20001, "one")
+	is(20002, "two")
+	is(20003, "three")
+	is(20004, "-")
+	is(0, "plain")
+}
+
 func TestNoListenerForTheHost(t *testing.T) {
 	r := build(t, at("a.example", on("a.example", lead("a", table.PathPrefix, "/a"))))
 	if a, l := r.Match(get("b.example", "/a")); a != nil || l != nil {

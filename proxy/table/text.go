@@ -13,7 +13,11 @@ import (
 func (t *Table) Text() string {
 	var w strings.Builder
 	for _, l := range t.Listeners {
-		fmt.Fprintf(&w, "listener %s %s:%d %s", l.ID, l.Address, l.Port, strings.ToLower(string(l.Protocol)))
+		fmt.Fprintf(&w, "listener %s %s:%d", l.ID, l.Address, l.Port)
+		if l.Target != 0 {
+			fmt.Fprintf(&w, "->%d", l.Target)
+		}
+		w.WriteString(" " + strings.ToLower(string(l.Protocol)))
 		if l.Hostname != "" {
 			w.WriteString(" host=" + l.Hostname)
 		}
@@ -179,6 +183,8 @@ func (f Filter) String() string {
 		return "redirect(" + f.Redirect.String() + ")"
 	case f.Rewrite != nil:
 		return "rewrite(" + f.Rewrite.String() + ")"
+	case f.CORS != nil:
+		return "cors(" + f.CORS.String() + ")"
 	}
 	return "nothing"
 }
