@@ -281,7 +281,7 @@ func (w *World) Addr(id string) string {
 }
 
 // Raw sends bytes as they are and returns the status of each answer that came
-// until the gateway closed the connection, or nothing came for a second.
+// until the gateway closed the connection, or nothing came for three seconds.
 func (w *World) Raw(text string) (statuses []int) {
 	w.t.Helper()
 	c, err := net.Dial("tcp", w.Addr(""))
@@ -292,7 +292,7 @@ func (w *World) Raw(text string) (statuses []int) {
 	if _, err := io.Copy(c, bytes.NewBufferString(text)); err != nil {
 		w.t.Fatal(err)
 	}
-	_ = c.SetReadDeadline(time.Now().Add(time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(3 * time.Second))
 	in := bufio.NewReader(c)
 	for {
 		response, err := http.ReadResponse(in, nil)
