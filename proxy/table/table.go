@@ -157,6 +157,8 @@ type BackendProtocol string
 const (
 	BackendHTTP1 BackendProtocol = "http1"
 	BackendH2C   BackendProtocol = "h2c"
+	BackendTCP   BackendProtocol = "tcp" // of streams; what HTTP routes use too keeps the protocol it has there
+	BackendUDP   BackendProtocol = "udp"
 )
 
 // The protocols of a backend behind TLS are chosen by ALPN from what the route
@@ -164,7 +166,7 @@ const (
 
 // Backend is a destination; its addresses come by the endpoints door, not here.
 type Backend struct {
-	ID       string          `json:"id"` // namespace/service:port, and what else sets it apart: "shop/api:443 shop/edge"
+	ID       string          `json:"id"` // namespace/service:port, for UDP namespace/service:port/udp, and what else sets it apart: "shop/api:443 shop/edge"
 	Protocol BackendProtocol `json:"protocol"`
 	TLS      *BackendTLS     `json:"tls,omitempty"` // nil: in the clear
 }

@@ -28,6 +28,9 @@ func (t *Table) Text() string {
 		for _, h := range l.Hosts {
 			h.write(&w)
 		}
+		for _, s := range l.Streams {
+			fmt.Fprintf(&w, "  stream %s\n", s)
+		}
 	}
 	for _, b := range t.Backends {
 		fmt.Fprintf(&w, "backend %s %s\n", b.ID, b.Protocol)
@@ -138,13 +141,17 @@ func (a *Action) steps() string {
 	return strings.Join(out, " ")
 }
 
-// destinations prints "90 shop/api:8080, 10 shop/canary:8080".
 func (a *Action) destinations() string {
 	if a.Reply != nil {
 		return a.Reply.String()
 	}
+	return destinations(a.Backends)
+}
+
+// destinations prints "90 shop/api:8080, 10 shop/canary:8080".
+func destinations(backends []WeightedBackend) string {
 	var out []string
-	for _, b := range a.Backends {
+	for _, b := range backends {
 		s := strconv.FormatUint(uint64(b.Weight), 10) + " " + b.Backend
 		if b.Reply != nil {
 			s = strconv.FormatUint(uint64(b.Weight), 10) + " " + b.Reply.String()

@@ -21,6 +21,7 @@ type descs struct {
 	denials, shadowDenials, refusals *prometheus.Desc
 	backend                          backendDescs
 	port                             portDescs
+	stream                           streamDescs
 	table                            tableDescs
 	keySetAge, logDropped            *prometheus.Desc
 }
@@ -57,6 +58,7 @@ func newDescs() descs {
 			refused:    desc("client_connections_refused_total", "Client connections closed at once because too many were open.", "address"),
 			handshakes: desc("tls_handshake_errors_total", "TLS handshakes with a client that failed.", "address"),
 		},
+		stream: newStreamDescs(),
 		table: tableDescs{
 			generation: desc("table_generation", "How many tables the proxy has swapped to."),
 			applied:    desc("table_applied_timestamp_seconds", "When the proxy last swapped to a table, in Unix time."),
@@ -84,6 +86,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	c.causes(&d, o)
 	c.backends(&d.backend, o)
 	c.ports(&d.port, o)
+	c.streams(&d.stream, o)
 	c.table(&d.table, o)
 	if c.m.sources.KeySets != nil {
 		c.m.sources.KeySets(func(id string, age time.Duration) { o.gauge(d.keySetAge, age.Seconds(), id) })

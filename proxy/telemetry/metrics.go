@@ -2,7 +2,7 @@
 // histograms and the access log.
 //
 // Every part of proxy resolves the counters it needs when a table is built
-// (Metrics.Route, Listener, Port, Backend) and adds to plain atomics while it
+// (Metrics.Route, Listener, Port, Backend, Stream) and adds to plain atomics while it
 // serves; nothing on the request path looks a series up by its labels. The
 // proxy's admin address serves Metrics.Registry, and the proxy hands each
 // finished exchange to the Log. It calls exchange and table for their types.
@@ -36,6 +36,7 @@ type Metrics struct {
 	listeners keyed[Listener]
 	ports     keyed[Port]
 	backends  keyed[Backend]
+	streams   keyed[Stream]
 	version   string
 	sources   Sources
 }
@@ -130,10 +131,13 @@ func (m *Metrics) Backend(id string) *Backend {
 
 // Retain drops the series of everything that is not in t.
 func (m *Metrics) Retain(t *table.Table) {
-	routes, listeners, backends, policies := set{}, set{}, set{}, set{}
+	routes, listeners, backends, policies, streams := set{}, set{}, set{}, set{}, set{}
 	seen := map[*table.Action]bool{}
 	for _, l := range t.Listeners {
 		listeners[l.ID] = true
+		for _, st := range l.Streams {
+			streams[st.Route] = true
+		}
 		for _, h := range l.Hosts {
 			for _, r := range h.Rules {
 				if !seen[r.Action] {
@@ -150,6 +154,7 @@ func (m *Metrics) Retain(t *table.Table) {
 	m.routes.retain(routes)
 	m.listeners.retain(listeners)
 	m.backends.retain(backends)
+	m.streams.retain(streams)
 	m.Denials.retain(policies)
 	m.ShadowDenials.retain(policies)
 	m.Refusals.retain(policies)

@@ -60,28 +60,44 @@ func (e *Endpoint) take() *Conn {
 	return c
 }
 
-// dial makes a new connection, by deadline at the latest (zero: ConnectTimeout
-// alone bounds it). Errors are those a client is answered with.
+// dial makes a new connection for exchanges, by deadline at the latest (zero:
+// ConnectTimeout alone bounds it). Errors are those a client is answered with.
 func (e *Endpoint) dial(now, deadline time.Time) (*Conn, *exchange.Error) {
+	nc, failed := e.connect(now, deadline)
+	if failed != nil {
+		return nil, failed
+	}
+	s, err := socket.New(nc, e.cfg.WriteTimeout)
+	if err != nil {
+		nc.Close() //nolint:errcheck // nothing is lost with it
+		e.open.Add(-1)
+		return nil, e.unreached(now)
+	}
+	return &Conn{Conn: s, ep: e}, nil
+}
+
+// connect opens a connection and counts it as open.
+func (e *Endpoint) connect(now, deadline time.Time) (*net.TCPConn, *exchange.Error) {
 	if int(e.open.Add(1)) > e.cfg.MaxConns {
 		e.open.Add(-1)
 		return nil, &exchange.Error{Status: 503, Code: "backend_overloaded", Detail: "the backend has no free connection"}
 	}
 	d := net.Dialer{Timeout: e.cfg.ConnectTimeout, Deadline: deadline, KeepAlive: -1}
 	nc, err := d.DialContext(context.Background(), "tcp", e.name)
-	if err == nil {
-		e.fails.Store(0)
-		e.down.Store(0)
-		var s *socket.Conn
-		if s, err = socket.New(nc.(*net.TCPConn), e.cfg.WriteTimeout); err == nil {
-			return &Conn{Conn: s, ep: e}, nil
-		}
-		nc.Close()
+	if err != nil {
+		e.open.Add(-1)
+		return nil, e.unreached(now)
 	}
-	e.open.Add(-1)
+	e.fails.Store(0)
+	e.down.Store(0)
+	return nc.(*net.TCPConn), nil
+}
+
+// unreached notes that the endpoint could not be reached.
+func (e *Endpoint) unreached(now time.Time) *exchange.Error {
 	back := min(downFirst<<min(e.fails.Add(1)-1, 10), downLast)
 	e.down.Store(now.Add(back).UnixNano())
-	return nil, &exchange.Error{Status: 502, Code: "backend_connect_failed", Detail: "the backend could not be reached"}
+	return &exchange.Error{Status: 502, Code: "backend_connect_failed", Detail: "the backend could not be reached"}
 }
 
 // release puts c into the pool for the next request, or closes it.
