@@ -27,12 +27,22 @@ func (s *Server) Handle(x *exchange.Exchange) {
 		_ = x.WriteReply() // if the client is gone, the protocol sees it too
 	case action.Table.Reply != nil:
 		forward.Answer(x, action.Table.Reply)
+	case action.CORS != nil && !share(x, action):
+		_ = x.WriteReply()
 	case !s.admit(x, action):
 		_ = x.WriteReply()
 	default:
 		s.forward.Forward(x, action)
 	}
 	s.observe(st, x, action, l)
+}
+
+// share tells answers to x which origin they are for, those of our own too: a
+// page may not read a refusal that does not name its origin. It returns false
+// when x is a preflight, which carries no credentials and is answered here.
+func share(x *exchange.Exchange, a *router.Action) bool {
+	x.Marker = a.CORS
+	return a.CORS.Admit(x)
 }
 
 // admit reports whether x may go on to a backend; if not, its answer is set up.

@@ -23,6 +23,8 @@ func compileFilters(filters []gatewayv1.HTTPRouteFilter, matched string) (out []
 			out = append(out, table.Filter{Redirect: redirect(f.RequestRedirect, matched)})
 		case f.Type == gatewayv1.HTTPRouteFilterURLRewrite && f.URLRewrite != nil:
 			out = append(out, table.Filter{Rewrite: rewrite(f.URLRewrite, matched)})
+		case f.Type == gatewayv1.HTTPRouteFilterCORS && f.CORS != nil:
+			out = append(out, table.Filter{CORS: cors(f.CORS)})
 		default:
 			return nil, fmt.Sprintf("filter %d of type %s is not supported", i, f.Type)
 		}
@@ -64,6 +66,24 @@ func rewrite(f *gatewayv1.HTTPURLRewriteFilter, matched string) *table.Rewrite {
 		r.Hostname = string(*f.Hostname)
 	}
 	return r
+}
+
+func cors(f *gatewayv1.HTTPCORSFilter) *table.CORS {
+	return &table.CORS{
+		Origins:       texts(f.AllowOrigins),
+		Methods:       texts(f.AllowMethods),
+		Headers:       texts(f.AllowHeaders),
+		ExposeHeaders: texts(f.ExposeHeaders),
+		Credentials:   f.AllowCredentials != nil && *f.AllowCredentials,
+		MaxAge:        f.MaxAge,
+	}
+}
+
+func texts[T ~string](in []T) (out []string) {
+	for _, v := range in {
+		out = append(out, string(v))
+	}
+	return out
 }
 
 func pathEdit(m *gatewayv1.HTTPPathModifier, matched string) *table.PathEdit {

@@ -27,6 +27,8 @@ func (r *ruleReader) filters(field string, filters []gatewayv1.HTTPRouteFilter, 
 	switch {
 	case redirect && onBackend:
 		r.breaks(Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: RequestRedirect is not supported on a backendRef; move it to the rule", field))
+	case onBackend && seen[gatewayv1.HTTPRouteFilterCORS]:
+		r.breaks(Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: CORS is not supported on a backendRef, which is chosen after a preflight is answered; move it to the rule", field))
 	case redirect && seen[gatewayv1.HTTPRouteFilterURLRewrite]:
 		r.breaks(Problemf(gatewayv1.RouteReasonIncompatibleFilters, "%s: RequestRedirect and URLRewrite exclude each other; remove one", field))
 	case redirect && hasBackends:
@@ -53,6 +55,10 @@ func (r *ruleReader) filterProblem(f *gatewayv1.HTTPRouteFilter, field string) *
 		if missing = f.URLRewrite == nil; !missing {
 			return r.pathProblem(f.URLRewrite.Path, field+".urlRewrite.path")
 		}
+	case gatewayv1.HTTPRouteFilterCORS:
+		if missing = f.CORS == nil; !missing {
+			return corsProblem(f.CORS, field+".cors")
+		}
 	case gatewayv1.HTTPRouteFilterExtensionRef:
 		p := Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: ExtensionRef is not supported; remove it", field)
 		if ref := f.ExtensionRef; ref != nil {
@@ -61,12 +67,19 @@ func (r *ruleReader) filterProblem(f *gatewayv1.HTTPRouteFilter, field string) *
 		return p
 	default:
 		return Problemf(gatewayv1.RouteReasonUnsupportedValue,
-			"%s.type: %q is not supported; use RequestHeaderModifier, ResponseHeaderModifier, RequestRedirect or URLRewrite", field, f.Type)
+			"%s.type: %q is not supported; use %s", field, f.Type, List(filterTypes()))
 	}
 	if missing {
 		return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: the settings of %s are missing", field, f.Type)
 	}
 	return nil
+}
+
+func filterTypes() []string {
+	return []string{
+		string(gatewayv1.HTTPRouteFilterRequestHeaderModifier), string(gatewayv1.HTTPRouteFilterResponseHeaderModifier),
+		string(gatewayv1.HTTPRouteFilterRequestRedirect), string(gatewayv1.HTTPRouteFilterURLRewrite), string(gatewayv1.HTTPRouteFilterCORS),
+	}
 }
 
 func (r *ruleReader) redirectProblem(f *gatewayv1.HTTPRequestRedirectFilter, field string) *Problem {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/filter"
+	"github.com/gatehouse-dev/gatehouse/proxy/filter/cors"
 	"github.com/gatehouse-dev/gatehouse/proxy/guard"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
@@ -19,6 +20,7 @@ type Action struct {
 	ShadowAuth       *guard.Policy
 	Validation       *validate.Policy
 	ShadowValidation *validate.Policy
+	CORS             *cors.Filter // nil where other origins have no say; its response side is among Filters too
 	Filters          filter.Chain
 	Backends         []Backend
 	Metrics          *telemetry.Route // never nil
@@ -87,7 +89,7 @@ func (b *builder) fill(a *Action, t *table.Action) error {
 	var errs [4]error
 	a.Auth, errs[0] = b.buildAuth(t.Auth)
 	a.Validation, errs[1] = b.buildValidation(t.Validation)
-	a.Filters, errs[2] = buildChain(t.Filters)
+	a.Filters, a.CORS, errs[2] = buildChain(t.Filters)
 	a.Backends, errs[3] = b.buildBackends(t.Backends)
 	for _, w := range a.Backends {
 		a.total += uint64(w.Weight)
@@ -113,7 +115,7 @@ func (b *builder) buildBackends(from []table.WeightedBackend) ([]Backend, error)
 	var out []Backend
 	for i := range from {
 		t := &from[i]
-		chain, err := buildChain(t.Filters)
+		chain, _, err := buildChain(t.Filters)
 		if err != nil {
 			return nil, fmt.Errorf("backend %s: %w", t.Backend, err)
 		}

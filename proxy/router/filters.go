@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/filter"
+	"github.com/gatehouse-dev/gatehouse/proxy/filter/cors"
 	"github.com/gatehouse-dev/gatehouse/proxy/filter/headers"
 	"github.com/gatehouse-dev/gatehouse/proxy/filter/redirect"
 	"github.com/gatehouse-dev/gatehouse/proxy/filter/rewrite"
@@ -11,17 +12,21 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
-// buildChain makes filters in their order. The first that cannot be made is the error.
-func buildChain(from []table.Filter) (filter.Chain, error) {
-	var chain filter.Chain
+// buildChain makes filters in their order, and returns the one among them that
+// must see requests before authentication. The first that cannot be made is the
+// error.
+func buildChain(from []table.Filter) (chain filter.Chain, share *cors.Filter, err error) {
 	for i := range from {
 		f, err := buildFilter(&from[i])
 		if err != nil {
-			return filter.Chain{}, err
+			return filter.Chain{}, nil, err
 		}
 		chain.Append(f)
+		if c, ok := f.(*cors.Filter); ok {
+			share = c
+		}
 	}
-	return chain, nil
+	return chain, share, nil
 }
 
 // buildFilter is the list of all filters there are.
@@ -39,6 +44,8 @@ func buildFilter(t *table.Filter) (any, error) {
 		r := *t.Rewrite
 		r.Path = asMatched(r.Path)
 		return rewrite.New(&r)
+	case t.CORS != nil:
+		return cors.New(t.CORS)
 	}
 	return nil, errors.New("a filter is of no known kind")
 }

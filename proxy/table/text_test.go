@@ -13,6 +13,7 @@ func full() *Table {
 	prefix, path, low := "/new", "/all", 1.5
 	reply := &Reply{Status: 403, Code: "denied", Detail: "No.", RetryAfter: time.Second, Body: "no", ContentType: "text/plain"}
 	edit := &HeaderEdit{Set: []Header{{"x-a", "b c"}}, Add: []Header{{"x-b", "c"}}, Remove: []string{"x-c"}}
+	share := &CORS{Origins: []string{"https://a.example"}, Methods: []string{"GET", "PUT"}, Headers: []string{"*"}, Credentials: true, MaxAge: 60}
 	auth := &Auth{
 		Sources: []Source{{Policy: "AuthPolicy infra/base", When: []string{"true"}}, {Policy: "AuthPolicy shop/orders"}},
 		Methods: []AuthMethod{
@@ -48,7 +49,7 @@ func full() *Table {
 	orders := &Action{
 		Route: "HTTPRoute shop/orders", Rule: "0", Auth: auth, ShadowAuth: &Auth{Closed: reply, Sources: auth.Sources[1:]},
 		Validation: checks, ShadowValidation: &Validation{Closed: reply, Sources: checks.Sources},
-		Filters: []Filter{{RequestHeaders: edit}, {ResponseHeaders: edit}, {Rewrite: &Rewrite{Hostname: "b.example", Path: &PathEdit{Prefix: &prefix, Matched: "/old"}}}},
+		Filters: []Filter{{RequestHeaders: edit}, {ResponseHeaders: edit}, {Rewrite: &Rewrite{Hostname: "b.example", Path: &PathEdit{Prefix: &prefix, Matched: "/old"}}}, {CORS: share}},
 		Backends: []WeightedBackend{
 			{Backend: "shop/api:8080", Weight: 90, Filters: []Filter{{RequestHeaders: edit}}},
 			{Weight: 10, Reply: &Reply{Status: 500, Code: "backend_not_found"}},
@@ -104,7 +105,7 @@ const fullSteps = `auth:open=anonymous@0 partners=apiKey(1 key from query key fr
 	`check:body(POST; body<=10; type=application/json; header x-id! string ~[a-z]+ in a,b; query limit integer>=1.5<=1.5; ` +
 	`schema ConfigMap shop/schemas order.json 2 bytes) by ValidationPolicy shop/format ` +
 	`shadow-check:-> 403 denied retry 1s body 2 bytes by ValidationPolicy shop/format ` +
-	`request(set x-a="b c"; add x-b=c; remove x-c) response(set x-a="b c"; add x-b=c; remove x-c) rewrite(host b.example prefix /old to /new)`
+	`request(set x-a="b c"; add x-b=c; remove x-c) response(set x-a="b c"; add x-b=c; remove x-c) rewrite(host b.example prefix /old to /new) cors(from https://a.example; methods GET PUT; headers *; credentials; age 60)`
 
 func TestText(t *testing.T) {
 	got := full().Text()
