@@ -42,9 +42,25 @@ func sameValidation(a, b *v1alpha1.ValidationPolicy) bool {
 	return sameSpec(a, b, &a.Spec, &b.Spec)
 }
 
-// sameService compares what a route asks of a Service: that it is there, and its ports.
+// ManagedBy is the label, and Manager its value, of what the controllers keep in
+// the cluster themselves.
+const (
+	ManagedBy = "app.kubernetes.io/managed-by"
+	Manager   = "gatehouse"
+)
+
+// sameService compares what a route asks of a Service: that it is there, and its
+// ports; and of one that is our own whose it is, and its addresses.
 func sameService(a, b *corev1.Service) bool {
-	return sameVersion(a, b) || a.Spec.Type == b.Spec.Type && equality.Semantic.DeepEqual(a.Spec.Ports, b.Spec.Ports)
+	return sameVersion(a, b) || a.Spec.Type == b.Spec.Type && equality.Semantic.DeepEqual(a.Spec.Ports, b.Spec.Ports) && sameOwned(a, b)
+}
+
+func sameOwned(a, b *corev1.Service) bool {
+	if a.Labels[ManagedBy] != Manager && b.Labels[ManagedBy] != Manager {
+		return true
+	}
+	return a.Labels[ManagedBy] == b.Labels[ManagedBy] && equality.Semantic.DeepEqual(a.OwnerReferences, b.OwnerReferences) &&
+		slices.Equal(a.Spec.ClusterIPs, b.Spec.ClusterIPs) && equality.Semantic.DeepEqual(a.Status.LoadBalancer, b.Status.LoadBalancer)
 }
 
 func sameSecret(a, b *corev1.Secret) bool {
