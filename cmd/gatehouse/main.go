@@ -10,11 +10,14 @@ import (
 	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/command"
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if err := command.New(os.Stdout, os.Stderr).ExecuteContext(ctx); err != nil {
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }

