@@ -4,17 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
 )
@@ -26,6 +29,7 @@ type cluster struct {
 	live      client.Reader // reads go to the server
 	clientset *kubernetes.Clientset
 	addresses []string // at which callers reach the Gateways
+	bundle    string   // release of the Gateway API's definitions, "" if they do not say
 }
 
 func newCluster(ctx context.Context, config *rest.Config, r *running) (*cluster, error) {
@@ -47,10 +51,23 @@ func newCluster(ctx context.Context, config *rest.Config, r *running) (*cluster,
 	if c.clientset, err = kubernetes.NewForConfig(config); err != nil {
 		return nil, fmt.Errorf("reaching the API server: %w", err)
 	}
+	if c.bundle, err = bundle(ctx, c.live); err != nil {
+		return nil, err
+	}
 	if len(c.addresses) == 0 && r.node != "" {
 		c.addresses, err = nodeAddresses(ctx, c.live, r.node)
 	}
 	return c, err
+}
+
+// bundle is the release of the Gateway API whose definitions the cluster has.
+func bundle(ctx context.Context, c client.Reader) (string, error) {
+	definition := &metav1.PartialObjectMetadata{}
+	definition.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+	if err := c.Get(ctx, client.ObjectKey{Name: "gatewayclasses." + gatewayv1.GroupName}, definition); err != nil {
+		return "", fmt.Errorf("reading the version of the Gateway API's definitions: %w", err)
+	}
+	return definition.Annotations["gateway.networking.k8s.io/bundle-version"], nil
 }
 
 // events returns what tells people of an object's faults, and what ends it.
@@ -100,6 +117,7 @@ func (r *running) lead(ctx context.Context, c *cluster, do func(context.Context)
 		Client:     c.clientset.CoordinationV1(),
 		LockConfig: resourcelock.ResourceLockConfig{Identity: r.identity},
 	}
+	var writing sync.Mutex // a writer ends a moment after it lost the lease: its successor here, and the process, wait for it
 	for ctx.Err() == nil {
 		elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 			Lock:            lock,
@@ -110,6 +128,8 @@ func (r *running) lead(ctx context.Context, c *cluster, do func(context.Context)
 			ReleaseOnCancel: true,
 			Callbacks: leaderelection.LeaderCallbacks{
 				OnStartedLeading: func(ctx context.Context) {
+					writing.Lock()
+					defer writing.Unlock()
 					log.Info("leading: this replica writes statuses", "identity", r.identity)
 					if err := do(ctx); err != nil && !errors.Is(err, context.Canceled) {
 						log.Error(err, "writing statuses")
@@ -123,5 +143,7 @@ func (r *running) lead(ctx context.Context, c *cluster, do func(context.Context)
 		}
 		elector.Run(ctx)
 	}
+	writing.Lock()
+	defer writing.Unlock()
 	return nil
 }

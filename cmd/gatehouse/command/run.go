@@ -125,6 +125,7 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 	if err != nil {
 		return err
 	}
+	graphs.Bundle = cluster.bundle
 	events, stop := cluster.events()
 	defer stop()
 	writer := status.New(status.Options{
