@@ -7,10 +7,11 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 )
 
-// Condition is a condition that a graph asks for, and where.
+// Condition is a condition that a Graph or its Policies ask for, and where.
 type Condition struct {
 	Object  string                 `json:"object"`            // "HTTPRoute shop/orders"
 	Section string                 `json:"section,omitempty"` // "listener https", "parent shop/edge", "ancestor shop/edge"
@@ -29,8 +30,8 @@ func (c Condition) String() string {
 	return strings.TrimSpace(fmt.Sprintf("status %s: %s=%s %s %s", where, c.Type, c.Status, c.Reason, c.Message))
 }
 
-// Conditions lists every condition a graph asks for, in the graph's order.
-func Conditions(g *graph.Graph) (out []Condition) {
+// Conditions lists every condition a Graph and its Policies ask for, in their order.
+func Conditions(g *graph.Graph, policies *attach.Policies) (out []Condition) {
 	add := func(object, section string, conditions []metav1.Condition) {
 		for _, c := range conditions {
 			out = append(out, Condition{object, section, c.Type, c.Status, c.Reason, c.Message})
@@ -51,7 +52,7 @@ func Conditions(g *graph.Graph) (out []Condition) {
 			add("HTTPRoute "+r.Object.Namespace+"/"+r.Object.Name, "parent "+p.Gateway.String(), p.Conditions)
 		}
 	}
-	for _, p := range g.Policies {
+	for _, p := range policies.All {
 		for _, a := range p.Ancestors {
 			add(p.Key.Kind+" "+p.Key.String(), "ancestor "+a.Gateway.String(), a.Conditions)
 		}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/compile"
 	"github.com/gatehouse-dev/gatehouse/controllers/endpoints"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
@@ -30,13 +31,14 @@ type Object interface {
 type Outputs struct {
 	Swap         func(*table.Table) error                     // the proxy's, or a printer
 	SetEndpoints func(backend string, eps []table.Endpoint)   // side door: no table is built
-	Publish      func(*graph.Graph)                           // to the status writer; must not block
+	Publish      func(*graph.Graph, *attach.Policies)         // to the status writer; must not block
 	Built        func(objects int, build, swap time.Duration) // for metrics; may be nil
 }
 
 // Options configure a Pipeline.
 type Options struct {
 	Graph   graph.Config
+	Attach  attach.Config
 	Outputs Outputs
 	Quiet   time.Duration // a build waits until nothing has changed for so long; default 5 ms
 	Ceiling time.Duration // but no longer than this after the first change; default 50 ms
@@ -56,6 +58,7 @@ type Pipeline struct {
 	// Owned by Run's goroutine from here on.
 	store    *store.Store
 	graph    *graph.Builder
+	attach   *attach.Builder
 	compiler *compile.Compiler
 	slices   *endpoints.Tracker
 	known    map[string]bool // backends of the last table
@@ -93,6 +96,7 @@ func New(opts Options) *Pipeline {
 		pending:  map[objectKey]change{},
 		store:    store.New(),
 		graph:    graph.NewBuilder(opts.Graph),
+		attach:   attach.NewBuilder(opts.Attach),
 		compiler: compile.New(),
 		slices:   endpoints.NewTracker(),
 		known:    map[string]bool{},
@@ -195,12 +199,13 @@ func (p *Pipeline) apply(pending map[objectKey]change) bool {
 	return due
 }
 
-// build makes the graph and the table, and hands them on. A backend's addresses
+// build makes the graph, its policies and the table, and hands them on. A backend's addresses
 // go ahead of the first table that uses it.
 func (p *Pipeline) build() {
 	start := time.Now()
 	g := p.graph.Build(p.store)
-	t := p.compiler.Compile(g)
+	policies := p.attach.Build(p.store, g)
+	t := p.compiler.Compile(g, policies)
 	built := time.Now()
 	known := make(map[string]bool, len(t.Backends))
 	for _, b := range t.Backends {
@@ -214,7 +219,7 @@ func (p *Pipeline) build() {
 	if err := p.opts.Outputs.Swap(t); err != nil {
 		p.opts.Log.Error(err, "the new table was refused; the last one stays in force")
 	}
-	p.opts.Outputs.Publish(g)
+	p.opts.Outputs.Publish(g, policies)
 	if p.opts.Outputs.Built != nil {
 		p.opts.Outputs.Built(len(g.Routes), built.Sub(start), time.Since(built))
 	}

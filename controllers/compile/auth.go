@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
-	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -21,14 +21,14 @@ const defaultLeeway = 30 * time.Second
 type authCompiler struct {
 	out  *compiledAuth
 	auth *table.Auth
-	from *graph.Policy // of the item at hand
-	name string        // of the item at hand
-	at   int           // index of from in Sources
+	from *attach.Policy // of the item at hand
+	name string         // of the item at hand
+	at   int            // index of from in Sources
 }
 
 // compileAuth compiles an effective AuthPolicy. One that asks for nothing is
 // open: its Auth is nil.
-func compileAuth(e *graph.Effective) *compiledAuth {
+func compileAuth(e *attach.Effective) *compiledAuth {
 	if e.Closed != nil {
 		reply, rejection := closed(e.Closed)
 		return &compiledAuth{
@@ -39,19 +39,19 @@ func compileAuth(e *graph.Effective) *compiledAuth {
 	if len(e.Items) == 0 {
 		return &compiledAuth{}
 	}
-	list, index := sources(e.Items, func(p *graph.Policy) []string { return expressions(authRules(p).When) })
+	list, index := sources(e.Items, func(p *attach.Policy) []string { return expressions(authRules(p).When) })
 	c := &authCompiler{auth: &table.Auth{Sources: list}, out: &compiledAuth{}}
 	for _, it := range e.Items { // by name, so every list of the Auth is by name
 		c.from, c.name, c.at = it.From, it.Name, index[it.From]
 		if err := c.item(authRules(it.From)); err != nil {
-			return compileAuth(&graph.Effective{Closed: &graph.Closed{Policy: it.From.Key, Reason: it.Name + ": " + err.Error()}})
+			return compileAuth(&attach.Effective{Closed: &attach.Closed{Policy: it.From.Key, Reason: it.Name + ": " + err.Error()}})
 		}
 	}
 	c.out.auth = c.auth
 	return c.out
 }
 
-func authRules(p *graph.Policy) *v1alpha1.AuthRules {
+func authRules(p *attach.Policy) *v1alpha1.AuthRules {
 	if object, ok := p.Object.(*v1alpha1.AuthPolicy); ok && object.GetRules() != nil {
 		return object.GetRules()
 	}
@@ -62,24 +62,24 @@ func authRules(p *graph.Policy) *v1alpha1.AuthRules {
 func (c *authCompiler) item(rules *v1alpha1.AuthRules) error {
 	section, name, _ := strings.Cut(c.name, "/")
 	switch section {
-	case graph.ItemAuthentication:
+	case attach.ItemAuthentication:
 		return c.method(name, rules.Authentication[name])
-	case graph.ItemRequire:
+	case attach.ItemRequire:
 		c.auth.Require = rules.Require
-	case graph.ItemAuthorization:
+	case attach.ItemAuthorization:
 		return c.rule(name, rules.Authorization[name])
-	case graph.ItemHeader:
+	case attach.ItemHeader:
 		for key, h := range rules.Response.Headers {
 			if strings.EqualFold(key, name) {
 				c.auth.Headers = append(c.auth.Headers, table.HeaderExpr{Name: name, Source: c.at, CEL: expression(h.CEL), Value: deref(h.Value)})
 				break
 			}
 		}
-	case graph.ItemUnauthenticated:
+	case attach.ItemUnauthenticated:
 		c.auth.Unauthenticated = denyReply(rules.Response.Unauthenticated, 401, "unauthenticated")
-	case graph.ItemDenied:
+	case attach.ItemDenied:
 		c.auth.Denied = denyReply(rules.Response.Denied, 403, "denied")
-	case graph.ItemForwardCredentials:
+	case attach.ItemForwardCredentials:
 		c.auth.ForwardCredentials = *rules.ForwardCredentials
 	default:
 		return fmt.Errorf("unknown item")
@@ -115,7 +115,7 @@ func (c *authCompiler) method(name string, spec v1alpha1.AuthenticationMethod) e
 }
 
 // jwt compiles a jwt method and notes the key set it verifies with.
-func (c *authCompiler) jwt(spec *v1alpha1.JWTAuthentication, parts graph.Parts) (*table.JWT, error) {
+func (c *authCompiler) jwt(spec *v1alpha1.JWTAuthentication, parts attach.Parts) (*table.JWT, error) {
 	out := &table.JWT{Issuer: spec.Issuer, Audiences: spec.Audiences, Leeway: defaultLeeway}
 	for _, a := range spec.Algorithms {
 		out.Algorithms = append(out.Algorithms, string(a))
@@ -140,7 +140,7 @@ func (c *authCompiler) jwt(spec *v1alpha1.JWTAuthentication, parts graph.Parts) 
 		set.ID, set.Inline = policyName(c.from.Key)+" "+c.name, jwks.Inline.Raw
 	case jwks.ConfigMapRef != nil && parts.Config != nil:
 		set.ID = "ConfigMap " + parts.Config.Namespace + "/" + parts.Config.Name + " " + jwks.ConfigMapRef.Key
-		set.Inline = graph.ConfigValue(parts.Config, jwks.ConfigMapRef.Key)
+		set.Inline = attach.ConfigValue(parts.Config, jwks.ConfigMapRef.Key)
 	default:
 		return nil, fmt.Errorf("jwks: no source is set")
 	}
@@ -150,10 +150,10 @@ func (c *authCompiler) jwt(spec *v1alpha1.JWTAuthentication, parts graph.Parts) 
 }
 
 // apiKeys compiles the keys of the selected Secrets, which graph has checked.
-func apiKeys(namespace string, spec *v1alpha1.APIKeyAuthentication, parts graph.Parts) (*table.APIKeys, error) {
+func apiKeys(namespace string, spec *v1alpha1.APIKeyAuthentication, parts attach.Parts) (*table.APIKeys, error) {
 	out := &table.APIKeys{ID: namespace + " " + metav1.FormatLabelSelector(&spec.Selector)}
 	for _, s := range parts.Secrets {
-		k, err := graph.ParseAPIKey(s)
+		k, err := attach.ParseAPIKey(s)
 		if err != nil {
 			continue
 		}
@@ -172,7 +172,7 @@ func apiKeys(namespace string, spec *v1alpha1.APIKeyAuthentication, parts graph.
 }
 
 // basic compiles the htpasswd lines that can be used.
-func basic(namespace string, spec *v1alpha1.BasicAuthentication, parts graph.Parts) (*table.Basic, error) {
+func basic(namespace string, spec *v1alpha1.BasicAuthentication, parts attach.Parts) (*table.Basic, error) {
 	out := &table.Basic{ID: namespace + "/" + string(spec.SecretRef.Name), Realm: spec.Realm}
 	if out.Realm == "" {
 		out.Realm = "gatehouse"

@@ -1,8 +1,8 @@
-// Package compile turns the resolved picture of the cluster into the table the
+// Package compile turns the resolved picture of the cluster and its policies into the table the
 // proxy serves by. There is one file per output: listener, route, match,
 // filter, backend, cert, auth, validation.
 //
-// The pipeline calls Compiler.Compile with every new graph. It calls nothing
+// The pipeline calls Compiler.Compile with every new Graph. It calls nothing
 // but proxy/table; it reads no clock, does no I/O and never fails: what cannot
 // be used becomes an answer in the table and a line in Table.Rejected.
 //
@@ -16,6 +16,7 @@ package compile
 import (
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
@@ -34,13 +35,14 @@ type Compiler struct {
 // New returns a Compiler that remembers nothing.
 func New() *Compiler { return &Compiler{} }
 
-// Compile builds the table of g from nothing.
-func Compile(g *graph.Graph) *table.Table { return New().Compile(g) }
+// Compile builds the table of g, with its policies, from nothing.
+func Compile(g *graph.Graph, p *attach.Policies) *table.Table { return New().Compile(g, p) }
 
-// Compile builds the table of g. It never changes g or an earlier table.
-func (c *Compiler) Compile(g *graph.Graph) *table.Table {
+// Compile builds the table of g, with its policies. It never changes them or an
+// earlier table.
+func (c *Compiler) Compile(g *graph.Graph, p *attach.Policies) *table.Table {
 	c.turn()
-	routes := c.compileRoutes(g)
+	routes := c.compileRoutes(g, p)
 	t := &table.Table{Listeners: c.compileListeners(g, routes), Backends: c.compileBackends(routes)}
 	for _, r := range routes {
 		t.Rejected = append(t.Rejected, r.rejected...)

@@ -8,6 +8,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -31,7 +32,9 @@ func BenchmarkOneRoute(b *testing.B) {
 		apply(load[gatewayv1.HTTPRoute](s, routeText(fmt.Sprintf("r%d", i), "80")))
 	}
 	builder, compiler := graph.NewBuilder(graph.Config{Controller: "gatehouse.dev/gateway"}), New()
+	attacher := attach.NewBuilder(attach.Config{Controller: "gatehouse.dev/gateway"})
 	g := builder.Build(s)
+	policies := attacher.Build(s, g)
 	var t *table.Table
 	for _, half := range []string{"graph", "table"} {
 		b.Run(half, func(b *testing.B) {
@@ -42,12 +45,14 @@ func BenchmarkOneRoute(b *testing.B) {
 				b.StartTimer()
 				if half == "graph" {
 					g = builder.Build(s)
+					policies = attacher.Build(s, g)
 					continue
 				}
 				b.StopTimer()
 				g = builder.Build(s)
+				policies = attacher.Build(s, g)
 				b.StartTimer()
-				t = compiler.Compile(g)
+				t = compiler.Compile(g, policies)
 			}
 		})
 	}

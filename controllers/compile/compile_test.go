@@ -12,6 +12,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -22,6 +23,7 @@ type cluster struct {
 	t *testing.T
 	s *store.Store
 	b *graph.Builder
+	a *attach.Builder
 	c *Compiler
 }
 
@@ -51,7 +53,7 @@ func (c *cluster) apply(objects ...metav1.Object) *table.Table {
 	for _, o := range objects {
 		c.s.Apply(o)
 	}
-	return c.c.Compile(c.b.Build(c.s))
+	return c.c.Compile(c.b.Build(c.s), c.a.Build(c.s, c.b.Build(c.s)))
 }
 
 const (
@@ -72,7 +74,7 @@ func routeText(name, port string) string {
 }
 
 func newCluster(t *testing.T) (*cluster, *table.Table) {
-	c := &cluster{t, store.New(), graph.NewBuilder(graph.Config{Controller: "gatehouse.dev/gateway"}), New()}
+	c := &cluster{t, store.New(), graph.NewBuilder(graph.Config{Controller: "gatehouse.dev/gateway"}), attach.NewBuilder(attach.Config{Controller: "gatehouse.dev/gateway"}), New()}
 	return c, c.apply(read[gatewayv1.GatewayClass](t, classText), read[gatewayv1.Gateway](t, gatewayText), read[corev1.Service](t, serviceText),
 		read[gatewayv1.HTTPRoute](t, routeText("a", "80")), read[gatewayv1.HTTPRoute](t, routeText("b", "80")),
 		read[corev1.Secret](t, keyText), read[v1alpha1.AuthPolicy](t, policyText))
@@ -189,8 +191,8 @@ func TestFailsClosed(t *testing.T) {
 	closes := func(text, item string) {
 		t.Helper()
 		p := read[v1alpha1.AuthPolicy](t, `{metadata: {name: p, namespace: shop}, spec: {rules: `+text+`}}`)
-		from := &graph.Policy{Key: graph.PolicyKey{Kind: "AuthPolicy", NamespacedName: named(p)}, Object: p}
-		if c := compileAuth(&graph.Effective{Items: []graph.Item{{Name: item, From: from}}}); c.auth == nil || c.auth.Closed == nil || len(c.rejected) != 1 {
+		from := &attach.Policy{Key: attach.PolicyKey{Kind: "AuthPolicy", NamespacedName: named(p)}, Object: p}
+		if c := compileAuth(&attach.Effective{Items: []attach.Item{{Name: item, From: from}}}); c.auth == nil || c.auth.Closed == nil || len(c.rejected) != 1 {
 			t.Errorf("%s: %+v", text, c.auth)
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -14,12 +14,12 @@ import (
 // equal content share one pointer, so that a policy of a Gateway with a
 // thousand routes is one Auth.
 type policyMemo struct {
-	auths       memo[*graph.Effective, *compiledAuth]
-	validations memo[*graph.Effective, *compiledValidation]
+	auths       memo[*attach.Effective, *compiledAuth]
+	validations memo[*attach.Effective, *compiledValidation]
 	sameAuth    memo[[32]byte, *table.Auth]
 	sameChecks  memo[[32]byte, *table.Validation]
 	keySets     memo[string, *table.KeySet]
-	touched     map[*graph.RulePolicies]bool
+	touched     map[*attach.RulePolicies]bool
 }
 
 // compiledAuth is an effective AuthPolicy with what it needs beside itself.
@@ -43,11 +43,11 @@ func (m *policyMemo) turn() {
 	m.sameAuth.turn()
 	m.sameChecks.turn()
 	m.keySets.turn()
-	m.touched = map[*graph.RulePolicies]bool{}
+	m.touched = map[*attach.RulePolicies]bool{}
 }
 
 // fill sets what the policies of a rule make of its action.
-func (m *policyMemo) fill(a *table.Action, p *graph.RulePolicies) {
+func (m *policyMemo) fill(a *table.Action, p *attach.RulePolicies) {
 	if p == nil {
 		return
 	}
@@ -56,14 +56,14 @@ func (m *policyMemo) fill(a *table.Action, p *graph.RulePolicies) {
 }
 
 // touch says that a rule with these policies is still in the table.
-func (m *policyMemo) touch(p *graph.RulePolicies) {
+func (m *policyMemo) touch(p *attach.RulePolicies) {
 	if !m.touched[p] {
 		m.touched[p] = true
 		m.fill(&table.Action{}, p)
 	}
 }
 
-func (m *policyMemo) auth(e *graph.Effective) *table.Auth {
+func (m *policyMemo) auth(e *attach.Effective) *table.Auth {
 	if e == nil {
 		return nil
 	}
@@ -81,7 +81,7 @@ func (m *policyMemo) auth(e *graph.Effective) *table.Auth {
 	return c.auth
 }
 
-func (m *policyMemo) validation(e *graph.Effective) *table.Validation {
+func (m *policyMemo) validation(e *attach.Effective) *table.Validation {
 	if e == nil {
 		return nil
 	}
@@ -131,18 +131,18 @@ func (m *policyMemo) rejections() (out []table.Rejection) {
 	return slices.Compact(out)
 }
 
-func policyName(k graph.PolicyKey) string { return k.Kind + " " + k.Namespace + "/" + k.Name }
+func policyName(k attach.PolicyKey) string { return k.Kind + " " + k.Namespace + "/" + k.Name }
 
 // sources gives each policy of an effective one its number, by kind and name.
-func sources(items []graph.Item, when func(*graph.Policy) []string) (list []table.Source, index map[*graph.Policy]int) {
-	var from []*graph.Policy
+func sources(items []attach.Item, when func(*attach.Policy) []string) (list []table.Source, index map[*attach.Policy]int) {
+	var from []*attach.Policy
 	for _, it := range items {
 		if !slices.Contains(from, it.From) {
 			from = append(from, it.From)
 		}
 	}
-	slices.SortFunc(from, func(a, b *graph.Policy) int { return strings.Compare(policyName(a.Key), policyName(b.Key)) })
-	index = map[*graph.Policy]int{}
+	slices.SortFunc(from, func(a, b *attach.Policy) int { return strings.Compare(policyName(a.Key), policyName(b.Key)) })
+	index = map[*attach.Policy]int{}
 	for i, p := range from {
 		index[p] = i
 		list = append(list, table.Source{Policy: policyName(p.Key), When: when(p)})
@@ -151,7 +151,7 @@ func sources(items []graph.Item, when func(*graph.Policy) []string) (list []tabl
 }
 
 // closed is the answer to everyone where a policy is at fault (500).
-func closed(c *graph.Closed) (*table.Reply, table.Rejection) {
+func closed(c *attach.Closed) (*table.Reply, table.Rejection) {
 	return &table.Reply{Status: 500, Code: "policy_invalid", Detail: "A policy of this route cannot be used."},
 		table.Rejection{Object: policyName(c.Policy), Reason: c.Reason, Status: 500}
 }

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
@@ -15,10 +16,11 @@ import (
 // compiledRoute is all that one route brings to the table.
 type compiledRoute struct {
 	node     *graph.Route
-	members  []*member // one per attachment, in order
+	reached  *attach.RoutePolicies // by these policies
+	members  []*member             // one per attachment, in order
 	actions  map[actionKey]*table.Action
-	policies []*graph.RulePolicies // distinct
-	backends []*table.Backend      // distinct
+	policies []*attach.RulePolicies // distinct
+	backends []*table.Backend       // distinct
 	rejected []table.Rejection
 }
 
@@ -32,20 +34,20 @@ type member struct {
 // actionKey is everything an Action depends on.
 type actionKey struct {
 	rule     *graph.Rule
-	policies *graph.RulePolicies
+	policies *attach.RulePolicies
 	matched  string // the prefix to replace; empty when nothing replaces one
 }
 
 // compileRoutes compiles the routes that are attached somewhere.
-func (c *Compiler) compileRoutes(g *graph.Graph) (out []*compiledRoute) {
+func (c *Compiler) compileRoutes(g *graph.Graph, policies *attach.Policies) (out []*compiledRoute) {
 	for _, r := range g.Routes {
 		if !attached(r) {
 			continue
 		}
 		name := types.NamespacedName{Namespace: r.Object.Namespace, Name: r.Object.Name}
 		last := c.routes.last[name]
-		if last == nil || last.node != r {
-			last = c.compileRoute(r, last)
+		if reached := policies.Routes[r]; last == nil || last.node != r || last.reached != reached {
+			last = c.compileRoute(r, reached, last)
 		}
 		c.routes.now[name] = last
 		for _, p := range last.policies {
@@ -67,8 +69,8 @@ func attached(r *graph.Route) bool {
 
 // compileRoute compiles a route that changed; Actions whose rule and policies
 // did not are kept from the last build.
-func (c *Compiler) compileRoute(r *graph.Route, last *compiledRoute) *compiledRoute {
-	out := &compiledRoute{node: r, actions: map[actionKey]*table.Action{}, rejected: rejections(r)}
+func (c *Compiler) compileRoute(r *graph.Route, reached *attach.RoutePolicies, last *compiledRoute) *compiledRoute {
+	out := &compiledRoute{node: r, reached: reached, actions: map[actionKey]*table.Action{}, rejected: rejections(r)}
 	if last != nil {
 		for key, a := range last.actions {
 			if slices.Contains(r.Rules, key.rule) {
@@ -99,10 +101,7 @@ func (c *Compiler) compileRoute(r *graph.Route, last *compiledRoute) *compiledRo
 // compileRule returns one table rule per match. A match that can take no
 // request is left out; rejections names it.
 func (c *Compiler) compileRule(r *compiledRoute, rule *graph.Rule, at *graph.Attachment) (out []ranked) {
-	var policies *graph.RulePolicies
-	if rule.Index < len(at.Policies) {
-		policies = at.Policies[rule.Index]
-	}
+	policies := r.reached.Rule(at, rule.Index)
 	if policies != nil && !slices.Contains(r.policies, policies) {
 		r.policies = append(r.policies, policies)
 	}

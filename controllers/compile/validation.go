@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
-	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -16,7 +16,7 @@ const schemaBodyBytes = 1 << 20
 
 // compileValidation compiles an effective ValidationPolicy. One that checks
 // nothing is nil.
-func compileValidation(e *graph.Effective) *compiledValidation {
+func compileValidation(e *attach.Effective) *compiledValidation {
 	if e.Closed != nil {
 		reply, rejection := closed(e.Closed)
 		return closedValidation(reply, rejection)
@@ -24,7 +24,7 @@ func compileValidation(e *graph.Effective) *compiledValidation {
 	if len(e.Items) == 0 {
 		return &compiledValidation{}
 	}
-	list, index := sources(e.Items, func(p *graph.Policy) []string { return expressions(validationRules(p).When) })
+	list, index := sources(e.Items, func(p *attach.Policy) []string { return expressions(validationRules(p).When) })
 	v := &table.Validation{Sources: list}
 	for _, it := range e.Items { // by name
 		if broken := it.From.Resolved[it.Name].Broken; broken != "" {
@@ -33,7 +33,7 @@ func compileValidation(e *graph.Effective) *compiledValidation {
 		}
 		check, err := compileCheck(it)
 		if err != nil {
-			reply, rejection := closed(&graph.Closed{Policy: it.From.Key, Reason: it.Name + ": " + err.Error()})
+			reply, rejection := closed(&attach.Closed{Policy: it.From.Key, Reason: it.Name + ": " + err.Error()})
 			return closedValidation(reply, rejection)
 		}
 		check.Source = index[it.From]
@@ -49,17 +49,17 @@ func closedValidation(reply *table.Reply, r table.Rejection) *compiledValidation
 	}
 }
 
-func validationRules(p *graph.Policy) *v1alpha1.ValidationRules {
+func validationRules(p *attach.Policy) *v1alpha1.ValidationRules {
 	if object, ok := p.Object.(*v1alpha1.ValidationPolicy); ok && object.GetRules() != nil {
 		return object.GetRules()
 	}
 	return &v1alpha1.ValidationRules{}
 }
 
-func compileCheck(it graph.Item) (table.Check, error) {
+func compileCheck(it attach.Item) (table.Check, error) {
 	section, name, _ := strings.Cut(it.Name, "/")
 	spec, ok := validationRules(it.From).Checks[name]
-	if section != graph.ItemCheck || !ok {
+	if section != attach.ItemCheck || !ok {
 		return table.Check{}, fmt.Errorf("unknown item")
 	}
 	out := table.Check{Name: name, ContentTypes: spec.ContentTypes}
@@ -89,7 +89,7 @@ func compileCheck(it graph.Item) (table.Check, error) {
 	return out, nil
 }
 
-func compileSchema(it graph.Item, s *v1alpha1.JSONSchemaSource) (*table.Schema, error) {
+func compileSchema(it attach.Item, s *v1alpha1.JSONSchemaSource) (*table.Schema, error) {
 	config := it.From.Resolved[it.Name].Config
 	switch {
 	case s.Inline != nil:
@@ -98,7 +98,7 @@ func compileSchema(it graph.Item, s *v1alpha1.JSONSchemaSource) (*table.Schema, 
 	case s.ConfigMapRef != nil && config != nil:
 		return &table.Schema{
 			ID:       "ConfigMap " + config.Namespace + "/" + config.Name + " " + s.ConfigMapRef.Key,
-			Document: graph.ConfigValue(config, s.ConfigMapRef.Key),
+			Document: attach.ConfigValue(config, s.ConfigMapRef.Key),
 		}, nil
 	}
 	return nil, fmt.Errorf("jsonSchema: no source is set")

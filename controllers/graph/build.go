@@ -21,62 +21,38 @@ type Config struct {
 	// Bundle is the gateway.networking.k8s.io/bundle-version annotation of the
 	// installed CRDs; empty where none are installed, as with manifests.
 	Bundle string
-	// Checks judge what only the proxy understands of a policy.
-	Checks Checks
 }
 
 // Builder builds Graphs, and keeps what did not change from one to the next. It
 // belongs to one goroutine.
 type Builder struct {
 	config   Config
-	store    *store.Store // what the memos were filled from
+	store    *store.Store // what last was made of
 	last     *Graph       // of the store at clock
 	clock    uint64
-	round    uint64 // of Build, to tell which memo entries are still asked for
-	classes  memo[string, *Class]
-	claims   memo[struct{}, map[types.NamespacedName]*taken]
-	gateways memo[gatewayInput, *Gateway]
-	certs    memo[types.NamespacedName, keyPair]
-	routes   memo[types.NamespacedName, *Route]
-	policy   policyMemos
+	classes  store.Memo[string, *Class]
+	claims   store.Memo[struct{}, map[types.NamespacedName]*taken]
+	gateways store.Memo[gatewayInput, *Gateway]
+	certs    store.Memo[types.NamespacedName, keyPair]
+	routes   store.Memo[types.NamespacedName, *Route]
 }
 
 // NewBuilder returns a Builder that has built nothing yet.
-func NewBuilder(config Config) *Builder {
-	b := &Builder{config: config}
-	b.reset(nil)
-	return b
-}
-
-func (b *Builder) reset(s *store.Store) {
-	*b = Builder{
-		config:   b.config,
-		store:    s,
-		classes:  memo[string, *Class]{},
-		claims:   memo[struct{}, map[types.NamespacedName]*taken]{},
-		gateways: memo[gatewayInput, *Gateway]{},
-		certs:    memo[types.NamespacedName, keyPair]{},
-		routes:   memo[types.NamespacedName, *Route]{},
-	}
-}
+func NewBuilder(config Config) *Builder { return &Builder{config: config} }
 
 // Build resolves the objects of a store. It does again only what the changes
 // since the last Build of that store touch, and shares the rest with the Graph
 // before; a store that did not change gives the same Graph.
 func (b *Builder) Build(s *store.Store) *Graph {
-	if b.store != s {
-		b.reset(s)
-	}
-	if b.last != nil && b.clock == s.Clock() {
+	if b.last != nil && b.store == s && b.clock == s.Clock() {
 		return b.last
 	}
-	b.round++
+	b.store = s
 	g := &Graph{}
 	all := s.Read()
 	b.buildClasses(all, g)
 	b.buildGateways(all, g)
 	b.buildRoutes(all, g)
-	b.policies(s, g)
 	g.Attached = attached(g)
 	g.Stale = b.stale(all, g)
 	b.sweep(s)
@@ -87,18 +63,18 @@ func (b *Builder) Build(s *store.Store) *Graph {
 func (b *Builder) buildClasses(all *store.Reader, g *Graph) {
 	compute := b.class
 	for _, class := range all.GatewayClasses() {
-		if c := b.classes.get(b, class.Name, compute); c != nil {
+		if c := b.classes.Get(b.store, class.Name, compute); c != nil {
 			g.Classes = append(g.Classes, c)
 		}
 	}
 }
 
 func (b *Builder) buildGateways(all *store.Reader, g *Graph) {
-	claims := b.claims.get(b, struct{}{}, b.claim)
+	claims := b.claims.Get(b.store, struct{}{}, b.claim)
 	compute := b.gateway
 	for _, gw := range all.Gateways() {
 		name := nameOf(gw)
-		if node := b.gateways.get(b, gatewayInput{name, claims[name]}, compute); node != nil {
+		if node := b.gateways.Get(b.store, gatewayInput{name, claims[name]}, compute); node != nil {
 			g.Gateways = append(g.Gateways, node)
 		}
 	}
@@ -109,7 +85,7 @@ func (b *Builder) buildRoutes(all *store.Reader, g *Graph) {
 	g.Routes = make([]*Route, 0, len(objects))
 	compute := b.route
 	for _, route := range objects {
-		if node := b.routes.get(b, nameOf(route), compute); node != nil {
+		if node := b.routes.Get(b.store, nameOf(route), compute); node != nil {
 			g.Routes = append(g.Routes, node)
 		}
 	}
@@ -145,33 +121,16 @@ func attachedBefore(parents []*Parent, listener ListenerKey) bool {
 	return false
 }
 
-// stale finds the objects with nothing of ours to say about them whose status
+// stale finds the routes with nothing of ours to say about them whose status
 // still has entries of ours.
-func (b *Builder) stale(all *store.Reader, g *Graph) (out []TargetKey) {
+func (b *Builder) stale(all *store.Reader, g *Graph) (out []ObjectKey) {
 	walkRest(all.HTTPRoutes(), g.Routes, func(r *Route) *gatewayv1.HTTPRoute { return r.Object }, func(route *gatewayv1.HTTPRoute) {
 		if slices.ContainsFunc(route.Status.Parents, func(p gatewayv1.RouteParentStatus) bool {
 			return p.ControllerName == b.config.Controller
 		}) {
-			out = append(out, TargetKey{Kind: string(store.HTTPRoute), NamespacedName: nameOf(route)})
+			out = append(out, ObjectKey{Kind: string(store.HTTPRoute), NamespacedName: nameOf(route)})
 		}
 	})
-	present := make(map[PolicyKey]bool, len(g.Policies))
-	for _, p := range g.Policies {
-		present[p.Key] = len(p.Ancestors) > 0
-	}
-	old := func(kind store.Kind, name types.NamespacedName, status *gatewayv1.PolicyStatus) {
-		if !present[PolicyKey{string(kind), name}] && slices.ContainsFunc(status.Ancestors, func(a gatewayv1.PolicyAncestorStatus) bool {
-			return a.ControllerName == b.config.Controller
-		}) {
-			out = append(out, TargetKey{Kind: string(kind), NamespacedName: name})
-		}
-	}
-	for _, p := range all.AuthPolicies() {
-		old(store.AuthPolicy, nameOf(p), p.GetStatus())
-	}
-	for _, p := range all.ValidationPolicies() {
-		old(store.ValidationPolicy, nameOf(p), p.GetStatus())
-	}
 	return out
 }
 
@@ -190,44 +149,11 @@ func walkRest[T metav1.Object, N any](objects []T, nodes []N, of func(N) T, visi
 
 // sweep drops what nobody asks for any more.
 func (b *Builder) sweep(s *store.Store) {
-	b.classes.sweep(b.round)
-	b.gateways.sweep(b.round)
-	b.routes.sweep(b.round)
+	b.classes.Sweep()
+	b.gateways.Sweep()
+	b.routes.Sweep()
 	// A Gateway that did not change does not ask for its certificates again.
-	for name := range b.certs {
-		if s.Read().Secret(name) == nil {
-			delete(b.certs, name)
-		}
-	}
-}
-
-// memo keeps what was computed for each key, while nothing it was computed from
-// has changed.
-type memo[K comparable, V any] map[K]*memoEntry[V]
-
-type memoEntry[V any] struct {
-	reads *store.Reader
-	value V
-	round uint64 // when it was last asked for
-}
-
-func (m memo[K, V]) get(b *Builder, k K, compute func(*store.Reader, K) V) V {
-	e := m[k]
-	if e == nil || !e.reads.Fresh() {
-		r := b.store.Read()
-		e = &memoEntry[V]{reads: r, value: compute(r, k)}
-		m[k] = e
-	}
-	e.round = b.round
-	return e.value
-}
-
-func (m memo[K, V]) sweep(round uint64) {
-	for k, e := range m {
-		if e.round != round {
-			delete(m, k)
-		}
-	}
+	b.certs.Drop(func(name types.NamespacedName) bool { return s.Read().Secret(name) == nil })
 }
 
 func nameOf(o metav1.Object) types.NamespacedName {

@@ -45,7 +45,7 @@ func (b *Builder) certificates(r *store.Reader, in listenerInput) (out []*Certif
 			continue
 		}
 		r.Secret(name) // what b.certs keeps is read here too
-		pair := b.certs.get(b, name, parseCertificate)
+		pair := b.certs.Get(b.store, name, parseCertificate)
 		if pair.certificate == nil {
 			bad = append(bad, spec.Problemf(gatewayv1.ListenerReasonInvalidCertificateRef, "%s: Secret %s %s", field, name, pair.wrong))
 			continue

@@ -58,8 +58,8 @@ func (b *Builder) claim(r *store.Reader, _ struct{}) map[types.NamespacedName]*t
 // sameTaken keeps the pointer of the last round while nothing changed, so that
 // it can stand in a memo's key.
 func (b *Builder) sameTaken(name types.NamespacedName, lost map[gatewayv1.SectionName]string) *taken {
-	if last := b.claims[struct{}{}]; last != nil {
-		if was := last.value[name]; was != nil && maps.Equal(was.listeners, lost) {
+	if last, ok := b.claims.Last(struct{}{}); ok {
+		if was := last[name]; was != nil && maps.Equal(was.listeners, lost) {
 			return was
 		}
 	}

@@ -18,7 +18,6 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
@@ -39,7 +38,6 @@ func parse(t testing.TB, text string) (out []metav1.Object) {
 			"GatewayClass": &gatewayv1.GatewayClass{}, "Gateway": &gatewayv1.Gateway{}, "HTTPRoute": &gatewayv1.HTTPRoute{},
 			"ReferenceGrant": &gatewayv1.ReferenceGrant{}, "Service": &corev1.Service{}, "Secret": &corev1.Secret{},
 			"ConfigMap": &corev1.ConfigMap{}, "Namespace": &corev1.Namespace{},
-			"AuthPolicy": &v1alpha1.AuthPolicy{}, "ValidationPolicy": &v1alpha1.ValidationPolicy{},
 		}[head.Kind]
 		if into == nil {
 			t.Fatalf("no kind in %s", doc)

@@ -1,10 +1,10 @@
 // Package graph is the resolved picture of the cluster: which routes attach to
-// which listeners, what every reference points to, which policy reaches which
-// rule, and what each object's status must say about it.
+// which listeners, what every reference points to, and what each object's status
+// must say about it.
 //
-// The pipeline calls Builder.Build after every change; compile turns the Graph
-// into a table and status projects it into patches. It reads the store and
-// nothing else: no client, no context, no clock, no logger, no I/O. The same
+// The pipeline calls Builder.Build after every change; attach finds the policies
+// of a Graph, compile turns it into a table and status projects it into patches.
+// It reads the store and nothing else: no policy, no client, no context, no clock, no logger, no I/O. The same
 // objects always give the same Graph, and a node whose inputs did not change is
 // the same pointer as in the Graph before.
 //
@@ -14,7 +14,6 @@ package graph
 import (
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -26,18 +25,17 @@ type Graph struct {
 	Classes  []*Class
 	Gateways []*Gateway // of our classes
 	Routes   []*Route   // with at least one parentRef to a Gateway of ours
-	Policies []*Policy  // with at least one targetRef that leads to a Gateway of ours, or to nothing
 	// Attached counts the routes per listener, for Gateway status.
 	Attached map[ListenerKey]int32
-	// Affected says which policies reach an object, for its
-	// gatehouse.dev/<Kind>Affected condition.
-	Affected map[TargetKey][]PolicyKey
-	// Unreported names the policies that reach a Gateway and whose status has no
-	// room left to say so; the Gateway says it (GEP-713).
-	Unreported map[types.NamespacedName][]PolicyKey
-	// Stale names the routes and policies that are in no slice above, or reach
-	// nothing, but whose status still has entries of ours, to be removed.
-	Stale []TargetKey
+	// Stale names the routes that are in no slice above, but whose status still has
+	// entries of ours, to be removed.
+	Stale []ObjectKey
+}
+
+// ObjectKey names an object of any kind.
+type ObjectKey struct {
+	Kind string
+	types.NamespacedName
 }
 
 // Class is a GatewayClass whose controllerName is ours.
@@ -104,8 +102,6 @@ type Parent struct {
 type Attachment struct {
 	Listener  ListenerKey
 	Hostnames []string // the listener's and the route's, intersected; "*" for any
-	// Policies is what reaches each rule on this path, by rule index.
-	Policies []*RulePolicies
 }
 
 // Rule is one rule of a route with its references resolved.
@@ -131,66 +127,4 @@ type Backend struct {
 	// the requests gets 500.
 	Reason gatewayv1.RouteConditionReason
 	Broken string
-}
-
-// PolicyKey names a policy of any kind.
-type PolicyKey struct {
-	Kind string
-	types.NamespacedName
-}
-
-// TargetKey names an object, or a section of one, that policies reach.
-type TargetKey struct {
-	Kind string
-	types.NamespacedName
-	Section gatewayv1.SectionName
-}
-
-// Policy is an AuthPolicy or a ValidationPolicy.
-type Policy struct {
-	Key        PolicyKey
-	Generation int64
-	Object     any              // *v1alpha1.AuthPolicy or *v1alpha1.ValidationPolicy
-	Ancestors  []*Ancestor      // one per Gateway it reaches, or would reach
-	Resolved   map[string]Parts // what the references of each named item resolved to
-}
-
-// Ancestor is what became of a policy under one Gateway (GEP-713).
-type Ancestor struct {
-	Gateway    types.NamespacedName
-	Missing    TargetKey          // set instead of Gateway: a target that leads nowhere is its own ancestor
-	Conditions []metav1.Condition // Accepted, and Programmed when accepted
-}
-
-// Parts is what the references of one item of a policy resolved to.
-type Parts struct {
-	Secrets []*corev1.Secret // API keys, or the one htpasswd
-	Config  *corev1.ConfigMap
-	Broken  string // why it cannot be used now: fail closed with 503
-}
-
-// RulePolicies is the effective policies of one rule on one path. A nil entry
-// means that no policy of that kind reaches it.
-type RulePolicies struct {
-	Auth, ShadowAuth             *Effective
-	Validation, ShadowValidation *Effective
-}
-
-// Effective is the policies of one kind on a path, merged. Every item keeps the
-// policy it came from.
-type Effective struct {
-	Items  []Item  // by Name
-	Closed *Closed // set: a policy that would apply is broken
-}
-
-// Item is one named part of an effective policy.
-type Item struct {
-	Name string  // "authentication/staff", "require", "check/body"
-	From *Policy // without Ancestors, which depend on everything
-}
-
-// Closed says that a broken policy closes a rule, and which.
-type Closed struct {
-	Policy PolicyKey
-	Reason string
 }

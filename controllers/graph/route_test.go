@@ -157,7 +157,7 @@ func TestStale(t *testing.T) {
 		t.Errorf("stale: %v, want none", g.Stale)
 	}
 	s.Delete(store.Gateway, types.NamespacedName{Namespace: "web", Name: "gw"})
-	want := []TargetKey{{Kind: "HTTPRoute", NamespacedName: types.NamespacedName{Namespace: "shop", Name: "r"}}}
+	want := []ObjectKey{{Kind: "HTTPRoute", NamespacedName: types.NamespacedName{Namespace: "shop", Name: "r"}}}
 	if g := b.Build(s); !reflect.DeepEqual(g.Stale, want) {
 		t.Errorf("stale: %v, want %v", g.Stale, want)
 	}

@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
@@ -44,7 +43,7 @@ func TestIncrementalIsFull(t *testing.T) {
 				t.Fatalf("-seed %d step %d: a second Build of the same store is another Graph", seed, i)
 			}
 			for name, was := range before {
-				if is := b.routes[name]; what.spares(name) && is != nil && is.value != was {
+				if is, ok := b.routes.Last(name); what.spares(name) && ok && is != was {
 					t.Fatalf("-seed %d step %d, %s: route %s was made again", seed, i, what, name)
 				}
 			}
@@ -100,8 +99,10 @@ func difference(at string, a, b reflect.Value) string {
 
 func routePointers(b *Builder) map[types.NamespacedName]*Route {
 	out := map[types.NamespacedName]*Route{}
-	for name, e := range b.routes {
-		out[name] = e.value
+	if b.last != nil {
+		for _, r := range b.last.Routes {
+			out[nameOf(r.Object)] = r
+		}
 	}
 	return out
 }
@@ -120,7 +121,7 @@ func (st step) spares(route types.NamespacedName) bool {
 	switch st.kind {
 	case store.HTTPRoute:
 		return st.name != route
-	case store.Secret, store.ConfigMap, store.AuthPolicy, store.ValidationPolicy:
+	case store.Secret, store.ConfigMap:
 		return true
 	}
 	return false
@@ -199,18 +200,8 @@ func (st *stream) object() (store.Kind, metav1.Object) {
 		ns := &corev1.Namespace{ObjectMeta: st.ageless("", "a", "b")}
 		ns.Labels = labels
 		return store.Namespace, ns
-	case n < 90:
-		return store.ConfigMap, &corev1.ConfigMap{ObjectMeta: st.ageless(st.namespace(), "c"), Data: map[string]string{"k": pick(st, "{}", "[", "")}}
-	case n < 96:
-		p := &v1alpha1.AuthPolicy{ObjectMeta: st.meta(st.namespace(), "p", "q", "r")}
-		p.Spec = st.authSpec()
-		return store.AuthPolicy, p
 	}
-	p := &v1alpha1.ValidationPolicy{ObjectMeta: st.meta(st.namespace(), "p", "q", "r")}
-	p.Spec.PolicyTargets = st.targets()
-	rules := &v1alpha1.ValidationRules{Checks: map[string]v1alpha1.ValidationCheck{pick(st, "x", "y"): {JSONSchema: &v1alpha1.JSONSchemaSource{ConfigMapRef: &v1alpha1.ConfigMapKeyReference{Name: "c", Key: "k"}}}}}
-	p.Spec.Rules = rules
-	return store.ValidationPolicy, p
+	return store.ConfigMap, &corev1.ConfigMap{ObjectMeta: st.ageless(st.namespace(), "c"), Data: map[string]string{"k": pick(st, "{}", "[", "")}}
 }
 
 func (st *stream) gateway() *gatewayv1.Gateway {
@@ -264,45 +255,4 @@ func (st *stream) route() *gatewayv1.HTTPRoute {
 		route.Spec.Rules = append(route.Spec.Rules, rule)
 	}
 	return route
-}
-
-func (st *stream) targets() v1alpha1.PolicyTargets {
-	t := v1alpha1.PolicyTargets{Mode: pick[v1alpha1.Mode](st, "", v1alpha1.ModeShadow, v1alpha1.ModeEnforce)}
-	for range 1 + st.r.IntN(2) {
-		ref := gatewayv1.LocalPolicyTargetReferenceWithSectionName{}
-		ref.Group = gatewayv1.GroupName
-		if ref.Kind = pick[gatewayv1.Kind](st, "Gateway", "HTTPRoute"); ref.Kind == "Gateway" {
-			ref.Name, ref.SectionName = pick[gatewayv1.ObjectName](st, "gw", "hw", "none"), pick(st, nil, ptr[gatewayv1.SectionName]("l"))
-		} else {
-			ref.Name, ref.SectionName = pick[gatewayv1.ObjectName](st, "r1", "r2", "r3"), pick(st, nil, ptr[gatewayv1.SectionName]("rule0"))
-		}
-		t.TargetRefs = append(t.TargetRefs, ref)
-	}
-	return t
-}
-
-func (st *stream) authSpec() v1alpha1.AuthPolicySpec {
-	spec := v1alpha1.AuthPolicySpec{PolicyTargets: st.targets()}
-	method := pick(st,
-		v1alpha1.AuthenticationMethod{Anonymous: &v1alpha1.AnonymousAuthentication{}},
-		v1alpha1.AuthenticationMethod{APIKey: &v1alpha1.APIKeyAuthentication{Selector: metav1.LabelSelector{MatchLabels: map[string]string{"edge": "yes"}}}},
-		v1alpha1.AuthenticationMethod{Basic: &v1alpha1.BasicAuthentication{}},
-	)
-	if method.Basic != nil {
-		method.Basic.SecretRef.Name = pick[gatewayv1.ObjectName](st, "s", "t")
-	}
-	rules := v1alpha1.AuthRules{
-		When:           pick(st, nil, []v1alpha1.Expression{pick[v1alpha1.Expression](st, "request.method == 'GET'", "bad(")}),
-		Authentication: map[string]v1alpha1.AuthenticationMethod{pick(st, "x", "y"): method},
-	}
-	section := &v1alpha1.AuthSection{Strategy: pick(st, v1alpha1.StrategyAtomic, v1alpha1.StrategyMerge), Rules: rules}
-	switch st.r.IntN(3) {
-	case 0:
-		spec.Rules = &rules
-	case 1:
-		spec.Defaults = section
-	default:
-		spec.Overrides = section
-	}
-	return spec
 }

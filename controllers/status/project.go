@@ -1,6 +1,6 @@
-// Package status writes what the graph found into the statuses of the objects.
+// Package status writes what graph and attach found into the statuses of the objects.
 //
-// cmd starts the Writer on the leader, hands it every Graph and tells it what
+// cmd starts the Writer on the leader, hands it every Graph with its Policies and tells it what
 // the proxy could apply; it calls the API server. What a status should say is
 // computed by Project, from values to values; the Writer merges that into what
 // the API server has, and is the only one that writes.
@@ -16,6 +16,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 )
 
@@ -54,15 +55,21 @@ type Desired struct {
 
 // Project computes what every status should say: classes first, then Gateways,
 // routes, policies, and the objects that have entries of ours to lose.
-func Project(g *graph.Graph, a Applied, controller gatewayv1.GatewayController) []Desired {
-	p := projection{g, a, controller}
+func Project(g *graph.Graph, policies *attach.Policies, a Applied, controller gatewayv1.GatewayController) []Desired {
+	p := projection{picture{g, policies}, a, controller}
 	var out []Desired
 	p.each(func(d Desired, _ source) { out = append(out, d) }, func(Key, source) bool { return false })
 	return out
 }
 
+// picture is what the statuses are made of.
+type picture struct {
+	graph    *graph.Graph
+	policies *attach.Policies
+}
+
 type projection struct {
-	graph      *graph.Graph
+	picture
 	applied    Applied
 	controller gatewayv1.GatewayController
 }
@@ -70,7 +77,7 @@ type projection struct {
 // source is what a Desired of a route or policy is made of, to be compared.
 type source struct {
 	node     any // pointer
-	affected []graph.PolicyKey
+	affected []attach.PolicyKey
 }
 
 func (s source) same(o source) bool { return s.node == o.node && slices.Equal(s.affected, o.affected) }
@@ -85,19 +92,22 @@ func (p projection) each(visit func(Desired, source), known func(Key, source) bo
 	}
 	for _, r := range p.graph.Routes {
 		key := Key{kindRoute, types.NamespacedName{Namespace: r.Object.Namespace, Name: r.Object.Name}}
-		s := source{r, p.graph.Affected[graph.TargetKey{Kind: kindRoute, NamespacedName: key.NamespacedName}]}
+		s := source{r, p.policies.Affected[attach.TargetKey{Kind: kindRoute, NamespacedName: key.NamespacedName}]}
 		if !known(key, s) {
 			visit(p.route(key, r, s.affected), s)
 		}
 	}
-	for _, policy := range p.graph.Policies {
+	for _, policy := range p.policies.All {
 		key := Key{policy.Key.Kind, policy.Key.NamespacedName}
 		if s := (source{node: policy}); !known(key, s) {
 			visit(p.policy(key, policy), s)
 		}
 	}
 	for _, stale := range p.graph.Stale {
-		visit(Desired{Key: Key{stale.Kind, stale.NamespacedName}}, source{})
+		visit(Desired{Key: Key(stale)}, source{})
+	}
+	for _, stale := range p.policies.Stale {
+		visit(Desired{Key: Key(stale)}, source{})
 	}
 }
 
@@ -109,7 +119,7 @@ func class(c *graph.Class) Desired {
 	}
 }
 
-func (p projection) route(key Key, r *graph.Route, affected []graph.PolicyKey) Desired {
+func (p projection) route(key Key, r *graph.Route, affected []attach.PolicyKey) Desired {
 	d := Desired{Key: key, Generation: r.Object.Generation}
 	for _, parent := range r.Parents {
 		conditions := slices.Concat(parent.Conditions, affectedBy(affected, r.Object.Generation))
@@ -118,7 +128,7 @@ func (p projection) route(key Key, r *graph.Route, affected []graph.PolicyKey) D
 	return d
 }
 
-func (p projection) policy(key Key, policy *graph.Policy) Desired {
+func (p projection) policy(key Key, policy *attach.Policy) Desired {
 	d := Desired{Key: key, Generation: policy.Generation}
 	for _, a := range policy.Ancestors {
 		d.Ancestors = append(d.Ancestors, gatewayv1.PolicyAncestorStatus{
@@ -129,8 +139,8 @@ func (p projection) policy(key Key, policy *graph.Policy) Desired {
 }
 
 // ancestorRef names the Gateway, or the target that leads nowhere.
-func ancestorRef(a *graph.Ancestor) gatewayv1.ParentReference {
-	at := graph.TargetKey{Kind: kindGateway, NamespacedName: a.Gateway}
+func ancestorRef(a *attach.Ancestor) gatewayv1.ParentReference {
+	at := attach.TargetKey{Kind: kindGateway, NamespacedName: a.Gateway}
 	if a.Missing.Kind != "" {
 		at = a.Missing
 	}
@@ -147,7 +157,7 @@ func ancestorRef(a *graph.Ancestor) gatewayv1.ParentReference {
 
 func (p projection) gateway(gw *graph.Gateway) Desired {
 	name := types.NamespacedName{Namespace: gw.Object.Namespace, Name: gw.Object.Name}
-	target := graph.TargetKey{Kind: kindGateway, NamespacedName: name}
+	target := attach.TargetKey{Kind: kindGateway, NamespacedName: name}
 	generation := gw.Object.Generation
 	status := &gatewayv1.GatewayStatus{Addresses: gw.Addresses}
 	var unbound []string
@@ -165,7 +175,7 @@ func (p projection) gateway(gw *graph.Gateway) Desired {
 			Name:           l.Key.Listener,
 			SupportedKinds: append([]gatewayv1.RouteGroupKind{}, l.SupportedKinds...),
 			AttachedRoutes: p.graph.Attached[l.Key],
-			Conditions:     append(conditions, affectedBy(p.graph.Affected[target], generation)...),
+			Conditions:     append(conditions, affectedBy(p.policies.Affected[target], generation)...),
 		})
 	}
 	target.Section = ""
@@ -173,8 +183,8 @@ func (p projection) gateway(gw *graph.Gateway) Desired {
 	if len(unbound) > 0 {
 		p.unbound(gw, status, unbound, serving)
 	}
-	status.Conditions = append(status.Conditions, affectedBy(p.graph.Affected[target], generation)...)
-	if policies := p.graph.Unreported[name]; len(policies) > 0 {
+	status.Conditions = append(status.Conditions, affectedBy(p.policies.Affected[target], generation)...)
+	if policies := p.policies.Unreported[name]; len(policies) > 0 {
 		status.Conditions = append(status.Conditions, metav1.Condition{
 			Type: typeUnreported, Status: metav1.ConditionTrue, Reason: "AncestorLimitReached", ObservedGeneration: generation,
 			Message: "the statuses of these policies have no room to speak of this Gateway: " + keys(policies),
@@ -246,9 +256,9 @@ const (
 
 // affectedBy tells an object which policies reach it, one condition per kind
 // (GEP-713, "Target object status").
-func affectedBy(policies []graph.PolicyKey, generation int64) (out []metav1.Condition) {
+func affectedBy(policies []attach.PolicyKey, generation int64) (out []metav1.Condition) {
 	for _, kind := range []string{v1alpha1.KindAuthPolicy, v1alpha1.KindValidationPolicy} {
-		ofKind := slices.DeleteFunc(slices.Clone(policies), func(k graph.PolicyKey) bool { return k.Kind != kind })
+		ofKind := slices.DeleteFunc(slices.Clone(policies), func(k attach.PolicyKey) bool { return k.Kind != kind })
 		if len(ofKind) > 0 {
 			out = append(out, metav1.Condition{
 				Type: ownPrefix + kind + "Affected", Status: metav1.ConditionTrue, Reason: "PolicyAffected", ObservedGeneration: generation,
@@ -262,7 +272,7 @@ func affectedBy(policies []graph.PolicyKey, generation int64) (out []metav1.Cond
 // maxNames is how many policies a message names.
 const maxNames = 8
 
-func keys(policies []graph.PolicyKey) string {
+func keys(policies []attach.PolicyKey) string {
 	names := make([]string, 0, maxNames+1)
 	for i, k := range policies {
 		if i == maxNames {

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 )
 
@@ -24,7 +25,7 @@ func named(namespace, name string) types.NamespacedName {
 }
 
 // edge is a Gateway with two listeners, a route on both and a policy on it.
-func edge() *graph.Graph {
+func edge() *picture {
 	gw := &gatewayv1.Gateway{ObjectMeta: metav1.ObjectMeta{Namespace: "web", Name: "gw", Generation: 2}}
 	listener := func(name gatewayv1.SectionName) *graph.Listener {
 		return &graph.Listener{
@@ -34,7 +35,7 @@ func edge() *graph.Graph {
 		}
 	}
 	address := gatewayv1.GatewayStatusAddress{Value: "192.0.2.1"}
-	return &graph.Graph{
+	g := &graph.Graph{
 		Classes: []*graph.Class{{Object: &gatewayv1.GatewayClass{ObjectMeta: metav1.ObjectMeta{Name: "c", Generation: 2}}, Conditions: []metav1.Condition{cond("Accepted", "True", "Accepted")}}},
 		Gateways: []*graph.Gateway{{
 			Object: gw, Listeners: []*graph.Listener{listener("a"), listener("b")}, Addresses: []gatewayv1.GatewayStatusAddress{address},
@@ -47,16 +48,18 @@ func edge() *graph.Graph {
 				Conditions: []metav1.Condition{cond("Accepted", "True", "Accepted"), cond("ResolvedRefs", "True", "ResolvedRefs")},
 			}},
 		}},
-		Policies: []*graph.Policy{{
-			Key: graph.PolicyKey{Kind: "AuthPolicy", NamespacedName: named("shop", "p")}, Generation: 2,
-			Ancestors: []*graph.Ancestor{
+		Attached: map[graph.ListenerKey]int32{{Gateway: named("web", "gw"), Listener: "a"}: 3},
+		Stale:    []graph.ObjectKey{{Kind: "HTTPRoute", NamespacedName: named("shop", "old")}},
+	}
+	return &picture{g, &attach.Policies{
+		All: []*attach.Policy{{
+			Key: attach.PolicyKey{Kind: "AuthPolicy", NamespacedName: named("shop", "p")}, Generation: 2,
+			Ancestors: []*attach.Ancestor{
 				{Gateway: named("web", "gw"), Conditions: []metav1.Condition{cond("Accepted", "True", "Accepted"), cond("Programmed", "True", "Programmed")}},
-				{Missing: graph.TargetKey{Kind: "HTTPRoute", NamespacedName: named("shop", "gone"), Section: "s"}, Conditions: []metav1.Condition{cond("Accepted", "False", "TargetNotFound")}},
+				{Missing: attach.TargetKey{Kind: "HTTPRoute", NamespacedName: named("shop", "gone"), Section: "s"}, Conditions: []metav1.Condition{cond("Accepted", "False", "TargetNotFound")}},
 			},
 		}},
-		Attached: map[graph.ListenerKey]int32{{Gateway: named("web", "gw"), Listener: "a"}: 3},
-		Stale:    []graph.TargetKey{{Kind: "HTTPRoute", NamespacedName: named("shop", "old")}},
-	}
+	}}
 }
 
 // text writes a Desired in a line.
@@ -95,14 +98,14 @@ func text(d Desired) string {
 }
 
 func TestProject(t *testing.T) {
-	f := func(name string, edit func(*graph.Graph), a Applied, want string) {
+	f := func(name string, edit func(*picture), a Applied, want string) {
 		t.Helper()
 		g := edge()
 		if edit != nil {
 			edit(g)
 		}
 		var got []string
-		for _, d := range Project(g, a, controller) {
+		for _, d := range Project(g.graph, g.policies, a, controller) {
 			if strings.HasPrefix(want, d.Key.Kind+" "+d.Key.String()+" ") {
 				got = append(got, text(d))
 			}
@@ -122,14 +125,14 @@ func TestProject(t *testing.T) {
 	none := Applied{Generation: 1, BindErrors: map[string]string{"web/gw/a": "in use", "web/gw/b": "in use"}}
 	const bothFailed = " addresses=0 | a routes=3 kinds=1 Accepted=True/Accepted Programmed=False/Invalid | b routes=0 kinds=1 Accepted=True/Accepted Programmed=False/Invalid"
 	f("none bound", nil, none, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=False/Invalid"+bothFailed)
-	f("none bound at an address", func(g *graph.Graph) {
-		g.Gateways[0].Object.Spec.Addresses = []gatewayv1.GatewaySpecAddress{{Value: "192.0.2.1"}}
+	f("none bound at an address", func(g *picture) {
+		g.graph.Gateways[0].Object.Spec.Addresses = []gatewayv1.GatewaySpecAddress{{Value: "192.0.2.1"}}
 	}, none,
 		"Gateway web/gw gen=2 Accepted=True/Accepted Programmed=False/AddressNotUsable"+bothFailed)
 	f("refused", nil, Applied{Generation: 1, Refused: "no"}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=False/Invalid"+bothFailed)
-	f("what the graph refused", func(g *graph.Graph) {
-		g.Gateways[0].Listeners[1].Serves = false
-		g.Gateways[0].Listeners[1].Conditions = []metav1.Condition{cond("Accepted", "False", "PortUnavailable"), cond("Programmed", "False", "Invalid")}
+	f("what the graph refused", func(g *picture) {
+		g.graph.Gateways[0].Listeners[1].Serves = false
+		g.graph.Gateways[0].Listeners[1].Conditions = []metav1.Condition{cond("Accepted", "False", "PortUnavailable"), cond("Programmed", "False", "Invalid")}
 	}, Applied{}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=Unknown/Pending addresses=0"+
 		" | a routes=3 kinds=1 Accepted=True/Accepted Programmed=Unknown/Pending | b routes=0 kinds=1 Accepted=False/PortUnavailable Programmed=False/Invalid")
 	f("another's bind error", nil, Applied{Generation: 1, BindErrors: map[string]string{"web/other/a": "in use"}}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=True/Programmed"+listeners)
@@ -139,12 +142,12 @@ func TestProject(t *testing.T) {
 	f("policy", nil, applied, "AuthPolicy shop/p gen=2 | gatehouse.dev/gateway Gateway gw Accepted=True/Accepted Programmed=True/Programmed"+
 		" | gatehouse.dev/gateway HTTPRoute gone#s Accepted=False/TargetNotFound")
 
-	affected := func(kind string, name types.NamespacedName, section gatewayv1.SectionName, policies ...string) func(*graph.Graph) {
-		return func(g *graph.Graph) {
-			g.Affected = map[graph.TargetKey][]graph.PolicyKey{}
+	affected := func(kind string, name types.NamespacedName, section gatewayv1.SectionName, policies ...string) func(*picture) {
+		return func(g *picture) {
+			g.policies.Affected = map[attach.TargetKey][]attach.PolicyKey{}
 			for _, p := range policies {
-				at := graph.TargetKey{Kind: kind, NamespacedName: name, Section: section}
-				g.Affected[at] = append(g.Affected[at], graph.PolicyKey{Kind: p, NamespacedName: named("shop", "p")})
+				at := attach.TargetKey{Kind: kind, NamespacedName: name, Section: section}
+				g.policies.Affected[at] = append(g.policies.Affected[at], attach.PolicyKey{Kind: p, NamespacedName: named("shop", "p")})
 			}
 		}
 	}
@@ -153,15 +156,15 @@ func TestProject(t *testing.T) {
 		"HTTPRoute shop/r gen=2 | gatehouse.dev/gateway gw Accepted=True/Accepted ResolvedRefs=True/ResolvedRefs"+auth+check)
 	f("affected gateway", affected("Gateway", named("web", "gw"), "", "AuthPolicy"), applied, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=True/Programmed"+auth+listeners)
 	f("affected listener", affected("Gateway", named("web", "gw"), "b", "ValidationPolicy"), applied, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=True/Programmed"+listeners+check)
-	f("unreported", func(g *graph.Graph) {
-		g.Unreported = map[types.NamespacedName][]graph.PolicyKey{named("web", "gw"): {{Kind: "AuthPolicy", NamespacedName: named("shop", "p")}}}
+	f("unreported", func(g *picture) {
+		g.policies.Unreported = map[types.NamespacedName][]attach.PolicyKey{named("web", "gw"): {{Kind: "AuthPolicy", NamespacedName: named("shop", "p")}}}
 	}, applied, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=True/Programmed gatehouse.dev/PolicyUnreported=True/AncestorLimitReached"+listeners)
 }
 
 func TestProjectLeavesTheGraphAlone(t *testing.T) {
 	g := edge()
-	Project(g, Applied{}, controller)
-	for _, c := range append(g.Gateways[0].Conditions, g.Gateways[0].Listeners[0].Conditions...) {
+	Project(g.graph, g.policies, Applied{}, controller)
+	for _, c := range append(g.graph.Gateways[0].Conditions, g.graph.Gateways[0].Listeners[0].Conditions...) {
 		if c.Status != metav1.ConditionTrue {
 			t.Errorf("%s became %s in the graph", c.Type, c.Status)
 		}
@@ -179,9 +182,9 @@ func TestFeaturesAreSortedAndKnown(t *testing.T) {
 }
 
 func TestManyNames(t *testing.T) {
-	var policies []graph.PolicyKey
+	var policies []attach.PolicyKey
 	for i := range 20 {
-		policies = append(policies, graph.PolicyKey{Kind: "AuthPolicy", NamespacedName: named("a", fmt.Sprint(i))})
+		policies = append(policies, attach.PolicyKey{Kind: "AuthPolicy", NamespacedName: named("a", fmt.Sprint(i))})
 	}
 	if got := keys(policies); !strings.HasSuffix(got, "AuthPolicy a/7, 12 more") {
 		t.Errorf("got %q", got)

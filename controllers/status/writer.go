@@ -17,6 +17,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 )
 
@@ -64,7 +65,7 @@ func (o *Options) defaults() {
 // not this replica leads; Run writes, and is for the leader.
 type Writer struct {
 	opts   Options
-	latest atomic.Pointer[graph.Graph]
+	latest atomic.Pointer[picture]
 	wake   chan struct{}
 
 	// Owned by Run from here on.
@@ -85,10 +86,10 @@ func New(opts Options) *Writer {
 	return &Writer{opts: opts, wake: make(chan struct{}, 1)}
 }
 
-// Publish hands the Writer the newest Graph; one that it has not come to yet is
-// forgotten. It does not block.
-func (w *Writer) Publish(g *graph.Graph) {
-	w.latest.Store(g)
+// Publish hands the Writer the newest Graph with its Policies; one that it has not
+// come to yet is forgotten. It does not block.
+func (w *Writer) Publish(g *graph.Graph, p *attach.Policies) {
+	w.latest.Store(&picture{g, p})
 	select {
 	case w.wake <- struct{}{}:
 	default: // it is awake already
@@ -111,9 +112,9 @@ func (w *Writer) Run(ctx context.Context) error {
 	defer resync.Stop()
 	var seen Applied
 	pass := func() {
-		if g := w.latest.Load(); g != nil {
+		if latest := w.latest.Load(); latest != nil {
 			seen = w.opts.Applied()
-			w.pass(ctx, g, seen)
+			w.pass(ctx, latest, seen)
 		}
 	}
 	pass()
@@ -160,12 +161,12 @@ const yield = 500 * time.Millisecond
 
 // pass writes what differs from what was written. What it has not come to when
 // it makes way for a newer Graph is still to be written.
-func (w *Writer) pass(ctx context.Context, g *graph.Graph, applied Applied) {
+func (w *Writer) pass(ctx context.Context, latest *picture, applied Applied) {
 	w.missed = false
 	until := time.Now().Add(yield)
-	over := func() bool { return ctx.Err() != nil || w.latest.Load() != g && time.Now().After(until) }
+	over := func() bool { return ctx.Err() != nil || w.latest.Load() != latest && time.Now().After(until) }
 	present := map[Key]bool{}
-	p := projection{g, applied, w.opts.Controller}
+	p := projection{*latest, applied, w.opts.Controller}
 	p.each(func(d Desired, s source) {
 		present[d.Key] = true
 		if over() {

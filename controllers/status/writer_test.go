@@ -45,7 +45,7 @@ func newServer(t *testing.T) *server {
 	}
 	g := edge()
 	objects := []client.Object{
-		g.Classes[0].Object, g.Gateways[0].Object, g.Routes[0].Object,
+		g.graph.Classes[0].Object, g.graph.Gateways[0].Object, g.graph.Routes[0].Object,
 		&v1alpha1.AuthPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "p", Generation: 2}},
 	}
 	s := &server{}
@@ -89,8 +89,10 @@ func newWriter(s *server) *Writer {
 	return w
 }
 
+func publish(w *Writer, p *picture) { w.Publish(p.graph, p.policies) }
+
 // pass makes one pass, without Run.
-func pass(t *testing.T, w *Writer, g *graph.Graph) {
+func pass(t *testing.T, w *Writer, g *picture) {
 	t.Helper()
 	if w.written == nil {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -132,8 +134,8 @@ func TestTimeMovesWithTheStatusOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := edge()
-	g.Routes[0].Parents[0].Conditions[0].Message = "other words"
-	g.Routes[0].Parents[0].Conditions[1] = cond("ResolvedRefs", "False", "BackendNotFound")
+	g.graph.Routes[0].Parents[0].Conditions[0].Message = "other words"
+	g.graph.Routes[0].Parents[0].Conditions[1] = cond("ResolvedRefs", "False", "BackendNotFound")
 	pass(t, w, g)
 	for _, c := range s.route(t).Status.Parents[0].Conditions {
 		if moved := !c.LastTransitionTime.Equal(&long); moved != (c.Type == "ResolvedRefs") {
@@ -191,14 +193,14 @@ func TestEntriesGoWithTheirReason(t *testing.T) {
 	w := newWriter(s)
 	pass(t, w, edge())
 	g := edge()
-	g.Routes = nil // it names no Gateway of ours any more, and its stored status was not seen to have our entry
+	g.graph.Routes = nil // it names no Gateway of ours any more, and its stored status was not seen to have our entry
 	pass(t, w, g)
 	if got := s.route(t).Status.Parents; len(got) != 0 {
 		t.Errorf("parents: %v, want none", got)
 	}
 	// A leader that remembers nothing is told by the graph.
 	pass(t, w, edge())
-	g.Stale = []graph.TargetKey{{Kind: "HTTPRoute", NamespacedName: named("shop", "r")}}
+	g.graph.Stale = []graph.ObjectKey{{Kind: "HTTPRoute", NamespacedName: named("shop", "r")}}
 	pass(t, newWriter(s), g)
 	if got := s.route(t).Status.Parents; len(got) != 0 {
 		t.Errorf("parents: %v, want none", got)
@@ -216,8 +218,8 @@ func TestEventsOncePerChange(t *testing.T) {
 		t.Helper()
 		events = nil
 		g := edge()
-		g.Policies = nil
-		g.Routes[0].Parents[0].Conditions[0] = c
+		g.policies.All = nil
+		g.graph.Routes[0].Parents[0].Conditions[0] = c
 		pass(t, w, g)
 		pass(t, w, g)
 		if got := strings.Join(events, ", "); got != want {
@@ -229,8 +231,8 @@ func TestEventsOncePerChange(t *testing.T) {
 	f(cond("Accepted", "False", "NotAllowedByListeners"), "r NotAllowedByListeners m")
 	events = nil
 	g := edge()
-	g.Policies = nil
-	g.Routes[0].Parents[0].Conditions = []metav1.Condition{cond("Accepted", "False", "NotAllowedByListeners"), cond("ResolvedRefs", "False", "InvalidKind")}
+	g.policies.All = nil
+	g.graph.Routes[0].Parents[0].Conditions = []metav1.Condition{cond("Accepted", "False", "NotAllowedByListeners"), cond("ResolvedRefs", "False", "InvalidKind")}
 	before := s.count()
 	pass(t, w, g)
 	if s.count() == before || len(events) != 0 {
@@ -267,7 +269,7 @@ func TestRunNoticesWhatTheProxyApplied(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- w.Run(ctx) }()
-	w.Publish(edge())
+	publish(w, edge())
 	programmed("True")
 	mu.Lock()
 	applied.BindErrors = map[string]string{"web/gw/a": "in use", "web/gw/b": "in use"}
@@ -296,8 +298,8 @@ func TestRunTriesAgainAndEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- w.Run(ctx) }()
-	w.Publish(edge())
-	w.Publish(edge())
+	publish(w, edge())
+	publish(w, edge())
 	time.Sleep(20 * time.Millisecond)
 	s.mu.Lock()
 	down = false

@@ -73,9 +73,10 @@ var layers = []layer{
 	{"controllers/store", []string{"api/v1alpha1"}},
 	{"controllers/policy", []string{"api/v1alpha1", "controllers/store"}},
 	{"controllers/spec", nil},
-	{"controllers/graph", []string{"api/v1alpha1", "controllers/store", "controllers/policy", "controllers/spec"}},
-	{"controllers/compile", []string{"api/v1alpha1", "controllers/policy", "controllers/graph", "proxy/table"}},
-	{"controllers/status", []string{"api/v1alpha1", "controllers/policy", "controllers/graph"}},
+	{"controllers/graph", []string{"controllers/store", "controllers/spec"}},
+	{"controllers/attach", []string{"api/v1alpha1", "controllers/store", "controllers/policy", "controllers/spec", "controllers/graph"}},
+	{"controllers/compile", []string{"api/v1alpha1", "controllers/policy", "controllers/graph", "controllers/attach", "proxy/table"}},
+	{"controllers/status", []string{"api/v1alpha1", "controllers/policy", "controllers/graph", "controllers/attach"}},
 	{"controllers/endpoints", []string{"proxy/table"}},
 	{"controllers/watch", []string{"api/v1alpha1", "controllers/store"}},
 	{"controllers/manifests", []string{"api/v1alpha1", "controllers/store", "controllers/watch"}},
@@ -93,7 +94,7 @@ var (
 
 // pureRooms hold functions from values to values (N5): no client, no clock, no logger, no I/O.
 var (
-	pureRooms   = []string{"controllers/store", "controllers/policy", "controllers/spec", "controllers/graph", "controllers/compile"}
+	pureRooms   = []string{"controllers/store", "controllers/policy", "controllers/spec", "controllers/graph", "controllers/attach", "controllers/compile"}
 	pureBanned  = []string{"k8s.io/client-go/**", "sigs.k8s.io/controller-runtime/**"} // in their closure
 	pureImports = []string{"context", "net/http", "os", "log/**"}
 	pureCalls   = []string{"time.Now", "time.Since", "time.Until"}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gatehouse-dev/gatehouse/controllers"
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
@@ -36,7 +37,7 @@ func (a *apply) pipeline(ctx context.Context, backends *backends, n int) (row Ap
 	p := controllers.New(controllers.Options{
 		Graph: graph.Config{Controller: "gatehouse.dev/gateway-controller", Addresses: []string{"127.0.0.1"}},
 		Outputs: controllers.Outputs{
-			Swap: server.Swap, SetEndpoints: server.SetEndpoints, Publish: func(*graph.Graph) {},
+			Swap: server.Swap, SetEndpoints: server.SetEndpoints, Publish: func(*graph.Graph, *attach.Policies) {},
 			Built: func(_ int, build, swap time.Duration) { builds, swaps = append(builds, build), append(swaps, swap) },
 		},
 		Log: logr.Discard(),

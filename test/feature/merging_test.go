@@ -3,8 +3,6 @@ package feature
 import (
 	"strings"
 	"testing"
-
-	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 )
 
 // accepts is the rules of an AuthPolicy that accepts one API key, and names its
@@ -100,28 +98,28 @@ func TestConflicts(t *testing.T) {
 	only := func(path string) string {
 		return `rules: {authorization: {it: {cel: "request.path == '` + path + `'"}}}`
 	}
-	g := w.Apply(Auth("b-older", guarded, only("/older")) + Auth("c-younger", guarded, only("/younger")))
+	w.Apply(Auth("b-older", guarded, only("/older")) + Auth("c-younger", guarded, only("/younger")))
 	is("", "GET http://a/older")
 	is("403 forbidden_by_rule", "GET http://a/younger")
-	if c := condition(g, "c-younger", "Accepted"); !strings.HasPrefix(c, "False Conflicted") || !strings.Contains(c, "b-older") {
+	if c := condition(w, "c-younger", "Accepted"); !strings.HasPrefix(c, "False Conflicted") || !strings.Contains(c, "b-older") {
 		t.Error(c)
 	}
-	if c := condition(g, "b-older", "Accepted"); !strings.HasPrefix(c, "True Accepted") {
+	if c := condition(w, "b-older", "Accepted"); !strings.HasPrefix(c, "True Accepted") {
 		t.Error(c)
 	}
 	w.Delete(Auth("b-older", guarded, only("/older")))
 	is("", "GET http://a/younger")
 	// A policy on nothing is said to be so, and changes nothing.
-	g = w.Apply(Auth("d-lost", "HTTPRoute/gone", only("/lost")))
+	w.Apply(Auth("d-lost", "HTTPRoute/gone", only("/lost")))
 	is("", "GET http://a/younger")
-	if c := condition(g, "d-lost", "Accepted"); !strings.HasPrefix(c, "False TargetNotFound") {
+	if c := condition(w, "d-lost", "Accepted"); !strings.HasPrefix(c, "False TargetNotFound") {
 		t.Error(c)
 	}
 }
 
 // condition is a policy's condition on its first ancestor: "True Accepted message".
-func condition(g *graph.Graph, policy, name string) string {
-	for _, p := range g.Policies {
+func condition(w *World, policy, name string) string {
+	for _, p := range w.policies.All {
 		if p.Key.Name != policy {
 			continue
 		}

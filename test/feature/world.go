@@ -25,6 +25,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers"
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
@@ -64,8 +65,9 @@ type World struct {
 	Server    *proxy.Server
 	pipeline  *controllers.Pipeline
 	reader    *manifests.Reader
-	published chan *graph.Graph
-	changes   int // objects were changed so many times
+	published chan picture
+	policies  *attach.Policies // of the graph that wait returned last
+	changes   int              // objects were changed so many times
 
 	mu       sync.Mutex
 	backends map[string]*Backend // by namespace/service
@@ -128,9 +130,10 @@ func Start(t testing.TB, yaml string, change ...func(*proxy.Options)) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &World{t: t, Server: server, reader: reader, backends: map[string]*Backend{}, published: make(chan *graph.Graph, 1)}
+	w := &World{t: t, Server: server, reader: reader, backends: map[string]*Backend{}, published: make(chan picture, 1)}
 	w.pipeline = controllers.New(controllers.Options{
-		Graph:   graph.Config{Controller: "gatehouse.dev/gateway-controller", Addresses: []string{"127.0.0.1"}, Checks: graph.Checks(checks)},
+		Graph:   graph.Config{Controller: "gatehouse.dev/gateway-controller", Addresses: []string{"127.0.0.1"}},
+		Attach:  attach.Config{Controller: "gatehouse.dev/gateway-controller", Checks: attach.Checks(checks)},
 		Outputs: controllers.Outputs{Swap: server.Swap, SetEndpoints: server.SetEndpoints, Publish: w.publish},
 		Quiet:   time.Millisecond,
 	})
@@ -156,29 +159,36 @@ func Start(t testing.TB, yaml string, change ...func(*proxy.Options)) *World {
 const marker = "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {name: marker}\n" +
 	"spec: {controllerName: gatehouse.dev/gateway-controller, description: %q}\n"
 
-func (w *World) publish(g *graph.Graph) {
+// picture is what one build found.
+type picture struct {
+	graph    *graph.Graph
+	policies *attach.Policies
+}
+
+func (w *World) publish(g *graph.Graph, p *attach.Policies) {
 	select {
 	case <-w.published: // only the latest counts
 	default:
 	}
-	w.published <- g
+	w.published <- picture{g, p}
 }
 
 // wait returns the graph of everything changed so far, once its table serves.
 func (w *World) wait() *graph.Graph {
 	w.t.Helper()
 	w.changes++
-	now := fmt.Sprint(w.changes)
-	for _, m := range w.parse(fmt.Sprintf(marker, now)) {
+	want := fmt.Sprint(w.changes)
+	for _, m := range w.parse(fmt.Sprintf(marker, want)) {
 		w.pipeline.Upsert(m.Object)
 	}
 	late := time.After(20 * time.Second)
 	for {
 		select {
-		case g := <-w.published:
-			for _, c := range g.Classes {
-				if c.Object.Name == "marker" && c.Object.Spec.Description != nil && *c.Object.Spec.Description == now {
-					return g
+		case now := <-w.published:
+			for _, c := range now.graph.Classes {
+				if c.Object.Name == "marker" && c.Object.Spec.Description != nil && *c.Object.Spec.Description == want {
+					w.policies = now.policies
+					return now.graph
 				}
 			}
 		case <-late:

@@ -27,6 +27,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/compile"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
@@ -51,7 +52,7 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := graph.Config{Controller: "gatehouse.dev/gateway", Checks: graph.Checks(checks)}
+	config := attach.Config{Controller: "gatehouse.dev/gateway", Checks: attach.Checks(checks)}
 	chain, key := keyPair(t)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
@@ -68,11 +69,11 @@ func TestGolden(t *testing.T) {
 					s.Data = map[string][]byte{corev1.TLSCertKey: chain, corev1.TLSPrivateKeyKey: key}
 				}
 			}
-			g, tbl := build(config, all)
+			g, policies, tbl := build(config, all)
 			got := &txtar.Archive{Comment: archive.Comment, Files: []txtar.File{
 				{Name: "cluster.yaml", Data: section(archive, "cluster.yaml")},
 				{Name: "table", Data: []byte(tbl.Text())},
-				{Name: "status", Data: []byte(status(g))},
+				{Name: "status", Data: []byte(status(g, policies))},
 			}}
 			anyOrder(t, config, all)
 			if *update {
@@ -90,22 +91,27 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-func build(config graph.Config, all []*manifests.Manifest) (*graph.Graph, *table.Table) {
+func build(config attach.Config, all []*manifests.Manifest) (*graph.Graph, *attach.Policies, *table.Table) {
 	s := store.New()
 	for _, m := range all {
 		s.Apply(m.Object)
 	}
-	g := graph.NewBuilder(config).Build(s)
-	return g, compile.Compile(g)
+	g := newGraph(config).Build(s)
+	policies := attach.NewBuilder(config).Build(s, g)
+	return g, policies, compile.Compile(g, policies)
+}
+
+func newGraph(config attach.Config) *graph.Builder {
+	return graph.NewBuilder(graph.Config{Controller: config.Controller})
 }
 
 // anyOrder lets the objects come and go at random, with a build after each
 // change: it must always make the table that a first build would make, and a
 // build without a change the same parts.
-func anyOrder(t *testing.T, config graph.Config, all []*manifests.Manifest) {
+func anyOrder(t *testing.T, config attach.Config, all []*manifests.Manifest) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(1, 2))
-	s, b, c := store.New(), graph.NewBuilder(config), compile.New()
+	s, b, a, c := store.New(), newGraph(config), attach.NewBuilder(config), compile.New()
 	present := make([]bool, len(all))
 	for range 12 * len(all) {
 		i := r.IntN(len(all))
@@ -119,12 +125,14 @@ func anyOrder(t *testing.T, config graph.Config, all []*manifests.Manifest) {
 		}
 		present[i] = !present[i]
 		g := b.Build(s)
-		got := c.Compile(g)
-		full := graph.NewBuilder(config).Build(s)
-		if want := compile.Compile(full); got.Hash() != want.Hash() || status(g) != status(full) {
-			t.Fatalf("after %s came or went: got:\n%s%s\nwant:\n%s%s", all[i].Name(), got.Text(), status(g), want.Text(), status(full))
+		policies := a.Build(s, g)
+		got := c.Compile(g, policies)
+		full := newGraph(config).Build(s)
+		reached := attach.NewBuilder(config).Build(s, full)
+		if want := compile.Compile(full, reached); got.Hash() != want.Hash() || status(g, policies) != status(full, reached) {
+			t.Fatalf("after %s came or went: got:\n%s%s\nwant:\n%s%s", all[i].Name(), got.Text(), status(g, policies), want.Text(), status(full, reached))
 		}
-		again := c.Compile(b.Build(s))
+		again := c.Compile(b.Build(s), a.Build(s, b.Build(s)))
 		if !slices.Equal(got.Listeners, again.Listeners) || !slices.Equal(got.Backends, again.Backends) || !slices.Equal(got.KeySets, again.KeySets) {
 			t.Fatal("a build without a change made new parts")
 		}

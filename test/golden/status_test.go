@@ -7,11 +7,12 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 )
 
 // status prints what the objects' statuses must say, a condition a line.
-func status(g *graph.Graph) string {
+func status(g *graph.Graph, policies *attach.Policies) string {
 	var w strings.Builder
 	conditions := func(of string, list []metav1.Condition) {
 		for _, c := range list {
@@ -35,7 +36,7 @@ func status(g *graph.Graph) string {
 			conditions("HTTPRoute "+r.Object.Namespace+"/"+r.Object.Name+" under "+p.Gateway.String(), p.Conditions)
 		}
 	}
-	for _, p := range g.Policies {
+	for _, p := range policies.All {
 		for _, a := range p.Ancestors {
 			under := "Gateway " + a.Gateway.String()
 			if a.Missing.Kind != "" {
@@ -45,18 +46,18 @@ func status(g *graph.Graph) string {
 		}
 	}
 	var affected []string
-	for target, policies := range g.Affected {
+	for target, by := range policies.Affected {
 		line := "affected " + target.Kind + " " + target.NamespacedName.String()
 		if target.Section != "" {
 			line += " " + string(target.Section)
 		}
-		for _, p := range policies {
+		for _, p := range by {
 			line += ", " + p.Kind + " " + p.NamespacedName.String()
 		}
 		affected = append(affected, line+"\n")
 	}
-	for gateway, policies := range g.Unreported {
-		affected = append(affected, fmt.Sprintf("unreported Gateway %s: %v\n", gateway, policies))
+	for gateway, by := range policies.Unreported {
+		affected = append(affected, fmt.Sprintf("unreported Gateway %s: %v\n", gateway, by))
 	}
 	slices.Sort(affected)
 	return w.String() + strings.Join(affected, "")

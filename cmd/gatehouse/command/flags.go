@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/proxy"
 	"github.com/gatehouse-dev/gatehouse/proxy/http1"
@@ -112,16 +113,21 @@ func (s *serving) bind(address string, port uint16) string {
 	return net.JoinHostPort(cmp.Or(address, s.listen), strconv.Itoa(int(port)))
 }
 
-// graphConfig is the graph's part of the configuration, the same for every
-// command: what the proxy would refuse, the graph refuses.
-func graphConfig(controller string, addresses []string) (graph.Config, error) {
+// control is the configuration of the control half, the same for every command:
+// what the proxy would refuse, attach refuses.
+type control struct {
+	graph  graph.Config
+	attach attach.Config
+}
+
+func newControl(controller string, addresses []string) (control, error) {
 	checks, err := proxy.NewChecks()
 	if err != nil {
-		return graph.Config{}, err
+		return control{}, err
 	}
-	return graph.Config{
-		Controller: gatewayv1.GatewayController(controller),
-		Addresses:  addresses,
-		Checks:     graph.Checks(checks),
+	name := gatewayv1.GatewayController(controller)
+	return control{
+		graph:  graph.Config{Controller: name, Addresses: addresses},
+		attach: attach.Config{Controller: name, Checks: attach.Checks(checks)},
 	}, nil
 }

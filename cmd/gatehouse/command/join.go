@@ -6,14 +6,16 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/gatehouse-dev/gatehouse/controllers"
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/proxy"
 )
 
 // join connects the control half to the data half.
-func join(server *proxy.Server, config graph.Config, publish func(*graph.Graph), log logr.Logger) *controllers.Pipeline {
+func join(server *proxy.Server, config control, publish func(*graph.Graph, *attach.Policies), log logr.Logger) *controllers.Pipeline {
 	return controllers.New(controllers.Options{
-		Graph: config,
+		Graph:  config.graph,
+		Attach: config.attach,
 		Outputs: controllers.Outputs{
 			Swap:         server.Swap,
 			SetEndpoints: server.SetEndpoints,

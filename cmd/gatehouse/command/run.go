@@ -121,22 +121,22 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 	if err != nil {
 		return err
 	}
-	graphs, err := graphConfig(r.controller, cluster.addresses)
+	half, err := newControl(r.controller, cluster.addresses)
 	if err != nil {
 		return err
 	}
-	graphs.Bundle = cluster.bundle
+	half.graph.Bundle = cluster.bundle
 	events, stop := cluster.events()
 	defer stop()
 	writer := status.New(status.Options{
 		Client:     cluster.client,
 		Live:       cluster.live,
-		Controller: graphs.Controller,
+		Controller: half.graph.Controller,
 		Applied:    func() status.Applied { return applied(server) },
 		Event:      events,
 		Log:        log,
 	})
-	pipeline := join(server, graphs, writer.Publish, log)
+	pipeline := join(server, half, writer.Publish, log)
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return pipeline.Run(ctx) })

@@ -10,13 +10,11 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gatehouse-dev/gatehouse/controllers"
-	"github.com/gatehouse-dev/gatehouse/controllers/compile"
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
-	"github.com/gatehouse-dev/gatehouse/controllers/store"
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
@@ -29,14 +27,16 @@ const settle = 10 * time.Millisecond
 type source struct {
 	paths  []string
 	reader *manifests.Reader
-	config graph.Config
+	config control
 	extra  func([]*manifests.Manifest) ([]controllers.Object, []manifests.Problem) // objects that are not on disk; may be nil
+	trial  *trial
 }
 
 // reading is what a source held at one time, and what it amounts to.
 type reading struct {
 	objects  []controllers.Object
 	graph    *graph.Graph
+	policies *attach.Policies
 	table    *table.Table
 	problems []manifests.Problem
 }
@@ -49,11 +49,11 @@ func newSource(controller string, addresses, paths []string) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := graphConfig(controller, addresses)
+	config, err := newControl(controller, addresses)
 	if err != nil {
 		return nil, err
 	}
-	return &source{paths: paths, reader: reader, config: config}, nil
+	return &source{paths: paths, reader: reader, config: config, trial: newTrial(config)}, nil
 }
 
 // read reads and checks everything. What it returns is to be used only if it
@@ -74,13 +74,8 @@ func (s *source) read() reading {
 		made, problems := s.extra(ms)
 		r.objects, r.problems = append(r.objects, made...), problems
 	}
-	trial := store.New()
-	for _, o := range r.objects {
-		trial.Apply(o)
-	}
-	r.graph = graph.NewBuilder(s.config).Build(trial)
-	r.table = compile.Compile(r.graph)
-	for _, c := range controllers.Conditions(r.graph) {
+	r.graph, r.policies, r.table = s.trial.build(r.objects)
+	for _, c := range controllers.Conditions(r.graph, r.policies) {
 		if !c.Faulty() {
 			continue
 		}
@@ -122,22 +117,23 @@ func namespaces(objects []controllers.Object) (made []controllers.Object) {
 // feed tells the pipeline how one reading differs from the last.
 type feed struct {
 	pipeline *controllers.Pipeline
-	last     map[string]controllers.Object
+	last     map[name]controllers.Object
 }
 
 func (f *feed) apply(objects []controllers.Object) {
-	now := make(map[string]controllers.Object, len(objects))
+	now := make(map[name]controllers.Object, len(objects))
 	for _, o := range objects {
-		name := types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}
-		now[fmt.Sprintf("%T %s", o, name)] = o
+		now[nameOf(o)] = o
 	}
-	for name, o := range f.last {
-		if now[name] == nil {
+	for n, o := range f.last {
+		if now[n] == nil {
 			f.pipeline.Delete(o)
 		}
 	}
-	for _, o := range objects {
-		f.pipeline.Upsert(o) // the store passes over what is the same
+	for n, o := range now {
+		if f.last[n] != o { // the same file gives the same objects
+			f.pipeline.Upsert(o)
+		}
 	}
 	f.last = now
 }
@@ -162,13 +158,13 @@ func watchFiles(ctx context.Context, paths []string, changed func()) error {
 			if quiet == nil {
 				quiet = time.After(settle)
 			}
-		case <-w.Errors: // events were lost: read everything to be sure
+		case _ = <-w.Errors: // events were lost: read everything to be sure
 			quiet = time.After(settle)
 		case <-quiet:
 			quiet = nil
-			if err := addFolders(w, paths); err != nil {
-				return err
-			}
+			// A path that is gone just now is named by changed, and its
+			// folder's events bring it back.
+			_ = addFolders(w, paths)
 			changed()
 		}
 	}

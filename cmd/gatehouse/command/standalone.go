@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/proxy"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -98,7 +99,7 @@ func (s *standalone) run(ctx context.Context) error {
 // serve runs both halves and the file watch until ctx ends.
 func (s *standalone) serve(ctx context.Context, server *proxy.Server, source *source, first reading) error {
 	applied := make(chan struct{}, 1)
-	f := feed{pipeline: join(server, source.config, func(*graph.Graph) {
+	f := feed{pipeline: join(server, source.config, func(*graph.Graph, *attach.Policies) {
 		select {
 		case applied <- struct{}{}:
 		default:

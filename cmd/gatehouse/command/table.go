@@ -54,7 +54,7 @@ func addFilename(c *cobra.Command, paths *[]string) {
 func printReading(c *cobra.Command, r reading, output string) error {
 	var statuses []controllers.Condition
 	if r.graph != nil {
-		statuses = controllers.Conditions(r.graph)
+		statuses = controllers.Conditions(r.graph, r.policies)
 	}
 	if output == "json" {
 		out := struct {

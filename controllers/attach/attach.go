@@ -1,11 +1,15 @@
-package graph
+package attach
 
 import (
+	"maps"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/policy"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
@@ -23,15 +27,30 @@ type Checks struct {
 	Password  func(hash string) error                   // the hash of one htpasswd line
 }
 
-// policyMemos is what the policies keep from one build to the next.
-type policyMemos struct {
-	nodes     memo[PolicyKey, *policyNode]
+// Config is what a Builder knows beside the objects.
+type Config struct {
+	// Controller is whose entries of a policy's status are ours.
+	Controller gatewayv1.GatewayController
+	// Checks judge what only the proxy understands of a policy.
+	Checks Checks
+}
+
+// Builder attaches policies, and keeps what did not change from one build to the
+// next. It belongs to one goroutine.
+type Builder struct {
+	config    Config
+	graph     *graph.Graph // what last was made of
+	last      *Policies
+	nodes     store.Memo[PolicyKey, *policyNode]
 	auth      policyKind
 	check     policyKind
 	bundles   generations[RulePolicies, *RulePolicies]
-	routes    generations[*Route, *routed] // by the node buildRoutes made
+	routes    generations[*graph.Route, *routed]
 	published map[PolicyKey]published
 }
+
+// NewBuilder returns a Builder that has built nothing yet.
+func NewBuilder(config Config) *Builder { return &Builder{config: config} }
 
 // policyKind is the policies of one kind.
 type policyKind struct {
@@ -42,11 +61,12 @@ type policyKind struct {
 	byRule    map[*policy.Policy]*policyNode
 }
 
-// routed is a route with its policies, and what they became part of there.
+// routed is a route's policies, and what they became part of there.
 type routed struct {
-	route   *Route
-	counts  []counted
-	touched []PolicyKey // sorted
+	route    *graph.Route
+	policies *RoutePolicies // nil: none reaches it
+	counts   []counted
+	touched  []PolicyKey // sorted
 }
 
 // generations keeps values while builds ask for them.
@@ -67,48 +87,79 @@ func (g *generations[K, V]) get(k K, compute func() V) V {
 	return v
 }
 
-// policies gives every rule of the Graph its effective policies, and every
-// policy its status. Routes that policies reach are replaced by copies: the
-// nodes themselves are shared with earlier Graphs.
-func (b *Builder) policies(s *store.Store, g *Graph) {
-	m := &b.policy
-	if m.nodes == nil {
-		m.nodes = memo[PolicyKey, *policyNode]{}
+// Build attaches the policies of a store to the routes of the Graph that was
+// built of that store as it is. It does again only what changed since the Build
+// before; the same Graph gives the same Policies.
+func (b *Builder) Build(s *store.Store, g *graph.Graph) *Policies {
+	if b.last != nil && b.graph == g {
+		return b.last
 	}
+	b.graph, b.last = g, b.build(s, g)
+	return b.last
+}
+
+func (b *Builder) build(s *store.Store, g *graph.Graph) *Policies {
 	all := s.Read()
 	compute := b.policyNode
 	var auth, check []*policyNode
 	for _, p := range all.AuthPolicies() {
-		auth = append(auth, m.nodes.get(b, PolicyKey{v1alpha1.KindAuthPolicy, nameOf(p)}, compute))
+		auth = append(auth, b.nodes.Get(s, PolicyKey{v1alpha1.KindAuthPolicy, nameOf(p)}, compute))
 	}
 	for _, p := range all.ValidationPolicies() {
-		check = append(check, m.nodes.get(b, PolicyKey{v1alpha1.KindValidationPolicy, nameOf(p)}, compute))
+		check = append(check, b.nodes.Get(s, PolicyKey{v1alpha1.KindValidationPolicy, nameOf(p)}, compute))
 	}
-	m.nodes.sweep(b.round)
-	changed := m.auth.set(auth)
-	if m.check.set(check) || changed {
+	b.nodes.Sweep()
+	changed := b.auth.set(auth)
+	if b.check.set(check) || changed {
 		changed = true
-		m.auth.turn()
-		m.check.turn()
-		m.bundles.turn()
+		b.auth.turn()
+		b.check.turn()
+		b.bundles.turn()
 	}
-	m.routes.turn()
-	g.Affected = map[TargetKey][]PolicyKey{}
+	b.routes.turn()
+	out := &Policies{Routes: map[*graph.Route]*RoutePolicies{}, Affected: map[TargetKey][]PolicyKey{}}
 	if len(auth)+len(check) == 0 {
-		m.published = nil
-		return
+		b.published = nil
+		return out
 	}
-	t := &tally{builder: b, graph: g, store: all, counts: map[tallyKey]int{}, faults: map[tallyKey]string{}}
-	for i, r := range g.Routes {
-		known := m.routes.last[r]
+	t := &tally{builder: b, graph: g, out: out, store: all, counts: map[tallyKey]int{}, faults: map[tallyKey]string{}}
+	for _, r := range g.Routes {
+		known := b.routes.last[r]
 		if known == nil || changed {
 			known = b.routePolicies(r, known)
 		}
-		m.routes.now[r] = known
-		g.Routes[i] = known.route
+		b.routes.now[r] = known
+		if known.policies != nil {
+			out.Routes[r] = known.policies
+		}
 		t.add(known)
 	}
 	t.publish()
+	out.Stale = b.stale(all, out)
+	return out
+}
+
+// stale finds the policies that reach nothing and whose status still has entries
+// of ours.
+func (b *Builder) stale(all *store.Reader, p *Policies) (out []PolicyKey) {
+	present := make(map[PolicyKey]bool, len(p.All))
+	for _, p := range p.All {
+		present[p.Key] = true
+	}
+	old := func(key PolicyKey, status *gatewayv1.PolicyStatus) {
+		if !present[key] && slices.ContainsFunc(status.Ancestors, func(a gatewayv1.PolicyAncestorStatus) bool {
+			return a.ControllerName == b.config.Controller
+		}) {
+			out = append(out, key)
+		}
+	}
+	for _, p := range all.AuthPolicies() {
+		old(PolicyKey{v1alpha1.KindAuthPolicy, nameOf(p)}, p.GetStatus())
+	}
+	for _, p := range all.ValidationPolicies() {
+		old(PolicyKey{v1alpha1.KindValidationPolicy, nameOf(p)}, p.GetStatus())
+	}
+	return out
 }
 
 // set takes the policies there are now. It is false when they are those there
@@ -135,62 +186,33 @@ func (k *policyKind) turn() {
 
 // routePolicies finds what reaches each rule of a route on each of its paths.
 // What it found before, if anything, is kept where it is the same.
-func (b *Builder) routePolicies(base *Route, before *routed) *routed {
-	out := &routed{route: base}
+func (b *Builder) routePolicies(r *graph.Route, before *routed) *routed {
+	out := &routed{route: r}
 	reached := false
-	var lists [][]*RulePolicies
-	for _, parent := range base.Parents {
-		for _, at := range parent.Attached {
-			list := make([]*RulePolicies, len(base.Rules))
-			for i, rule := range base.Rules {
-				list[i] = b.rulePolicies(pathOf(base, at, rule), out)
+	at := map[*graph.Attachment][]*RulePolicies{}
+	for _, parent := range r.Parents {
+		for _, attachment := range parent.Attached {
+			list := make([]*RulePolicies, len(r.Rules))
+			for i, rule := range r.Rules {
+				list[i] = b.rulePolicies(pathOf(r, attachment, rule), out)
 				reached = reached || list[i] != nil
 			}
-			lists = append(lists, list)
+			at[attachment] = list
 		}
 	}
 	slices.SortFunc(out.touched, comparePolicyKeys)
 	switch {
 	case !reached:
-	case before != nil && before.route != base && samePolicies(before.route, lists):
-		out.route = before.route
+	case before != nil && before.policies != nil && maps.EqualFunc(before.policies.at, at, slices.Equal):
+		out.policies = before.policies
 	default:
-		out.route = withPolicies(base, lists)
+		out.policies = &RoutePolicies{at}
 	}
 	return out
 }
 
-// withPolicies copies a route: the node itself is part of earlier Graphs.
-func withPolicies(base *Route, lists [][]*RulePolicies) *Route {
-	out := *base
-	out.Parents = slices.Clone(base.Parents)
-	for i, parent := range base.Parents {
-		p := *parent
-		p.Attached = make([]*Attachment, len(parent.Attached))
-		for j, at := range parent.Attached {
-			a := *at
-			a.Policies, lists = lists[0], lists[1:]
-			p.Attached[j] = &a
-		}
-		out.Parents[i] = &p
-	}
-	return &out
-}
-
-func samePolicies(r *Route, lists [][]*RulePolicies) bool {
-	for _, parent := range r.Parents {
-		for _, at := range parent.Attached {
-			if !slices.Equal(at.Policies, lists[0]) {
-				return false
-			}
-			lists = lists[1:]
-		}
-	}
-	return true
-}
-
 // pathOf names what a rule is reached by on one listener.
-func pathOf(r *Route, at *Attachment, rule *Rule) policy.Path {
+func pathOf(r *graph.Route, at *graph.Attachment, rule *graph.Rule) policy.Path {
 	gw := at.Listener.Gateway
 	path := policy.Path{
 		{Kind: string(store.Gateway), Namespace: gw.Namespace, Name: gw.Name},
@@ -209,12 +231,12 @@ func pathOf(r *Route, at *Attachment, rule *Rule) policy.Path {
 func (b *Builder) rulePolicies(path policy.Path, into *routed) *RulePolicies {
 	gateway := types.NamespacedName{Namespace: path[0].Namespace, Name: path[0].Name}
 	var p RulePolicies
-	p.Auth, p.ShadowAuth = b.effective(&b.policy.auth, path, gateway, into)
-	p.Validation, p.ShadowValidation = b.effective(&b.policy.check, path, gateway, into)
+	p.Auth, p.ShadowAuth = b.effective(&b.auth, path, gateway, into)
+	p.Validation, p.ShadowValidation = b.effective(&b.check, path, gateway, into)
 	if p == (RulePolicies{}) {
 		return nil
 	}
-	return b.policy.bundles.get(p, func() *RulePolicies { return &p })
+	return b.bundles.get(p, func() *RulePolicies { return &p })
 }
 
 func (b *Builder) effective(k *policyKind, path policy.Path, gateway types.NamespacedName, into *routed) (enforced, shadow *Effective) {
@@ -259,4 +281,8 @@ func (b *Builder) resolve(k *policyKind, merged *policy.Effective) *Effective {
 		}
 	}
 	return e
+}
+
+func nameOf(o metav1.Object) types.NamespacedName {
+	return types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}
 }

@@ -1,4 +1,4 @@
-package graph
+package attach
 
 import (
 	"encoding/hex"
@@ -13,6 +13,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
@@ -51,23 +52,31 @@ spec: {parentRefs: [{name: gw, namespace: web}], rules: [{}]}
 `
 }
 
-func buildStrict(s *store.Store) *Graph {
-	return NewBuilder(Config{Controller: controller, Checks: strict()}).Build(s)
+func newGraphs() *graph.Builder { return graph.NewBuilder(graph.Config{Controller: controller}) }
+
+func buildStrict(s *store.Store) (*graph.Graph, *Policies) {
+	g := newGraphs().Build(s)
+	return g, NewBuilder(Config{Controller: controller, Checks: strict()}).Build(s, g)
+}
+
+// rule is what reaches the first rule of the first route by its first attachment.
+func rule(g *graph.Graph, p *Policies) *RulePolicies {
+	return p.Routes[g.Routes[0]].Rule(g.Routes[0].Parents[0].Attached[0], 0)
 }
 
 // Each fault of a spec is refused by the field it stands in.
 func TestPolicyFaults(t *testing.T) {
 	refused := func(kind, spec string, want ...string) {
 		t.Helper()
-		g := buildStrict(load(t, policyCluster(t)+policyYAML(kind, "p", spec)))
-		if len(g.Policies) != 1 || len(g.Policies[0].Ancestors) != 1 {
-			t.Fatalf("%s: %d policies", spec, len(g.Policies))
+		g, p := buildStrict(load(t, policyCluster(t)+policyYAML(kind, "p", spec)))
+		if len(p.All) != 1 || len(p.All[0].Ancestors) != 1 {
+			t.Fatalf("%s: %d policies", spec, len(p.All))
 		}
-		c := g.Policies[0].Ancestors[0].Conditions
+		c := p.All[0].Ancestors[0].Conditions
 		if got, want := c[0].Message, strings.Join(want, "; ")+"; rules it would cover answer 500"; len(c) != 1 || c[0].Reason != "Invalid" || got != want {
 			t.Errorf("%s\n got %s %q\nwant %q", spec, c[0].Reason, got, want)
 		}
-		at := g.Routes[0].Parents[0].Attached[0].Policies[0]
+		at := rule(g, p)
 		e := at.Auth
 		if kind == v1alpha1.KindValidationPolicy {
 			e = at.Validation
@@ -127,9 +136,9 @@ func TestPolicyFaults(t *testing.T) {
 func TestPolicyReferences(t *testing.T) {
 	broken := func(more, kind, rules, item, want string) {
 		t.Helper()
-		g := buildStrict(load(t, policyCluster(t)+policyYAML(kind, "p", "rules: "+rules)+more))
-		c := g.Policies[0].Ancestors[0].Conditions
-		if got := g.Policies[0].Resolved[item].Broken; got != want {
+		_, p := buildStrict(load(t, policyCluster(t)+policyYAML(kind, "p", "rules: "+rules)+more))
+		c := p.All[0].Ancestors[0].Conditions
+		if got := p.All[0].Resolved[item].Broken; got != want {
 			t.Errorf("%s: got %q, want %q", rules, got, want)
 		}
 		if len(c) != 2 || c[0].Status != "True" || (c[1].Reason == "Reconciling") != (want != "") {
@@ -154,15 +163,15 @@ func TestPolicyReferences(t *testing.T) {
 func TestRequireAcrossPolicies(t *testing.T) {
 	closed := func(gateway string, want string) {
 		t.Helper()
-		g := buildStrict(load(t, policyCluster(t)+policyYAML(v1alpha1.KindAuthPolicy, "p", "rules: {authentication: {a: {anonymous: {}}}, require: a && b}")+
+		g, p := buildStrict(load(t, policyCluster(t)+policyYAML(v1alpha1.KindAuthPolicy, "p", "rules: {authentication: {a: {anonymous: {}}}, require: a && b}")+
 			"\n---\nkind: AuthPolicy\nmetadata: {name: gw, namespace: web}\nspec:\n"+
 			"  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: gw}]\n  defaults: {strategy: "+gateway+", rules: {authentication: {b: {anonymous: {}}}}}\n"))
-		e := g.Routes[0].Parents[0].Attached[0].Policies[0].Auth
+		e := rule(g, p).Auth
 		got := ""
 		if e.Closed != nil {
 			got = e.Closed.Policy.Name + ": " + e.Closed.Reason
 		}
-		accepted := g.Policies[0].Ancestors[0].Conditions[0]
+		accepted := p.All[0].Ancestors[0].Conditions[0]
 		if got != want || (accepted.Status == "True") != (want == "") {
 			t.Errorf("%s: got %q, want %q; %v", gateway, got, want, accepted)
 		}
@@ -181,38 +190,41 @@ func TestFullStatus(t *testing.T) {
 			ControllerName: "example.com/other", AncestorRef: gatewayv1.ParentReference{Name: gatewayv1.ObjectName(fmt.Sprint(i))}})
 	}
 	s.Apply(p)
-	g := buildStrict(s)
+	g, policies := buildStrict(s)
 	gateway := types.NamespacedName{Namespace: "web", Name: "gw"}
-	if len(g.Policies) != 0 || len(g.Unreported[gateway]) != 1 {
-		t.Errorf("%d policies, unreported %v", len(g.Policies), g.Unreported)
+	if len(policies.All) != 0 || len(policies.Unreported[gateway]) != 1 {
+		t.Errorf("%d policies, unreported %v", len(policies.All), policies.Unreported)
 	}
-	if g.Routes[0].Parents[0].Attached[0].Policies[0].Auth == nil {
+	if rule(g, policies).Auth == nil {
 		t.Error("the policy is not enforced")
 	}
 }
 
-// A Graph that was handed out never changes.
-func TestEarlierGraphStays(t *testing.T) {
-	s := load(t, policyCluster(t))
+// Policies that were handed out never change, and what did not change since is
+// the same.
+func TestEarlierPoliciesStay(t *testing.T) {
+	s, graphs := load(t, policyCluster(t)), newGraphs()
 	b := NewBuilder(Config{Controller: controller})
-	first := b.Build(s)
+	build := func() (*graph.Graph, *Policies) { return graphs.Build(s), b.Build(s, graphs.Build(s)) }
+	g, first := build()
 	policy := parse(t, policyYAML(v1alpha1.KindAuthPolicy, "p", "rules: {forwardCredentials: true}"))[0]
 	s.Apply(policy)
-	second := b.Build(s)
-	if first.Routes[0].Parents[0].Attached[0].Policies != nil {
-		t.Error("the policy went into the Graph before")
+	_, second := build()
+	route := g.Routes[0]
+	if first.Routes[route] != nil {
+		t.Error("the policy went into the Policies before")
 	}
-	if second.Routes[0].Parents[0].Attached[0].Policies[0] == nil {
-		t.Error("the policy is not in the Graph")
+	if rule(g, second) == nil {
+		t.Error("the policy is not there")
 	}
 	s.Apply(parse(t, "kind: Service\nmetadata: {name: x, namespace: shop}\n")[0])
-	third := b.Build(s)
-	if third == second || third.Routes[0] != second.Routes[0] || third.Policies[0] != second.Policies[0] {
+	_, third := build()
+	if third == second || third.Routes[route] != second.Routes[route] || third.All[0] != second.All[0] {
 		t.Error("what did not change was made again")
 	}
 	s.Delete(store.AuthPolicy, nameOf(policy))
-	if b.Build(s).Routes[0] != first.Routes[0] {
-		t.Error("without the policy the route is not what it was")
+	if _, fourth := build(); len(fourth.Routes)+len(fourth.All) != 0 {
+		t.Error("the policy is still there")
 	}
 }
 

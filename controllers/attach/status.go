@@ -1,4 +1,4 @@
-package graph
+package attach
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/policy"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
@@ -63,7 +64,8 @@ func (r *routed) count(k *policyKind, merged *policy.Effective, e *Effective, ga
 // status of it.
 type tally struct {
 	builder *Builder
-	graph   *Graph
+	graph   *graph.Graph
+	out     *Policies
 	store   *store.Reader
 	counts  map[tallyKey]int
 	faults  map[tallyKey]string // with no merged: a requirement that names what no policy there brings
@@ -78,7 +80,7 @@ func (t *tally) add(r *routed) {
 		}
 	}
 	if len(r.touched) > 0 {
-		t.graph.Affected[TargetKey{Kind: string(store.HTTPRoute), NamespacedName: nameOf(r.route.Object)}] = r.touched
+		t.out.Affected[TargetKey{Kind: string(store.HTTPRoute), NamespacedName: nameOf(r.route.Object)}] = r.touched
 	}
 }
 
@@ -87,13 +89,13 @@ type published struct {
 	core, policy *Policy
 }
 
-// publish fills in the Graph's policies.
+// publish fills in the policies.
 func (t *tally) publish() {
-	gateways := make(map[types.NamespacedName]*Gateway, len(t.graph.Gateways))
+	gateways := make(map[types.NamespacedName]*graph.Gateway, len(t.graph.Gateways))
 	for _, gw := range t.graph.Gateways {
 		gateways[nameOf(gw.Object)] = gw
 	}
-	routes := make(map[types.NamespacedName]*Route, len(t.graph.Routes))
+	routes := make(map[types.NamespacedName]*graph.Route, len(t.graph.Routes))
 	for _, r := range t.graph.Routes {
 		routes[nameOf(r.Object)] = r
 	}
@@ -105,9 +107,9 @@ func (t *tally) publish() {
 		}
 		reach[at].Add(key.rule, key.merged, n)
 	}
-	last := t.builder.policy.published
+	last := t.builder.published
 	now := map[PolicyKey]published{}
-	for _, k := range []*policyKind{&t.builder.policy.auth, &t.builder.policy.check} {
+	for _, k := range []*policyKind{&t.builder.auth, &t.builder.check} {
 		for _, n := range k.nodes {
 			s := standing{node: n, kind: k, tally: t, gateways: gateways, routes: routes, under: map[types.NamespacedName]*targets{}}
 			s.find()
@@ -121,16 +123,16 @@ func (t *tally) publish() {
 				p = was.policy
 			}
 			now[p.Key] = published{n.core, p}
-			t.graph.Policies = append(t.graph.Policies, p)
+			t.out.All = append(t.out.All, p)
 		}
 	}
-	t.builder.policy.published = now
-	for key, policies := range t.graph.Affected {
+	t.builder.published = now
+	for key, policies := range t.out.Affected {
 		if key.Kind == string(store.HTTPRoute) {
-			continue // in order already, and shared with earlier Graphs
+			continue // in order already, and shared with earlier Policies
 		}
 		slices.SortFunc(policies, comparePolicyKeys)
-		t.graph.Affected[key] = slices.Compact(policies)
+		t.out.Affected[key] = slices.Compact(policies)
 	}
 }
 
@@ -139,8 +141,8 @@ type standing struct {
 	node     *policyNode
 	kind     *policyKind
 	tally    *tally
-	gateways map[types.NamespacedName]*Gateway
-	routes   map[types.NamespacedName]*Route
+	gateways map[types.NamespacedName]*graph.Gateway
+	routes   map[types.NamespacedName]*graph.Route
 	under    map[types.NamespacedName]*targets
 	missing  []*Ancestor // targets that lead to nothing
 }
@@ -163,7 +165,7 @@ func (s *standing) find() {
 				s.miss(t, "does not exist")
 			}
 			if gw != nil {
-				s.target(name, t, slices.ContainsFunc(gw.Listeners, func(l *Listener) bool { return string(l.Key.Listener) == t.Section }), "listener")
+				s.target(name, t, slices.ContainsFunc(gw.Listeners, func(l *graph.Listener) bool { return string(l.Key.Listener) == t.Section }), "listener")
 			}
 		case string(store.HTTPRoute):
 			r := s.routes[name]
@@ -171,9 +173,9 @@ func (s *standing) find() {
 				s.miss(t, "does not exist")
 			}
 			if r != nil {
-				has := slices.ContainsFunc(r.Rules, func(rule *Rule) bool { return rule.Name == t.Section })
+				has := slices.ContainsFunc(r.Rules, func(rule *graph.Rule) bool { return rule.Name == t.Section })
 				for i, p := range r.Parents {
-					if !slices.ContainsFunc(r.Parents[:i], func(q *Parent) bool { return q.Gateway == p.Gateway }) {
+					if !slices.ContainsFunc(r.Parents[:i], func(q *graph.Parent) bool { return q.Gateway == p.Gateway }) {
 						s.target(p.Gateway, t, has, "rule")
 					}
 				}
@@ -204,15 +206,15 @@ func (s *standing) target(gateway types.NamespacedName, t policy.Target, hasSect
 	}
 	if t.Kind == string(store.Gateway) {
 		at := TargetKey{Kind: t.Kind, NamespacedName: gateway, Section: gatewayv1.SectionName(t.Section)}
-		s.tally.graph.Affected[at] = append(s.tally.graph.Affected[at], s.node.core.Key)
+		s.tally.out.Affected[at] = append(s.tally.out.Affected[at], s.node.core.Key)
 	}
 }
 
 func (s *standing) miss(t policy.Target, why string) {
-	c := no(gatewayv1.PolicyConditionAccepted, gatewayv1.PolicyReasonTargetNotFound, describe(t)+" "+why)
+	c := s.condition(gatewayv1.PolicyConditionAccepted, false, gatewayv1.PolicyReasonTargetNotFound, describe(t)+" "+why)
 	s.missing = append(s.missing, &Ancestor{
 		Missing:    TargetKey{t.Kind, types.NamespacedName{Namespace: t.Namespace, Name: t.Name}, gatewayv1.SectionName(t.Section)},
-		Conditions: observed(s.node.core.Generation, []metav1.Condition{c}),
+		Conditions: []metav1.Condition{c},
 	})
 }
 
@@ -233,8 +235,7 @@ func (s *standing) ancestors(reach map[tallyKey]*policy.Reach) (out []*Ancestor)
 		if r == nil {
 			r = &policy.Reach{}
 		}
-		conditions := s.conditions(u, s.tally.faults[at], r)
-		out = append(out, &Ancestor{Gateway: gateway, Conditions: observed(s.node.core.Generation, conditions)})
+		out = append(out, &Ancestor{Gateway: gateway, Conditions: s.conditions(u, s.tally.faults[at], r)})
 	}
 	slices.SortFunc(out, func(a, b *Ancestor) int {
 		return cmp.Or(strings.Compare(a.Gateway.Namespace, b.Gateway.Namespace), strings.Compare(a.Gateway.Name, b.Gateway.Name))
@@ -258,17 +259,17 @@ func (s *standing) ancestors(reach map[tallyKey]*policy.Reach) (out []*Ancestor)
 }
 
 func (t *tally) unreported(gateway types.NamespacedName, key PolicyKey) {
-	if t.graph.Unreported == nil {
-		t.graph.Unreported = map[types.NamespacedName][]PolicyKey{}
+	if t.out.Unreported == nil {
+		t.out.Unreported = map[types.NamespacedName][]PolicyKey{}
 	}
-	t.graph.Unreported[gateway] = append(t.graph.Unreported[gateway], key)
+	t.out.Unreported[gateway] = append(t.out.Unreported[gateway], key)
 }
 
 // conditions is what the policy's status says under one Gateway: Accepted and,
 // if so, Programmed.
 func (s *standing) conditions(u *targets, fault string, r *policy.Reach) []metav1.Condition {
 	refuse := func(reason gatewayv1.PolicyConditionReason, text string) []metav1.Condition {
-		return []metav1.Condition{no(gatewayv1.PolicyConditionAccepted, reason, text)}
+		return []metav1.Condition{s.condition(gatewayv1.PolicyConditionAccepted, false, reason, text)}
 	}
 	switch {
 	case s.node.rule.Broken != "":
@@ -284,7 +285,7 @@ func (s *standing) conditions(u *targets, fault string, r *policy.Reach) []metav
 	if beside := append(u.lost, u.gone...); len(beside) > 0 {
 		text += ", but " + strings.Join(beside, "; ")
 	}
-	return []metav1.Condition{yes(gatewayv1.PolicyConditionAccepted, gatewayv1.PolicyReasonAccepted, text), s.programmed(u, r)}
+	return []metav1.Condition{s.condition(gatewayv1.PolicyConditionAccepted, true, gatewayv1.PolicyReasonAccepted, text), s.programmed(u, r)}
 }
 
 func (s *standing) programmed(u *targets, r *policy.Reach) metav1.Condition {
@@ -307,8 +308,14 @@ func (s *standing) programmed(u *targets, r *policy.Reach) metav1.Condition {
 	if s.node.rule.Shadow {
 		v.Message += "; in shadow mode: it refuses nothing"
 	}
-	if v.Programmed {
-		return yes("Programmed", v.Reason, v.Message)
+	return s.condition("Programmed", v.Programmed, gatewayv1.PolicyConditionReason(v.Reason), v.Message)
+}
+
+// condition makes a condition without its time, which the status writer knows.
+func (s *standing) condition(kind gatewayv1.PolicyConditionType, holds bool, reason gatewayv1.PolicyConditionReason, text string) metav1.Condition {
+	c := metav1.Condition{Type: string(kind), Status: metav1.ConditionFalse, Reason: string(reason), Message: text, ObservedGeneration: s.node.core.Generation}
+	if holds {
+		c.Status = metav1.ConditionTrue
 	}
-	return no("Programmed", v.Reason, v.Message)
+	return c
 }

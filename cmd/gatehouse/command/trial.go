@@ -1,0 +1,57 @@
+package command
+
+import (
+	"reflect"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gatehouse-dev/gatehouse/controllers"
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
+	"github.com/gatehouse-dev/gatehouse/controllers/compile"
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/controllers/store"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// trial builds what a set of objects would amount to, apart from what serves. It
+// keeps what did not change, as the pipeline does.
+type trial struct {
+	store    *store.Store
+	graph    *graph.Builder
+	attach   *attach.Builder
+	compiler *compile.Compiler
+	held     map[name]bool
+}
+
+// name tells objects apart.
+type name struct {
+	kind store.Kind
+	types.NamespacedName
+}
+
+func nameOf(o controllers.Object) name {
+	kind := reflect.TypeOf(o).Elem().Name()
+	return name{store.Kind(kind), types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}}
+}
+
+func newTrial(c control) *trial {
+	return &trial{store: store.New(), graph: graph.NewBuilder(c.graph), attach: attach.NewBuilder(c.attach), compiler: compile.New()}
+}
+
+// build makes the store hold these objects and no others, and builds.
+func (t *trial) build(objects []controllers.Object) (*graph.Graph, *attach.Policies, *table.Table) {
+	held := make(map[name]bool, len(objects))
+	for _, o := range objects {
+		held[nameOf(o)] = true
+		t.store.Apply(o)
+	}
+	for n := range t.held {
+		if !held[n] {
+			t.store.Delete(n.kind, n.NamespacedName)
+		}
+	}
+	t.held = held
+	g := t.graph.Build(t.store)
+	p := t.attach.Build(t.store, g)
+	return g, p, t.compiler.Compile(g, p)
+}

@@ -1,0 +1,202 @@
+package attach
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/store"
+)
+
+var seedFlag = flag.Uint64("seed", 0, "seed of the one stream to run; 0 for the usual ones")
+
+// TestIncrementalIsFull feeds random streams of objects to one Builder and asks
+// after each step whether a Builder that sees the Graph for the first time finds
+// the same, and whether a build without a change gives the same Policies.
+func TestIncrementalIsFull(t *testing.T) {
+	seeds := []uint64{1, 2, 3, 4}
+	if *seedFlag != 0 {
+		seeds = []uint64{*seedFlag}
+	}
+	const steps = 400
+	for _, seed := range seeds {
+		st := &stream{rand.New(rand.NewPCG(seed, seed))}
+		s, graphs, b := store.New(), newGraphs(), NewBuilder(Config{Controller: controller, Checks: strict()})
+		for i := range steps {
+			what := st.step(s)
+			g := graphs.Build(s)
+			got, full := b.Build(s, g), NewBuilder(b.config).Build(s, g)
+			if !reflect.DeepEqual(got, full) {
+				t.Fatalf("-seed %d step %d, %s: incremental differs from full %s", seed, i, what, difference("", reflect.ValueOf(got), reflect.ValueOf(full)))
+			}
+			if again := b.Build(s, graphs.Build(s)); again != got {
+				t.Fatalf("-seed %d step %d: a second Build of the same store made other Policies", seed, i)
+			}
+		}
+	}
+}
+
+// difference finds where two values first differ.
+func difference(at string, a, b reflect.Value) string {
+	if a.IsValid() != b.IsValid() || a.IsValid() && a.Type() != b.Type() {
+		return fmt.Sprintf("at %s: %v, full %v", at, a, b)
+	}
+	var inner []string
+	switch a.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if !a.IsNil() && !b.IsNil() {
+			return difference(at, a.Elem(), b.Elem())
+		}
+	case reflect.Struct:
+		for i := range a.NumField() {
+			inner = append(inner, difference(at+"."+a.Type().Field(i).Name, a.Field(i), b.Field(i)))
+		}
+	case reflect.Slice:
+		for i := range min(a.Len(), b.Len()) {
+			inner = append(inner, difference(fmt.Sprintf("%s[%d]", at, i), a.Index(i), b.Index(i)))
+		}
+		if a.Len() != b.Len() || a.IsNil() != b.IsNil() {
+			inner = append(inner, fmt.Sprintf("at %s: %d entries, full %d", at, a.Len(), b.Len()))
+		}
+	case reflect.Map:
+		for _, k := range a.MapKeys() {
+			inner = append(inner, difference(fmt.Sprintf("%s[%v]", at, k), a.MapIndex(k), b.MapIndex(k)))
+		}
+		if a.Len() != b.Len() || a.IsNil() != b.IsNil() {
+			inner = append(inner, fmt.Sprintf("at %s: %d entries, full %d", at, a.Len(), b.Len()))
+		}
+	default:
+		if !a.Equal(b) {
+			return fmt.Sprintf("at %s: %v, full %v", at, a, b)
+		}
+		return ""
+	}
+	for _, d := range inner {
+		if d != "" {
+			return d
+		}
+	}
+	if pointy := a.Kind() == reflect.Pointer || a.Kind() == reflect.Interface; pointy && a.IsNil() != b.IsNil() {
+		return fmt.Sprintf("at %s: %v, full %v", at, a, b)
+	}
+	return ""
+}
+
+type stream struct{ r *rand.Rand }
+
+func pick[T any](st *stream, from ...T) T { return from[st.r.IntN(len(from))] }
+func (st *stream) namespace() string      { return pick(st, "a", "b") }
+func ptr[T any](v T) *T                   { return &v }
+
+func (st *stream) meta(names ...string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: st.namespace(), Name: pick(st, names...), CreationTimestamp: metav1.NewTime(time.Unix(int64(st.r.IntN(3)), 0))}
+}
+
+// step changes one object, and says which.
+func (st *stream) step(s *store.Store) string {
+	kind, obj := st.object()
+	if gone := st.r.IntN(100) < 20; gone {
+		s.Delete(kind, nameOf(obj))
+		return fmt.Sprintf("%s %s gone", kind, nameOf(obj))
+	}
+	s.Apply(obj)
+	return fmt.Sprintf("%s %s", kind, nameOf(obj))
+}
+
+func (st *stream) object() (store.Kind, metav1.Object) {
+	labels := pick(st, nil, map[string]string{"edge": "yes"}, map[string]string{"edge": "no"})
+	switch n := st.r.IntN(100); {
+	case n < 5:
+		class := &gatewayv1.GatewayClass{ObjectMeta: metav1.ObjectMeta{Name: "one"}}
+		class.Spec.ControllerName = controller
+		return store.GatewayClass, class
+	case n < 20:
+		gw := &gatewayv1.Gateway{ObjectMeta: st.meta("gw", "hw")}
+		gw.Spec.GatewayClassName = pick[gatewayv1.ObjectName](st, "one", "one", "two")
+		for _, name := range []gatewayv1.SectionName{"l", "m"}[:1+st.r.IntN(2)] {
+			all := &gatewayv1.AllowedRoutes{Namespaces: &gatewayv1.RouteNamespaces{From: ptr(gatewayv1.NamespacesFromAll)}}
+			gw.Spec.Listeners = append(gw.Spec.Listeners, gatewayv1.Listener{Name: name, Port: pick[int32](st, 80, 81), Protocol: "HTTP", AllowedRoutes: all})
+		}
+		return store.Gateway, gw
+	case n < 50:
+		return store.HTTPRoute, st.route()
+	case n < 58:
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: st.namespace(), Name: pick(st, "s", "t"), Labels: labels}}
+		secret.Data = pick(st, nil, map[string][]byte{"apiKey": []byte("k")}, map[string][]byte{v1alpha1.HtpasswdKey: []byte("a:bad\n")})
+		return store.Secret, secret
+	case n < 62:
+		return store.ConfigMap, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: st.namespace(), Name: "c"}, Data: map[string]string{"k": pick(st, "{}", "bad", "")}}
+	case n < 85:
+		p := &v1alpha1.AuthPolicy{ObjectMeta: st.meta("p", "q", "r")}
+		p.Spec = st.authSpec()
+		return store.AuthPolicy, p
+	}
+	p := &v1alpha1.ValidationPolicy{ObjectMeta: st.meta("p", "q", "r")}
+	p.Spec.PolicyTargets = st.targets()
+	p.Spec.Rules = &v1alpha1.ValidationRules{Checks: map[string]v1alpha1.ValidationCheck{pick(st, "x", "y"): {
+		JSONSchema: &v1alpha1.JSONSchemaSource{ConfigMapRef: &v1alpha1.ConfigMapKeyReference{Name: "c", Key: "k"}}}}}
+	return store.ValidationPolicy, p
+}
+
+func (st *stream) route() *gatewayv1.HTTPRoute {
+	route := &gatewayv1.HTTPRoute{ObjectMeta: st.meta("r1", "r2", "r3")}
+	for range 1 + st.r.IntN(2) {
+		route.Spec.ParentRefs = append(route.Spec.ParentRefs, gatewayv1.ParentReference{
+			Name: pick[gatewayv1.ObjectName](st, "gw", "hw", "none"), Namespace: pick(st, nil, ptr[gatewayv1.Namespace]("a")),
+			SectionName: pick(st, nil, nil, ptr[gatewayv1.SectionName]("l")),
+		})
+	}
+	for i := range 1 + st.r.IntN(2) {
+		route.Spec.Rules = append(route.Spec.Rules, gatewayv1.HTTPRouteRule{Name: pick(st, nil, ptr(gatewayv1.SectionName(fmt.Sprintf("rule%d", i))))})
+	}
+	return route
+}
+
+func (st *stream) targets() v1alpha1.PolicyTargets {
+	t := v1alpha1.PolicyTargets{Mode: pick[v1alpha1.Mode](st, "", v1alpha1.ModeShadow, v1alpha1.ModeEnforce)}
+	for range 1 + st.r.IntN(2) {
+		ref := gatewayv1.LocalPolicyTargetReferenceWithSectionName{}
+		ref.Group = gatewayv1.GroupName
+		if ref.Kind = pick[gatewayv1.Kind](st, "Gateway", "HTTPRoute"); ref.Kind == "Gateway" {
+			ref.Name, ref.SectionName = pick[gatewayv1.ObjectName](st, "gw", "hw", "none"), pick(st, nil, ptr[gatewayv1.SectionName]("l"))
+		} else {
+			ref.Name, ref.SectionName = pick[gatewayv1.ObjectName](st, "r1", "r2", "r3"), pick(st, nil, ptr[gatewayv1.SectionName]("rule0"))
+		}
+		t.TargetRefs = append(t.TargetRefs, ref)
+	}
+	return t
+}
+
+func (st *stream) authSpec() v1alpha1.AuthPolicySpec {
+	spec := v1alpha1.AuthPolicySpec{PolicyTargets: st.targets()}
+	method := pick(st,
+		v1alpha1.AuthenticationMethod{Anonymous: &v1alpha1.AnonymousAuthentication{}},
+		v1alpha1.AuthenticationMethod{APIKey: &v1alpha1.APIKeyAuthentication{Selector: metav1.LabelSelector{MatchLabels: map[string]string{"edge": "yes"}}}},
+		v1alpha1.AuthenticationMethod{Basic: &v1alpha1.BasicAuthentication{}},
+	)
+	if method.Basic != nil {
+		method.Basic.SecretRef.Name = pick[gatewayv1.ObjectName](st, "s", "t")
+	}
+	rules := v1alpha1.AuthRules{
+		When:           pick(st, nil, []v1alpha1.Expression{pick[v1alpha1.Expression](st, "request.method == 'GET'", "bad(")}),
+		Authentication: map[string]v1alpha1.AuthenticationMethod{pick(st, "x", "y"): method},
+	}
+	section := &v1alpha1.AuthSection{Strategy: pick(st, v1alpha1.StrategyAtomic, v1alpha1.StrategyMerge), Rules: rules}
+	switch st.r.IntN(3) {
+	case 0:
+		spec.Rules = &rules
+	case 1:
+		spec.Defaults = section
+	default:
+		spec.Overrides = section
+	}
+	return spec
+}
