@@ -10,6 +10,7 @@
 package exchange
 
 import (
+	"context"
 	"io"
 	"net/netip"
 	"time"
@@ -21,13 +22,14 @@ import (
 type Exchange struct {
 	Request   Request
 	Response  Response
-	Conn      *Conn     // the client connection it came on
-	Writer    Writer    // the way back to the client
-	Start     time.Time // when the request's head was complete
-	Principal Principal // who is calling, once authentication has decided
-	Trace     Trace     // what happened, for the access log and the metrics
-	Marker    Marker    // of the answers of our own; nil for none
-	Arena     mem.Arena // memory that lives as long as the exchange
+	Conn      *Conn           // the client connection it came on
+	Writer    Writer          // the way back to the client
+	Start     time.Time       // when the request's head was complete
+	Principal Principal       // who is calling, once authentication has decided
+	Trace     Trace           // what happened, for the access log and the metrics
+	Marker    Marker          // of the answers of our own; nil for none
+	Arena     mem.Arena       // memory that lives as long as the exchange
+	Context   context.Context // ends when the client goes; nil where its protocol only tells those who read or write
 }
 
 // Conn is what the exchanges of one client connection share.
@@ -54,6 +56,7 @@ type Request struct {
 	ContentLength int64      // bytes of content; -1 when not known beforehand
 	Body          Body       // nil when there is no content
 	Trailer       Header     // complete once Body has returned io.EOF
+	Reserved      []string   // field names, lower case, that the gateway alone sets: none of them is forwarded from Trailer
 	Upgrade       string     // the protocol the client offers to switch to; empty for none
 	ClientIP      netip.Addr // the caller behind trusted proxies; Conn.Peer's address without them
 	Shared        string     // the origin that the answer may be shared with (CORS); empty for none
@@ -161,7 +164,7 @@ func (x *Exchange) WriteReply() error {
 	if x.Marker != nil {
 		x.Marker.FilterResponse(x)
 	}
-	if x.grpc() {
+	if x.GRPC() {
 		return x.writeGRPC()
 	}
 	if err := x.Writer.Head(x); err != nil {

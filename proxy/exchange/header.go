@@ -65,3 +65,35 @@ func (h Header) Del(name string) {
 		}
 	}
 }
+
+// DropLike removes the field lines that a backend could take for one of names,
+// which are lower case: CGI and its heirs make X_User and X-User one variable.
+func (h Header) DropLike(names []string) {
+	for i := range h {
+		for _, name := range names {
+			if alike(h[i].Name, name) {
+				h[i].Name = ""
+				break
+			}
+		}
+	}
+}
+
+func alike(sent, name string) bool {
+	if len(sent) != len(name) {
+		return false
+	}
+	for i := 0; i < len(sent); i++ {
+		a, b := mem.Lower[sent[i]], name[i]
+		if a == '_' {
+			a = '-'
+		}
+		if b == '_' {
+			b = '-'
+		}
+		if a != b {
+			return false
+		}
+	}
+	return true
+}

@@ -180,6 +180,7 @@ func (c *compiler) header(t *table.HeaderExpr) {
 		c.fail(what, err)
 	}
 	c.policy.headers = append(c.policy.headers, h)
+	c.policy.identities = append(c.policy.identities, h.name)
 }
 
 func (c *compiler) requirement(text string) {

@@ -62,41 +62,13 @@ func (p *Policy) identify(x *exchange.Exchange, values *[maxHeaders]string) {
 	if len(p.headers) == 0 {
 		return
 	}
-	for i := range x.Request.Header {
-		f := &x.Request.Header[i]
-		for j := range p.headers {
-			if sameField(f.Name, p.headers[j].name) {
-				f.Name = ""
-				break
-			}
-		}
-	}
+	x.Request.Header.DropLike(p.identities)
+	x.Request.Reserved = p.identities // trailers come later
 	for i := range p.headers {
 		if values[i] != "" {
 			x.Request.Header.Add(p.headers[i].name, values[i])
 		}
 	}
-}
-
-// sameField compares field names as a CGI-like backend would, to whom X_User
-// and X-User are one variable. name is in lower case.
-func sameField(sent, name string) bool {
-	if len(sent) != len(name) {
-		return false
-	}
-	for i := 0; i < len(sent); i++ {
-		a, b := mem.Lower[sent[i]], name[i]
-		if a == '_' {
-			a = '-'
-		}
-		if b == '_' {
-			b = '-'
-		}
-		if a != b {
-			return false
-		}
-	}
-	return true
 }
 
 // encode percent-encodes what has no place in a header value: control

@@ -19,6 +19,7 @@ type Policy struct {
 	require         table.Requirement
 	rules           []rule
 	headers         []header
+	identities      []string // names of headers
 	unauthenticated *table.Reply
 	denied          *table.Reply
 	forward         bool // credentials stay in the forwarded request
