@@ -2,11 +2,16 @@ package proxy
 
 import (
 	"net"
+	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/http1"
 	"github.com/gatehouse-dev/gatehouse/proxy/http2"
 	"github.com/gatehouse-dev/gatehouse/proxy/listener"
+	"github.com/gatehouse-dev/gatehouse/proxy/stream"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+	"github.com/gatehouse-dev/gatehouse/proxy/tcp"
+	"github.com/gatehouse-dev/gatehouse/proxy/udp"
 )
 
 // listening is the configuration of the sockets.
@@ -14,6 +19,8 @@ func (s *Server) listening() listener.Config {
 	c := &s.opts.Clients
 	return listener.Config{
 		Protocols: s.protocols,
+		Streams:   relays{tcp.New(c.TCP), udp.New(c.UDP)},
+		Route:     func(t *table.Stream) *stream.Route { return stream.New(t, s.backends, s.metrics) },
 		Current:   func() map[uint32]*listener.Port { return s.state.Load().ports },
 		Bind:      s.opts.Bind,
 		Metrics:   s.metrics,
@@ -41,11 +48,15 @@ func (s *Server) protocols() listener.Protocols {
 		Limits:   one.Limits,
 		Streams:  c.Streams,
 		MaxBody:  one.MaxBody,
-		Timeouts: http2.Timeouts{Idle: one.IdleTimeout, Read: one.BodyTimeout, Write: one.WriteTimeout},
+		Timeouts: http2.Timeouts{Idle: one.IdleTimeout, Read: one.BodyTimeout, Write: one.WriteTimeout, Stream: streamTimeout},
 		Log:      s.log,
 	})
 	return p
 }
+
+// streamTimeout is how long a gRPC client, or a backend, may be silent on a
+// stream that has begun.
+const streamTimeout = 10 * time.Minute
 
 // HTTP1 implements listener.Protocols.
 func (p *protocols) HTTP1(c net.Conn, conn *exchange.Conn) { p.http1.Serve(c, *conn) }
@@ -64,3 +75,15 @@ func (p *protocols) Drain() {
 	p.http1.Drain()
 	p.http2.Drain()
 }
+
+// relays implements listener.Streams.
+type relays struct {
+	tcp *tcp.Relay
+	udp *udp.Relay
+}
+
+// TCP implements listener.Streams.
+func (r relays) TCP(c net.Conn, ahead []byte, to *stream.Route) { r.tcp.Serve(c, ahead, to) }
+
+// UDP implements listener.Streams.
+func (r relays) UDP(c *net.UDPConn, to func() *stream.Route) { r.udp.Serve(c, to) }

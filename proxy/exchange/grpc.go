@@ -6,9 +6,9 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 )
 
-// grpc reports whether the caller is a gRPC client, which reads no status but
+// GRPC reports whether the caller is a gRPC client, which reads no status but
 // gRPC's own.
-func (x *Exchange) grpc() bool {
+func (x *Exchange) GRPC() bool {
 	const media = "application/grpc"
 	t, _ := x.Request.Header.Get("content-type")
 	return len(t) >= len(media) && mem.EqualFold(t[:len(media)], media) &&

@@ -184,7 +184,11 @@ func (t *transfer) stream() {
 
 // finished reports whether all content has gone to the backend.
 func (t *transfer) finished(sent chan error) bool {
-	timer := time.NewTimer(patience)
+	wait := patience
+	if t.call.Shared() {
+		wait = patience / 50 // there is no connection to save
+	}
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case err := <-sent:
@@ -262,6 +266,7 @@ func (t *transfer) pump() error {
 			}
 		}
 		if err == io.EOF {
+			t.x.Request.Trailer.DropLike(t.x.Request.Reserved)
 			if t.call.Last(t.x.Request.Trailer) != nil {
 				return errRefused
 			}

@@ -44,6 +44,8 @@ type Timeouts struct {
 	Idle  time.Duration // a connection without streams
 	Read  time.Duration // for the next bytes of a request's content
 	Write time.Duration // for the client to take bytes of the answer: at least this, at most twice
+
+	Stream time.Duration // Read, for gRPC, if that is more
 }
 
 // Server serves connections until it is drained.
@@ -141,9 +143,13 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, conn *exchange.C
 			s.cfg.Refused(x)
 		}
 	} else {
+		x.Context = r.Context()
 		if r.ContentLength != 0 {
 			b := &st.body
 			b.x, b.request, b.rw, b.patience, b.limit = x, r, st.writer.rw, s.cfg.Timeouts.Read, s.cfg.MaxBody
+			if x.GRPC() { // a stream of messages, without end if need be, whose client may well be silent
+				b.patience, b.limit = max(b.patience, s.cfg.Timeouts.Stream), 0
+			}
 			x.Request.Body = b
 		}
 		s.cfg.Handler.Handle(x)
@@ -154,6 +160,6 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, conn *exchange.C
 	st.body.release()
 	st.writer = writer{}
 	x.Reset()
-	x.Conn, x.Writer = nil, nil
+	x.Conn, x.Writer, x.Context = nil, nil, nil
 	streams.Put(st)
 }

@@ -123,6 +123,7 @@ type Action struct {
 	Timeouts         Timeouts          `json:"timeouts"`                   //
 	Retry            *Retry            `json:"retry,omitempty"`            // nil: only what cannot have reached a backend is tried again
 	Session          *Session          `json:"session,omitempty"`          // nil: any backend will do
+	GRPC             bool              `json:"grpc,omitempty"`             // of a GRPCRoute: its backends speak HTTP/2, whatever they are marked with
 }
 
 // Reply is an answer the gateway makes itself: problem+json (RFC 9457) unless

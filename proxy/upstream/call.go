@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 	"github.com/gatehouse-dev/gatehouse/proxy/socket"
+	"github.com/gatehouse-dev/gatehouse/proxy/upstream/h2"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
@@ -40,6 +41,11 @@ type Call struct {
 
 	in     input
 	buffer func() []byte // in.buffer, bound once
+
+	x      *exchange.Exchange // set by StageHTTP2: what is asked, over HTTP/2
+	stream *h2.Stream         // its part of a connection to endpoint, once there is one
+
+	endpoint *Endpoint
 }
 
 // input is what has been read of an answer.
@@ -84,6 +90,7 @@ func NewCall(now, exact time.Time) *Call {
 // against it, and is closed otherwise. Nothing of the answer is good any more.
 func (c *Call) Release() {
 	in := &c.in
+	c.closeStream()
 	if c.conn != nil {
 		if c.sent && in.done && in.r == in.w && in.mode != untilClose && in.mode != tunnel && !c.Head.Close {
 			c.free(func(k *Conn, now time.Time) { k.release(now) })
@@ -99,14 +106,17 @@ func (c *Call) Release() {
 	put(in.buf)
 	in.chunks.Reset()
 	c.in = input{chunks: in.chunks}
-	c.req, c.cfg, c.sent, c.chunked = nil, nil, false, false
+	c.req, c.cfg, c.sent, c.chunked, c.x = nil, nil, false, false, nil
 	clear(c.Head.Header)
 	c.Head = wire.ResponseHead{Header: c.Head.Header[:0]}
 	calls.Put(c)
 }
 
 // Drop closes the call's connection, so that another can be asked.
-func (c *Call) Drop() { c.free(func(k *Conn, _ time.Time) { k.close() }) }
+func (c *Call) Drop() {
+	c.closeStream()
+	c.free(func(k *Conn, _ time.Time) { k.close() })
+}
 
 func (c *Call) free(how func(*Conn, time.Time)) {
 	if k := c.conn; k != nil {
@@ -166,6 +176,9 @@ const rested = time.Second
 // With careful, for requests that cannot be sent twice, every one is.
 func (c *Call) Connect(e *Endpoint, fresh, careful bool) *exchange.Error {
 	c.cfg = e.cfg
+	if c.x != nil {
+		return c.open(e)
+	}
 	for !fresh && c.conn == nil {
 		k := e.take()
 		if k == nil {
@@ -191,7 +204,7 @@ func (c *Call) Connect(e *Endpoint, fresh, careful bool) *exchange.Error {
 
 // Reused reports whether the connection has carried a request before, so that
 // its end may have nothing to do with this one.
-func (c *Call) Reused() bool { return c.conn.reused }
+func (c *Call) Reused() bool { return c.conn != nil && c.conn.reused }
 
 // Answered reports whether any byte of an answer has come.
 func (c *Call) Answered() bool { return c.in.any }
@@ -199,6 +212,9 @@ func (c *Call) Answered() bool { return c.in.any }
 // Ask sends what is staged, in whole the request, and waits for the answer to
 // begin. untouched tells, after an error, that nothing can have reached the backend.
 func (c *Call) Ask() (untouched bool, err error) {
+	if c.stream != nil {
+		return c.stream.Ask(c.x, c.req)
+	}
 	if err := c.conn.arm(c.now, c.exact, c.cfg.ReadTimeout); err != nil {
 		return true, err
 	}
@@ -219,6 +235,10 @@ func (in *input) buffer() []byte {
 
 // Send sends what is staged; content follows with Write and Last.
 func (c *Call) Send() (untouched bool, err error) {
+	if c.stream != nil {
+		c.stream.Send(c.x)
+		return false, nil
+	}
 	n, err := c.conn.Write(c.req)
 	return n == 0, err
 }
@@ -226,6 +246,9 @@ func (c *Call) Send() (untouched bool, err error) {
 // Write sends content. It may be called by another goroutine than the one that
 // reads the answer, as may Last and Abort.
 func (c *Call) Write(p []byte) error {
+	if c.stream != nil {
+		return c.stream.Write(p)
+	}
 	if !c.chunked {
 		_, err := c.conn.Write(p)
 		return err
@@ -249,6 +272,10 @@ func (c *Call) Write(p []byte) error {
 
 // Last ends the content.
 func (c *Call) Last(trailer exchange.Header) error {
+	if c.stream != nil {
+		c.stream.Last(trailer)
+		return nil
+	}
 	if !c.chunked {
 		return nil
 	}
@@ -257,7 +284,13 @@ func (c *Call) Last(trailer exchange.Header) error {
 }
 
 // Abort breaks the connection off: whoever waits for the answer gets an error.
-func (c *Call) Abort() { c.conn.Conn.Close() } //nolint:errcheck // nothing is lost with it
+func (c *Call) Abort() {
+	if c.stream != nil {
+		c.stream.Abort()
+		return
+	}
+	c.conn.Conn.Close() //nolint:errcheck // nothing is lost with it
+}
 
 // Sent records that all of the request has been written; without it the
 // connection is not used again.
@@ -267,6 +300,9 @@ func (c *Call) Sent() { c.sent = true }
 // one. method is the request's. Errors are *exchange.Error for a malformed
 // answer, and those of the connection.
 func (c *Call) ReadHead(method string, upgrade bool) error {
+	if c.stream != nil {
+		return c.readStreamHead()
+	}
 	in := &c.in
 	for range maxInterim + 1 {
 		n, err := wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits)
@@ -349,7 +385,12 @@ func (c *Call) Next() ([]byte, error) {
 }
 
 // Trailer returns the answer's trailer fields, complete once Next has returned io.EOF.
-func (c *Call) Trailer() exchange.Header { return c.in.chunks.Trailer }
+func (c *Call) Trailer() exchange.Header {
+	if c.stream != nil {
+		return c.stream.Trailer(c.in.chunks.Trailer)
+	}
+	return c.in.chunks.Trailer
+}
 
 // Fill waits for more of the answer.
 func (c *Call) Fill() error {
@@ -364,6 +405,9 @@ func (c *Call) Fill() error {
 		c.makeRoom()
 	}
 	c.now = time.Now()
+	if c.stream != nil {
+		return c.fillStream()
+	}
 	if err := c.conn.arm(c.now, c.exact, c.cfg.ReadTimeout); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/socket"
+	"github.com/gatehouse-dev/gatehouse/proxy/upstream/h2"
 )
 
 // How long an endpoint that could not be reached is left alone while there are
@@ -28,10 +29,26 @@ type Endpoint struct {
 	open  atomic.Int32 // connections, idle or busy
 	fails atomic.Int32 // connects that failed, in a row
 	down  atomic.Int64 // left alone until then, Unix nanoseconds
+
+	streams *h2.Pool // the connections that speak HTTP/2
 }
 
-func newEndpoint(addr netip.AddrPort, cfg *Config) *Endpoint {
-	return &Endpoint{addr: addr, name: addr.String(), cfg: cfg, pool: pool{size: cfg.MaxIdle}}
+func newEndpoint(addr netip.AddrPort, cfg *Config, d *h2.Dialer) *Endpoint {
+	e := &Endpoint{addr: addr, name: addr.String(), cfg: cfg, pool: pool{size: cfg.MaxIdle}}
+	e.streams = d.Pool(e.name)
+	return e
+}
+
+// close closes the connections that are idle, and others with their last exchange.
+func (e *Endpoint) close() {
+	e.pool.close()
+	e.streams.Close()
+}
+
+// reached notes that the endpoint could be connected to.
+func (e *Endpoint) reached() {
+	e.fails.Store(0)
+	e.down.Store(0)
 }
 
 // Address returns where the endpoint is.
@@ -80,7 +97,7 @@ func (e *Endpoint) dial(now, deadline time.Time) (*Conn, *exchange.Error) {
 func (e *Endpoint) connect(now, deadline time.Time) (*net.TCPConn, *exchange.Error) {
 	if int(e.open.Add(1)) > e.cfg.MaxConns {
 		e.open.Add(-1)
-		return nil, &exchange.Error{Status: 503, Code: "backend_overloaded", Detail: "the backend has no free connection"}
+		return nil, errOverloaded
 	}
 	d := net.Dialer{Timeout: e.cfg.ConnectTimeout, Deadline: deadline, KeepAlive: -1}
 	nc, err := d.DialContext(context.Background(), "tcp", e.name)
@@ -88,8 +105,7 @@ func (e *Endpoint) connect(now, deadline time.Time) (*net.TCPConn, *exchange.Err
 		e.open.Add(-1)
 		return nil, e.unreached(now)
 	}
-	e.fails.Store(0)
-	e.down.Store(0)
+	e.reached()
 	return nc.(*net.TCPConn), nil
 }
 
@@ -97,7 +113,7 @@ func (e *Endpoint) connect(now, deadline time.Time) (*net.TCPConn, *exchange.Err
 func (e *Endpoint) unreached(now time.Time) *exchange.Error {
 	back := min(downFirst<<min(e.fails.Add(1)-1, 10), downLast)
 	e.down.Store(now.Add(back).UnixNano())
-	return &exchange.Error{Status: 502, Code: "backend_connect_failed", Detail: "the backend could not be reached"}
+	return errUnreachable
 }
 
 // release puts c into the pool for the next request, or closes it.

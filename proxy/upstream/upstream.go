@@ -4,9 +4,9 @@
 // proxy owns one Set and hands it the endpoints as they come; proxy/router
 // resolves each backend of a table once, at swap; proxy/forward picks an
 // endpoint and makes a Call. It calls proxy/wire for the syntax and proxy/socket
-// for the bytes.
+// for the bytes, or h2 for backends that speak HTTP/2.
 //
-// Nothing here takes a lock while a request is served from a pooled connection.
+// Nothing here takes a lock while a request is served from a pooled HTTP/1.1 connection.
 package upstream
 
 import (
@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
+	"github.com/gatehouse-dev/gatehouse/proxy/upstream/h2"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
@@ -29,6 +30,9 @@ type Config struct {
 	IdleTimeout    time.Duration // an idle connection older than this is closed, 60 s
 	ReadTimeout    time.Duration // a backend silent for this long has failed, 60 s (at most twice that passes)
 	WriteTimeout   time.Duration // a backend that reads nothing for this long has failed, 30 s (at most twice that passes)
+	StreamTimeout  time.Duration // the same for gRPC, whose streams may well be silent while their connection is checked, 10 min
+	MaxStreamConns int           // connections to one endpoint that speaks HTTP/2, 16; when all carry MaxStreams: 503 backend_overloaded
+	MaxStreams     int           // requests at one time on one of them, 250, or as many as the backend says
 	Limits         wire.Limits   // of an answer's head: 64 KiB, 200 fields
 }
 
@@ -39,6 +43,9 @@ func (c *Config) defaults() {
 	c.IdleTimeout = or(c.IdleTimeout, 60*time.Second)
 	c.ReadTimeout = or(c.ReadTimeout, 60*time.Second)
 	c.WriteTimeout = or(c.WriteTimeout, 30*time.Second)
+	c.StreamTimeout = or(c.StreamTimeout, 10*time.Minute)
+	c.MaxStreamConns = or(c.MaxStreamConns, 16)
+	c.MaxStreams = or(c.MaxStreams, 250)
 	c.Limits.Head = or(c.Limits.Head, 64<<10)
 	c.Limits.Fields = or(c.Limits.Fields, 200)
 }
@@ -53,6 +60,7 @@ func or[T int | time.Duration](v, otherwise T) T {
 // Set is all backends by id.
 type Set struct {
 	cfg      Config
+	dialer   *h2.Dialer
 	mu       sync.Mutex // guards backends; never taken while a request is served
 	backends map[string]*Backend
 }
@@ -60,7 +68,11 @@ type Set struct {
 // New returns an empty set. Run keeps its pools tidy.
 func New(cfg Config) *Set {
 	cfg.defaults()
-	return &Set{cfg: cfg, backends: map[string]*Backend{}}
+	return &Set{cfg: cfg, backends: map[string]*Backend{}, dialer: h2.New(h2.Config{
+		Conns: cfg.MaxStreamConns, Streams: cfg.MaxStreams,
+		ConnectTimeout: cfg.ConnectTimeout, IdleTimeout: cfg.IdleTimeout, WriteTimeout: cfg.WriteTimeout,
+		Head: int64(cfg.Limits.Head), Fields: cfg.Limits.Fields,
+	})}
 }
 
 // Backend returns the backend of that id, the same one every time, and makes it
@@ -78,7 +90,7 @@ func (s *Set) Backend(id string, p table.BackendProtocol) *Backend {
 func (s *Set) backend(id string) *Backend {
 	b := s.backends[id]
 	if b == nil {
-		b = &Backend{id: id, cfg: &s.cfg}
+		b = &Backend{id: id, cfg: &s.cfg, dialer: s.dialer}
 		http1 := table.BackendHTTP1
 		b.protocol.Store(&http1)
 		b.members.Store(&members{})
@@ -141,6 +153,7 @@ func (s *Set) reap(before time.Time) {
 	s.mu.Unlock()
 	for _, e := range all {
 		e.pool.reap(before.UnixNano())
+		e.streams.Reap()
 	}
 }
 
@@ -148,6 +161,7 @@ func (s *Set) reap(before time.Time) {
 type Backend struct {
 	id       string
 	cfg      *Config
+	dialer   *h2.Dialer
 	protocol atomic.Pointer[table.BackendProtocol]
 	members  atomic.Pointer[members]
 }
@@ -176,7 +190,7 @@ func (b *Backend) set(eps []table.Endpoint) {
 		if i >= 0 {
 			e = known[i]
 		} else {
-			e = newEndpoint(t.Address, b.cfg)
+			e = newEndpoint(t.Address, b.cfg, b.dialer)
 			known = append(known, e)
 		}
 		if kept[e] {
@@ -192,7 +206,7 @@ func (b *Backend) set(eps []table.Endpoint) {
 	b.members.Store(next)
 	for _, e := range known {
 		if !kept[e] {
-			e.pool.close()
+			e.close()
 		}
 	}
 }

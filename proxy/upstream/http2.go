@@ -1,0 +1,110 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/upstream/h2"
+)
+
+// StageHTTP2 is Stage for a backend that speaks HTTP/2: the call becomes a stream
+// of a connection that other calls share.
+func (c *Call) StageHTTP2(x *exchange.Exchange) { c.x, c.req = x, c.staging[:0] }
+
+// Shared reports whether other calls use the connection at the same time, so that
+// nothing is lost with a request that is not complete.
+func (c *Call) Shared() bool { return c.x != nil }
+
+// until is when an answer that starts, or goes on, now has failed.
+func (c *Call) until() time.Time {
+	if !c.exact.IsZero() {
+		return c.exact
+	}
+	if c.x.GRPC() {
+		return c.now.Add(c.cfg.StreamTimeout)
+	}
+	return c.now.Add(c.cfg.ReadTimeout)
+}
+
+// open is Connect over HTTP/2.
+func (c *Call) open(e *Endpoint) *exchange.Error {
+	c.now = time.Now()
+	ctx := c.x.Context
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	s, err := e.streams.Open(ctx, c.until())
+	switch {
+	case err == nil:
+		e.reached()
+		e.busy.Add(1)
+		c.stream, c.endpoint = s, e
+		return nil
+	case errors.Is(err, h2.ErrFull):
+		return errOverloaded
+	case errors.Is(err, h2.ErrConnect):
+		return e.unreached(c.now)
+	case errors.Is(err, context.Canceled):
+		return errClientGone
+	}
+	return errUnreachable
+}
+
+var (
+	errOverloaded  = &exchange.Error{Status: 503, Code: "backend_overloaded", Detail: "the backend has no free connection"}
+	errUnreachable = &exchange.Error{Status: 502, Code: "backend_connect_failed", Detail: "the backend could not be reached"}
+	errClientGone  = &exchange.Error{Status: 499, Code: "client_closed", Detail: "the client has gone"}
+)
+
+// closeStream ends the call's stream.
+func (c *Call) closeStream() {
+	if c.stream != nil {
+		c.stream.Close()
+		c.endpoint.busy.Add(-1)
+		c.stream, c.endpoint = nil, nil
+	}
+}
+
+// readStreamHead is ReadHead over HTTP/2, which has no upgrade; the library has
+// dealt with interim answers.
+func (c *Call) readStreamHead() (err error) {
+	c.now = time.Now()
+	c.stream.Expire(c.until())
+	h := &c.Head
+	h.Status, h.ContentLength, h.Header, err = c.stream.Head(h.Header[:0])
+	if err != nil {
+		return gone(err)
+	}
+	c.in.base, c.in.mode = 0, untilClose
+	return nil
+}
+
+// fillStream is Fill over HTTP/2.
+func (c *Call) fillStream() error {
+	in := &c.in
+	c.stream.Expire(c.until())
+	n, err := c.stream.Read(in.buf)
+	in.r, in.w = 0, n
+	switch {
+	case err == nil:
+	case err == io.EOF && n > 0: // what came is the last
+		in.mode, in.left = fixed, int64(n)
+	case err == io.EOF:
+		in.done = true
+	case n == 0:
+		return gone(err)
+	}
+	return nil
+}
+
+// gone names the errors of a stream that have an answer of their own.
+func gone(err error) error {
+	if errors.Is(err, context.Canceled) && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return errClientGone
+	}
+	return err
+}
