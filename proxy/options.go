@@ -8,6 +8,8 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/http1"
+	"github.com/gatehouse-dev/gatehouse/proxy/tcp"
+	"github.com/gatehouse-dev/gatehouse/proxy/udp"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
 )
 
@@ -32,6 +34,8 @@ type Options struct {
 // Clients is what clients may use. Zero fields mean the default.
 type Clients struct {
 	HTTP1       http1.Config  // limits and timeouts; HTTP/2 goes by them too, as far as it has the same notion
+	TCP         tcp.Config    // of TLSRoutes and TCPRoutes
+	UDP         udp.Config    // of UDPRoutes
 	Streams     uint32        // open at one time on an HTTP/2 connection; 100
 	Connections int           // open at one time; 32,768
 	Handshake   time.Duration // for TLS; 10 s

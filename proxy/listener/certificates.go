@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/stream"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -16,21 +17,25 @@ type certificate struct {
 }
 
 // names finds the listener, and with it the certificates, for a server name.
-type names struct {
-	exact    map[string]*entry
-	wildcard map[string]*entry // "*.example.com" under ".example.com"
-	any      *entry            // the listener with no hostname
-}
+type names = byName[entry]
 
-// entry is one listener's certificates, in its order.
+// entry is one listener's certificates, in its order, and its streams.
 type entry struct {
 	listener *table.Listener
 	certs    []*tls.Certificate
+	streams  byName[stream.Route]
+}
+
+// byName finds values by server name.
+type byName[T any] struct {
+	exact    map[string]*T
+	wildcard map[string]*T // "*.example.com" under ".example.com"
+	any      *T            // of no name in particular
 }
 
 // names indexes listeners of one port. certs receives what it parsed.
 func (p *Plan) names(listeners []*table.Listener, certs map[*table.Certificate]*certificate) names {
-	n := names{exact: map[string]*entry{}, wildcard: map[string]*entry{}}
+	var n names
 	for _, l := range listeners {
 		e := &entry{listener: l}
 		for _, c := range l.Certificates {
@@ -41,7 +46,13 @@ func (p *Plan) names(listeners []*table.Listener, certs map[*table.Certificate]*
 			}
 			e.certs = append(e.certs, parsed.tls)
 		}
-		if len(l.Certificates) == 0 {
+		for _, s := range l.Streams {
+			route := p.set.cfg.Route(s)
+			for _, host := range s.Hosts {
+				e.streams.add(host, route)
+			}
+		}
+		if len(l.Certificates) == 0 && l.Protocol == table.HTTPS {
 			p.Failed[l.ID] = errors.New("no certificate")
 		}
 		n.add(l.Hostname, e)
@@ -49,36 +60,39 @@ func (p *Plan) names(listeners []*table.Listener, certs map[*table.Certificate]*
 	return n
 }
 
-// add keeps the first listener of each hostname.
-func (n *names) add(hostname string, e *entry) {
-	switch m, name := n.exact, hostname; {
-	case hostname == "":
+// add keeps the first value of each name; "" and "*" are any.
+func (n *byName[T]) add(name string, v *T) {
+	if name == "" || name == "*" {
 		if n.any == nil {
-			n.any = e
+			n.any = v
 		}
-	default:
-		if strings.HasPrefix(name, "*.") {
-			m, name = n.wildcard, name[1:]
-		}
-		if m[name] == nil {
-			m[name] = e
-		}
+		return
+	}
+	into := &n.exact
+	if strings.HasPrefix(name, "*.") {
+		into, name = &n.wildcard, name[1:]
+	}
+	if *into == nil {
+		*into = map[string]*T{}
+	}
+	if (*into)[name] == nil {
+		(*into)[name] = v
 	}
 }
 
-// find returns the entry with the most specific hostname for a server name; ""
-// is what a client that sends none asks for.
-func (n *names) find(name string) *entry {
-	if e := n.exact[name]; e != nil {
-		return e
+// find returns the value with the most specific name for a server name; "" is
+// what a client that sends none asks for.
+func (n *byName[T]) find(name string) *T {
+	if v := n.exact[name]; v != nil {
+		return v
 	}
 	for rest := name; ; {
 		i := strings.IndexByte(rest, '.')
 		if i < 0 {
 			return n.any
 		}
-		if e := n.wildcard[rest[i:]]; e != nil && i > 0 {
-			return e
+		if v := n.wildcard[rest[i:]]; v != nil && i > 0 {
+			return v
 		}
 		rest = rest[i+1:]
 	}

@@ -2,9 +2,11 @@
 // them across tables, does TLS, and drains them.
 //
 // The proxy calls Prepare and Commit around each swap and Drain at the end.
-// Accepted connections go to the protocols, which the proxy hands in; what a
-// socket serves (its certificates) is read from the proxy's current state, so
-// that one atomic store changes sockets and routes together.
+// Accepted connections go to the protocols, which the proxy hands in, or to the
+// relays of streams; what a socket serves (its certificates, its streams) is
+// read from the proxy's current state, so that one atomic store changes sockets
+// and routes together. Where listeners of protocol TLS share a port, proxy/sni
+// reads the server name first: it decides whether TLS ends here.
 package listener
 
 import (
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/stream"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 )
@@ -30,9 +33,18 @@ type Protocols interface {
 	Drain()                                // finish what is under way, then end every connection
 }
 
+// Streams relays what is not HTTP. TCP returns when the connection has ended,
+// UDP when c is closed.
+type Streams interface {
+	TCP(c net.Conn, ahead []byte, to *stream.Route) // *net.TCPConn, of which ahead has been read, or *tls.Conn after the handshake
+	UDP(c *net.UDPConn, to func() *stream.Route)    // to returns nil when no more sessions may begin
+}
+
 // Config is what a Set needs.
 type Config struct {
 	Protocols func() Protocols                         // called once for each socket
+	Streams   Streams                                  //
+	Route     func(*table.Stream) *stream.Route        // called by Prepare
 	Current   func() map[uint32]*Port                  // the Ports of the Plan in use
 	Bind      func(address string, port uint16) string // address to bind instead; nil: as the table says
 	Metrics   *telemetry.Metrics
@@ -50,27 +62,16 @@ type Limits struct {
 type Set struct {
 	cfg      Config
 	sockets  map[key]*socket
+	packets  map[key]*packetSocket
 	lastID   uint32
 	open     atomic.Int64   // connections, over all sockets
 	draining sync.WaitGroup // sockets that left the table
 	certs    map[*table.Certificate]*certificate
 }
 
-// key is what makes two listeners share a socket.
-type key struct {
-	address string
-	port    uint16
-}
-
 // New returns a Set with no sockets.
-func New(cfg Config) *Set { return &Set{cfg: cfg, sockets: map[key]*socket{}} }
-
-// Port is what one socket serves by one table.
-type Port struct {
-	number uint16 // as callers know it, which redirects and matches go by
-	target uint16 // bound, where that is another; else 0
-	tls    bool
-	names  names // by server name; TLS only
+func New(cfg Config) *Set {
+	return &Set{cfg: cfg, sockets: map[key]*socket{}, packets: map[key]*packetSocket{}}
 }
 
 // Plan is sockets bound and certificates parsed for a table, not yet in use.
@@ -80,12 +81,6 @@ type Plan struct {
 	set    *Set
 	groups []group
 	gone   []*socket
-}
-
-// group is the listeners that share a socket.
-type group struct {
-	key       key
-	listeners []*table.Listener
 }
 
 // Prepare binds sockets for the listeners that have none, parses certificates,
@@ -98,12 +93,15 @@ func (s *Set) Prepare(listeners []*table.Listener) *Plan {
 	certs := make(map[*table.Certificate]*certificate, len(s.certs))
 	for _, g := range p.groups {
 		first := g.listeners[0]
-		port := &Port{number: first.Port, target: first.Target, tls: first.Protocol == table.HTTPS}
-		if port.tls {
+		port := &Port{number: first.Port, target: first.Target, kind: g.kind}
+		switch g.kind {
+		case encrypted, mixed:
 			port.names = p.names(g.listeners, certs)
+		case raw, datagrams:
+			port.stream = p.stream(first)
 		}
-		if socket := p.socket(g); socket != nil {
-			p.Ports[socket.id] = port
+		if id, ok := p.bound(g); ok {
+			p.Ports[id] = port
 		}
 	}
 	s.certs = certs
@@ -111,22 +109,26 @@ func (s *Set) Prepare(listeners []*table.Listener) *Plan {
 }
 
 // group puts listeners of one address and port together. The first decides the
-// protocol; a listener of another one cannot be served.
+// kind; a listener of another one cannot be served.
 func (p *Plan) group(listeners []*table.Listener) {
 	index := map[key]int{}
 	for _, l := range listeners {
-		k := key{l.Address, l.BindPort()}
+		kind, known := kindOf(l.Protocol)
+		k := keyOf(l)
 		i, ok := index[k]
 		switch {
-		case l.Protocol != table.HTTP && l.Protocol != table.HTTPS:
+		case !known:
 			p.Failed[l.ID] = fmt.Errorf("protocol %q is not served", l.Protocol)
 		case !ok:
 			index[k] = len(p.groups)
-			p.groups = append(p.groups, group{k, []*table.Listener{l}})
-		case p.groups[i].listeners[0].Protocol != l.Protocol:
-			p.Failed[l.ID] = fmt.Errorf("port %d already speaks %s", l.Port, p.groups[i].listeners[0].Protocol)
+			p.groups = append(p.groups, group{k, kind, []*table.Listener{l}})
 		default:
-			p.groups[i].listeners = append(p.groups[i].listeners, l)
+			g := &p.groups[i]
+			if together, ok := join(g.kind, kind); ok {
+				g.kind, g.listeners = together, append(g.listeners, l)
+			} else {
+				p.Failed[l.ID] = fmt.Errorf("port %d already speaks %s", l.Port, g.listeners[0].Protocol)
+			}
 		}
 	}
 }
@@ -148,6 +150,7 @@ func (p *Plan) stop() {
 			p.gone = append(p.gone, socket)
 		}
 	}
+	p.stopPackets(wanted)
 }
 
 // socket returns g's socket, binding it if there is none; nil when it cannot be bound.
@@ -158,9 +161,7 @@ func (p *Plan) socket(g group) *socket {
 	}
 	socket, err := p.set.bind(g.key)
 	if err != nil {
-		for _, l := range g.listeners {
-			p.Failed[l.ID] = fmt.Errorf("cannot bind: %w", err)
-		}
+		p.failed(g, err)
 		return nil
 	}
 	p.set.sockets[g.key] = socket
@@ -174,6 +175,9 @@ func (p *Plan) Commit() {
 	for _, socket := range s.sockets {
 		socket.start()
 	}
+	for _, socket := range s.packets {
+		socket.start()
+	}
 	for _, socket := range p.gone {
 		s.draining.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Limits.Drain)
@@ -185,13 +189,9 @@ func (p *Plan) Commit() {
 
 // bind opens the socket of k.
 func (s *Set) bind(k key) (*socket, error) {
-	address := net.JoinHostPort(k.address, strconv.Itoa(int(k.port)))
-	if s.cfg.Bind != nil {
-		address = s.cfg.Bind(k.address, k.port)
-	}
 	lc := net.ListenConfig{KeepAlive: -1, Control: control} // what control sets, connections inherit: no system call for each
 	lc.SetMultipathTCP(false)
-	ln, err := lc.Listen(context.Background(), "tcp", address)
+	ln, err := lc.Listen(context.Background(), "tcp", s.address(k))
 	if err != nil {
 		return nil, err
 	}
@@ -199,10 +199,22 @@ func (s *Set) bind(k key) (*socket, error) {
 	return newSocket(s, s.lastID, ln.(*net.TCPListener)), nil
 }
 
+// address is where k is to be bound.
+func (s *Set) address(k key) string {
+	if s.cfg.Bind != nil {
+		return s.cfg.Bind(k.address, k.port)
+	}
+	return net.JoinHostPort(k.address, strconv.Itoa(int(k.port)))
+}
+
 // Addr returns the address a listener's socket is bound to; nil when it is not.
 func (s *Set) Addr(l *table.Listener) net.Addr {
-	if socket := s.sockets[key{l.Address, l.BindPort()}]; socket != nil {
+	k := keyOf(l)
+	if socket := s.sockets[k]; socket != nil {
 		return socket.ln.Addr()
+	}
+	if socket := s.packets[k]; socket != nil {
+		return socket.conn.LocalAddr()
 	}
 	return nil
 }
@@ -224,6 +236,10 @@ func (s *Set) Drain(ctx context.Context) {
 			socket.drain(ctx)
 		})
 	}
+	for _, socket := range s.packets {
+		s.draining.Go(func() { socket.drain(ctx) })
+	}
 	clear(s.sockets)
+	clear(s.packets)
 	s.draining.Wait()
 }

@@ -175,12 +175,12 @@ func TestFailuresAreValues(t *testing.T) {
 	failed := f.update(good,
 		&table.Listener{ID: "mixed", Port: 80, Protocol: table.HTTPS},
 		&table.Listener{ID: "taken", Port: 1, Protocol: table.HTTP},
-		&table.Listener{ID: "odd", Port: 2, Protocol: "TCP"},
+		&table.Listener{ID: "odd", Port: 2, Protocol: "QUIC"},
 		&table.Listener{ID: "bare", Port: 443, Protocol: table.HTTPS, Hostname: "a"},
 		&table.Listener{ID: "broken", Port: 443, Protocol: table.HTTPS, Hostname: "b", Certificates: []*table.Certificate{{ID: "ns/s", Chain: []byte("x")}}},
 	)
 	for id, want := range map[string]string{
-		"mixed": "port 80 already speaks HTTP", "taken": "cannot bind: listen tcp", "odd": `protocol "TCP" is not served`,
+		"mixed": "port 80 already speaks HTTP", "taken": "cannot bind: listen tcp", "odd": `protocol "QUIC" is not served`,
 		"bare": "no certificate", "broken": "certificate ns/s: tls: failed to find any PEM data",
 	} {
 		if failed[id] == nil || !strings.HasPrefix(failed[id].Error(), want) {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +21,7 @@ type socket struct {
 	ln        *net.TCPListener
 	protocols Protocols
 	tls       *tls.Config // one for the socket's life: session tickets outlive certificates
+	relayed   *tls.Config // the same for TLS that ends here and is relayed: it negotiates no protocol
 	metrics   *telemetry.Port
 
 	mu       sync.Mutex
@@ -44,6 +44,8 @@ func newSocket(s *Set, id uint32, ln *net.TCPListener) *socket {
 			return nil, nil
 		},
 	}
+	k.relayed = k.tls.Clone()
+	k.relayed.NextProtos = nil
 	return k
 }
 
@@ -139,10 +141,10 @@ const tooMany = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/p
 	"Retry-After: 1\r\nConnection: close\r\n\r\n" +
 	`{"type":"about:blank","title":"Service Unavailable","status":503,"code":"too_many_connections"}` + "\n"
 
-// refuse answers and closes; a TLS client is not answered, that would take a handshake.
+// refuse closes, and answers where HTTP is spoken in the clear: to answer a TLS client would take a handshake.
 func (k *socket) refuse(c *net.TCPConn) {
 	k.metrics.Refused.Add(1)
-	if p := k.set.cfg.Current()[k.id]; p != nil && !p.tls {
+	if p := k.set.cfg.Current()[k.id]; p != nil && p.kind == plain {
 		if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err == nil {
 			_, _ = c.Write([]byte(tooMany)) // it may be gone already
 		}
@@ -167,35 +169,19 @@ func (k *socket) serve(c *net.TCPConn) {
 	}
 	local, peer := address(c.LocalAddr()), address(c.RemoteAddr())
 	conn := &exchange.Conn{Listener: k.id, Local: netip.AddrPortFrom(local.Addr(), p.number), Target: p.target, Peer: peer, Protocol: "HTTP/1.1"}
-	if !p.tls {
+	switch p.kind {
+	case plain:
 		k.protocols.HTTP1(c, conn)
-		return
-	}
-	k.serveTLS(tls.Server(c, k.tls), conn)
-}
-
-func (k *socket) serveTLS(c *tls.Conn, conn *exchange.Conn) {
-	err := c.SetDeadline(time.Now().Add(k.set.cfg.Limits.Handshake))
-	if err == nil {
-		err = c.Handshake()
-	}
-	if err == nil {
-		err = c.SetDeadline(time.Time{})
-	}
-	if err != nil {
-		k.metrics.HandshakeErrors.Add(1)
-		return
-	}
-	state := c.ConnectionState()
-	conn.TLS, conn.SNI = true, strings.ToLower(state.ServerName)
-	if state.NegotiatedProtocol == "h2" {
-		conn.Protocol = "HTTP/2.0"
-		k.protocols.HTTP2(c, conn)
-	} else {
-		k.protocols.HTTP1(c, conn)
-	}
-	if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err == nil {
-		_ = c.Close() // tells the client that nothing was cut off
+	case encrypted:
+		k.serveTLS(tls.Server(c, k.tls), conn)
+	case mixed:
+		k.serveMixed(c, p, conn)
+	case raw:
+		if p.stream == nil {
+			_ = c.SetLinger(0) // refused: nowhere to go
+			return
+		}
+		k.set.cfg.Streams.TCP(c, nil, p.stream)
 	}
 }
 

@@ -79,6 +79,9 @@ func Build(t *table.Table, prev *Router, o Owners) (*Router, error) {
 	}
 	b := builder{Router: r, reuse: newReuse(t, prev), owners: o}
 	for _, l := range t.Listeners {
+		if !byHost(l) {
+			continue
+		}
 		built, err := b.buildListener(l)
 		if err != nil {
 			return nil, err
@@ -90,6 +93,10 @@ func Build(t *table.Table, prev *Router, o Owners) (*Router, error) {
 	r.spread(t)
 	return r, nil
 }
+
+// byHost says whether a listener shares its port by host name. One of TLS takes no
+// request, but the hosts it has are not another's.
+func byHost(l *table.Listener) bool { return l.Protocol != table.TCP && l.Protocol != table.UDP }
 
 // builder makes the parts of a router.
 type builder struct {
@@ -130,7 +137,7 @@ func (r *Router) place(l *listener) error {
 func (r *Router) spread(t *table.Table) {
 	for at, g := range r.addresses {
 		for _, tl := range t.Listeners {
-			if tl.Address == "" && tl.BindPort() == at.Port() {
+			if tl.Address == "" && tl.BindPort() == at.Port() && byHost(tl) {
 				join(g, &listener{table: tl, hosts: r.listeners[tl].hosts})
 			}
 		}

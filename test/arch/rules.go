@@ -49,7 +49,7 @@ var layers = []layer{
 	{"proxy/match", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
 	{"proxy/filter", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
 	{"proxy/auth", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/filter"}},
-	{"proxy/upstream/*", []string{"proxy/table", "proxy/mem", "proxy/telemetry"}},
+	{"proxy/upstream/*", []string{"proxy/table", "proxy/mem", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/upstream", []string{"proxy/table", "proxy/mem", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange",
 		"proxy/upstream/*"}},
 	{"proxy/filter/*", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/filter"}},
@@ -64,9 +64,11 @@ var layers = []layer{
 	{"proxy/http2", []string{"proxy/mem", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/http3", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/grpc", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
-	{"proxy/tcp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
-	{"proxy/udp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
-	{"proxy/listener", []string{"proxy/table", "proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
+	{"proxy/stream", []string{"proxy/table", "proxy/telemetry", "proxy/upstream"}},
+	{"proxy/tcp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/upstream", "proxy/stream"}},
+	{"proxy/udp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/upstream", "proxy/stream"}},
+	{"proxy/sni", nil},
+	{"proxy/listener", []string{"proxy/table", "proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange", "proxy/sni", "proxy/stream"}},
 	{"proxy", []string{"proxy/**"}},
 
 	{"api/v1alpha1", nil},
@@ -75,7 +77,7 @@ var layers = []layer{
 	{"controllers/spec", nil},
 	{"controllers/graph", []string{"controllers/store", "controllers/spec"}},
 	{"controllers/attach", []string{"api/v1alpha1", "controllers/store", "controllers/policy", "controllers/spec", "controllers/graph"}},
-	{"controllers/compile", []string{"api/v1alpha1", "controllers/policy", "controllers/graph", "controllers/attach", "proxy/table"}},
+	{"controllers/compile", []string{"api/v1alpha1", "controllers/policy", "controllers/spec", "controllers/graph", "controllers/attach", "proxy/table"}},
 	{"controllers/status", []string{"api/v1alpha1", "controllers/policy", "controllers/graph", "controllers/attach"}},
 	{"controllers/endpoints", []string{"proxy/table"}},
 	{"controllers/watch", []string{"api/v1alpha1", "controllers/store"}},
@@ -121,7 +123,7 @@ var (
 // one of the verbs. The control half has no request path and may compile where it likes.
 var (
 	hotRooms = []string{"proxy/mem/**", "proxy/wire/**", "proxy/exchange/**", "proxy/match/**", "proxy/router/**", "proxy/forward/**",
-		"proxy/http1/**", "proxy/http2/**", "proxy/tcp/**", "proxy/udp/**"}
+		"proxy/http1/**", "proxy/http2/**", "proxy/sni/**", "proxy/stream/**", "proxy/tcp/**", "proxy/udp/**"}
 	hotImports = []string{"reflect", "encoding/json/**"}
 	swapRooms  = []string{"proxy/match", "proxy/router", "proxy/validate"}
 	buildVerbs = []string{"New", "new", "Compile", "compile", "Build", "build", "parse"}

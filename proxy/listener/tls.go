@@ -1,0 +1,135 @@
+package listener
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/sni"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// serveTLS serves HTTP over TLS.
+func (k *socket) serveTLS(c *tls.Conn, conn *exchange.Conn) {
+	if !k.handshake(c) {
+		return
+	}
+	state := c.ConnectionState()
+	conn.TLS, conn.SNI = true, strings.ToLower(state.ServerName)
+	if state.NegotiatedProtocol == "h2" {
+		conn.Protocol = "HTTP/2.0"
+		k.protocols.HTTP2(c, conn)
+	} else {
+		k.protocols.HTTP1(c, conn)
+	}
+	goodbye(c)
+}
+
+func (k *socket) handshake(c *tls.Conn) bool {
+	err := c.SetDeadline(time.Now().Add(k.set.cfg.Limits.Handshake))
+	if err == nil {
+		err = c.Handshake()
+	}
+	if err == nil {
+		err = c.SetDeadline(time.Time{})
+	}
+	if err != nil {
+		k.metrics.HandshakeErrors.Add(1)
+	}
+	return err == nil
+}
+
+// goodbye tells the client that nothing was cut off.
+func goodbye(c *tls.Conn) {
+	if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err == nil {
+		_ = c.Close()
+	}
+}
+
+// serveMixed serves a port on which the server name says what becomes of a
+// connection: relayed as it is, relayed after TLS has ended here, or HTTP. One
+// that no listener or no stream takes is closed without an alert: whose it would
+// be is not known.
+func (k *socket) serveMixed(c *net.TCPConn, p *Port, conn *exchange.Conn) {
+	b := mem.GetLarge()
+	n, name, err := k.hello(c, b)
+	ahead := append([]byte(nil), b[:n]...)
+	mem.PutLarge(b)
+	if err != nil {
+		k.metrics.HandshakeErrors.Add(1)
+		return
+	}
+	e := p.names.find(name)
+	if e == nil {
+		k.metrics.HandshakeErrors.Add(1)
+		return
+	}
+	if e.listener.Protocol == table.HTTPS {
+		k.serveTLS(tls.Server(&replayed{c, ahead}, k.tls), conn)
+		return
+	}
+	to := e.streams.find(name)
+	switch {
+	case to == nil:
+		k.metrics.HandshakeErrors.Add(1)
+	case !to.Table.Terminate:
+		k.set.cfg.Streams.TCP(c, ahead, to)
+	default:
+		if s := tls.Server(&replayed{c, ahead}, k.relayed); k.handshake(s) {
+			k.set.cfg.Streams.TCP(s, nil, to)
+			goodbye(s)
+		}
+	}
+}
+
+// helloTime is how long a client may take to say which server it wants.
+const helloTime = 5 * time.Second
+
+// hello reads until the server name is known.
+func (k *socket) hello(c *net.TCPConn, b []byte) (n int, name string, err error) {
+	if err = c.SetReadDeadline(time.Now().Add(min(helloTime, k.set.cfg.Limits.Handshake))); err != nil {
+		return 0, "", err
+	}
+	for {
+		got, err := c.Read(b[n:])
+		if n += got; err != nil {
+			return n, "", err
+		}
+		name, done, err := sni.Parse(b[:n])
+		if err != nil || done {
+			return n, name, errors.Join(err, c.SetReadDeadline(time.Time{}))
+		}
+		if n == len(b) {
+			return n, "", sni.ErrTooLarge
+		}
+	}
+}
+
+// replayed is a connection of which the first bytes have been read already. Read
+// is called by one goroutine at a time.
+type replayed struct {
+	*net.TCPConn
+	ahead []byte
+}
+
+// Read implements io.Reader.
+func (r *replayed) Read(b []byte) (int, error) {
+	if len(r.ahead) == 0 {
+		return r.TCPConn.Read(b)
+	}
+	n := copy(b, r.ahead)
+	if r.ahead = r.ahead[n:]; len(r.ahead) == 0 {
+		r.ahead = nil
+	}
+	return n, nil
+}
+
+// WriteTo keeps the bytes read ahead in front.
+func (r *replayed) WriteTo(w io.Writer) (int64, error) {
+	return io.Copy(w, struct{ io.Reader }{r})
+}
