@@ -37,6 +37,7 @@ func audit(e *envtest.Environment, policy string) error {
 type auditEvent struct {
 	Verb      string
 	UserAgent string
+	User      struct{ Extra map[string][]string }
 	ObjectRef struct{ Resource, Subresource, Namespace, Name string }
 
 	ResponseStatus struct{ Code int }

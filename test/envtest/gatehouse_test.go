@@ -123,7 +123,7 @@ func (g *Gatehouse) Log() string { return g.log.String() }
 
 // Ready is what /readyz says: the status, 0 when nothing answers, and the text.
 func (g *Gatehouse) Ready() (int, string) {
-	status, _, text := ask(http.DefaultClient, "http://"+g.admin+"/readyz")
+	status, _, text := ask(fresh, "http://"+g.admin+"/readyz")
 	return status, strings.TrimSpace(text)
 }
 
@@ -156,15 +156,20 @@ func (g *Gatehouse) WaitLog(limit time.Duration, text string) {
 // kubeconfig writes a file that leads to the API server at an address, with a token of Gatehouse's service account.
 func kubeconfig(t *testing.T, server string) string {
 	t.Helper()
-	config := ServiceAccount(t) // which makes the account and its roles
+	ServiceAccount(t) // which makes the account and its roles
 	account := &corev1.ServiceAccount{}
 	account.Namespace, account.Name = "gatehouse-system", "gatehouse"
+	return kubeconfigOf(t, server, account)
+}
+
+func kubeconfigOf(t *testing.T, server string, account *corev1.ServiceAccount) string {
+	t.Helper()
 	token := &authenticationv1.TokenRequest{}
 	if err := Client(t).SubResource("token").Create(context.Background(), account, token); err != nil {
 		t.Fatal(err)
 	}
 	out := clientcmdapi.NewConfig()
-	out.Clusters["c"] = &clientcmdapi.Cluster{Server: "https://" + server, CertificateAuthorityData: config.CAData}
+	out.Clusters["c"] = &clientcmdapi.Cluster{Server: "https://" + server, CertificateAuthorityData: Start(t).CAData}
 	out.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: token.Status.Token}
 	out.Contexts["x"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u"}
 	out.CurrentContext = "x"

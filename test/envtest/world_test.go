@@ -93,7 +93,7 @@ spec:
 // NewWorld makes a World, and the objects in it.
 func NewWorld(t *testing.T, objects ...string) *World {
 	t.Helper()
-	w := &World{t: t, Client: Client(t), Port: freePort(t), Port2: freePort(t), Backend: newBackend(t), server: strings.TrimPrefix(Start(t).Host, "https://")}
+	w := &World{t: t, Client: Client(t), Port: freePort(t), Port2: freePort(t), Backend: newBackend(t), server: strings.Trim(strings.TrimPrefix(Start(t).Host, "https:"), "/")}
 	w.Namespace = Namespace(t, w.Client)
 	w.controller = "gatehouse.dev/" + w.Namespace
 	t.Cleanup(w.clear)
