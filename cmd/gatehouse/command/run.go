@@ -172,8 +172,11 @@ func applied(server *proxy.Server) status.Applied {
 func retry(ctx context.Context, log logr.Logger, do func() error) error {
 	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
 		err := do()
-		if err == nil || errors.Is(err, watch.ErrMissingKind) || ctx.Err() != nil {
+		if err == nil || errors.Is(err, watch.ErrMissingKind) {
 			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err() // to be told to end is not a failure
 		}
 		log.Info("the API server cannot be used yet; trying again", "wait", wait, "error", err.Error())
 		select {
