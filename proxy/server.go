@@ -78,7 +78,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s.backends = upstream.New(opts.Backends)
 	s.metrics = telemetry.New(opts.Version, telemetry.Sources{KeySets: s.keySetAges, Backends: s.backends.Each})
-	s.forward = forward.New(forward.Config{Trusted: s.trusted})
+	s.forward = forward.New(forward.Config{Trusted: s.trusted, Mirrored: &s.metrics.Mirrored})
 	s.sockets = listener.New(s.listening())
 	if s.guards, err = guard.New(guard.Config{Now: opts.Now, Transport: opts.KeySets, Report: s.keySetFetched}); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
@@ -142,6 +142,7 @@ func (s *Server) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	s.takeSockets().Drain(ctx)
+	s.forward.Wait()
 	s.admin.close(ctx)
 	s.guards.Close()
 	s.access.Close()

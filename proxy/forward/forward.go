@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/filter"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
+	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
 )
 
@@ -24,11 +25,15 @@ type Config struct {
 	Retries    int               // further tries after one that did not reach the backend, 2
 	TunnelIdle time.Duration     // a tunnel in which nothing moves for this long is closed, 10 min
 	Trusted    *clientip.Trusted // proxies in front whose X-Forwarded-Proto and -Host are kept
+	Mirrors    int               // mirrored requests under way at one time, 256; further ones are dropped
+	Mirrored   *telemetry.Causes // counts mirrored requests by backend and outcome; never nil once defaults are in
 }
 
 // Forwarder forwards requests.
 type Forwarder struct {
-	cfg Config
+	cfg     Config
+	mirrors chan struct{}  // as many as may be under way
+	running sync.WaitGroup // those that are
 }
 
 // New returns a Forwarder.
@@ -39,23 +44,31 @@ func New(cfg Config) *Forwarder {
 	if cfg.TunnelIdle <= 0 {
 		cfg.TunnelIdle = 10 * time.Minute
 	}
-	return &Forwarder{cfg}
+	if cfg.Mirrors <= 0 {
+		cfg.Mirrors = 256
+	}
+	if cfg.Mirrored == nil {
+		cfg.Mirrored = &telemetry.Causes{}
+	}
+	return &Forwarder{cfg: cfg, mirrors: make(chan struct{}, cfg.Mirrors)}
 }
+
+// Wait returns when no mirrored request is under way any more, which mirrorTime
+// bounds. Nothing may be forwarded meanwhile.
+func (f *Forwarder) Wait() { f.running.Wait() }
 
 // Destination is where a request goes, and what the route says about it.
 type Destination struct {
 	Backend   *upstream.Backend
 	Timeouts  table.Timeouts
+	Retry     *table.Retry     // nil: only what cannot have reached the backend is sent again
 	Responses [2]*filter.Chain // whose response side runs, in this order; nil for none
+	GRPC      bool             // the backend speaks HTTP/2, whatever its own protocol is
 }
 
 // Send forwards x to d and writes the answer. Request filters have run.
 func (f *Forwarder) Send(x *exchange.Exchange, d *Destination) {
 	x.Trace.Backend = d.Backend.ID()
-	if d.Backend.Protocol() != table.BackendHTTP1 {
-		reply(x, &exchange.Error{Status: 502, Code: "backend_protocol_unsupported", Detail: "the gateway does not speak the backend's protocol"})
-		return
-	}
 	f.forwarded(x)
 	t := transfers.Get().(*transfer)
 	limit := newLimit(x.Start, &d.Timeouts)
@@ -70,7 +83,11 @@ var transfers = sync.Pool{New: func() any { return new(transfer) }}
 
 func (t *transfer) run() {
 	x := t.x
-	t.call.Stage(x)
+	if t.d.GRPC || t.d.Backend.Protocol() == table.BackendH2C {
+		t.call.StageHTTP2(x)
+	} else {
+		t.call.Stage(x)
+	}
 	if x.Request.Body != nil {
 		gathered, err := t.call.Gather(x.Request.Body, x.Request.ContentLength)
 		if err != nil {
@@ -82,7 +99,7 @@ func (t *transfer) run() {
 			return
 		}
 	}
-	if err := t.ask(); err != nil {
+	if err := t.persist(); err != nil {
 		reply(x, err)
 		return
 	}

@@ -30,8 +30,16 @@ func (f *Forwarder) Forward(x *exchange.Exchange, a *router.Action) {
 		x.WriteReply() //nolint:errcheck // the client is gone; the protocol knows
 		return
 	}
-	d := Destination{Backend: b.Upstream, Timeouts: a.Table.Timeouts, Responses: [2]*filter.Chain{&b.Filters, &a.Filters}}
+	d := Destination{Backend: b.Upstream, Timeouts: a.Table.Timeouts, Retry: a.Table.Retry, Responses: [2]*filter.Chain{&b.Filters, &a.Filters}, GRPC: a.Table.GRPC}
+	if len(a.Mirrors)+len(b.Mirrors) == 0 {
+		f.Send(x, &d)
+		return
+	}
+	m := f.mirror(x, a, b)
 	f.Send(x, &d)
+	if m != nil {
+		m.end()
+	}
 }
 
 // Answer writes the answer r, which stands in a table.

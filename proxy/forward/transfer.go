@@ -16,6 +16,7 @@ type transfer struct {
 	d     Destination
 	call  *upstream.Call
 	limit limit
+	last  *upstream.Endpoint // that was asked; another one is better for the next try
 }
 
 // ask sends a request that is staged in whole, and reads the answer's head. It
@@ -24,14 +25,15 @@ type transfer struct {
 // backend was closing it, if the request may be sent twice (RFC 9110, section 9.2.2).
 func (t *transfer) ask() error {
 	repeatable := idempotent(t.x.Request.Method)
-	var e *upstream.Endpoint
+	e := t.last
 	fresh := false
 	for try := 0; ; try++ {
 		if try > 0 {
-			t.again(try)
+			t.again()
 		}
 		if !fresh {
 			e = t.d.Backend.Pick(e, t.x.Start)
+			t.last = e
 		}
 		last := try == t.f.cfg.Retries
 		if err := t.connect(e, fresh, !repeatable); err != nil {
@@ -74,8 +76,8 @@ func (t *transfer) connect(e *upstream.Endpoint, fresh, careful bool) error {
 }
 
 // again begins another try.
-func (t *transfer) again(try int) {
-	t.x.Trace.Retries = try
+func (t *transfer) again() {
+	t.x.Trace.Retries++
 	now := time.Now()
 	t.limit.try(now)
 	t.call.Try(now, t.limit.at)
@@ -233,7 +235,7 @@ func (t *transfer) open() error {
 	var e *upstream.Endpoint
 	for try := 0; ; try++ {
 		if try > 0 {
-			t.again(try)
+			t.again()
 		}
 		e = t.d.Backend.Pick(e, t.x.Start)
 		last := try == t.f.cfg.Retries

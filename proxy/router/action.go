@@ -22,6 +22,7 @@ type Action struct {
 	ShadowValidation *validate.Policy
 	CORS             *cors.Filter // nil where other origins have no say; its response side is among Filters too
 	Filters          filter.Chain
+	Mirrors          []Mirror
 	Backends         []Backend
 	Metrics          *telemetry.Route // never nil
 
@@ -34,6 +35,7 @@ type Backend struct {
 	Weight   uint32
 	Upstream *upstream.Backend
 	Filters  filter.Chain
+	Mirrors  []Mirror // beside the action's
 	Reply    *table.Reply
 }
 
@@ -86,11 +88,12 @@ func (b *builder) newAction(t *table.Action) *Action {
 
 // fill builds what a cannot do without.
 func (b *builder) fill(a *Action, t *table.Action) error {
-	var errs [4]error
+	var errs [5]error
 	a.Auth, errs[0] = b.buildAuth(t.Auth)
 	a.Validation, errs[1] = b.buildValidation(t.Validation)
 	a.Filters, a.CORS, errs[2] = buildChain(t.Filters)
 	a.Backends, errs[3] = b.buildBackends(t.Backends)
+	a.Mirrors, errs[4] = b.buildMirrors(t.Filters)
 	for _, w := range a.Backends {
 		a.total += uint64(w.Weight)
 	}
@@ -119,7 +122,11 @@ func (b *builder) buildBackends(from []table.WeightedBackend) ([]Backend, error)
 		if err != nil {
 			return nil, fmt.Errorf("backend %s: %w", t.Backend, err)
 		}
-		w := Backend{Weight: t.Weight, Filters: chain, Reply: t.Reply}
+		mirrors, err := b.buildMirrors(t.Filters)
+		if err != nil {
+			return nil, fmt.Errorf("backend %s: %w", t.Backend, err)
+		}
+		w := Backend{Weight: t.Weight, Filters: chain, Mirrors: mirrors, Reply: t.Reply}
 		if t.Reply == nil {
 			w.Upstream = b.owners.Upstreams.Backend(t.Backend, "")
 		}

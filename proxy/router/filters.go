@@ -17,6 +17,9 @@ import (
 // error.
 func buildChain(from []table.Filter) (chain filter.Chain, share *cors.Filter, err error) {
 	for i := range from {
+		if from[i].Mirror != nil {
+			continue // it sends, so it is no filter of the chain: see buildMirrors
+		}
 		f, err := buildFilter(&from[i])
 		if err != nil {
 			return filter.Chain{}, nil, err

@@ -68,6 +68,9 @@ func (r *Rule) String() string {
 	if t := a.Timeouts.String(); t != "" {
 		columns = append(columns, t)
 	}
+	if a.Retry != nil {
+		columns = append(columns, "retry "+a.Retry.String())
+	}
 	return strings.Join(append(columns, a.Route+" "+a.Rule), " | ")
 }
 
@@ -192,6 +195,8 @@ func (f Filter) String() string {
 		return "rewrite(" + f.Rewrite.String() + ")"
 	case f.CORS != nil:
 		return "cors(" + f.CORS.String() + ")"
+	case f.Mirror != nil:
+		return "mirror(" + f.Mirror.String() + ")"
 	}
 	return "nothing"
 }

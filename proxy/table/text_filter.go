@@ -2,6 +2,7 @@ package table
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -24,4 +25,27 @@ func (c *CORS) String() string {
 		out = append(out, fmt.Sprintf("age %d", c.MaxAge))
 	}
 	return strings.Join(out, "; ")
+}
+
+// String prints "20/100 shop/shadow:80", and no share where all are taken.
+func (m *Mirror) String() string {
+	if m.Numerator >= m.Denominator {
+		return m.Backend
+	}
+	return fmt.Sprintf("%d/%d %s", m.Numerator, m.Denominator, m.Backend)
+}
+
+// String prints "3 on 500 503 after 100ms".
+func (r *Retry) String() string {
+	s := strconv.Itoa(r.Attempts)
+	if len(r.Codes) > 0 {
+		s += " on"
+	}
+	for _, code := range r.Codes {
+		s += " " + strconv.Itoa(code)
+	}
+	if r.Backoff > 0 {
+		s += " after " + r.Backoff.String()
+	}
+	return s
 }

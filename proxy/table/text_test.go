@@ -49,7 +49,7 @@ func full() *Table {
 	orders := &Action{
 		Route: "HTTPRoute shop/orders", Rule: "0", Auth: auth, ShadowAuth: &Auth{Closed: reply, Sources: auth.Sources[1:]},
 		Validation: checks, ShadowValidation: &Validation{Closed: reply, Sources: checks.Sources},
-		Filters: []Filter{{RequestHeaders: edit}, {ResponseHeaders: edit}, {Rewrite: &Rewrite{Hostname: "b.example", Path: &PathEdit{Prefix: &prefix, Matched: "/old"}}}, {CORS: share}},
+		Filters: []Filter{{RequestHeaders: edit}, {ResponseHeaders: edit}, {Rewrite: &Rewrite{Hostname: "b.example", Path: &PathEdit{Prefix: &prefix, Matched: "/old"}}}, {CORS: share}, {Mirror: &Mirror{Backend: "shop/shadow:80", Numerator: 1, Denominator: 5}}, {Mirror: &Mirror{Backend: "shop/all:80", Numerator: 1, Denominator: 1}}},
 		Backends: []WeightedBackend{
 			{Backend: "shop/api:8080", Weight: 90, Filters: []Filter{{RequestHeaders: edit}}},
 			{Weight: 10, Reply: &Reply{Status: 500, Code: "backend_not_found"}},
@@ -105,7 +105,7 @@ const fullSteps = `auth:open=anonymous@0 partners=apiKey(1 key from query key fr
 	`check:body(POST; body<=10; type=application/json; header x-id! string ~[a-z]+ in a,b; query limit integer>=1.5<=1.5; ` +
 	`schema ConfigMap shop/schemas order.json 2 bytes) by ValidationPolicy shop/format ` +
 	`shadow-check:-> 403 denied retry 1s body 2 bytes by ValidationPolicy shop/format ` +
-	`request(set x-a="b c"; add x-b=c; remove x-c) response(set x-a="b c"; add x-b=c; remove x-c) rewrite(host b.example prefix /old to /new) cors(from https://a.example; methods GET PUT; headers *; credentials; age 60)`
+	`request(set x-a="b c"; add x-b=c; remove x-c) response(set x-a="b c"; add x-b=c; remove x-c) rewrite(host b.example prefix /old to /new) cors(from https://a.example; methods GET PUT; headers *; credentials; age 60) mirror(1/5 shop/shadow:80) mirror(shop/all:80)`
 
 func TestText(t *testing.T) {
 	got := full().Text()

@@ -21,8 +21,8 @@ type descs struct {
 	denials, shadowDenials, refusals *prometheus.Desc
 	backend                          backendDescs
 	port                             portDescs
-	stream                           streamDescs
 	table                            tableDescs
+	mirrored                         *prometheus.Desc
 	keySetAge, logDropped            *prometheus.Desc
 }
 
@@ -52,13 +52,13 @@ func newDescs() descs {
 			inFlight:    desc("backend_requests_in_flight", "Requests a backend is working on.", "backend"),
 			connections: desc("backend_connections_open", "Connections open to a backend, idle ones included.", "backend"),
 		},
+		mirrored: desc("mirrored_requests_total", "Requests that were to be mirrored, by the mirror's backend and what became of it.", "backend", "outcome"),
 		port: portDescs{
 			open:       desc("client_connections_open", "Client connections open, by the socket they came in on.", "address"),
 			accepted:   desc("client_connections_total", "Client connections accepted, by the socket they came in on.", "address"),
 			refused:    desc("client_connections_refused_total", "Client connections closed at once because too many were open.", "address"),
 			handshakes: desc("tls_handshake_errors_total", "TLS handshakes with a client that failed.", "address"),
 		},
-		stream: newStreamDescs(),
 		table: tableDescs{
 			generation: desc("table_generation", "How many tables the proxy has swapped to."),
 			applied:    desc("table_applied_timestamp_seconds", "When the proxy last swapped to a table, in Unix time."),
@@ -81,12 +81,12 @@ func (c collector) Describe(chan<- *prometheus.Desc) {}
 // Collect implements prometheus.Collector.
 func (c collector) Collect(out chan<- prometheus.Metric) {
 	d, o := newDescs(), output(out)
-	o.gauge(d.build, 1, c.m.version, runtime.Version())
+	o.gauge(d.build, 1, c.m.sources.version, runtime.Version())
 	c.requests(&d, o)
 	c.causes(&d, o)
 	c.backends(&d.backend, o)
 	c.ports(&d.port, o)
-	c.streams(&d.stream, o)
+	c.streams(o)
 	c.table(&d.table, o)
 	if c.m.sources.KeySets != nil {
 		c.m.sources.KeySets(func(id string, age time.Duration) { o.gauge(d.keySetAge, age.Seconds(), id) })
@@ -107,7 +107,7 @@ func (c collector) causes(d *descs, o output) {
 	for _, s := range []struct {
 		desc   *prometheus.Desc
 		causes *Causes
-	}{{d.denials, &c.m.Denials}, {d.shadowDenials, &c.m.ShadowDenials}, {d.refusals, &c.m.Refusals}} {
+	}{{d.denials, &c.m.Denials}, {d.shadowDenials, &c.m.ShadowDenials}, {d.refusals, &c.m.Refusals}, {d.mirrored, &c.m.Mirrored}} {
 		s.causes.each(func(k cause, n uint64) { o.send(s.desc, prometheus.CounterValue, float64(n), k.policy, k.code) })
 	}
 	c.m.BadRequests.each(func(k cause, n uint64) { o.send(d.badRequests, prometheus.CounterValue, float64(n), k.code) })

@@ -28,6 +28,7 @@ type Metrics struct {
 	Refusals      Causes // by policy and cause: requests whose format a policy refused
 	BadRequests   Causes // by code: requests refused before they could be routed
 	Answers       Causes // by code: every answer of the gateway's own
+	Mirrored      Causes // by backend and outcome: requests that were to be mirrored
 
 	Table      Table
 	LogDropped atomic.Uint64 // access log lines lost to a full queue or a failing writer
@@ -37,7 +38,6 @@ type Metrics struct {
 	ports     keyed[Port]
 	backends  keyed[Backend]
 	streams   keyed[Stream]
-	version   string
 	sources   Sources
 }
 
@@ -46,6 +46,8 @@ type Metrics struct {
 type Sources struct {
 	KeySets  func(f func(id string, age time.Duration))             // time since a key set's keys were fetched
 	Backends func(f func(id string, inFlight int, connections int)) // requests and connections of each backend
+
+	version string // of the program
 }
 
 // Table counts what became of the tables handed to the proxy.
@@ -60,7 +62,8 @@ type Table struct {
 
 // New returns the metrics of one proxy. version is the program's own.
 func New(version string, sources Sources) *Metrics {
-	m := &Metrics{Registry: prometheus.NewRegistry(), version: version, sources: sources}
+	sources.version = version
+	m := &Metrics{Registry: prometheus.NewRegistry(), sources: sources}
 	m.Registry.MustRegister(collector{m}, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -158,6 +161,7 @@ func (m *Metrics) Retain(t *table.Table) {
 	m.Denials.retain(policies)
 	m.ShadowDenials.retain(policies)
 	m.Refusals.retain(policies)
+	m.Mirrored.retain(backends)
 }
 
 // DropPort drops the series of a socket that is gone.

@@ -39,7 +39,8 @@ func newStreamDescs() streamDescs {
 	}
 }
 
-func (c collector) streams(d *streamDescs, o output) {
+func (c collector) streams(o output) {
+	d := newStreamDescs()
 	c.m.streams.each(func(s *Stream) {
 		o.gauge(d.open, float64(s.Open.Load()), s.Route)
 		o.counter(d.connections, &s.Connections, s.Route)

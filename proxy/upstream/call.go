@@ -89,26 +89,14 @@ func NewCall(now, exact time.Time) *Call {
 // Release ends the call: its connection goes back to the pool if nothing speaks
 // against it, and is closed otherwise. Nothing of the answer is good any more.
 func (c *Call) Release() {
-	in := &c.in
-	c.closeStream()
-	if c.conn != nil {
-		if c.sent && in.done && in.r == in.w && in.mode != untilClose && in.mode != tunnel && !c.Head.Close {
-			c.free(func(k *Conn, now time.Time) { k.release(now) })
-		} else {
-			c.Drop()
-		}
-	}
+	c.finish()
 	if n := cap(c.req); n == mem.Large {
 		put(c.req) // content was gathered in it
 	} else if n <= maxStaging && n > 0 {
 		c.staging = c.req[:0]
 	}
-	put(in.buf)
-	in.chunks.Reset()
-	c.in = input{chunks: in.chunks}
-	c.req, c.cfg, c.sent, c.chunked, c.x = nil, nil, false, false, nil
-	clear(c.Head.Header)
-	c.Head = wire.ResponseHead{Header: c.Head.Header[:0]}
+	c.forget()
+	c.req, c.cfg, c.chunked, c.x = nil, nil, false, nil
 	calls.Put(c)
 }
 

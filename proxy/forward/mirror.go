@@ -1,0 +1,180 @@
+package forward
+
+import (
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/router"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
+)
+
+// What one mirrored request may cost.
+const (
+	maxMirrored = 64 << 10         // content; requests with more are not mirrored
+	mirrorTime  = 10 * time.Second // from the head to the end of the answer
+)
+
+// What became of a request that was to be mirrored, as the metrics name it.
+const (
+	mirrorAnswered = "answered"
+	mirrorFailed   = "failed"    // the backend could not be reached, or its answer was malformed
+	mirrorDropped  = "dropped"   // too many were under way
+	mirrorTooLarge = "too_large" // content over maxMirrored
+	mirrorBroken   = "broken"    // the request itself was not read to its end
+)
+
+// mirror is one request on its way to other backends beside its own (GEP-3171).
+// They get what the route's filters made of it, once its content is complete.
+type mirror struct {
+	f       *Forwarder
+	to      []*upstream.Backend
+	conn    exchange.Conn
+	request exchange.Request // of strings of its own
+	content *tee             // nil when there is none
+}
+
+// mirror returns what mirrors x, for those whose share takes this request; nil
+// when none does. x's content must be read after that.
+func (f *Forwarder) mirror(x *exchange.Exchange, a *router.Action, b *router.Backend) *mirror {
+	if x.Request.Upgrade != "" {
+		return nil // a tunnel has no copy
+	}
+	m := &mirror{f: f}
+	for _, list := range [][]router.Mirror{a.Mirrors, b.Mirrors} {
+		for i := range list {
+			if list[i].Takes(rand.Uint32()) {
+				m.to = append(m.to, list[i].Backend)
+			}
+		}
+	}
+	if len(m.to) == 0 {
+		return nil
+	}
+	m.conn, m.request = *x.Conn, kept(&x.Request)
+	if body := x.Request.Body; body != nil {
+		m.content = &tee{body: body}
+		if s, ok := body.(exchange.Stream); ok {
+			x.Request.Body = &teeStream{m.content, s}
+		} else {
+			x.Request.Body = m.content
+		}
+		return m
+	}
+	m.send(nil)
+	return m
+}
+
+// end is called when the exchange is over: content, if any, has been read.
+func (m *mirror) end() {
+	switch {
+	case m.content == nil:
+	case m.content.over:
+		m.count(mirrorTooLarge)
+	case !m.content.whole:
+		m.count(mirrorBroken)
+	default:
+		m.send(m.content.copy)
+	}
+}
+
+func (m *mirror) count(outcome string) {
+	for _, b := range m.to {
+		m.f.cfg.Mirrored.Add(b.ID(), outcome)
+	}
+}
+
+// send sends the copies, each in a goroutine of its own as long as there are not
+// too many.
+func (m *mirror) send(content []byte) {
+	for _, b := range m.to {
+		select {
+		case m.f.mirrors <- struct{}{}:
+			m.f.running.Go(func() {
+				m.f.cfg.Mirrored.Add(b.ID(), m.ask(b, content))
+				<-m.f.mirrors
+			})
+		default:
+			m.f.cfg.Mirrored.Add(b.ID(), mirrorDropped)
+		}
+	}
+}
+
+func (m *mirror) ask(b *upstream.Backend, content []byte) string {
+	conn := m.conn
+	x := &exchange.Exchange{Request: m.request, Conn: &conn, Writer: nowhere{}, Start: time.Now()}
+	x.Request.Header = slices.Clone(m.request.Header)
+	if m.content != nil {
+		x.Request.Body, x.Request.ContentLength = &exchange.Buffered{Content: content}, int64(len(content))
+	}
+	m.f.Send(x, &Destination{Backend: b, Timeouts: table.Timeouts{Request: mirrorTime}})
+	if x.Response.Code != "" {
+		return mirrorFailed
+	}
+	return mirrorAnswered
+}
+
+// kept returns r without its content, and with strings that outlive its exchange.
+func kept(r *exchange.Request) exchange.Request {
+	out := exchange.Request{
+		Method: strings.Clone(r.Method), Scheme: strings.Clone(r.Scheme), Authority: strings.Clone(r.Authority), Host: strings.Clone(r.Host),
+		Path: strings.Clone(r.Path), RawQuery: strings.Clone(r.RawQuery), ClientIP: r.ClientIP,
+	}
+	for _, h := range r.Header {
+		if h.Name != "" {
+			out.Header.Add(strings.Clone(h.Name), strings.Clone(h.Value))
+		}
+	}
+	return out
+}
+
+// tee is content that is copied as it is read.
+type tee struct {
+	body  exchange.Body
+	copy  []byte
+	whole bool // all of it has been read
+	over  bool // it is too large to be kept
+}
+
+// Next implements exchange.Body.
+func (t *tee) Next() ([]byte, error) {
+	p, err := t.body.Next()
+	if t.over = t.over || len(t.copy)+len(p) > maxMirrored; t.over {
+		t.copy = nil
+	} else {
+		t.copy = append(t.copy, p...)
+	}
+	t.whole = t.whole || err == io.EOF
+	return p, err
+}
+
+// teeStream is a tee of what another goroutine may read.
+type teeStream struct {
+	*tee
+	stream exchange.Stream
+}
+
+// Continue implements exchange.Stream.
+func (t *teeStream) Continue() error { return t.stream.Continue() }
+
+// Cancel implements exchange.Stream.
+func (t *teeStream) Cancel() { t.stream.Cancel() }
+
+// nowhere is where the answers to mirrored requests go.
+type nowhere struct{}
+
+// Head implements exchange.Writer.
+func (nowhere) Head(*exchange.Exchange) error { return nil }
+
+// Write implements exchange.Writer.
+func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
+
+// Flush implements exchange.Writer.
+func (nowhere) Flush() error { return nil }
+
+// End implements exchange.Writer.
+func (nowhere) End(*exchange.Exchange) error { return nil }
