@@ -3,10 +3,13 @@
 package envtest
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/cert"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
@@ -95,6 +98,18 @@ stringData: {tls.crt: no certificate, tls.key: no key}
 		Conflicted=False NoConflicts @0
 		Programmed=False Invalid @0
 		ResolvedRefs=False RefNotPermitted @0`)
+	conflict := func(name string) string {
+		return strings.ReplaceAll(`
+		listener NAME routes=5 kinds=gateway.networking.k8s.io/HTTPRoute
+		Accepted=False ProtocolConflict @0
+		Conflicted=True ProtocolConflict @0
+		Programmed=False Invalid @0
+		ResolvedRefs=True ResolvedRefs @0`, "NAME", name)
+	}
+	w.certify("good")
+	g(`  - {name: one, protocol: HTTP, hostname: one.example, port: PORT2}
+  - {name: two, protocol: HTTPS, hostname: two.example, port: PORT2, tls: {certificateRefs: [{name: good}]}}`, conflict("one")+conflict("two"))
+
 	w.Apply(`
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -113,4 +128,18 @@ spec:
 		ResolvedRefs=True ResolvedRefs @0`)
 	w.expectEvent("late", "PortUnavailable")
 	serves()
+}
+
+// certify makes a Secret with a certificate that signed itself.
+func (w *World) certify(name string) {
+	w.t.Helper()
+	crt, key, err := cert.GenerateSelfSignedCertKey("two.example", nil, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	secret := &corev1.Secret{Type: corev1.SecretTypeTLS, Data: map[string][]byte{corev1.TLSCertKey: crt, corev1.TLSPrivateKeyKey: key}}
+	secret.Namespace, secret.Name = w.Namespace, name
+	if err := w.Client.Create(context.Background(), secret); err != nil {
+		w.t.Fatal(err)
+	}
 }

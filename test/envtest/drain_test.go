@@ -82,6 +82,7 @@ func TestNothingLeft(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
+	t.Setenv("GATEHOUSE_GATEWAYS", "host")
 	var log lockedBuffer
 	c := command.New(&log, &log)
 	c.SetArgs([]string{"run", "--kubeconfig", config, "--controller-name", w.controller, "--admin-address", admin,

@@ -44,7 +44,7 @@ func (w *World) Run(args ...string) *Gatehouse {
 		"--leader-elect=false", "--drain-delay=-1s", "--log-level=debug", "--listen-address=127.0.0.1",
 	}, args...)
 	g.cmd = exec.Command(binary, args...)
-	g.cmd.Env = []string{"HOME=" + w.t.TempDir()}
+	g.cmd.Env = []string{"HOME=" + w.t.TempDir(), "GATEHOUSE_GATEWAYS=host"} // listeners bind ports of this machine
 	g.cmd.Stdout, g.cmd.Stderr = &g.log, &g.log
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that a child it left would be found
 	if err := g.cmd.Start(); err != nil {

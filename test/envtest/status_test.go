@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -116,6 +117,24 @@ func TestStatus(t *testing.T) {
 
 	w.Delete(routeTo("s", "/s"), validationPolicy)
 	Status(w, "edge", &gatewayv1.Gateway{}, fmt.Sprintf(gatewayWell, 1))
+}
+
+// TestNodeAddress has the Gateway reached at the node Gatehouse runs on.
+func TestNodeAddress(t *testing.T) {
+	w := NewWorld(t, base)
+	node := &corev1.Node{}
+	node.Name = w.Namespace
+	if err := w.Client.Create(context.Background(), node); err != nil {
+		t.Fatal(err)
+	}
+	node.Status.Addresses = []corev1.NodeAddress{
+		{Type: corev1.NodeHostName, Address: "node"}, {Type: corev1.NodeInternalIP, Address: "10.0.0.7"}, {Type: corev1.NodeExternalIP, Address: "192.0.2.7"},
+	}
+	if err := w.Client.Status().Update(context.Background(), node); err != nil {
+		t.Fatal(err)
+	}
+	w.Run("--node", node.Name)
+	Status(w, "edge", &gatewayv1.Gateway{}, strings.Replace(strings.Replace(fmt.Sprintf(gatewayWell, 0), "address Hostname gw.example.com", "", 1), "192.0.2.10", "192.0.2.7", 1))
 }
 
 // TestForeign puts entries of other controllers beside ours, and takes away what ours stand on.
