@@ -36,7 +36,8 @@ func (x *Exchange) writeGRPC() error {
 }
 
 // grpcStatus maps an HTTP status as gRPC's "HTTP to gRPC Status Code Mapping"
-// does for answers without a grpc-status.
+// does for answers without a grpc-status; but 500, which is what of a route
+// cannot be used, is UNAVAILABLE (GRPCRouteRule.BackendRefs).
 func grpcStatus(status int) string {
 	const internal, unauthenticated, permissionDenied, unimplemented, unavailable, unknown = 13, 16, 7, 12, 14, 2
 	code := unknown
@@ -49,7 +50,7 @@ func grpcStatus(status int) string {
 		code = permissionDenied
 	case 404:
 		code = unimplemented
-	case 429, 502, 503, 504:
+	case 429, 500, 502, 503, 504:
 		code = unavailable
 	}
 	return strconv.Itoa(code)

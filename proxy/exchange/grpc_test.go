@@ -42,7 +42,7 @@ func TestReplyToGRPC(t *testing.T) {
 			t.Errorf("%s: %s", media, got)
 		}
 	}
-	for status, want := range map[int]string{400: "13", 401: "16", 403: "7", 404: "12", 413: "2", 429: "14", 500: "2", 502: "14", 504: "14"} {
+	for status, want := range map[int]string{400: "13", 401: "16", 403: "7", 404: "12", 413: "2", 429: "14", 500: "14", 502: "14", 504: "14"} {
 		if got := grpcStatus(status); got != want {
 			t.Errorf("grpcStatus(%d) = %s, want %s", status, got, want)
 		}

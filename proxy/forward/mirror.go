@@ -36,6 +36,7 @@ type mirror struct {
 	conn    exchange.Conn
 	request exchange.Request // of strings of its own
 	content *tee             // nil when there is none
+	grpc    bool             // Destination.GRPC
 }
 
 // mirror returns what mirrors x, for those whose share takes this request; nil
@@ -44,7 +45,7 @@ func (f *Forwarder) mirror(x *exchange.Exchange, a *router.Action, b *router.Bac
 	if x.Request.Upgrade != "" {
 		return nil // a tunnel has no copy
 	}
-	m := &mirror{f: f}
+	m := &mirror{f: f, grpc: a.Table.GRPC}
 	for _, list := range [][]router.Mirror{a.Mirrors, b.Mirrors} {
 		for i := range list {
 			if list[i].Takes(rand.Uint32()) {
@@ -111,7 +112,7 @@ func (m *mirror) ask(b *upstream.Backend, content []byte) string {
 	if m.content != nil {
 		x.Request.Body, x.Request.ContentLength = &exchange.Buffered{Content: content}, int64(len(content))
 	}
-	m.f.Send(x, &Destination{Backend: b, Timeouts: table.Timeouts{Request: mirrorTime}})
+	m.f.Send(x, &Destination{Backend: b, Timeouts: table.Timeouts{Request: mirrorTime}, GRPC: m.grpc})
 	if x.Response.Code != "" {
 		return mirrorFailed
 	}

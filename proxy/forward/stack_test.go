@@ -37,6 +37,7 @@ type options struct {
 	timeouts table.Timeouts
 	tls      *tls.Config
 	traced   bool
+	grpc     bool
 }
 
 type handler struct {
@@ -64,7 +65,7 @@ func start(t testing.TB, o options, backends ...string) *stack {
 		eps = append(eps, table.Endpoint{Address: netip.MustParseAddrPort(b)})
 	}
 	set.SetEndpoints("b", eps)
-	h := &handler{f: forward.New(o.forward), d: forward.Destination{Backend: set.Backend("b", table.BackendHTTP1), Timeouts: o.timeouts}}
+	h := &handler{f: forward.New(o.forward), d: forward.Destination{Backend: set.Backend("b", table.BackendHTTP1), Timeouts: o.timeouts, GRPC: o.grpc}}
 	if o.traced {
 		h.traces = make(chan exchange.Trace, 1000)
 	}

@@ -1,0 +1,112 @@
+package forward_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// serveH2C is a backend that speaks HTTP/2 with prior knowledge, and nothing else.
+func serveH2C(t testing.TB, h http.HandlerFunc) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: h, Protocols: new(http.Protocols), ReadHeaderTimeout: 20 * time.Second}
+	s.Protocols.SetUnencryptedHTTP2(true)
+	var running sync.WaitGroup
+	running.Go(func() { s.Serve(l) })
+	t.Cleanup(func() { s.Close(); running.Wait() })
+	return l.Addr().String()
+}
+
+// TestHTTP2 forwards requests of HTTP/1.1 to a backend that speaks HTTP/2.
+func TestHTTP2(t *testing.T) {
+	addr := serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set("X-Proto", r.Proto)
+		switch r.URL.Path {
+		case "/304":
+			w.WriteHeader(304)
+			return
+		case "/abort":
+			w.Header().Set("Content-Length", "100")
+			http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		case "/reset":
+			panic(http.ErrAbortHandler)
+		}
+		if r.Trailer != nil {
+			http.NewResponseController(w).Flush() // else it declares a length, with which HTTP/1.1 has no trailer
+		}
+		io.WriteString(w, r.Method+" "+r.Host+r.RequestURI+" "+string(b))
+		w.Header().Set(http.TrailerPrefix+"X-Sum", r.Trailer.Get("X-Sum"))
+	})
+	s := start(t, options{grpc: true}, addr)
+	c := s.dial()
+	for range 2 {
+		c.send(get)
+		if a := c.want(200, "GET h/ "); a.Header.Get("X-Proto") != "HTTP/2.0" {
+			t.Errorf("header %v", a.Header)
+		}
+		c.send("POST /a?b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
+		c.want(200, "POST h/a?b hello")
+		c.send("POST / HTTP/1.1\r\nHost: h\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 42\r\n\r\n")
+		if a := c.want(200, "POST h/ hello"); a.Trailer.Get("X-Sum") != "42" {
+			t.Errorf("trailer %v", a.Trailer)
+		}
+		long := strings.Repeat("0123456789", 50<<10)
+		c.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 512000\r\n\r\n" + long)
+		c.want(200, "PUT h/ "+long)
+		c.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n")
+		if a, err := c.read("HEAD"); err != nil || a.StatusCode != 200 || a.body != "" {
+			t.Errorf("HEAD: %v, %v", a, err)
+		}
+		c.send("GET /304 HTTP/1.1\r\nHost: h\r\n\r\n")
+		c.want(304, "")
+		c.send("GET /reset HTTP/1.1\r\nHost: h\r\n\r\n")
+		c.code(502, "backend_bad_response")
+	}
+	c.send("GET /abort HTTP/1.1\r\nHost: h\r\n\r\n")
+	if a, err := c.read("GET"); err == nil {
+		t.Errorf("half an answer passed for a whole one: %q", a.body)
+	}
+}
+
+func TestHTTP2Timeout(t *testing.T) {
+	addr := serveH2C(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	o := options{grpc: true}
+	o.timeouts.Request = 50 * time.Millisecond
+	c := start(t, o, addr).dial()
+	c.send(get)
+	c.code(504, "request_timeout")
+	c.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+	c.code(504, "request_timeout")
+}
+
+// TestHTTP2Elsewhere has one of two endpoints that cannot be reached, and then none that can.
+func TestHTTP2Elsewhere(t *testing.T) {
+	addr := serveH2C(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "here") })
+	gone := refused(t)
+	s := start(t, options{grpc: true}, addr, gone)
+	c := s.dial()
+	for range 10 {
+		c.send(get)
+		c.want(200, "here")
+	}
+	c = start(t, options{grpc: true}, gone).dial()
+	c.send(get)
+	c.code(502, "backend_connect_failed")
+	// One that speaks only HTTP/1.1 is no backend either.
+	c = start(t, options{grpc: true}, echo(t)).dial()
+	c.send(get)
+	c.want(502, "*")
+}
