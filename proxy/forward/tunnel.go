@@ -27,8 +27,7 @@ func (t *transfer) tunnel() {
 		t.broken("client_closed")
 		return
 	}
-	sock, ahead := t.call.Stream()
-	backend := sock.TCP()
+	backend, ahead := t.call.Stream()
 	if backend.SetDeadline(time.Time{}) != nil {
 		client.Close() //nolint:errcheck // nothing to do about it
 		return

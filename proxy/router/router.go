@@ -76,6 +76,9 @@ func Build(t *table.Table, prev *Router, o Owners) (*Router, error) {
 	}
 	for _, b := range t.Backends {
 		o.Upstreams.Backend(b.ID, b.Protocol)
+		if b.TLS != nil {
+			o.Upstreams.Secure(b.ID, b.TLS)
+		}
 	}
 	b := builder{Router: r, reuse: newReuse(t, prev), owners: o}
 	for _, l := range t.Listeners {

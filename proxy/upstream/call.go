@@ -3,13 +3,13 @@ package upstream
 import (
 	"errors"
 	"io"
+	"net"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
-	"github.com/gatehouse-dev/gatehouse/proxy/socket"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream/h2"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
@@ -427,6 +427,6 @@ func Timeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // Stream returns the connection of a 101 answer and what the backend sent
 // behind its head. The call still owns the connection: Release closes it.
-func (c *Call) Stream() (*socket.Conn, []byte) {
-	return c.conn.Conn, c.in.buf[c.in.r:c.in.w]
+func (c *Call) Stream() (net.Conn, []byte) {
+	return c.conn.stream(), c.in.buf[c.in.r:c.in.w]
 }

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -30,12 +31,13 @@ type Endpoint struct {
 	fails atomic.Int32 // connects that failed, in a row
 	down  atomic.Int64 // left alone until then, Unix nanoseconds
 
-	streams *h2.Pool // the connections that speak HTTP/2
+	streams *h2.Pool                    // the connections that speak HTTP/2
+	secure  *atomic.Pointer[tls.Config] // the backend's
 }
 
-func newEndpoint(addr netip.AddrPort, cfg *Config, d *h2.Dialer) *Endpoint {
-	e := &Endpoint{addr: addr, name: addr.String(), cfg: cfg, pool: pool{size: cfg.MaxIdle}}
-	e.streams = d.Pool(e.name)
+func newEndpoint(addr netip.AddrPort, b *Backend) *Endpoint {
+	e := &Endpoint{addr: addr, name: addr.String(), cfg: b.cfg, pool: pool{size: b.cfg.MaxIdle}, secure: &b.secure}
+	e.streams = b.dialer.Pool(e.name)
 	return e
 }
 
@@ -62,6 +64,7 @@ func (e *Endpoint) up(now int64) bool {
 // Conn is one connection to an endpoint.
 type Conn struct {
 	*socket.Conn
+	secure *tls.Conn // nil: in the clear
 	ep     *Endpoint
 	idle   int64     // since when it is in the pool, Unix nanoseconds
 	until  time.Time // the read deadline that is armed
@@ -84,13 +87,25 @@ func (e *Endpoint) dial(now, deadline time.Time) (*Conn, *exchange.Error) {
 	if failed != nil {
 		return nil, failed
 	}
-	s, err := socket.New(nc, e.cfg.WriteTimeout)
-	if err != nil {
+	lost := func() {
 		nc.Close() //nolint:errcheck // nothing is lost with it
 		e.open.Add(-1)
-		return nil, e.unreached(now)
+		e.unreached(now)
 	}
-	return &Conn{Conn: s, ep: e}, nil
+	var over *tls.Conn
+	if config := e.secure.Load(); config != nil {
+		var err error
+		if over, err = e.handshake(nc, config, now, deadline); err != nil {
+			lost()
+			return nil, errInsecure
+		}
+	}
+	s, err := socket.New(nc, e.cfg.WriteTimeout)
+	if err != nil {
+		lost()
+		return nil, errUnreachable
+	}
+	return &Conn{Conn: s, secure: over, ep: e}, nil
 }
 
 // connect opens a connection and counts it as open.

@@ -33,6 +33,9 @@ func (c *Call) until() time.Time {
 // open is Connect over HTTP/2.
 func (c *Call) open(e *Endpoint) *exchange.Error {
 	c.now = time.Now()
+	if e.secure.Load() != nil {
+		return errInsecure // there is no HTTP/2 over TLS to backends, and in the clear nothing goes there
+	}
 	ctx := c.x.Context
 	if ctx == nil {
 		ctx = context.Background()

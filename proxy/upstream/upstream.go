@@ -11,6 +11,7 @@ package upstream
 
 import (
 	"context"
+	"crypto/tls"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -164,6 +165,7 @@ type Backend struct {
 	dialer   *h2.Dialer
 	protocol atomic.Pointer[table.BackendProtocol]
 	members  atomic.Pointer[members]
+	secure   atomic.Pointer[tls.Config] // nil: reached in the clear
 }
 
 // members is an immutable list of endpoints.
@@ -190,7 +192,7 @@ func (b *Backend) set(eps []table.Endpoint) {
 		if i >= 0 {
 			e = known[i]
 		} else {
-			e = newEndpoint(t.Address, b.cfg, b.dialer)
+			e = newEndpoint(t.Address, b)
 			known = append(known, e)
 		}
 		if kept[e] {

@@ -140,7 +140,7 @@ func connect(t *testing.T, e *Endpoint) *Conn {
 func TestPool(t *testing.T) {
 	cfg := Config{MaxIdle: 2}
 	cfg.defaults()
-	e := newEndpoint(accept(t), &cfg, New(cfg).dialer)
+	e := newEndpoint(accept(t), &Backend{cfg: &cfg, dialer: New(cfg).dialer})
 	now := time.Now()
 	a, b, c := connect(t, e), connect(t, e), connect(t, e)
 	if e.take() != nil {
@@ -173,7 +173,7 @@ func TestPool(t *testing.T) {
 func TestPoolRace(t *testing.T) {
 	cfg := Config{MaxIdle: 8}
 	cfg.defaults()
-	e := newEndpoint(accept(t), &cfg, New(cfg).dialer)
+	e := newEndpoint(accept(t), &Backend{cfg: &cfg, dialer: New(cfg).dialer})
 	var running sync.WaitGroup
 	for range 16 {
 		running.Go(func() {
@@ -224,7 +224,7 @@ func TestBackOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := newEndpoint(l.Addr().(*net.TCPAddr).AddrPort(), &cfg, New(cfg).dialer)
+	e := newEndpoint(l.Addr().(*net.TCPAddr).AddrPort(), &Backend{cfg: &cfg, dialer: New(cfg).dialer})
 	l.Close()
 	now := time.Now()
 	for _, want := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {

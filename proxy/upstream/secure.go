@@ -1,0 +1,165 @@
+package upstream
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// sessions is how many TLS sessions of one backend are kept for resumption.
+const sessions = 64
+
+var errInsecure = &exchange.Error{Status: 502, Code: "backend_tls_failed", Detail: "the backend's certificate was not accepted, or it takes no TLS"}
+
+// Secure makes the backend of that id be reached over TLS; it is called at swap,
+// before anything is sent there. The settings of one id never change. With
+// settings that cannot be used no connection is ever made.
+func (s *Set) Secure(id string, t *table.BackendTLS) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.backend(id)
+	if b.secure.Load() != nil {
+		return
+	}
+	config, err := clientConfig(t)
+	if err != nil {
+		config = &tls.Config{ServerName: t.ServerName, VerifyConnection: func(tls.ConnectionState) error { return err }}
+	}
+	b.secure.Store(config)
+}
+
+func clientConfig(t *table.BackendTLS) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, ClientSessionCache: tls.NewLRUClientSessionCache(sessions),
+		NextProtos: []string{"http/1.1"}}
+	if len(t.CAs) > 0 {
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(t.CAs) {
+			return nil, errors.New("no certificate of an authority can be read")
+		}
+	}
+	if t.Client != nil {
+		pair, err := tls.X509KeyPair(t.Client.Chain, t.Client.Key)
+		if err != nil {
+			return nil, fmt.Errorf("client certificate %s: %w", t.Client.ID, err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	if len(t.SANs) > 0 {
+		// The name asked for is not the one that must be in the certificate, so the
+		// check of both chain and name is ours.
+		c.InsecureSkipVerify = true
+		c.VerifyConnection = func(s tls.ConnectionState) error { return verify(s.PeerCertificates, c.RootCAs, t.SANs) }
+	}
+	return c, nil
+}
+
+// verify checks that a certificate leads to one of the roots (nil: the system's)
+// and has one of the names.
+func verify(chain []*x509.Certificate, roots *x509.CertPool, names []table.SubjectAlt) error {
+	if len(chain) == 0 {
+		return errors.New("the backend shows no certificate")
+	}
+	between := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		between.AddCert(c)
+	}
+	if _, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between}); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if carries(chain[0], name) {
+			return nil
+		}
+	}
+	return errors.New("the backend's certificate has none of the names")
+}
+
+// carries reports whether a certificate has a name. A name with a wildcard must
+// stand in it as it is written.
+func carries(leaf *x509.Certificate, name table.SubjectAlt) bool {
+	if name.URI != "" {
+		for _, uri := range leaf.URIs {
+			if uri.String() == name.URI {
+				return true
+			}
+		}
+		return false
+	}
+	return slices.Contains(leaf.DNSNames, name.Hostname) || leaf.VerifyHostname(name.Hostname) == nil
+}
+
+// handshake makes c a TLS connection, by the deadline at the latest.
+func (e *Endpoint) handshake(c net.Conn, config *tls.Config, now, deadline time.Time) (*tls.Conn, error) {
+	until := now.Add(e.cfg.ConnectTimeout)
+	if !deadline.IsZero() && deadline.Before(until) {
+		until = deadline
+	}
+	if err := c.SetDeadline(until); err != nil {
+		return nil, err
+	}
+	t := tls.Client(c, config)
+	if err := t.Handshake(); err != nil {
+		return nil, err
+	}
+	return t, c.SetDeadline(time.Time{})
+}
+
+// The methods of a Conn that TLS changes.
+
+// Read implements io.Reader.
+func (c *Conn) Read(p []byte) (int, error) {
+	if c.secure == nil {
+		return c.Conn.Read(p)
+	}
+	return c.secure.Read(p)
+}
+
+// Write implements io.Writer.
+func (c *Conn) Write(p []byte) (int, error) {
+	if c.secure == nil {
+		return c.Conn.Write(p)
+	}
+	if err := c.TCP().SetWriteDeadline(time.Now().Add(2 * c.ep.cfg.WriteTimeout)); err != nil {
+		return 0, err
+	}
+	return c.secure.Write(p)
+}
+
+// Write2 writes a and then b.
+func (c *Conn) Write2(a, b []byte) error {
+	if c.secure == nil {
+		return c.Conn.Write2(a, b)
+	}
+	if _, err := c.Write(a); err != nil {
+		return err
+	}
+	_, err := c.Write(b)
+	return err
+}
+
+// Ask is socket.Conn's: it sends req and reads the beginning of the answer.
+func (c *Conn) Ask(req []byte, get func() []byte) (n int, sent bool, err error) {
+	if c.secure == nil {
+		return c.Conn.Ask(req, get)
+	}
+	if _, err = c.Write(req); err != nil {
+		return 0, true, err
+	}
+	n, err = c.secure.Read(get())
+	return n, true, err
+}
+
+// stream is what the bytes of a tunnel go through.
+func (c *Conn) stream() net.Conn {
+	if c.secure == nil {
+		return c.TCP()
+	}
+	return c.secure
+}

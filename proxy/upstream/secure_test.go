@@ -1,0 +1,147 @@
+package upstream
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"log"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// issue makes a certificate for names, signed by itself.
+func issue(t *testing.T, uri string, names ...string) (pair tls.Certificate, chain, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: names, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	if uri != "" {
+		u, err := url.Parse(uri)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template.URIs = []*url.URL{u}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bits, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	key = pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: bits})
+	pair, err = tls.X509KeyPair(chain, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair, chain, key
+}
+
+// secured asks a TLS server twice, with such settings, and returns the last
+// answer's content or the error's code.
+func secured(t *testing.T, server *httptest.Server, settings *table.BackendTLS) string {
+	t.Helper()
+	s := New(Config{})
+	defer s.Close()
+	s.SetEndpoints("b", []table.Endpoint{{Address: netip.MustParseAddrPort(server.Listener.Addr().String())}})
+	s.Secure("b", settings)
+	b := s.Backend("b", "")
+	got := ""
+	for range 2 {
+		now := time.Now()
+		c := NewCall(now, time.Time{})
+		x := &exchange.Exchange{Request: exchange.Request{Method: "GET", Authority: "a.example", Path: "/"}}
+		c.Stage(x)
+		if err := c.Connect(b.Pick(nil, now), false, false); err != nil {
+			c.Release()
+			return err.Code
+		}
+		if _, err := c.Ask(); err != nil {
+			c.Release()
+			return err.Error()
+		}
+		if err := c.ReadHead("GET", false); err != nil {
+			c.Release()
+			return err.Error()
+		}
+		got = ""
+		for {
+			p, err := c.Next()
+			if err == io.EOF {
+				break
+			}
+			if err == nil && len(p) == 0 {
+				err = c.Fill()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += string(p)
+		}
+		c.Release()
+	}
+	return got
+}
+
+func TestTLS(t *testing.T) {
+	pair, ca, _ := issue(t, "spiffe://a/b", "a.example", "*.w.example")
+	_, other, _ := issue(t, "", "a.example")
+	_, mine, key := issue(t, "", "client")
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		text := r.TLS.ServerName
+		if len(r.TLS.PeerCertificates) > 0 {
+			text += " " + r.TLS.PeerCertificates[0].DNSNames[0]
+		}
+		_, _ = io.WriteString(rw, text)
+	}))
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequestClientCert}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	is := func(want string, settings table.BackendTLS) {
+		t.Helper()
+		if got := secured(t, server, &settings); got != want {
+			t.Errorf("%+v: %s, want %s", settings, got, want)
+		}
+	}
+	const failed = "backend_tls_failed"
+	host := func(name string) []table.SubjectAlt { return []table.SubjectAlt{{Hostname: name}} }
+	is("a.example", table.BackendTLS{ServerName: "a.example", CAs: ca})
+	is("a.example client", table.BackendTLS{ServerName: "a.example", CAs: ca, Client: &table.Certificate{Chain: mine, Key: key}})
+	is(failed, table.BackendTLS{ServerName: "b.example", CAs: ca})
+	is(failed, table.BackendTLS{ServerName: "a.example", CAs: other})
+	is(failed, table.BackendTLS{ServerName: "a.example"})
+	is(failed, table.BackendTLS{ServerName: "a.example", CAs: []byte("nothing")})
+	is(failed, table.BackendTLS{ServerName: "a.example", CAs: ca, Client: &table.Certificate{}})
+	is("b.example", table.BackendTLS{ServerName: "b.example", CAs: ca, SANs: host("a.example")})
+	is("b.example", table.BackendTLS{ServerName: "b.example", CAs: ca, SANs: host("x.w.example")})
+	is("b.example", table.BackendTLS{ServerName: "b.example", CAs: ca, SANs: host("*.w.example")})
+	is("b.example", table.BackendTLS{ServerName: "b.example", CAs: ca, SANs: []table.SubjectAlt{{Hostname: "no"}, {URI: "spiffe://a/b"}}})
+	is(failed, table.BackendTLS{ServerName: "a.example", CAs: ca, SANs: host("b.example")})
+	is(failed, table.BackendTLS{ServerName: "a.example", CAs: ca, SANs: []table.SubjectAlt{{URI: "spiffe://a/c"}}})
+	is(failed, table.BackendTLS{ServerName: "b.example", CAs: other, SANs: host("a.example")})
+}
+
+func TestTLSOfABackendThatSpeaksNone(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	if got := secured(t, server, &table.BackendTLS{ServerName: "a.example"}); got != "backend_tls_failed" {
+		t.Error(got)
+	}
+}
