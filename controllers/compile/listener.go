@@ -44,6 +44,7 @@ func (c *Compiler) compileListener(l *graph.Listener, hosts []*table.Host) *tabl
 		ID:           l.Key.Gateway.Namespace + "/" + l.Key.Gateway.Name + "/" + string(l.Key.Listener),
 		Address:      l.Address,
 		Port:         uint16(l.Spec.Port),
+		Target:       l.Target,
 		Protocol:     table.Protocol(l.Spec.Protocol),
 		Hostname:     l.Hostname,
 		Certificates: c.compileCertificates(l.Certificates),
@@ -52,7 +53,7 @@ func (c *Compiler) compileListener(l *graph.Listener, hosts []*table.Host) *tabl
 }
 
 func sameListener(a, b *table.Listener) bool {
-	return a.ID == b.ID && a.Address == b.Address && a.Port == b.Port && a.Protocol == b.Protocol && a.Hostname == b.Hostname &&
+	return a.ID == b.ID && a.Address == b.Address && a.Port == b.Port && a.Target == b.Target && a.Protocol == b.Protocol && a.Hostname == b.Hostname &&
 		slices.Equal(a.Certificates, b.Certificates) && slices.Equal(a.Hosts, b.Hosts)
 }
 

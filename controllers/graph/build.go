@@ -15,6 +15,10 @@ import (
 type Config struct {
 	// Controller is the controllerName of the GatewayClasses that are ours.
 	Controller gatewayv1.GatewayController
+	// Services says that each Gateway has a Service of its own in front of it,
+	// whose addresses it is reached at and which records the ports its listeners
+	// bind. Otherwise Gateways share the addresses and ports of the machine.
+	Services bool
 	// Addresses are where the machine is reached: IP addresses or host names,
 	// reported for the Gateways that ask for no address.
 	Addresses []string
@@ -32,6 +36,7 @@ type Builder struct {
 	clock    uint64
 	classes  store.Memo[string, *Class]
 	claims   store.Memo[struct{}, map[types.NamespacedName]*taken]
+	lost     store.Memo[struct{}, map[types.NamespacedName]string]
 	gateways store.Memo[gatewayInput, *Gateway]
 	certs    store.Memo[types.NamespacedName, keyPair]
 	routes   store.Memo[types.NamespacedName, *Route]
@@ -70,11 +75,17 @@ func (b *Builder) buildClasses(all *store.Reader, g *Graph) {
 }
 
 func (b *Builder) buildGateways(all *store.Reader, g *Graph) {
-	claims := b.claims.Get(b.store, struct{}{}, b.claim)
+	var claims map[types.NamespacedName]*taken
+	var lost map[types.NamespacedName]string
+	if b.config.Services {
+		lost = b.lost.Get(b.store, struct{}{}, b.claimTargets)
+	} else {
+		claims = b.claims.Get(b.store, struct{}{}, b.claim)
+	}
 	compute := b.gateway
 	for _, gw := range all.Gateways() {
 		name := nameOf(gw)
-		if node := b.gateways.Get(b.store, gatewayInput{name, claims[name]}, compute); node != nil {
+		if node := b.gateways.Get(b.store, gatewayInput{name, claims[name], lost[name]}, compute); node != nil {
 			g.Gateways = append(g.Gateways, node)
 		}
 	}

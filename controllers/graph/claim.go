@@ -28,7 +28,7 @@ func (b *Builder) claim(r *store.Reader, _ struct{}) map[types.NamespacedName]*t
 	for _, gw := range gateways {
 		class := b.ours(r, gw)
 		address, unusable := spec.BindAddress(gw)
-		if class == nil || spec.Class(class) != nil || spec.Gateway(gw) != nil || unusable != nil {
+		if class == nil || spec.Class(class) != nil || b.refused(gw) != nil || unusable != nil {
 			continue
 		}
 		conflicts, lost := spec.Conflicts(gw), map[gatewayv1.SectionName]string{}

@@ -1,8 +1,8 @@
 package graph
 
 import (
+	"cmp"
 	"fmt"
-	"net/netip"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,6 +17,7 @@ import (
 type gatewayInput struct {
 	name  types.NamespacedName
 	taken *taken // nil: no older Gateway is in its way
+	lost  string // the target ports that an older Service has
 }
 
 // gateway is nil for a Gateway of another controller's class.
@@ -27,16 +28,18 @@ func (b *Builder) gateway(r *store.Reader, in gatewayInput) *Gateway {
 		return nil
 	}
 	gw := &Gateway{Object: obj}
-	refused := spec.Gateway(obj)
-	address, unusable := spec.BindAddress(obj)
-	serves := refused == nil && unusable == nil && spec.Class(class) == nil
+	refused := b.refused(obj)
+	way := b.way(r, obj, in.lost)
+	serves := refused == nil && way.unusable == nil && spec.Class(class) == nil
 	conflicts := spec.Conflicts(obj)
 	for i := range obj.Spec.Listeners {
 		l := b.listener(r, listenerInput{obj, i, in.taken, conflicts[i]})
-		l.Address = address
 		l.Serves = l.Serves && serves
-		l.Conditions = append(l.Conditions, listenerProgrammed(l.Serves))
+		l.Conditions = append(l.Conditions, way.lead(l))
 		gw.Listeners = append(gw.Listeners, l)
+	}
+	if refused == nil && spec.Class(class) == nil && b.config.Services {
+		gw.Service = needs(obj, gw.Listeners)
 	}
 	overlapping(gw.Listeners)
 	for _, l := range gw.Listeners {
@@ -55,11 +58,11 @@ func (b *Builder) gateway(r *store.Reader, in gatewayInput) *Gateway {
 			no(gatewayv1.GatewayConditionProgrammed, gatewayv1.GatewayReasonInvalid, refused.Text),
 		}
 	default:
-		gw.Conditions = gatewayConditions(gw.Listeners, unusable)
+		gw.Conditions = gatewayConditions(gw.Listeners, cmp.Or(way.unusable, pending(gw.Listeners), way.away))
 	}
 	observed(obj.Generation, gw.Conditions)
 	if holds(gw.Conditions, string(gatewayv1.GatewayConditionProgrammed)) {
-		gw.Addresses = b.addresses(address)
+		gw.Addresses = way.addresses
 	}
 	return gw
 }
@@ -98,17 +101,10 @@ const maxAddresses = 16
 
 // addresses are what the status reports: the one the Gateway binds, or those of
 // the machine.
-func (b *Builder) addresses(bound string) (out []gatewayv1.GatewayStatusAddress) {
+func (b *Builder) addresses(bound string) []gatewayv1.GatewayStatusAddress {
 	values := b.config.Addresses
 	if bound != "" {
 		values = []string{bound}
 	}
-	for _, value := range values[:min(len(values), maxAddresses)] {
-		kind := gatewayv1.HostnameAddressType
-		if _, err := netip.ParseAddr(value); err == nil {
-			kind = gatewayv1.IPAddressType
-		}
-		out = append(out, gatewayv1.GatewayStatusAddress{Type: &kind, Value: value})
-	}
-	return out
+	return statusAddresses(values)
 }

@@ -49,6 +49,7 @@ type Gateway struct {
 	Object     *gatewayv1.Gateway
 	Listeners  []*Listener // in the spec's order
 	Addresses  []gatewayv1.GatewayStatusAddress
+	Service    *Service           // that it needs to be reached; nil: none, or whatever there is
 	Conditions []metav1.Condition // Accepted; Programmed as far as the graph can tell
 }
 
@@ -63,6 +64,7 @@ type Listener struct {
 	Key            ListenerKey
 	Spec           *gatewayv1.Listener
 	Address        string // IP to bind; "" for all
+	Target         uint16 // port to bind, where it is not that of the spec; else 0
 	Hostname       string // lower case; "" for any
 	Certificates   []*Certificate
 	SupportedKinds []gatewayv1.RouteGroupKind

@@ -22,8 +22,10 @@ func Gateway(obj *gatewayv1.Gateway) *Problem {
 			infra.ParametersRef.Kind, infra.ParametersRef.Name)
 	}
 	for i, a := range obj.Spec.Addresses {
-		if kind := kindOf(a.Type, gatewayv1.IPAddressType); kind != string(gatewayv1.IPAddressType) {
-			return Problemf(gatewayv1.GatewayReasonUnsupportedAddress, "spec.addresses[%d].type: %s is not supported; give an IPAddress", i, kind)
+		switch kind := kindOf(a.Type, gatewayv1.IPAddressType); gatewayv1.AddressType(kind) {
+		case gatewayv1.IPAddressType, gatewayv1.HostnameAddressType:
+		default:
+			return Problemf(gatewayv1.GatewayReasonUnsupportedAddress, "spec.addresses[%d].type: %s is not supported; give an IPAddress or a Hostname", i, kind)
 		}
 	}
 	if tls := obj.Spec.TLS; tls != nil && tls.Backend != nil {

@@ -232,7 +232,7 @@ func (p projection) unbound(gw *graph.Gateway, status *gatewayv1.GatewayStatus, 
 			continue
 		}
 		reason := gatewayv1.GatewayReasonInvalid
-		if len(gw.Object.Spec.Addresses) > 0 {
+		if len(gw.Object.Spec.Addresses) > 0 && gw.Service == nil {
 			reason = gatewayv1.GatewayReasonAddressNotUsable
 		}
 		*c = p.programmed(gw.Object.Generation, string(reason), text)

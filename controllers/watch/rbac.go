@@ -8,7 +8,6 @@ package watch
 //+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gatewayclasses;gateways;listenersets;httproutes;grpcroutes;referencegrants,verbs=get;list;watch
 //+kubebuilder:rbac:groups=gatehouse.dev,resources=authpolicies;validationpolicies,verbs=get;list;watch
 //+kubebuilder:rbac:groups="",resources=services;secrets;configmaps;namespaces;nodes,verbs=get;list;watch
-//+kubebuilder:rbac:groups="",resources=pods,verbs=get
 //+kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
 
 // Read: which release of the Gateway API the cluster has.
@@ -20,6 +19,15 @@ package watch
 //+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gatewayclasses/status;gateways/status;httproutes/status,verbs=get;update;patch
 //+kubebuilder:rbac:groups=gatehouse.dev,resources=authpolicies/status;validationpolicies/status,verbs=get;update;patch
 //+kubebuilder:rbac:groups="";events.k8s.io,resources=events,verbs=create;patch
+
+// Write: the Services of Gateways and their endpoints, by the leader.
+//
+//+kubebuilder:rbac:groups="",resources=services,verbs=create;update;delete
+//+kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=create;update;delete
+
+// Read: the replicas' own pods.
+//
+//+kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch,namespace=gatehouse-system
 
 // Leader election, in Gatehouse's own namespace.
 //

@@ -79,6 +79,7 @@ var layers = []layer{
 	{"controllers/attach", []string{"api/v1alpha1", "controllers/store", "controllers/policy", "controllers/spec", "controllers/graph"}},
 	{"controllers/compile", []string{"api/v1alpha1", "controllers/policy", "controllers/spec", "controllers/graph", "controllers/attach", "proxy/table"}},
 	{"controllers/status", []string{"api/v1alpha1", "controllers/policy", "controllers/graph", "controllers/attach"}},
+	{"controllers/provision", []string{"api/v1alpha1", "controllers/store", "controllers/graph"}},
 	{"controllers/endpoints", []string{"proxy/table"}},
 	{"controllers/watch", []string{"api/v1alpha1", "controllers/store"}},
 	{"controllers/manifests", []string{"api/v1alpha1", "controllers/store", "controllers/watch"}},

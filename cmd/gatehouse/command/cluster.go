@@ -54,7 +54,7 @@ func newCluster(ctx context.Context, config *rest.Config, r *running) (*cluster,
 	if c.bundle, err = bundle(ctx, c.live); err != nil {
 		return nil, err
 	}
-	if len(c.addresses) == 0 && r.node != "" {
+	if len(c.addresses) == 0 && r.node != "" && r.gateways == byHost {
 		c.addresses, err = nodeAddresses(ctx, c.live, r.node)
 	}
 	return c, err

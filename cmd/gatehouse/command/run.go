@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 	"k8s.io/klog/v2"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/status"
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
 	"github.com/gatehouse-dev/gatehouse/proxy"
@@ -28,6 +31,8 @@ type running struct {
 	identity   string
 	node       string
 	addresses  []string
+	gateways   string
+	pods       string
 	elect      bool
 }
 
@@ -39,12 +44,16 @@ func newRun() *cobra.Command {
 		Long: `Run watches Gateway API objects, AuthPolicies and ValidationPolicies on an API server, serves what
 they say, and writes their statuses. Every replica serves; one of them, the leader, writes.
 
+With --gateways=service each Gateway is reached at a Service of its own, of type LoadBalancer, which the
+leader keeps in the Gateway's namespace, and no two Gateways meet. With --gateways=host listeners bind
+their ports on the machine itself, which the Gateways share.
+
 While the API server is away the last table goes on being served.`,
-		Example: "  gatehouse run\n  gatehouse run --kubeconfig ~/.kube/config --addresses 192.0.2.10 --leader-elect=false",
+		Example: "  gatehouse run\n  gatehouse run --kubeconfig ~/.kube/config --gateways=host --addresses 192.0.2.10 --leader-elect=false",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			log, err := r.logger(c.ErrOrStderr())
-			if err != nil {
+			if err := cmp.Or(err, r.checkGateways()); err != nil {
 				return err
 			}
 			return r.run(c.Context(), log)
@@ -53,11 +62,13 @@ While the API server is away the last table goes on being served.`,
 	r.add(c.Flags())
 	f := c.Flags()
 	f.StringVar(&r.kubeconfig, "kubeconfig", "", "how to reach the API server; default: the pod's service account, or KUBECONFIG, or ~/.kube/config")
-	f.StringVar(&r.namespace, "namespace", or(os.Getenv("POD_NAMESPACE"), "gatehouse-system"), "namespace of the lease the replicas elect their leader with")
+	f.StringVar(&r.namespace, "namespace", or(os.Getenv("POD_NAMESPACE"), "gatehouse-system"), "namespace of the replicas, and of the lease they elect their leader with")
 	f.StringVar(&r.identity, "identity", or(os.Getenv("POD_NAME"), hostname()), "name of this replica, which is different for each")
-	f.StringVar(&r.node, "node", os.Getenv("NODE_NAME"), "node whose addresses the Gateways are given when --addresses is not set")
-	f.StringSliceVar(&r.addresses, "addresses", nil, "IP addresses or host names at which callers reach the Gateways")
-	f.BoolVar(&r.elect, "leader-elect", true, "elect the replica that writes statuses; false if there is only one")
+	f.StringVar(&r.node, "node", os.Getenv("NODE_NAME"), "with --gateways=host: node whose addresses the Gateways are given when --addresses is not set")
+	f.StringSliceVar(&r.addresses, "addresses", nil, "IP addresses or host names at which callers reach the machine; in front of Services they count for those of type NodePort")
+	f.StringVar(&r.gateways, "gateways", byService, "how callers get to Gateways: service (each has its own) or host (the ports of the machine)")
+	f.StringVar(&r.pods, "pod-selector", "app.kubernetes.io/name=gatehouse", "with --gateways=service: labels of the replicas' pods, in their namespace")
+	f.BoolVar(&r.elect, "leader-elect", true, "elect the replica that writes; false if there is only one")
 	_ = c.MarkFlagFilename("kubeconfig")
 	return c
 }
@@ -125,7 +136,11 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 	if err != nil {
 		return err
 	}
-	half.graph.Bundle = cluster.bundle
+	half.graph.Bundle, half.graph.Services = cluster.bundle, r.gateways == byService
+	services, err := newProvisioning(config, cluster, r, log)
+	if err != nil {
+		return err
+	}
 	events, stop := cluster.events()
 	defer stop()
 	writer := status.New(status.Options{
@@ -136,15 +151,19 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 		Event:      events,
 		Log:        log,
 	})
-	pipeline := join(server, half, writer.Publish, log)
+	pipeline := join(server, half, func(g *graph.Graph, p *attach.Policies) {
+		services.publish(g)
+		writer.Publish(g, p)
+	}, log)
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return pipeline.Run(ctx) })
-	group.Go(func() error { return r.lead(ctx, cluster, writer.Run, log) })
+	group.Go(func() error { return r.lead(ctx, cluster, services.along(writer.Run), log) })
+	group.Go(func() error { return services.watch(ctx) })
 	group.Go(func() error {
 		return cluster.watch.Run(ctx, watch.Sink{
-			Upsert: func(o watch.Object) { pipeline.Upsert(o) },
-			Delete: func(o watch.Object) { pipeline.Delete(o) },
+			Upsert: func(o watch.Object) { pipeline.Upsert(o); services.saw(o) },
+			Delete: func(o watch.Object) { pipeline.Delete(o); services.saw(o) },
 			Synced: func() {
 				pipeline.Synced()
 				log.Info("watching the cluster", "controller", r.controller, "addresses", cluster.addresses)

@@ -1,0 +1,240 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/flowcontrol"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/controllers/store"
+)
+
+// Options configure a Writer. Client, Pods and Controller are required.
+type Options struct {
+	Client     client.Client // reads may come from a cache
+	Pods       client.Reader // of gatehouse's own pods, and no others
+	Controller gatewayv1.GatewayController
+	Log        logr.Logger
+
+	Rate   float32       // writes per second; default 50
+	Burst  int           // of writes; default 100
+	Settle time.Duration // a pass waits so long for what comes together with its cause; default 20 ms
+	Retry  time.Duration // what could not be written is tried again so often; default 250 ms
+	Resync time.Duration // everything is compared with the API server so often; default 10 min
+}
+
+func (o *Options) defaults() {
+	set := func(d *time.Duration, value time.Duration) {
+		if *d == 0 {
+			*d = value
+		}
+	}
+	set(&o.Settle, 20*time.Millisecond)
+	set(&o.Retry, 250*time.Millisecond)
+	set(&o.Resync, 10*time.Minute)
+	if o.Rate == 0 {
+		o.Rate = 50
+	}
+	if o.Burst == 0 {
+		o.Burst = 100
+	}
+}
+
+// Writer writes Services and EndpointSlices. Publish and Wake may be called from
+// any goroutine, whether or not this replica leads; Run writes, and is for the
+// leader.
+type Writer struct {
+	opts   Options
+	latest atomic.Pointer[graph.Graph]
+	wake   chan struct{}
+
+	// Owned by Run from here on.
+	reserved map[Port]uint16
+	limit    flowcontrol.RateLimiter
+}
+
+// New returns a Writer.
+func New(opts Options) *Writer {
+	opts.defaults()
+	return &Writer{opts: opts, wake: make(chan struct{}, 1)}
+}
+
+// Publish hands the Writer the newest Graph; one that it has not come to yet is
+// forgotten. It does not block.
+func (w *Writer) Publish(g *graph.Graph) {
+	w.latest.Store(g)
+	w.Wake()
+}
+
+// Wake tells the Writer that a pod of gatehouse has changed. It does not block.
+func (w *Writer) Wake() {
+	select {
+	case w.wake <- struct{}{}:
+	default: // it is awake already
+	}
+}
+
+// Saw tells the Writer that an object has changed or gone, which counts if it is
+// one of ours. It does not block.
+func (w *Writer) Saw(o client.Object) {
+	if o.GetLabels()[store.ManagedBy] == store.Manager {
+		w.Wake()
+	}
+}
+
+// Run writes until ctx ends.
+func (w *Writer) Run(ctx context.Context) error {
+	w.reserved = nil
+	w.limit = flowcontrol.NewTokenBucketRateLimiter(w.opts.Rate, w.opts.Burst)
+	resync := time.NewTicker(w.opts.Resync)
+	defer resync.Stop()
+	var again <-chan time.Time
+	for {
+		if !w.pass(ctx) {
+			again = time.After(w.opts.Retry)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.wake: // wait for what comes with it
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(w.opts.Settle):
+			}
+		case <-again: // something was not written, or the cache was behind
+		case <-resync.C:
+		}
+		again = nil
+	}
+}
+
+// pass writes what differs, and reports whether all of it could be written.
+func (w *Writer) pass(ctx context.Context) bool {
+	g := w.latest.Load()
+	if g == nil {
+		return true
+	}
+	in, err := w.read(ctx, g)
+	if err != nil {
+		return w.failed(ctx, err)
+	}
+	plan := Make(in)
+	w.reserved = plan.Reserved
+	for _, p := range plan.Full {
+		w.opts.Log.Info("no target port is left for a port of a Gateway", "service", p.Service, "port", p.Port)
+	}
+	var problems []error
+	do := func(objects []client.Object, write func(context.Context, client.Object) error) {
+		for _, o := range objects {
+			if err := w.limit.Wait(ctx); err != nil {
+				return
+			}
+			if err := write(ctx, o); err != nil {
+				problems = append(problems, fmt.Errorf("%T %s: %w", o, nameOf(o), err))
+			}
+		}
+	}
+	do(plan.Create, func(ctx context.Context, o client.Object) error { return w.opts.Client.Create(ctx, o) })
+	do(plan.Update, func(ctx context.Context, o client.Object) error { return w.opts.Client.Update(ctx, o) })
+	do(plan.Delete, w.remove)
+	do(w.abandoned(ctx, plan.Orphans), w.remove)
+	return w.failed(ctx, problems...)
+}
+
+// failed reports whether there is nothing to try again. That somebody was faster
+// is no news: the next pass sees what they wrote.
+func (w *Writer) failed(ctx context.Context, problems ...error) bool {
+	for _, err := range problems {
+		switch {
+		case ctx.Err() != nil, apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), terminating(err):
+		default:
+			w.opts.Log.Error(err, "a Service or its endpoints were not written; it is tried again")
+		}
+	}
+	return len(problems) == 0
+}
+
+// terminating says that the namespace is being deleted: nothing is missing there.
+func terminating(err error) bool {
+	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
+}
+
+func (w *Writer) remove(ctx context.Context, o client.Object) error {
+	uid := o.GetUID()
+	return client.IgnoreNotFound(w.opts.Client.Delete(ctx, o, client.Preconditions{UID: &uid}))
+}
+
+// read gathers what a Plan is made of.
+func (w *Writer) read(ctx context.Context, g *graph.Graph) (Input, error) {
+	in := Input{Controller: w.opts.Controller, Gateways: g.Gateways, Reserved: w.reserved}
+	ours := client.MatchingLabels{store.ManagedBy: store.Manager}
+	var services corev1.ServiceList
+	var sliceList discoveryv1.EndpointSliceList
+	var pods corev1.PodList
+	err := errors.Join(w.opts.Client.List(ctx, &services, ours), w.opts.Client.List(ctx, &sliceList, ours), w.opts.Pods.List(ctx, &pods))
+	if err != nil {
+		return in, err
+	}
+	seen := map[types.NamespacedName]bool{}
+	for i := range services.Items {
+		s := &services.Items[i]
+		in.Services = append(in.Services, s)
+		seen[nameOf(s)] = true
+	}
+	for i := range sliceList.Items {
+		in.Slices = append(in.Slices, &sliceList.Items[i])
+	}
+	for i := range pods.Items {
+		in.Pods = append(in.Pods, &pods.Items[i])
+	}
+	for _, gw := range g.Gateways {
+		if gw.Service == nil || seen[gw.Service.Name] {
+			continue
+		}
+		var other corev1.Service
+		switch err := w.opts.Client.Get(ctx, gw.Service.Name, &other); {
+		case err == nil:
+			in.Services = append(in.Services, &other)
+		case !apierrors.IsNotFound(err):
+			return in, err
+		}
+	}
+	return in, nil
+}
+
+// abandoned finds, of what no Gateway of ours wants, that whose Gateway is there
+// and another controller's. What belongs to a Gateway that is gone the API server
+// deletes; a Gateway whose class is away may be ours again.
+func (w *Writer) abandoned(ctx context.Context, orphans []client.Object) (out []client.Object) {
+	for _, o := range orphans {
+		owner := metav1.GetControllerOf(o)
+		if owner == nil || owner.Kind != string(store.Gateway) {
+			continue
+		}
+		var gw gatewayv1.Gateway
+		if w.opts.Client.Get(ctx, types.NamespacedName{Namespace: o.GetNamespace(), Name: owner.Name}, &gw) != nil || gw.UID != owner.UID {
+			continue
+		}
+		var class gatewayv1.GatewayClass
+		if w.opts.Client.Get(ctx, types.NamespacedName{Name: string(gw.Spec.GatewayClassName)}, &class) != nil {
+			continue
+		}
+		if class.Spec.ControllerName != w.opts.Controller {
+			out = append(out, o)
+		}
+	}
+	return out
+}
