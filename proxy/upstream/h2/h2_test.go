@@ -161,40 +161,61 @@ func TestDuplex(t *testing.T) {
 	}
 }
 
-// TestEnds checks how a request ends before its answer: by time, by the client
+// TestEnds checks how a request ends before its answer does: by time, by the client
 // and by the caller, each with the backend told.
 func TestEnds(t *testing.T) {
 	told := make(chan struct{}, 1)
-	p := serve(t, Config{}, func(_ http.ResponseWriter, r *http.Request) {
+	p := serve(t, Config{}, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/head" {
+			_ = http.NewResponseController(w).Flush()
+		}
 		<-r.Context().Done()
 		told <- struct{}{}
 	})
-	for name, c := range map[string]struct {
-		end  func(s *Stream, gone context.CancelFunc)
-		want error
-	}{
-		"time":   {func(s *Stream, _ context.CancelFunc) { s.Expire(time.Now().Add(20 * time.Millisecond)) }, os.ErrDeadlineExceeded},
-		"client": {func(_ *Stream, gone context.CancelFunc) { gone() }, context.Canceled},
-		"caller": {func(s *Stream, _ context.CancelFunc) { s.Abort() }, errRefused},
-	} {
+	f := func(name, path string, fill bool, want error, end func(s *Stream, gone context.CancelFunc)) {
+		t.Helper()
 		ctx, gone := context.WithCancel(context.Background())
+		defer gone()
 		s, err := p.Open(ctx, time.Now().Add(10*time.Second))
 		if err != nil {
 			t.Fatal(err)
 		}
-		x := exchangeOf("POST", "/")
+		x := exchangeOf("POST", path)
 		x.Request.ContentLength = -1
 		s.Send(x)
 		if err := s.Write([]byte("begin")); err != nil {
 			t.Fatal(err)
 		}
-		c.end(s, gone)
-		if _, _, _, err := s.Head(nil); !errors.Is(err, c.want) {
-			t.Errorf("%s: %v, want %v", name, err, c.want)
+		read := func() error { _, _, _, err := s.Head(nil); return err }
+		if path == "/head" {
+			if err := read(); err != nil {
+				t.Fatal(err)
+			}
+			read = func() error { _, err := s.Read(make([]byte, 10)); return err }
+		}
+		filled := make(chan struct{})
+		go func() {
+			defer close(filled)
+			for b := make([]byte, 64<<10); fill && s.Write(b) == nil; { // until the window is full, and beyond
+			}
+		}()
+		if fill {
+			time.Sleep(50 * time.Millisecond)
+		}
+		end(s, gone)
+		if err := read(); !errors.Is(err, want) {
+			t.Errorf("%s %s, full %v: %v, want %v", name, path, fill, err, want)
 		}
 		<-told
+		<-filled
 		s.Close()
-		gone()
+	}
+	for _, path := range []string{"/", "/head"} {
+		for _, fill := range []bool{false, true} {
+			f("time", path, fill, os.ErrDeadlineExceeded, func(s *Stream, _ context.CancelFunc) { s.Expire(time.Now().Add(20 * time.Millisecond)) })
+			f("client", path, fill, context.Canceled, func(_ *Stream, gone context.CancelFunc) { gone() })
+			f("caller", path, fill, errRefused, func(s *Stream, _ context.CancelFunc) { s.Abort() })
+		}
 	}
 }
 

@@ -34,6 +34,7 @@ type Stream struct {
 	ready   chan struct{} // closed when res or err is there
 	res     *http.Response
 	err     error
+	unwatch func() bool // with res: stops end from being called when ctx ends
 }
 
 // Open keeps room for a request on a connection to p's endpoint, waiting until at
@@ -103,7 +104,14 @@ func (s *Stream) run() {
 	if s.content != nil {
 		s.content.settle(body, s.err)
 	}
+	if s.err == nil {
+		s.unwatch = context.AfterFunc(s.ctx, s.end)
+	}
 }
+
+// end resets the stream. The library looks at ctx until it has the head of the
+// answer, and then only where it waits for neither content nor a window.
+func (s *Stream) end() { _ = s.res.Body.Close() } // it says what is known: whether the answer was complete
 
 // unprocessed reports whether the backend said that it has not looked at the
 // request (RFC 9113, section 8.7), or whether it cannot have got it. The library
@@ -172,16 +180,24 @@ func (s *Stream) Trailer(h exchange.Header) exchange.Header { return take(h, s.r
 // Close ends the stream, resetting it if it is not complete. Nothing of x or of
 // the caller's memory is used any more.
 func (s *Stream) Close() {
-	s.stop()
 	if s.req == nil { // nothing was sent
+		s.stop()
 		s.conn.Release()
 		return
 	}
+	select {
+	case <-s.ready:
+		if s.unwatch != nil {
+			s.unwatch()
+		}
+	default:
+	}
+	s.stop()
 	if s.content != nil {
 		s.content.detach()
 	}
 	<-s.ready
 	if s.res != nil {
-		_ = s.res.Body.Close() // it says what is known: whether the answer was complete
+		s.end()
 	}
 }
