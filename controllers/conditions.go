@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
@@ -44,12 +45,28 @@ func Conditions(g *graph.Graph, policies *attach.Policies) (out []Condition) {
 		object := "Gateway " + gw.Object.Namespace + "/" + gw.Object.Name
 		add(object, "", gw.Conditions)
 		for _, l := range gw.Listeners {
-			add(object, "listener "+string(l.Key.Listener), l.Conditions)
+			if (l.Key.Set == types.NamespacedName{}) {
+				add(object, "listener "+string(l.Key.Listener), l.Conditions)
+			}
+		}
+	}
+	for _, gw := range g.Gateways {
+		for _, set := range gw.Sets {
+			object := "ListenerSet " + set.Object.Namespace + "/" + set.Object.Name
+			add(object, "", set.Conditions)
+			for _, l := range set.Listeners {
+				add(object, "listener "+string(l.Key.Listener), l.Conditions)
+			}
 		}
 	}
 	for _, r := range g.Routes {
 		for _, p := range r.Parents {
-			add("HTTPRoute "+r.Object.Namespace+"/"+r.Object.Name, "parent "+p.Gateway.String(), p.Conditions)
+			add(r.Kind()+" "+r.Object.Namespace+"/"+r.Object.Name, "parent "+p.Gateway.String(), p.Conditions)
+		}
+	}
+	for _, r := range g.Streams {
+		for _, p := range r.Parents {
+			add(string(r.Kind)+" "+r.Name().String(), "parent "+p.Gateway.String(), p.Conditions)
 		}
 	}
 	for _, p := range policies.All {

@@ -213,15 +213,22 @@ func (b *Builder) routePolicies(r *graph.Route, before *routed) *routed {
 
 // pathOf names what a rule is reached by on one listener.
 func pathOf(r *graph.Route, at *graph.Attachment, rule *graph.Rule) policy.Path {
-	gw := at.Listener.Gateway
+	gw, set, listener := at.Listener.Gateway, at.Listener.Set, string(at.Listener.Listener)
 	path := policy.Path{
-		{Kind: string(store.Gateway), Namespace: gw.Namespace, Name: gw.Name},
-		{Kind: string(store.Gateway), Namespace: gw.Namespace, Name: gw.Name, Section: string(at.Listener.Listener)},
-		{Kind: string(store.HTTPRoute), Namespace: r.Object.Namespace, Name: r.Object.Name},
+		0: {Kind: string(store.Gateway), Namespace: gw.Namespace, Name: gw.Name},
+		4: {Kind: r.Kind(), Namespace: r.Object.Namespace, Name: r.Object.Name},
+	}
+	if set.Name == "" {
+		path[1] = path[0]
+		path[1].Section = listener
+	} else {
+		path[2] = policy.Target{Kind: string(store.ListenerSet), Namespace: set.Namespace, Name: set.Name}
+		path[3] = path[2]
+		path[3].Section = listener
 	}
 	if rule.Name != "" {
-		path[3] = path[2]
-		path[3].Section = rule.Name
+		path[5] = path[4]
+		path[5].Section = rule.Name
 	}
 	return path
 }

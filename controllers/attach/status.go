@@ -80,7 +80,7 @@ func (t *tally) add(r *routed) {
 		}
 	}
 	if len(r.touched) > 0 {
-		t.out.Affected[TargetKey{Kind: string(store.HTTPRoute), NamespacedName: nameOf(r.route.Object)}] = r.touched
+		t.out.Affected[TargetKey{Kind: r.route.Kind(), NamespacedName: nameOf(r.route.Object)}] = r.touched
 	}
 }
 
@@ -92,12 +92,16 @@ type published struct {
 // publish fills in the policies.
 func (t *tally) publish() {
 	gateways := make(map[types.NamespacedName]*graph.Gateway, len(t.graph.Gateways))
+	sets := map[types.NamespacedName]*graph.ListenerSet{}
 	for _, gw := range t.graph.Gateways {
 		gateways[nameOf(gw.Object)] = gw
+		for _, set := range gw.Sets {
+			sets[nameOf(set.Object)] = set
+		}
 	}
-	routes := make(map[types.NamespacedName]*graph.Route, len(t.graph.Routes))
+	routes := make(map[graph.ObjectKey]*graph.Route, len(t.graph.Routes))
 	for _, r := range t.graph.Routes {
-		routes[nameOf(r.Object)] = r
+		routes[r.Key()] = r
 	}
 	reach := map[tallyKey]*policy.Reach{}
 	for key, n := range t.counts {
@@ -111,7 +115,7 @@ func (t *tally) publish() {
 	now := map[PolicyKey]published{}
 	for _, k := range []*policyKind{&t.builder.auth, &t.builder.check} {
 		for _, n := range k.nodes {
-			s := standing{node: n, kind: k, tally: t, gateways: gateways, routes: routes, under: map[types.NamespacedName]*targets{}}
+			s := standing{node: n, kind: k, tally: t, gateways: gateways, sets: sets, routes: routes, under: map[types.NamespacedName]*targets{}}
 			s.find()
 			out := *n.core
 			out.Ancestors = s.ancestors(reach)
@@ -128,7 +132,7 @@ func (t *tally) publish() {
 	}
 	t.builder.published = now
 	for key, policies := range t.out.Affected {
-		if key.Kind == string(store.HTTPRoute) {
+		if key.Kind == string(store.HTTPRoute) || key.Kind == string(store.GRPCRoute) {
 			continue // in order already, and shared with earlier Policies
 		}
 		slices.SortFunc(policies, comparePolicyKeys)
@@ -142,7 +146,8 @@ type standing struct {
 	kind     *policyKind
 	tally    *tally
 	gateways map[types.NamespacedName]*graph.Gateway
-	routes   map[types.NamespacedName]*graph.Route
+	sets     map[types.NamespacedName]*graph.ListenerSet
+	routes   map[graph.ObjectKey]*graph.Route
 	under    map[types.NamespacedName]*targets
 	missing  []*Ancestor // targets that lead to nothing
 }
@@ -165,11 +170,13 @@ func (s *standing) find() {
 				s.miss(t, "does not exist")
 			}
 			if gw != nil {
-				s.target(name, t, slices.ContainsFunc(gw.Listeners, func(l *graph.Listener) bool { return string(l.Key.Listener) == t.Section }), "listener")
+				s.target(name, t, slices.ContainsFunc(gw.Listeners, func(l *graph.Listener) bool { return l.Key.Set.Name == "" && string(l.Key.Listener) == t.Section }), "listener")
 			}
-		case string(store.HTTPRoute):
-			r := s.routes[name]
-			if r == nil && s.tally.store.HTTPRoute(name) == nil {
+		case string(store.ListenerSet):
+			s.findSet(name, t)
+		case string(store.HTTPRoute), string(store.GRPCRoute):
+			r := s.routes[graph.ObjectKey{Kind: t.Kind, NamespacedName: name}]
+			if r == nil && !s.tally.hasRoute(store.Kind(t.Kind), name) {
 				s.miss(t, "does not exist")
 			}
 			if r != nil {
@@ -181,9 +188,28 @@ func (s *standing) find() {
 				}
 			}
 		default:
-			s.miss(t, "is of a kind that this version of Gatehouse does not serve; target a Gateway or an HTTPRoute")
+			s.miss(t, "is of a kind that this version of Gatehouse does not serve; target a Gateway, a ListenerSet, an HTTPRoute or a GRPCRoute")
 		}
 	}
+}
+
+func (s *standing) findSet(name types.NamespacedName, t policy.Target) {
+	set := s.sets[name]
+	if set == nil && s.tally.store.ListenerSet(name) == nil {
+		s.miss(t, "does not exist")
+	}
+	if set != nil {
+		has := slices.ContainsFunc(set.Listeners, func(l *graph.Listener) bool { return string(l.Key.Listener) == t.Section })
+		s.target(set.Gateway, t, has, "listener")
+	}
+}
+
+// hasRoute says whether a route exists, whatever it is attached to.
+func (t *tally) hasRoute(kind store.Kind, name types.NamespacedName) bool {
+	if kind == store.GRPCRoute {
+		return t.store.GRPCRoute(name) != nil
+	}
+	return t.store.HTTPRoute(name) != nil
 }
 
 // target notes a target that exists and leads to the Gateway.
@@ -204,8 +230,8 @@ func (s *standing) target(gateway types.NamespacedName, t policy.Target, hasSect
 			return
 		}
 	}
-	if t.Kind == string(store.Gateway) {
-		at := TargetKey{Kind: t.Kind, NamespacedName: gateway, Section: gatewayv1.SectionName(t.Section)}
+	if t.Kind == string(store.Gateway) || t.Kind == string(store.ListenerSet) {
+		at := TargetKey{Kind: t.Kind, NamespacedName: types.NamespacedName{Namespace: t.Namespace, Name: t.Name}, Section: gatewayv1.SectionName(t.Section)}
 		s.tally.out.Affected[at] = append(s.tally.out.Affected[at], s.node.core.Key)
 	}
 }

@@ -27,7 +27,11 @@ func (c *Compiler) compileBackends(routes []*compiledRoute) []*table.Backend {
 
 // appendBackends adds the backends of a rule that are not there yet.
 func appendBackends(list []*table.Backend, rule *graph.Rule) []*table.Backend {
+	all := slices.Concat(rule.Backends, rule.Mirrors)
 	for _, b := range rule.Backends {
+		all = append(all, b.Mirrors...)
+	}
+	for _, b := range all {
 		if b.Broken != "" {
 			continue
 		}
@@ -39,9 +43,13 @@ func appendBackends(list []*table.Backend, rule *graph.Rule) []*table.Backend {
 	return list
 }
 
-// backendID is namespace/service:port.
+// backendID is namespace/service:port, with /udp behind it for a port of UDP.
 func backendID(b *graph.Backend) string {
-	return b.Service.Namespace + "/" + b.Service.Name + ":" + strconv.Itoa(int(b.Port))
+	id := b.Service.Namespace + "/" + b.Service.Name + ":" + strconv.Itoa(int(b.Port))
+	if b.UDP {
+		id += "/udp"
+	}
+	return id
 }
 
 // backendProtocol reads a Service port's appProtocol (GEP-1911). The ones that
@@ -62,7 +70,7 @@ func weightedBackend(b *graph.Backend, matched string) table.WeightedBackend {
 		return w
 	}
 	w.Backend = backendID(b)
-	filters, problem := compileFilters(b.Filters, matched)
+	filters, problem := compileFilters(b.Filters, b.Mirrors, matched)
 	if problem != "" {
 		w.Reply = &table.Reply{Status: 500, Code: "rule_invalid", Detail: "The route's backend has a filter that cannot be used."}
 		return w

@@ -10,12 +10,10 @@
 // as the same pointers, so the proxy keeps what it built from them: an Action
 // while its rule and its policies are the same nodes, a Host while its members
 // are, a Listener, Backend, Certificate, Auth, Validation or KeySet while its
-// content is.
+// content is; so a Stream.
 package compile
 
 import (
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -24,11 +22,12 @@ import (
 // Compiler builds tables. Its zero value is not ready; use New. It is not for
 // concurrent use.
 type Compiler struct {
-	routes    memo[types.NamespacedName, *compiledRoute]
+	routes    memo[graph.ObjectKey, *compiledRoute]
 	hosts     memo[hostKey, *host]
 	listeners memo[graph.ListenerKey, *table.Listener]
 	certs     memo[string, *table.Certificate]
 	backends  memo[string, *table.Backend]
+	streams   memo[streamKey, *table.Stream]
 	policies  policyMemo
 }
 
@@ -43,10 +42,11 @@ func Compile(g *graph.Graph, p *attach.Policies) *table.Table { return New().Com
 func (c *Compiler) Compile(g *graph.Graph, p *attach.Policies) *table.Table {
 	c.turn()
 	routes := c.compileRoutes(g, p)
-	t := &table.Table{Listeners: c.compileListeners(g, routes), Backends: c.compileBackends(routes)}
+	t := &table.Table{Listeners: c.compileListeners(g, routes), Backends: c.addStreamBackends(c.compileBackends(routes), g)}
 	for _, r := range routes {
 		t.Rejected = append(t.Rejected, r.rejected...)
 	}
+	t.Rejected = append(t.Rejected, streamRejections(g)...)
 	t.KeySets = c.policies.used()
 	t.Rejected = append(t.Rejected, c.policies.rejections()...)
 	return t
@@ -58,6 +58,7 @@ func (c *Compiler) turn() {
 	c.listeners.turn()
 	c.certs.turn()
 	c.backends.turn()
+	c.streams.turn()
 	c.policies.turn()
 }
 
@@ -84,8 +85,11 @@ func (m *memo[K, V]) get(k K, build func() V) V {
 	return v
 }
 
-// keep returns the last build's value of k if it is the same as v, else v.
+// keep returns this or the last build's value of k if it is the same as v, else v.
 func (m *memo[K, V]) keep(k K, v V, same func(a, b V) bool) V {
+	if now, ok := m.now[k]; ok && same(now, v) {
+		return now
+	}
 	if old, ok := m.last[k]; ok && same(old, v) {
 		v = old
 	}

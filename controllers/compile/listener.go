@@ -23,12 +23,12 @@ type host struct {
 
 // compileListeners returns the listeners that serve, by port, then ID.
 func (c *Compiler) compileListeners(g *graph.Graph, routes []*compiledRoute) []*table.Listener {
-	hosts := c.compileHosts(routes)
+	hosts, streams := c.compileHosts(routes), c.compileStreams(g)
 	var out []*table.Listener
 	for _, gw := range g.Gateways {
 		for _, l := range gw.Listeners {
 			if l.Serves {
-				out = append(out, c.compileListener(l, hosts[l.Key]))
+				out = append(out, c.compileListener(l, hosts[l.Key], streams[l.Key]))
 			}
 		}
 	}
@@ -38,10 +38,10 @@ func (c *Compiler) compileListeners(g *graph.Graph, routes []*compiledRoute) []*
 	return out
 }
 
-func (c *Compiler) compileListener(l *graph.Listener, hosts []*table.Host) *table.Listener {
+func (c *Compiler) compileListener(l *graph.Listener, hosts []*table.Host, streams []*table.Stream) *table.Listener {
 	slices.SortFunc(hosts, func(a, b *table.Host) int { return compareHostnames(a.Name, b.Name) })
 	return c.listeners.keep(l.Key, &table.Listener{
-		ID:           l.Key.Gateway.Namespace + "/" + l.Key.Gateway.Name + "/" + string(l.Key.Listener),
+		ID:           l.Key.ID(),
 		Address:      l.Address,
 		Port:         uint16(l.Spec.Port),
 		Target:       l.Target,
@@ -49,12 +49,13 @@ func (c *Compiler) compileListener(l *graph.Listener, hosts []*table.Host) *tabl
 		Hostname:     l.Hostname,
 		Certificates: c.compileCertificates(l.Certificates),
 		Hosts:        hosts,
+		Streams:      streams,
 	}, sameListener)
 }
 
 func sameListener(a, b *table.Listener) bool {
 	return a.ID == b.ID && a.Address == b.Address && a.Port == b.Port && a.Target == b.Target && a.Protocol == b.Protocol && a.Hostname == b.Hostname &&
-		slices.Equal(a.Certificates, b.Certificates) && slices.Equal(a.Hosts, b.Hosts)
+		slices.Equal(a.Certificates, b.Certificates) && slices.Equal(a.Hosts, b.Hosts) && slices.Equal(a.Streams, b.Streams)
 }
 
 // compileHosts gathers every attachment under its listener and host name.

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -19,17 +21,22 @@ type ranked struct {
 	route       *graph.Route
 	matchIndex  int
 	prefixBytes int
+	method      [2]int // of a GRPCRoute: characters of service and method that are matched
 }
 
 // comparePrecedence is the order of HTTPRouteMatch in Gateway API: exact paths,
 // then regular expressions, then prefixes from the longest; then a method, more
 // header matches, more query matches; then the older route, its namespace and
-// name, and the order within it.
+// name, and the order within it. GRPCRoutes, which share no host with HTTPRoutes,
+// go by the characters of service and of method instead of by path.
 func comparePrecedence(a, b ranked) int {
 	am, bm := &a.rule.Match, &b.rule.Match
+	path := cmp.Or(cmp.Compare(am.Path.Kind, bm.Path.Kind), cmp.Compare(b.prefixBytes, a.prefixBytes))
+	if a.route.Kind() == spec.KindGRPCRoute && b.route.Kind() == spec.KindGRPCRoute {
+		path = slices.Compare(b.method[:], a.method[:])
+	}
 	return cmp.Or(
-		cmp.Compare(am.Path.Kind, bm.Path.Kind),
-		cmp.Compare(b.prefixBytes, a.prefixBytes),
+		path,
 		cmp.Compare(min(len(bm.Method), 1), min(len(am.Method), 1)),
 		cmp.Compare(len(bm.Headers), len(am.Headers)),
 		cmp.Compare(len(bm.Query), len(am.Query)),
@@ -37,6 +44,14 @@ func comparePrecedence(a, b ranked) int {
 		cmp.Compare(a.key.rule.Index, b.key.rule.Index),
 		cmp.Compare(a.matchIndex, b.matchIndex),
 	)
+}
+
+// methodRank is ranked.method.
+func methodRank(route *graph.Route, path *gatewayv1.HTTPPathMatch) (out [2]int) {
+	if route.Kind() == spec.KindGRPCRoute && path != nil && path.Type != nil && path.Value != nil {
+		out[0], out[1] = spec.MethodRank(*path.Type, *path.Value)
+	}
+	return out
 }
 
 func compareRoutes(a, b *graph.Route) int {

@@ -5,11 +5,11 @@ import (
 	"slices"
 	"strconv"
 
-	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -44,7 +44,7 @@ func (c *Compiler) compileRoutes(g *graph.Graph, policies *attach.Policies) (out
 		if !attached(r) {
 			continue
 		}
-		name := types.NamespacedName{Namespace: r.Object.Namespace, Name: r.Object.Name}
+		name := r.Key()
 		last := c.routes.last[name]
 		if reached := policies.Routes[r]; last == nil || last.node != r || last.reached != reached {
 			last = c.compileRoute(r, reached, last)
@@ -122,6 +122,7 @@ func (c *Compiler) compileRule(r *compiledRoute, rule *graph.Rule, at *graph.Att
 			route:       r.node,
 			matchIndex:  i,
 			prefixBytes: prefixBytes(match),
+			method:      methodRank(r.node, rule.Matches[i].Path),
 		})
 	}
 	return out
@@ -154,15 +155,19 @@ func (c *Compiler) compileAction(r *graph.Route, key actionKey) *table.Action {
 	a := &table.Action{
 		Route:    routeName(r),
 		Rule:     ruleName(rule),
+		GRPC:     r.Kind() == spec.KindGRPCRoute,
 		Timeouts: table.Timeouts{Request: rule.Request, Backend: rule.Backend},
 	}
 	c.policies.fill(a, key.policies)
-	filters, problem := compileFilters(rule.Filters, key.matched)
+	filters, problem := compileFilters(rule.Filters, rule.Mirrors, key.matched)
 	if rule.Broken != "" || problem != "" {
 		a.Reply = &table.Reply{Status: 500, Code: "rule_invalid", Detail: "The route has a rule that cannot be used."}
 		return a
 	}
 	a.Filters = filters
+	if r := rule.Retry; r != nil {
+		a.Retry = &table.Retry{Attempts: r.Attempts, Codes: r.Codes, Backoff: r.Backoff}
+	}
 	for _, b := range rule.Backends {
 		a.Backends = append(a.Backends, weightedBackend(b, key.matched))
 	}
@@ -191,7 +196,7 @@ func noBackend(rule *graph.Rule) string {
 }
 
 func routeName(r *graph.Route) string {
-	return "HTTPRoute " + r.Object.Namespace + "/" + r.Object.Name
+	return r.Kind() + " " + r.Object.Namespace + "/" + r.Object.Name
 }
 
 func ruleName(rule *graph.Rule) string {
@@ -216,7 +221,7 @@ func rejections(r *graph.Route) (out []table.Rejection) {
 				reject(0, "match %d: %s", i, problem)
 			}
 		}
-		_, problem := compileFilters(rule.Filters, "")
+		_, problem := compileFilters(rule.Filters, rule.Mirrors, "")
 		switch {
 		case rule.Broken != "":
 			reject(500, "%s", rule.Broken)
@@ -231,7 +236,7 @@ func rejections(r *graph.Route) (out []table.Rejection) {
 		for _, b := range rule.Backends {
 			if b.Broken != "" {
 				reject(500, "%s", b.Broken)
-			} else if _, problem := compileFilters(b.Filters, ""); problem != "" {
+			} else if _, problem := compileFilters(b.Filters, b.Mirrors, ""); problem != "" {
 				reject(500, "backend %s: %s", backendID(b), problem)
 			}
 		}

@@ -11,7 +11,7 @@
 // works like any other as long as it has ports; a selectorless one by the slices
 // its owner writes. A Service of type ExternalName has no slices and so no
 // addresses: its backends answer 503. Host names in slices (addressType FQDN)
-// are not addresses and are left out, as is what is not TCP.
+// are not addresses and are left out, as is what is neither TCP nor UDP.
 package endpoints
 
 import (
@@ -40,8 +40,24 @@ type Tracker struct {
 
 // service is what is known of one Service; either part may come first.
 type service struct {
-	ports  map[int32]string // number to name
+	ports  map[port]string // to name
 	slices map[string]*discoveryv1.EndpointSlice
+}
+
+// port is a port of a Service: TCP and UDP may have the same number.
+type port struct {
+	number int32
+	udp    bool
+}
+
+func portOf(number int32, protocol corev1.Protocol) (p port, relayed bool) {
+	switch protocol {
+	case "", corev1.ProtocolTCP:
+		return port{number, false}, true
+	case corev1.ProtocolUDP:
+		return port{number, true}, true
+	}
+	return port{}, false
 }
 
 // NewTracker returns a Tracker that knows nothing.
@@ -91,18 +107,18 @@ func (t *Tracker) Service(o metav1.Object, deleted bool) {
 		return
 	}
 	name := types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
-	ports := map[int32]string{}
+	ports := map[port]string{}
 	if !deleted && s.Spec.Type != corev1.ServiceTypeExternalName {
 		for _, p := range s.Spec.Ports {
-			if p.Protocol == "" || p.Protocol == corev1.ProtocolTCP {
-				ports[p.Port] = p.Name
+			if at, relayed := portOf(p.Port, p.Protocol); relayed {
+				ports[at] = p.Name
 			}
 		}
 	}
 	known := t.service(name)
-	for number := range known.ports { // what is no longer a port has no addresses
-		if _, still := ports[number]; !still {
-			t.set(backendID(name, number), nil)
+	for at := range known.ports { // what is no longer a port has no addresses
+		if _, still := ports[at]; !still {
+			t.set(backendID(name, at), nil)
 		}
 	}
 	known.ports = ports
@@ -140,8 +156,8 @@ func (t *Tracker) service(name types.NamespacedName) *service {
 func (t *Tracker) refresh() {
 	for name := range t.dirty {
 		s := t.services[name]
-		for number, port := range s.ports {
-			t.set(backendID(name, number), s.endpoints(port))
+		for at, portName := range s.ports {
+			t.set(backendID(name, at), s.endpoints(portName, at.udp))
 		}
 		if len(s.ports) == 0 && len(s.slices) == 0 {
 			delete(t.services, name)
@@ -162,12 +178,12 @@ func (t *Tracker) set(id string, eps []table.Endpoint) {
 
 // endpoints merges what the slices say of one port. An address that stands in
 // several is ready if it is in one of them.
-func (s *service) endpoints(port string) (out []table.Endpoint) {
+func (s *service) endpoints(port string, udp bool) (out []table.Endpoint) {
 	for _, slice := range s.slices {
 		if slice.AddressType == discoveryv1.AddressTypeFQDN {
 			continue
 		}
-		number, ok := portNumber(slice, port)
+		number, ok := portNumber(slice, port, udp)
 		if !ok {
 			continue
 		}
@@ -192,11 +208,15 @@ func (s *service) endpoints(port string) (out []table.Endpoint) {
 
 // portNumber finds a Service port by its name. A port without a number means
 // every port, which nothing can be sent to.
-func portNumber(s *discoveryv1.EndpointSlice, name string) (uint16, bool) {
+func portNumber(s *discoveryv1.EndpointSlice, name string, udp bool) (uint16, bool) {
 	for _, p := range s.Ports {
 		sameName := p.Name == nil && name == "" || p.Name != nil && *p.Name == name
-		tcp := p.Protocol == nil || *p.Protocol == corev1.ProtocolTCP
-		if sameName && tcp && p.Port != nil && *p.Port > 0 && *p.Port < 1<<16 {
+		var protocol corev1.Protocol
+		if p.Protocol != nil {
+			protocol = *p.Protocol
+		}
+		at, relayed := portOf(0, protocol)
+		if sameName && relayed && at.udp == udp && p.Port != nil && *p.Port > 0 && *p.Port < 1<<16 {
 			return uint16(*p.Port), true
 		}
 	}
@@ -231,6 +251,10 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-func backendID(name types.NamespacedName, port int32) string {
-	return name.Namespace + "/" + name.Name + ":" + strconv.Itoa(int(port))
+func backendID(name types.NamespacedName, at port) string {
+	id := name.Namespace + "/" + name.Name + ":" + strconv.Itoa(int(at.number))
+	if at.udp {
+		id += "/udp"
+	}
+	return id
 }

@@ -81,12 +81,12 @@ endpoints: [{addresses: [192.0.2.1]}]
 	}
 	tr.Service(api(corev1.ServicePort{Name: "web", Port: 80}, corev1.ServicePort{Name: "admin", Port: 81},
 		corev1.ServicePort{Name: "dns", Port: 53, Protocol: corev1.ProtocolUDP}, corev1.ServicePort{Name: "all", Port: 82},
-		corev1.ServicePort{Name: "none", Port: 83}), false)
-	if got, want := text(tr), "shop/api:80 192.0.2.1:8080; shop/api:81 192.0.2.1:9090"; got != want {
+		corev1.ServicePort{Name: "none", Port: 83}, corev1.ServicePort{Name: "web", Port: 84, Protocol: corev1.ProtocolSCTP}), false)
+	if got, want := text(tr), "shop/api:53/udp 192.0.2.1:53; shop/api:80 192.0.2.1:8080; shop/api:81 192.0.2.1:9090"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	tr.Service(api(corev1.ServicePort{Name: "web", Port: 8000}), false)
-	if got, want := text(tr), "shop/api:80; shop/api:8000 192.0.2.1:8080; shop/api:81"; got != want {
+	if got, want := text(tr), "shop/api:53/udp; shop/api:80; shop/api:8000 192.0.2.1:8080; shop/api:81"; got != want {
 		t.Errorf("other ports: got %q, want %q", got, want)
 	}
 	external := api(corev1.ServicePort{Name: "web", Port: 8000})

@@ -36,24 +36,25 @@ func resolveBackend(r *store.Reader, route *gatewayv1.HTTPRoute, ref *gatewayv1.
 	if ref.Weight != nil {
 		out.Weight = *ref.Weight
 	}
-	p := resolveService(r, route.Namespace, out, ref, field)
+	p := resolveService(r, route, out, ref, field)
 	if p != nil {
 		out.Reason, out.Broken = gatewayv1.RouteConditionReason(p.Reason), p.Text
 	}
 	return out, p
 }
 
-func resolveService(r *store.Reader, namespace string, out *Backend, ref *gatewayv1.HTTPBackendRef, field string) *spec.Problem {
+func resolveService(r *store.Reader, route *gatewayv1.HTTPRoute, out *Backend, ref *gatewayv1.HTTPBackendRef, field string) *spec.Problem {
 	if ref.Group != nil && *ref.Group != "" {
 		return spec.Problemf(gatewayv1.RouteReasonInvalidKind, "%s.group: %s is not supported; name a Service of the core group", field, *ref.Group)
 	}
 	if ref.Kind != nil && *ref.Kind != kindService {
 		return spec.Problemf(gatewayv1.RouteReasonInvalidKind, "%s: %s is not supported; name a Service", field, *ref.Kind)
 	}
-	from := gatewayv1.ReferenceGrantFrom{Group: gatewayv1.GroupName, Kind: spec.KindHTTPRoute, Namespace: gatewayv1.Namespace(namespace)}
+	kind := spec.RouteKind(route)
+	from := gatewayv1.ReferenceGrantFrom{Group: gatewayv1.GroupName, Kind: kind, Namespace: gatewayv1.Namespace(route.Namespace)}
 	if !granted(r, from, kindService, out.Service) {
-		return spec.Problemf(gatewayv1.RouteReasonRefNotPermitted, "%s: no ReferenceGrant in namespace %s lets HTTPRoutes of namespace %s use Service %s",
-			field, out.Service.Namespace, namespace, out.Service.Name)
+		return spec.Problemf(gatewayv1.RouteReasonRefNotPermitted, "%s: no ReferenceGrant in namespace %s lets %ss of namespace %s use Service %s",
+			field, out.Service.Namespace, kind, route.Namespace, out.Service.Name)
 	}
 	service := r.Service(out.Service)
 	switch {
@@ -79,9 +80,9 @@ func resolveService(r *store.Reader, namespace string, out *Backend, ref *gatewa
 }
 
 // appProtocols are what a Service port may be marked with (GEP-1911): whatever
-// is HTTP/1.1 in cleartext, the one thing the proxy speaks to backends.
+// is HTTP in cleartext, the one thing the proxy speaks to backends.
 func appProtocols() []string {
-	return []string{"", "http", "kubernetes.io/ws", "tcp"}
+	return []string{"", "http", "kubernetes.io/ws", "kubernetes.io/h2c", "grpc", "tcp"}
 }
 
 func overTCP(p corev1.ServicePort) bool {

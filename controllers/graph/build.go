@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
@@ -40,6 +41,9 @@ type Builder struct {
 	gateways store.Memo[gatewayInput, *Gateway]
 	certs    store.Memo[types.NamespacedName, keyPair]
 	routes   store.Memo[types.NamespacedName, *Route]
+	grpcs    store.Memo[types.NamespacedName, *Route]
+	streams  store.Memo[StreamKey, *Stream]
+	settled  map[*Route]*Route // the routes that lost a host to one of the other kind, as they stand without it
 }
 
 // NewBuilder returns a Builder that has built nothing yet.
@@ -58,8 +62,9 @@ func (b *Builder) Build(s *store.Store) *Graph {
 	b.buildClasses(all, g)
 	b.buildGateways(all, g)
 	b.buildRoutes(all, g)
+	stale := b.buildStreams(all, g)
 	g.Attached = attached(g)
-	g.Stale = b.stale(all, g)
+	g.Stale = append(b.stale(all, g), stale...)
 	b.sweep(s)
 	b.last, b.clock = g, s.Clock()
 	return g
@@ -94,12 +99,20 @@ func (b *Builder) buildGateways(all *store.Reader, g *Graph) {
 func (b *Builder) buildRoutes(all *store.Reader, g *Graph) {
 	objects := all.HTTPRoutes()
 	g.Routes = make([]*Route, 0, len(objects))
-	compute := b.route
+	compute := b.httpRoute
 	for _, route := range objects {
 		if node := b.routes.Get(b.store, nameOf(route), compute); node != nil {
 			g.Routes = append(g.Routes, node)
 		}
 	}
+	https := len(g.Routes)
+	compute = b.grpcRoute
+	for _, route := range all.GRPCRoutes() {
+		if node := b.grpcs.Get(b.store, nameOf(route), compute); node != nil {
+			g.Routes = append(g.Routes, node)
+		}
+	}
+	b.settle(g.Routes, https)
 }
 
 // attached counts the routes of each listener: those accepted there, once each,
@@ -107,18 +120,25 @@ func (b *Builder) buildRoutes(all *store.Reader, g *Graph) {
 func attached(g *Graph) map[ListenerKey]int32 {
 	count := map[ListenerKey]int32{}
 	for _, route := range g.Routes {
-		for i, parent := range route.Parents {
-			if !holds(parent.Conditions, string(gatewayv1.RouteConditionAccepted)) {
-				continue
-			}
-			for _, at := range parent.Attached {
-				if !attachedBefore(route.Parents[:i], at.Listener) {
-					count[at.Listener]++
-				}
+		countAttached(count, route.Parents)
+	}
+	for _, s := range g.Streams {
+		countAttached(count, s.Parents)
+	}
+	return count
+}
+
+func countAttached(count map[ListenerKey]int32, parents []*Parent) {
+	for i, parent := range parents {
+		if !holds(parent.Conditions, string(gatewayv1.RouteConditionAccepted)) {
+			continue
+		}
+		for _, at := range parent.Attached {
+			if !attachedBefore(parents[:i], at.Listener) {
+				count[at.Listener]++
 			}
 		}
 	}
-	return count
 }
 
 func attachedBefore(parents []*Parent, listener ListenerKey) bool {
@@ -135,21 +155,25 @@ func attachedBefore(parents []*Parent, listener ListenerKey) bool {
 // stale finds the routes with nothing of ours to say about them whose status
 // still has entries of ours.
 func (b *Builder) stale(all *store.Reader, g *Graph) (out []ObjectKey) {
-	walkRest(all.HTTPRoutes(), g.Routes, func(r *Route) *gatewayv1.HTTPRoute { return r.Object }, func(route *gatewayv1.HTTPRoute) {
-		if slices.ContainsFunc(route.Status.Parents, func(p gatewayv1.RouteParentStatus) bool {
-			return p.ControllerName == b.config.Controller
-		}) {
-			out = append(out, ObjectKey{Kind: string(store.HTTPRoute), NamespacedName: nameOf(route)})
+	https := slices.IndexFunc(g.Routes, func(r *Route) bool { return r.Kind() == spec.KindGRPCRoute })
+	if https < 0 {
+		https = len(g.Routes)
+	}
+	visit := func(kind store.Kind, route metav1.Object, status []gatewayv1.RouteParentStatus) {
+		if slices.ContainsFunc(status, func(p gatewayv1.RouteParentStatus) bool { return p.ControllerName == b.config.Controller }) {
+			out = append(out, ObjectKey{Kind: string(kind), NamespacedName: nameOf(route)})
 		}
-	})
+	}
+	walkRest(all.HTTPRoutes(), g.Routes[:https], func(route *gatewayv1.HTTPRoute) { visit(store.HTTPRoute, route, route.Status.Parents) })
+	walkRest(all.GRPCRoutes(), g.Routes[https:], func(route *gatewayv1.GRPCRoute) { visit(store.GRPCRoute, route, route.Status.Parents) })
 	return out
 }
 
 // walkRest visits the objects that no node stands for. Both are sorted alike.
-func walkRest[T metav1.Object, N any](objects []T, nodes []N, of func(N) T, visit func(T)) {
+func walkRest[T metav1.Object](objects []T, nodes []*Route, visit func(T)) {
 	for _, obj := range objects {
 		if len(nodes) > 0 {
-			if o := of(nodes[0]); o.GetName() == obj.GetName() && o.GetNamespace() == obj.GetNamespace() {
+			if o := nodes[0].Object; o.GetName() == obj.GetName() && o.GetNamespace() == obj.GetNamespace() {
 				nodes = nodes[1:]
 				continue
 			}
@@ -163,6 +187,8 @@ func (b *Builder) sweep(s *store.Store) {
 	b.classes.Sweep()
 	b.gateways.Sweep()
 	b.routes.Sweep()
+	b.streams.Sweep()
+	b.grpcs.Sweep()
 	// A Gateway that did not change does not ask for its certificates again.
 	b.certs.Drop(func(name types.NamespacedName) bool { return s.Read().Secret(name) == nil })
 }

@@ -38,10 +38,10 @@ func (b *Builder) certificates(r *store.Reader, in listenerInput) (out []*Certif
 		if ref.Namespace != nil {
 			name.Namespace = string(*ref.Namespace)
 		}
-		from := gatewayv1.ReferenceGrantFrom{Group: gatewayv1.GroupName, Kind: "Gateway", Namespace: gatewayv1.Namespace(in.gateway.Namespace)}
+		from := gatewayv1.ReferenceGrantFrom{Group: gatewayv1.GroupName, Kind: gatewayv1.Kind(in.gateway.kind), Namespace: gatewayv1.Namespace(in.gateway.Namespace)}
 		if !granted(r, from, kindSecret, name) {
 			bad = append(bad, spec.Problemf(gatewayv1.ListenerReasonRefNotPermitted,
-				"%s: no ReferenceGrant in namespace %s lets Gateways of namespace %s use Secret %s", field, name.Namespace, in.gateway.Namespace, name.Name))
+				"%s: no ReferenceGrant in namespace %s lets %ss of namespace %s use Secret %s", field, name.Namespace, in.gateway.kind, in.gateway.Namespace, name.Name))
 			continue
 		}
 		r.Secret(name) // what b.certs keeps is read here too

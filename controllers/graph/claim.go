@@ -14,7 +14,7 @@ import (
 // taken names the listeners of one Gateway whose place an older Gateway has, and
 // what to say of each.
 type taken struct {
-	listeners map[gatewayv1.SectionName]string
+	listeners map[ListenerKey]string
 }
 
 // claim settles which Gateway has which port. Gateways share the addresses of
@@ -31,16 +31,11 @@ func (b *Builder) claim(r *store.Reader, _ struct{}) map[types.NamespacedName]*t
 		if class == nil || spec.Class(class) != nil || b.refused(gw) != nil || unusable != nil {
 			continue
 		}
-		conflicts, lost := spec.Conflicts(gw), map[gatewayv1.SectionName]string{}
+		lost := map[ListenerKey]string{}
 		var won []place
-		for i := range gw.Spec.Listeners {
-			l := &gw.Spec.Listeners[i]
-			if conflicts[i] != nil || !spec.Speaks(l.Protocol) {
-				continue
-			}
-			p := place{gw, l, address, spec.Host(l)}
-			if by := p.lostTo(held[l.Port]); by != nil {
-				lost[l.Name] = by.String()
+		for _, p := range places(r, gw, address) {
+			if by := p.lostTo(held[p.listener.Port]); by != nil {
+				lost[p.key] = by.String()
 			} else {
 				won = append(won, p)
 			}
@@ -57,7 +52,7 @@ func (b *Builder) claim(r *store.Reader, _ struct{}) map[types.NamespacedName]*t
 
 // sameTaken keeps the pointer of the last round while nothing changed, so that
 // it can stand in a memo's key.
-func (b *Builder) sameTaken(name types.NamespacedName, lost map[gatewayv1.SectionName]string) *taken {
+func (b *Builder) sameTaken(name types.NamespacedName, lost map[ListenerKey]string) *taken {
 	if last, ok := b.claims.Last(struct{}{}); ok {
 		if was := last[name]; was != nil && maps.Equal(was.listeners, lost) {
 			return was
@@ -68,13 +63,45 @@ func (b *Builder) sameTaken(name types.NamespacedName, lost map[gatewayv1.Sectio
 
 // place is where a listener wants to serve.
 type place struct {
-	gateway  *gatewayv1.Gateway
+	key      ListenerKey
 	listener *gatewayv1.Listener
 	address  string // "" for all
-	host     string
 }
 
-func (p place) String() string { return nameOf(p.gateway).String() + "/" + string(p.listener.Name) }
+func (p place) String() string { return p.key.ID() }
+
+// places are those that the listeners of a Gateway and of its ListenerSets want.
+// Listeners that are not distinct from those beside them want none.
+func places(r *store.Reader, gw *gatewayv1.Gateway, address string) (out []place) {
+	conflicts := spec.Conflicts(gw)
+	var before []*gatewayv1.Listener
+	add := func(of *holder, l *gatewayv1.Listener, conflict *spec.Problem) {
+		if conflict == nil && spec.Speaks(l.Protocol) {
+			out = append(out, place{of.key(l), l, address})
+		}
+	}
+	gateway := own(gw)
+	for i := range gw.Spec.Listeners {
+		l := &gw.Spec.Listeners[i]
+		before = append(before, l)
+		add(gateway, l, conflicts[i])
+	}
+	for _, set := range setsOf(r, gw) {
+		if !takesSet(r, gw, set.Namespace) {
+			continue
+		}
+		of := added(gw, set)
+		for i := range of.Spec.Listeners {
+			l := &of.Spec.Listeners[i]
+			conflict := spec.Taken(l, i, before)
+			if conflict == nil {
+				before = append(before, l)
+			}
+			add(of, l, conflict)
+		}
+	}
+	return out
+}
 
 // lostTo returns what stands in the way: another protocol on the port, or the
 // same host name.
@@ -82,7 +109,7 @@ func (p place) lostTo(held []place) *place {
 	for i := range held {
 		h := &held[i]
 		apart := p.address != h.address && p.address != "" && h.address != ""
-		if !apart && (h.listener.Protocol != p.listener.Protocol || h.host == p.host) {
+		if !apart && !spec.Distinct(h.listener, p.listener) {
 			return h
 		}
 	}

@@ -35,7 +35,7 @@ func parse(t testing.TB, text string) (out []metav1.Object) {
 			t.Fatal(err)
 		}
 		into := map[string]metav1.Object{
-			"GatewayClass": &gatewayv1.GatewayClass{}, "Gateway": &gatewayv1.Gateway{}, "HTTPRoute": &gatewayv1.HTTPRoute{},
+			"GatewayClass": &gatewayv1.GatewayClass{}, "Gateway": &gatewayv1.Gateway{}, "ListenerSet": &gatewayv1.ListenerSet{}, "HTTPRoute": &gatewayv1.HTTPRoute{}, "GRPCRoute": &gatewayv1.GRPCRoute{},
 			"ReferenceGrant": &gatewayv1.ReferenceGrant{}, "Service": &corev1.Service{}, "Secret": &corev1.Secret{},
 			"ConfigMap": &corev1.ConfigMap{}, "Namespace": &corev1.Namespace{},
 		}[head.Kind]
@@ -86,6 +86,12 @@ func text(g *Graph) string {
 			fmt.Fprintf(&b, "  listener %s %s:%d serves=%v routes=%d certs=%d kinds=%d", l.Key.Listener, l.Address, l.Spec.Port, l.Serves,
 				g.Attached[l.Key], len(l.Certificates), len(l.SupportedKinds))
 			conditions(l.Conditions)
+		}
+	}
+	for _, gw := range g.Gateways {
+		for _, set := range gw.Sets {
+			fmt.Fprintf(&b, "set %s listeners=%d", nameOf(set.Object), len(set.Listeners))
+			conditions(set.Conditions)
 		}
 	}
 	for _, r := range g.Routes {

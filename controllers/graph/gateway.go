@@ -33,17 +33,26 @@ func (b *Builder) gateway(r *store.Reader, in gatewayInput) *Gateway {
 	serves := refused == nil && way.unusable == nil && spec.Class(class) == nil
 	conflicts := spec.Conflicts(obj)
 	for i := range obj.Spec.Listeners {
-		l := b.listener(r, listenerInput{obj, i, in.taken, conflicts[i]})
+		l := b.listener(r, listenerInput{own(obj), i, in.taken, conflicts[i]})
 		l.Serves = l.Serves && serves
 		l.Conditions = append(l.Conditions, way.lead(l))
 		gw.Listeners = append(gw.Listeners, l)
 	}
-	if refused == nil && spec.Class(class) == nil && b.config.Services {
+	first := gw.Listeners // its own
+	accepted := refused == nil && spec.Class(class) == nil
+	gw.Sets = b.listenerSets(r, setInput{obj, !accepted, serves, in.taken, way})
+	for _, set := range gw.Sets {
+		gw.Listeners = append(gw.Listeners, set.Listeners...)
+	}
+	if accepted && b.config.Services {
 		gw.Service = needs(obj, gw.Listeners)
 	}
 	overlapping(gw.Listeners)
-	for _, l := range gw.Listeners {
+	for _, l := range first {
 		observed(obj.Generation, l.Conditions)
+	}
+	for _, set := range gw.Sets {
+		set.observed()
 	}
 	switch {
 	case spec.Class(class) != nil:
@@ -58,7 +67,7 @@ func (b *Builder) gateway(r *store.Reader, in gatewayInput) *Gateway {
 			no(gatewayv1.GatewayConditionProgrammed, gatewayv1.GatewayReasonInvalid, refused.Text),
 		}
 	default:
-		gw.Conditions = gatewayConditions(gw.Listeners, cmp.Or(way.unusable, pending(gw.Listeners), way.away))
+		gw.Conditions = gatewayConditions(first, cmp.Or(way.unusable, pending(gw.Listeners), way.away))
 	}
 	observed(obj.Generation, gw.Conditions)
 	if holds(gw.Conditions, string(gatewayv1.GatewayConditionProgrammed)) {

@@ -66,7 +66,7 @@ func TestGateway(t *testing.T) {
 	}
 	f("plain", "listeners: ["+http+"]",
 		"gateway web/gw Accepted=True/Accepted Programmed=True/Programmed",
-		"listener a :80 serves=true routes=0 certs=0 kinds=1 Accepted=True/Accepted Conflicted=False/NoConflicts ResolvedRefs=True/ResolvedRefs Programmed=True/Programmed")
+		"listener a :80 serves=true routes=0 certs=0 kinds=2 Accepted=True/Accepted Conflicted=False/NoConflicts ResolvedRefs=True/ResolvedRefs Programmed=True/Programmed")
 	f("an address", "addresses: [{value: 192.0.2.9}], listeners: ["+http+"]", "Programmed=True", "listener a 192.0.2.9:80 serves=true")
 	f("a hostname address", "addresses: [{type: Hostname, value: a.example}], listeners: ["+http+"]",
 		"Accepted=False/UnsupportedAddress Programmed=False/Invalid", "spec.addresses[0].type: Hostname is not supported", "serves=false")
@@ -75,10 +75,10 @@ func TestGateway(t *testing.T) {
 	f("two addresses", "addresses: [{value: 192.0.2.3}, {value: 192.0.2.4}], listeners: ["+http+"]", "Programmed=False/AddressNotUsable", "serves=false")
 	f("parameters", "infrastructure: {parametersRef: {group: x, kind: P, name: p}}, listeners: ["+http+"]", "Accepted=False/InvalidParameters", "serves=false")
 	f("backend tls", "tls: {backend: {clientCertificateRef: {name: c}}}, listeners: ["+http+"]", "Accepted=False/Invalid", "serves=false")
-	f("all bad", "listeners: [{name: a, port: 80, protocol: UDP}]",
+	f("all bad", "listeners: [{name: a, port: 80, protocol: example.org/SCTP}]",
 		"Accepted=False/ListenersNotValid Programmed=False/Invalid", "kinds=0 Accepted=False/UnsupportedProtocol", "Programmed=False/Invalid",
-		"spec.listeners[0].protocol: UDP is not supported; use HTTP or HTTPS")
-	f("some bad", "listeners: ["+http+", {name: b, port: 81, protocol: TCP}]", "Accepted=True/ListenersNotValid Programmed=True/Programmed",
+		"spec.listeners[0].protocol: example.org/SCTP is not supported; use HTTP, HTTPS, TLS, TCP or UDP")
+	f("some bad", "listeners: ["+http+", {name: b, port: 81, protocol: example.org/SCTP}]", "Accepted=True/ListenersNotValid Programmed=True/Programmed",
 		"listener a :80 serves=true", "listener b :81 serves=false")
 	expect(t, "not ours", class+"kind: Gateway\nmetadata: {name: gw, namespace: web}\nspec: {gatewayClassName: other, listeners: []}", "class gatehouse Accepted=True/Accepted\n")
 }
@@ -90,12 +90,20 @@ func TestListenerConflicts(t *testing.T) {
 	}
 	f("hostname", "{name: a, port: 80, protocol: HTTP, hostname: A.example}, {name: b, port: 80, protocol: HTTP, hostname: a.example}, {name: c, port: 80, protocol: HTTP}",
 		"gateway web/gw Accepted=True/ListenersNotValid",
-		"listener a :80 serves=false routes=0 certs=0 kinds=1 Accepted=False/HostnameConflict Conflicted=True/HostnameConflict",
-		"listener b :80 serves=false routes=0 certs=0 kinds=1 Accepted=False/HostnameConflict Conflicted=True/HostnameConflict",
+		"listener a :80 serves=false routes=0 certs=0 kinds=2 Accepted=False/HostnameConflict Conflicted=True/HostnameConflict",
+		"listener b :80 serves=false routes=0 certs=0 kinds=2 Accepted=False/HostnameConflict Conflicted=True/HostnameConflict",
 		"listener c :80 serves=true")
 	f("protocol", "{name: a, port: 80, protocol: HTTP}, {name: b, port: 80, protocol: HTTPS, hostname: b, tls: {certificateRefs: [{name: x}]}}",
 		"Accepted=False/ListenersNotValid", "listener a :80 serves=false", "Conflicted=True/ProtocolConflict", "listener b", "Conflicted=True/ProtocolConflict")
-	f("with a protocol nobody serves", "{name: a, port: 80, protocol: HTTP}, {name: b, port: 80, protocol: TCP}",
+	f("TCP and UDP of one number", "{name: a, port: 53, protocol: TCP}, {name: b, port: 53, protocol: UDP}", "listener a :53 serves=true", "listener b :53 serves=true")
+	f("TCP beside HTTP", "{name: a, port: 80, protocol: HTTP}, {name: b, port: 80, protocol: TCP}",
+		"listener a :80 serves=false", "Conflicted=True/ProtocolConflict", "listener b", "Conflicted=True/ProtocolConflict")
+	f("TCP twice", "{name: a, port: 80, protocol: TCP}, {name: b, port: 80, protocol: TCP}", "listener a :80 serves=false", "listener b :80 serves=false")
+	f("TLS of two names", "{name: a, port: 443, protocol: TLS, hostname: a.example, tls: {mode: Passthrough}}, {name: b, port: 443, protocol: TLS, hostname: b.example, tls: {mode: Passthrough}}",
+		"listener a :443 serves=true", "listener b :443 serves=true")
+	f("TLS and HTTPS of one name", "{name: a, port: 443, protocol: TLS, hostname: a.example, tls: {mode: Passthrough}}, {name: b, port: 443, protocol: HTTPS, hostname: a.example, tls: {certificateRefs: [{name: x}]}}",
+		"listener a :443 serves=false", "Conflicted=True/ProtocolConflict", "listener b", "Conflicted=True/ProtocolConflict")
+	f("with a protocol nobody serves", "{name: a, port: 80, protocol: HTTP}, {name: b, port: 80, protocol: example.org/SCTP}",
 		"listener a :80 serves=true", "listener b :80 serves=false routes=0 certs=0 kinds=0 Accepted=False/UnsupportedProtocol Conflicted=False")
 }
 
@@ -114,7 +122,7 @@ spec: {gatewayClassName: gatehouse, `+young+`}
 	}
 	f("another host", "listeners: [{name: a, port: 80, protocol: HTTP, hostname: b.example}]", "a-new Accepted=True", "serves=true", "z-old Accepted=True", "serves=true")
 	f("the same host", "listeners: [{name: a, port: 80, protocol: HTTP, hostname: a.example}]",
-		"a-new Accepted=False/ListenersNotValid", "serves=false routes=0 certs=0 kinds=1 Accepted=False/PortUnavailable",
+		"a-new Accepted=False/ListenersNotValid", "serves=false routes=0 certs=0 kinds=2 Accepted=False/PortUnavailable",
 		"spec.listeners[0].port: the older Gateway listener web/z-old/a has port 80", "z-old Accepted=True", "serves=true")
 	f("another protocol", "listeners: [{name: a, port: 80, protocol: HTTPS, hostname: b.example, tls: {certificateRefs: [{name: x}]}}]", "PortUnavailable", "z-old", "serves=true")
 	f("its own address, but all are taken", "addresses: [{value: 192.0.2.7}], listeners: [{name: a, port: 80, protocol: HTTP, hostname: a.example}]", "PortUnavailable")
@@ -169,7 +177,7 @@ data: {tls.crt: YQ==, tls.key: YQ==}
 		"listener a :443 serves=false", "Accepted=False/UnsupportedValue", "listener b :80 serves=true")
 	expect(t, "overlap", class+secrets+gatewayYAML("listeners: [{name: a, port: 443, protocol: HTTPS, hostname: '*.example'"+refs("{name: good}")+
 		"}, {name: b, port: 443, protocol: HTTPS, hostname: b.example"+refs("{name: good}")+"}, {name: c, port: 443, protocol: HTTPS, hostname: c.test"+refs("{name: good}")+"}]"),
-		"listener a", "OverlappingTLSConfig=True/OverlappingHostnames", "listener b", "OverlappingTLSConfig=True", "listener c :443 serves=true routes=0 certs=1 kinds=1 Accepted=True/Accepted Conflicted=False/NoConflicts ResolvedRefs=True/ResolvedRefs Programmed=True/Programmed\n")
+		"listener a", "OverlappingTLSConfig=True/OverlappingHostnames", "listener b", "OverlappingTLSConfig=True", "listener c :443 serves=true routes=0 certs=1 kinds=2 Accepted=True/Accepted Conflicted=False/NoConflicts ResolvedRefs=True/ResolvedRefs Programmed=True/Programmed\n")
 }
 
 func TestListenerKinds(t *testing.T) {
@@ -178,8 +186,10 @@ func TestListenerKinds(t *testing.T) {
 		expect(t, name, class+gatewayYAML("listeners: [{name: a, port: 80, protocol: HTTP, allowedRoutes: {kinds: ["+kinds+"]}}]"), want...)
 	}
 	f("ours", "{kind: HTTPRoute}", "kinds=1", "ResolvedRefs=True")
-	f("another", "{kind: GRPCRoute}", "kinds=0", "ResolvedRefs=False/InvalidRouteKinds", "spec.listeners[0].allowedRoutes.kinds[0]: GRPCRoute is not supported")
-	f("both", "{kind: GRPCRoute}, {kind: HTTPRoute}", "serves=true", "kinds=1", "ResolvedRefs=False/InvalidRouteKinds")
+	f("gRPC", "{kind: GRPCRoute}", "kinds=1", "ResolvedRefs=True")
+	f("both, twice", "{kind: GRPCRoute}, {kind: HTTPRoute}, {kind: GRPCRoute}", "kinds=2", "ResolvedRefs=True")
+	f("another", "{kind: TCPRoute}", "kinds=0", "ResolvedRefs=False/InvalidRouteKinds", "spec.listeners[0].allowedRoutes.kinds[0]: TCPRoute is not supported")
+	f("another too", "{kind: TCPRoute}, {kind: HTTPRoute}", "serves=true", "kinds=1", "ResolvedRefs=False/InvalidRouteKinds")
 	f("another group", "{group: x, kind: HTTPRoute}", "kinds=0", "InvalidRouteKinds")
 	expect(t, "bad selector", class+gatewayYAML("listeners: [{name: a, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {'a b': c}}}}}]"),
 		"serves=false", "Accepted=False/UnsupportedValue", "spec.listeners[0].allowedRoutes.namespaces.selector")

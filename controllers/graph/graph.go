@@ -17,14 +17,17 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 )
 
 // Graph is everything one build found. Slices are sorted by namespace, then
 // name, so that equal inputs print equally.
 type Graph struct {
 	Classes  []*Class
-	Gateways []*Gateway // of our classes
-	Routes   []*Route   // with at least one parentRef to a Gateway of ours
+	Gateways []*Gateway // of our classes, with their ListenerSets
+	Routes   []*Route   // with at least one parentRef to a Gateway of ours: HTTPRoutes, then GRPCRoutes
+	Streams  []*Stream  // the same of TCPRoutes, TLSRoutes and UDPRoutes, by kind
 	// Attached counts the routes per listener, for Gateway status.
 	Attached map[ListenerKey]int32
 	// Stale names the routes that are in no slice above, but whose status still has
@@ -47,16 +50,18 @@ type Class struct {
 // Gateway is a Gateway of one of our classes.
 type Gateway struct {
 	Object     *gatewayv1.Gateway
-	Listeners  []*Listener // in the spec's order
+	Listeners  []*Listener    // in the spec's order, then those of Sets
+	Sets       []*ListenerSet // in the order of their precedence
 	Addresses  []gatewayv1.GatewayStatusAddress
 	Service    *Service           // that it needs to be reached; nil: none, or whatever there is
 	Conditions []metav1.Condition // Accepted; Programmed as far as the graph can tell
 }
 
-// ListenerKey names a listener of a Gateway.
+// ListenerKey names a listener of a Gateway, or of a ListenerSet of it.
 type ListenerKey struct {
 	Gateway  types.NamespacedName
 	Listener gatewayv1.SectionName
+	Set      types.NamespacedName // the ListenerSet it is of; none: the Gateway
 }
 
 // Listener is one listener of a Gateway.
@@ -82,12 +87,18 @@ type Certificate struct {
 	Key    []byte // PEM
 }
 
-// Route is an HTTPRoute with what it resolved to.
+// Route is an HTTPRoute or GRPCRoute with what it resolved to.
 type Route struct {
-	Object  *gatewayv1.HTTPRoute
-	Parents []*Parent // one per parentRef to a Gateway of ours, in the spec's order
-	Rules   []*Rule   // in the spec's order
+	Object  *gatewayv1.HTTPRoute // of a GRPCRoute its HTTP form (spec.HTTPForm)
+	Parents []*Parent            // one per parentRef to a Gateway of ours, in the spec's order
+	Rules   []*Rule              // in the spec's order
 }
+
+// Kind is "HTTPRoute" or "GRPCRoute".
+func (r *Route) Kind() string { return string(spec.RouteKind(r.Object)) }
+
+// Key names the route's object.
+func (r *Route) Key() ObjectKey { return ObjectKey{r.Kind(), nameOf(r.Object)} }
 
 // Parent is what became of one parentRef.
 type Parent struct {
@@ -112,9 +123,11 @@ type Rule struct {
 	Index    int
 	Matches  []gatewayv1.HTTPRouteMatch // defaults filled in; never empty, except in a Broken rule that has no usable match
 	Filters  []gatewayv1.HTTPRouteFilter
+	Mirrors  []*Backend // of the RequestMirror filters, in their order
 	Backends []*Backend
 	Request  time.Duration // timeouts.request, 0 for none
 	Backend  time.Duration // timeouts.backendRequest, 0 for none
+	Retry    *spec.Retry   // nil for none
 	Broken   string        // set: the rule cannot be used for this reason, its requests get 500
 }
 
@@ -123,8 +136,10 @@ type Backend struct {
 	Service  types.NamespacedName
 	Port     int32
 	Weight   int32
+	UDP      bool    // the Service port is of UDP
 	Protocol *string // the Service port's appProtocol
 	Filters  []gatewayv1.HTTPRouteFilter
+	Mirrors  []*Backend // of the RequestMirror filters, in their order
 	// Reason and Broken are set when the reference cannot be used: its share of
 	// the requests gets 500.
 	Reason gatewayv1.RouteConditionReason

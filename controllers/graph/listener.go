@@ -13,7 +13,7 @@ import (
 )
 
 type listenerInput struct {
-	gateway  *gatewayv1.Gateway
+	gateway  *holder
 	index    int
 	taken    *taken
 	conflict *spec.Problem
@@ -25,19 +25,19 @@ func (b *Builder) listener(r *store.Reader, in listenerInput) *Listener {
 	of := &in.gateway.Spec.Listeners[in.index]
 	kinds, badKinds := spec.Kinds(of, in.index)
 	l := &Listener{
-		Key:            ListenerKey{nameOf(in.gateway), of.Name},
+		Key:            in.gateway.key(of),
 		Spec:           of,
 		Hostname:       spec.Host(of),
 		SupportedKinds: kinds,
 	}
-	refused := cmp.Or(in.conflict, spec.Listener(in.gateway, in.index), in.lost())
+	refused := cmp.Or(in.conflict, spec.Listener(in.gateway.Gateway, in.index), in.lost())
 	unresolved := badKinds
-	if of.Protocol == gatewayv1.HTTPSProtocolType && spec.Terminates(of) {
+	if spec.Terminates(of) {
 		var bad []*spec.Problem
 		l.Certificates, bad = b.certificates(r, in)
 		unresolved = append(unresolved, bad...)
 	}
-	l.usable = refused == nil && (of.Protocol == gatewayv1.HTTPProtocolType || len(l.Certificates) > 0)
+	l.usable = refused == nil && (!spec.Terminates(of) || len(l.Certificates) > 0)
 	l.Serves = l.usable
 	l.Conditions = listenerConditions(refused, in.conflict, spec.Sentences(unresolved))
 	return l
@@ -69,11 +69,12 @@ func listenerProgrammed(serves bool) metav1.Condition {
 // lost says what an older Gateway has against the listener.
 func (in listenerInput) lost() *spec.Problem {
 	l := &in.gateway.Spec.Listeners[in.index]
-	if in.taken == nil || in.taken.listeners[l.Name] == "" {
+	key := in.gateway.key(l)
+	if in.taken == nil || in.taken.listeners[key] == "" {
 		return nil
 	}
 	return spec.Problemf(gatewayv1.ListenerReasonPortUnavailable, "spec.listeners[%d].port: the older Gateway listener %s has port %d; choose another port or hostname",
-		in.index, in.taken.listeners[l.Name], l.Port)
+		in.index, in.taken.listeners[key], l.Port)
 }
 
 // overlapping marks the HTTPS listeners of which one's hosts include another's

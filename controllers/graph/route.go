@@ -13,46 +13,64 @@ import (
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
-// route is nil for an HTTPRoute none of whose parentRefs leads to a Gateway of
-// ours.
-func (b *Builder) route(r *store.Reader, name types.NamespacedName) *Route {
-	obj := r.HTTPRoute(name)
+func (b *Builder) httpRoute(r *store.Reader, name types.NamespacedName) *Route {
+	return b.route(r, r.HTTPRoute(name))
+}
+
+func (b *Builder) grpcRoute(r *store.Reader, name types.NamespacedName) *Route {
+	return b.route(r, spec.HTTPForm(r.GRPCRoute(name)))
+}
+
+// route is nil for a route none of whose parentRefs leads to a Gateway of ours.
+func (b *Builder) route(r *store.Reader, obj *gatewayv1.HTTPRoute) *Route {
 	var node *Route
 	var rules outcome
 	for _, ref := range obj.Spec.ParentRefs {
-		gateway, ok := gatewayOf(obj, ref)
-		if !ok {
-			continue
-		}
-		gw := r.Gateway(gateway)
-		if b.ours(r, gw) == nil {
+		of := b.holderOf(r, obj, ref)
+		if of == nil {
 			continue
 		}
 		if node == nil {
 			rules = resolveRules(r, obj)
 			node = &Route{Object: obj, Rules: rules.rules}
 		}
-		node.Parents = append(node.Parents, attach(r, obj, gw, ref, rules))
+		node.Parents = append(node.Parents, attach(r, applicant{spec.RouteKind(obj), obj, obj.Spec.Hostnames}, of, ref, rules))
 	}
 	return node
 }
 
-// gatewayOf returns the Gateway a parentRef names, false if it names something else.
-func gatewayOf(route *gatewayv1.HTTPRoute, ref gatewayv1.ParentReference) (types.NamespacedName, bool) {
-	if ref.Group != nil && *ref.Group != gatewayv1.GroupName || ref.Kind != nil && *ref.Kind != "Gateway" {
-		return types.NamespacedName{}, false
+// holderOf returns the Gateway of ours that a parentRef names, or the ListenerSet
+// of one; nil if it names something else.
+func (b *Builder) holderOf(r *store.Reader, route metav1.Object, ref gatewayv1.ParentReference) *holder {
+	if ref.Group != nil && *ref.Group != gatewayv1.GroupName {
+		return nil
 	}
-	name := types.NamespacedName{Namespace: route.Namespace, Name: string(ref.Name)}
+	name := types.NamespacedName{Namespace: route.GetNamespace(), Name: string(ref.Name)}
 	if ref.Namespace != nil {
 		name.Namespace = string(*ref.Namespace)
 	}
-	return name, true
+	switch {
+	case ref.Kind == nil || *ref.Kind == gatewayv1.Kind(store.Gateway):
+		if gw := r.Gateway(name); b.ours(r, gw) != nil {
+			return own(gw)
+		}
+	case *ref.Kind == gatewayv1.Kind(store.ListenerSet):
+		return b.setHolder(r, name)
+	}
+	return nil
+}
+
+// applicant is a route of any kind that wants to be attached.
+type applicant struct {
+	kind      gatewayv1.Kind
+	object    metav1.Object
+	hostnames []gatewayv1.Hostname
 }
 
 // attach decides where a route stands under one parentRef. It looks at specs
 // only: whether a listener can serve does not count (ListenerStatus.AttachedRoutes).
-func attach(r *store.Reader, route *gatewayv1.HTTPRoute, gw *gatewayv1.Gateway, ref gatewayv1.ParentReference, rules outcome) *Parent {
-	p := &Parent{Ref: ref, Gateway: nameOf(gw)}
+func attach(r *store.Reader, route applicant, gw *holder, ref gatewayv1.ParentReference, rules outcome) *Parent {
+	p := &Parent{Ref: ref, Gateway: gw.gateway}
 	var named, allowed int
 	for i := range gw.Spec.Listeners {
 		l := &gw.Spec.Listeners[i]
@@ -60,25 +78,28 @@ func attach(r *store.Reader, route *gatewayv1.HTTPRoute, gw *gatewayv1.Gateway, 
 			continue
 		}
 		named++
-		if !allows(r, gw, l, route.Namespace) {
+		if gw.closed || !spec.Takes(l, route.kind) || !allows(r, gw.Gateway, l, route.object.GetNamespace()) {
 			continue
 		}
 		allowed++
-		if hosts := spec.Intersect(spec.Host(l), route.Spec.Hostnames); len(hosts) > 0 {
-			p.Attached = append(p.Attached, &Attachment{Listener: ListenerKey{p.Gateway, l.Name}, Hostnames: hosts})
+		if hosts := spec.Intersect(spec.Host(l), route.hostnames); len(hosts) > 0 {
+			p.Attached = append(p.Attached, &Attachment{Listener: gw.key(l), Hostnames: hosts})
 		}
 	}
 	var accepted metav1.Condition
 	switch {
 	case named == 0:
 		accepted = no(gatewayv1.RouteConditionAccepted, gatewayv1.RouteReasonNoMatchingParent,
-			fmt.Sprintf("Gateway %s has no listener%s; check sectionName and port of the parentRef", p.Gateway, wanted(ref)))
+			fmt.Sprintf("%s has no listener%s; check sectionName and port of the parentRef", gw, wanted(ref)))
+	case gw.closed:
+		accepted = no(gatewayv1.RouteConditionAccepted, gatewayv1.RouteReasonNotAllowedByListeners,
+			fmt.Sprintf("%s is not accepted by Gateway %s; see its conditions", gw, p.Gateway))
 	case allowed == 0:
 		accepted = no(gatewayv1.RouteConditionAccepted, gatewayv1.RouteReasonNotAllowedByListeners,
-			fmt.Sprintf("no listener of Gateway %s takes HTTPRoutes of namespace %s; see its allowedRoutes", p.Gateway, route.Namespace))
+			fmt.Sprintf("no listener of %s takes %ss of namespace %s; see its protocols and allowedRoutes", gw, route.kind, route.object.GetNamespace()))
 	case len(p.Attached) == 0:
 		accepted = no(gatewayv1.RouteConditionAccepted, gatewayv1.RouteReasonNoMatchingListenerHostname,
-			fmt.Sprintf("spec.hostnames: none is taken by a listener of Gateway %s; listeners take %s", p.Gateway, hostsOf(gw)))
+			fmt.Sprintf("spec.hostnames: none is taken by a listener of %s; listeners take %s", gw, hostsOf(gw.Gateway)))
 	case rules.refused != nil:
 		accepted = no(gatewayv1.RouteConditionAccepted, rules.refused.Reason, rules.refused.Text)
 	default:
@@ -88,7 +109,7 @@ func attach(r *store.Reader, route *gatewayv1.HTTPRoute, gw *gatewayv1.Gateway, 
 	if rules.dropped != nil && accepted.Status == metav1.ConditionTrue {
 		p.Conditions = append(p.Conditions, yes(gatewayv1.RouteConditionPartiallyInvalid, rules.dropped.Reason, rules.dropped.Text))
 	}
-	observed(route.Generation, p.Conditions)
+	observed(route.object.GetGeneration(), p.Conditions)
 	return p
 }
 
@@ -115,11 +136,8 @@ func hostsOf(gw *gatewayv1.Gateway) string {
 	return spec.List(hosts)
 }
 
-// allows says whether a listener takes HTTPRoutes of a namespace.
+// allows says whether a listener takes routes of a namespace.
 func allows(r *store.Reader, gw *gatewayv1.Gateway, l *gatewayv1.Listener, namespace string) bool {
-	if kinds, _ := spec.Kinds(l, 0); len(kinds) == 0 {
-		return false
-	}
 	switch spec.RoutesFrom(l) {
 	case gatewayv1.NamespacesFromAll:
 		return true

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"fmt"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,7 +26,7 @@ func resolveRules(r *store.Reader, route *gatewayv1.HTTPRoute) outcome {
 	var o outcome
 	var broken, unresolved []*spec.Problem
 	for i, read := range spec.Rules(route) {
-		rule := &Rule{Index: i, Matches: read.Matches, Filters: read.Spec.Filters, Request: read.Request, Backend: read.Backend}
+		rule := &Rule{Index: i, Matches: read.Matches, Filters: read.Spec.Filters, Request: read.Request, Backend: read.Backend, Retry: read.Retry}
 		if read.Spec.Name != nil {
 			rule.Name = string(*read.Spec.Name)
 		}
@@ -34,15 +35,20 @@ func resolveRules(r *store.Reader, route *gatewayv1.HTTPRoute) outcome {
 			broken = append(broken, read.Broken)
 		}
 		unresolved = append(unresolved, read.Unknown...)
+		var bad []*spec.Problem
+		rule.Mirrors, bad = resolveMirrors(r, route, rule.Filters, fmt.Sprintf("spec.rules[%d].filters", i))
+		unresolved = append(unresolved, bad...)
 		for j := range read.Spec.BackendRefs {
 			backend, p := resolveBackend(r, route, &read.Spec.BackendRefs[j], backendField(i, j))
 			if p != nil {
 				unresolved = append(unresolved, p)
 			}
+			backend.Mirrors, bad = resolveMirrors(r, route, backend.Filters, backendField(i, j)+".filters")
+			unresolved = append(unresolved, bad...)
 			rule.Backends = append(rule.Backends, backend)
 		}
-		if read.Spec.Retry != nil || read.Spec.SessionPersistence != nil {
-			o.note = "; retry and sessionPersistence are not supported and have no effect"
+		if read.Spec.SessionPersistence != nil {
+			o.note = "; sessionPersistence is not supported and has no effect"
 		}
 		o.rules = append(o.rules, rule)
 	}

@@ -181,6 +181,8 @@ func (st *stream) object() (store.Kind, metav1.Object) {
 		return store.GatewayClass, class
 	case n < 25:
 		return store.Gateway, st.gateway()
+	case n < 33:
+		return store.ListenerSet, st.listenerSet()
 	case n < 60:
 		return store.HTTPRoute, st.route()
 	case n < 68:
@@ -207,6 +209,9 @@ func (st *stream) object() (store.Kind, metav1.Object) {
 func (st *stream) gateway() *gatewayv1.Gateway {
 	gw := &gatewayv1.Gateway{ObjectMeta: st.meta(st.namespace(), "gw", "hw")}
 	gw.Spec.GatewayClassName = pick[gatewayv1.ObjectName](st, "one", "one", "two")
+	if from := pick(st, gatewayv1.NamespacesFromNone, gatewayv1.NamespacesFromAll, gatewayv1.NamespacesFromSame); from != gatewayv1.NamespacesFromNone {
+		gw.Spec.AllowedListeners = &gatewayv1.AllowedListeners{Namespaces: &gatewayv1.ListenerNamespaces{From: &from}}
+	}
 	if st.chance(15) {
 		gw.Spec.Addresses = []gatewayv1.GatewaySpecAddress{{Type: pick(st, nil, ptr(gatewayv1.HostnameAddressType)), Value: pick(st, "192.0.2.1", "192.0.2.2", "x", "")}}
 	}
@@ -230,6 +235,16 @@ func (st *stream) gateway() *gatewayv1.Gateway {
 	return gw
 }
 
+func (st *stream) listenerSet() *gatewayv1.ListenerSet {
+	set := &gatewayv1.ListenerSet{ObjectMeta: st.meta(st.namespace(), "set", "tes")}
+	set.Spec.ParentRef.Name, set.Spec.ParentRef.Namespace = pick[gatewayv1.ObjectName](st, "gw", "hw"), st.maybeNamespace()
+	for i := range st.gateway().Spec.Listeners {
+		set.Spec.Listeners = append(set.Spec.Listeners, gatewayv1.ListenerEntry(st.gateway().Spec.Listeners[0]))
+		set.Spec.Listeners[i].Name = []gatewayv1.SectionName{"l", "m", "n"}[i]
+	}
+	return set
+}
+
 func (st *stream) maybeNamespace() *gatewayv1.Namespace {
 	return pick(st, nil, nil, ptr[gatewayv1.Namespace]("a"), ptr[gatewayv1.Namespace]("b"))
 }
@@ -241,6 +256,9 @@ func (st *stream) route() *gatewayv1.HTTPRoute {
 			Name: pick[gatewayv1.ObjectName](st, "gw", "hw", "none"), Namespace: st.maybeNamespace(),
 			SectionName: pick(st, nil, nil, ptr[gatewayv1.SectionName]("l"), ptr[gatewayv1.SectionName]("m")),
 		})
+	}
+	if ref := &route.Spec.ParentRefs[0]; st.chance(30) {
+		ref.Kind, ref.Name = ptr[gatewayv1.Kind]("ListenerSet"), pick[gatewayv1.ObjectName](st, "set", "tes")
 	}
 	route.Spec.Hostnames = pick(st, nil, []gatewayv1.Hostname{"a.example", "b.example"}, []gatewayv1.Hostname{"x.test"})
 	for i := range 1 + st.r.IntN(3) {

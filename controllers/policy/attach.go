@@ -3,10 +3,11 @@ package policy
 import "slices"
 
 // Levels is how many levels a path has.
-const Levels = 4
+const Levels = 6
 
 // Path is what one rule is reached by, from the least specific to the most:
-// Gateway, listener, route, rule. A level that cannot be named, such as a rule
+// Gateway, listener of the Gateway, ListenerSet, listener of the ListenerSet,
+// route, rule. A level that is not on the path or cannot be named, such as a rule
 // without a name, is the zero Target.
 type Path [Levels]Target
 

@@ -155,11 +155,11 @@ func (w *Writer) pass(ctx context.Context) bool {
 }
 
 // failed reports whether there is nothing to try again. That somebody was faster
-// is no news: the next pass sees what they wrote.
+// is no news: the next pass sees what they wrote or deleted.
 func (w *Writer) failed(ctx context.Context, problems ...error) bool {
 	for _, err := range problems {
 		switch {
-		case ctx.Err() != nil, apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), terminating(err):
+		case ctx.Err() != nil, apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err), terminating(err):
 		default:
 			w.opts.Log.Error(err, "a Service or its endpoints were not written; it is tried again")
 		}

@@ -15,7 +15,7 @@ func (r *ruleReader) filters(field string, filters []gatewayv1.HTTPRouteFilter, 
 	seen := map[gatewayv1.HTTPRouteFilterType]bool{}
 	for i := range filters {
 		f, at := &filters[i], fmt.Sprintf("%s[%d]", field, i)
-		if seen[f.Type] {
+		if seen[f.Type] && f.Type != gatewayv1.HTTPRouteFilterRequestMirror {
 			r.breaks(Problemf(gatewayv1.RouteReasonIncompatibleFilters, "%s: a second %s; merge it into the first", at, f.Type))
 		}
 		seen[f.Type] = true
@@ -37,6 +37,9 @@ func (r *ruleReader) filters(field string, filters []gatewayv1.HTTPRouteFilter, 
 }
 
 func (r *ruleReader) filterProblem(f *gatewayv1.HTTPRouteFilter, field string) *Problem {
+	if r.grpc && !slices.Contains(grpcFilterTypes(), string(f.Type)) && f.Type != gatewayv1.HTTPRouteFilterExtensionRef {
+		return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.type: %q is not supported; use %s", field, f.Type, List(grpcFilterTypes()))
+	}
 	missing := false
 	switch f.Type {
 	case gatewayv1.HTTPRouteFilterRequestHeaderModifier:
@@ -54,6 +57,10 @@ func (r *ruleReader) filterProblem(f *gatewayv1.HTTPRouteFilter, field string) *
 	case gatewayv1.HTTPRouteFilterURLRewrite:
 		if missing = f.URLRewrite == nil; !missing {
 			return r.pathProblem(f.URLRewrite.Path, field+".urlRewrite.path")
+		}
+	case gatewayv1.HTTPRouteFilterRequestMirror:
+		if missing = f.RequestMirror == nil; !missing {
+			return mirrorProblem(f.RequestMirror, field+".requestMirror")
 		}
 	case gatewayv1.HTTPRouteFilterCORS:
 		if missing = f.CORS == nil; !missing {
@@ -75,10 +82,18 @@ func (r *ruleReader) filterProblem(f *gatewayv1.HTTPRouteFilter, field string) *
 	return nil
 }
 
+func grpcFilterTypes() []string {
+	return []string{
+		string(gatewayv1.GRPCRouteFilterRequestHeaderModifier), string(gatewayv1.GRPCRouteFilterResponseHeaderModifier),
+		string(gatewayv1.GRPCRouteFilterRequestMirror),
+	}
+}
+
 func filterTypes() []string {
 	return []string{
 		string(gatewayv1.HTTPRouteFilterRequestHeaderModifier), string(gatewayv1.HTTPRouteFilterResponseHeaderModifier),
 		string(gatewayv1.HTTPRouteFilterRequestRedirect), string(gatewayv1.HTTPRouteFilterURLRewrite), string(gatewayv1.HTTPRouteFilterCORS),
+		string(gatewayv1.HTTPRouteFilterRequestMirror),
 	}
 }
 

@@ -2,31 +2,30 @@ package spec
 
 import (
 	"fmt"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// KindHTTPRoute is the one kind of route that listeners take.
-const KindHTTPRoute = "HTTPRoute"
-
-// Speaks says which protocols a listener may have.
-func Speaks(p gatewayv1.ProtocolType) bool {
-	return p == gatewayv1.HTTPProtocolType || p == gatewayv1.HTTPSProtocolType
-}
+// The kinds of route that HTTP and HTTPS listeners take.
+const (
+	KindHTTPRoute = "HTTPRoute"
+	KindGRPCRoute = "GRPCRoute"
+)
 
 // Listener finds what keeps a listener from being accepted, taken by itself.
 func Listener(gw *gatewayv1.Gateway, index int) *Problem {
 	l, field := &gw.Spec.Listeners[index], fmt.Sprintf("spec.listeners[%d]", index)
 	if !Speaks(l.Protocol) {
-		return Problemf(gatewayv1.ListenerReasonUnsupportedProtocol, "%s.protocol: %s is not supported; use HTTP or HTTPS", field, l.Protocol)
+		return Problemf(gatewayv1.ListenerReasonUnsupportedProtocol, "%s.protocol: %s is not supported; use HTTP, HTTPS, TLS, TCP or UDP", field, l.Protocol)
 	}
 	if _, err := Selector(l); err != nil {
 		return Problemf(gatewayv1.ListenerReasonUnsupportedValue, "%s.allowedRoutes.namespaces.selector: %v", field, err)
 	}
 	if l.Protocol != gatewayv1.HTTPSProtocolType {
-		return nil
+		return stream(l, field)
 	}
 	switch {
 	case l.TLS == nil:
@@ -42,7 +41,7 @@ func Listener(gw *gatewayv1.Gateway, index int) *Problem {
 
 // Terminates says whether a listener ends TLS itself.
 func Terminates(l *gatewayv1.Listener) bool {
-	return l.TLS != nil && (l.TLS.Mode == nil || *l.TLS.Mode == gatewayv1.TLSModeTerminate)
+	return overTLS(l.Protocol) && l.TLS != nil && (l.TLS.Mode == nil || *l.TLS.Mode == gatewayv1.TLSModeTerminate)
 }
 
 // validatesClients says whether the Gateway asks for client certificates on a port (GEP-91).
@@ -61,24 +60,33 @@ func validatesClients(gw *gatewayv1.Gateway, port gatewayv1.PortNumber) bool {
 // Kinds returns the kinds of route a listener takes, and the problems with those
 // it names in vain.
 func Kinds(l *gatewayv1.Listener, index int) (kinds []gatewayv1.RouteGroupKind, bad []*Problem) {
-	group := gatewayv1.Group(gatewayv1.GroupName)
-	ours := gatewayv1.RouteGroupKind{Group: &group, Kind: KindHTTPRoute}
+	group, takes := gatewayv1.Group(gatewayv1.GroupName), kindsOf(l.Protocol)
+	add := func(kind gatewayv1.Kind) {
+		if !slices.ContainsFunc(kinds, func(k gatewayv1.RouteGroupKind) bool { return k.Kind == kind }) {
+			kinds = append(kinds, gatewayv1.RouteGroupKind{Group: &group, Kind: kind})
+		}
+	}
 	if l.AllowedRoutes == nil || len(l.AllowedRoutes.Kinds) == 0 {
-		if Speaks(l.Protocol) {
-			kinds = append(kinds, ours)
+		for _, kind := range takes {
+			add(kind)
 		}
 		return kinds, nil
 	}
 	for i, k := range l.AllowedRoutes.Kinds {
-		switch {
-		case !Speaks(l.Protocol) || k.Kind != KindHTTPRoute || k.Group != nil && *k.Group != group:
+		if k.Group != nil && *k.Group != group || !slices.Contains(takes, k.Kind) {
 			bad = append(bad, Problemf(gatewayv1.ListenerReasonInvalidRouteKinds,
-				"spec.listeners[%d].allowedRoutes.kinds[%d]: %s is not supported with protocol %s; an HTTP or HTTPS listener takes HTTPRoute", index, i, k.Kind, l.Protocol))
-		case len(kinds) == 0:
-			kinds = append(kinds, ours)
+				"spec.listeners[%d].allowedRoutes.kinds[%d]: %s is not supported with protocol %s; %s", index, i, k.Kind, l.Protocol, takesText(takes)))
+			continue
 		}
+		add(k.Kind)
 	}
 	return kinds, bad
+}
+
+// Takes says whether a listener takes routes of a kind, whatever their namespace.
+func Takes(l *gatewayv1.Listener, kind gatewayv1.Kind) bool {
+	kinds, _ := Kinds(l, 0)
+	return slices.ContainsFunc(kinds, func(k gatewayv1.RouteGroupKind) bool { return k.Kind == kind })
 }
 
 // RoutesFrom says of which namespaces a listener takes routes.
@@ -124,12 +132,12 @@ func Conflicts(gw *gatewayv1.Gateway) map[int]*Problem {
 
 func conflict(a, o *gatewayv1.Listener, i int) *Problem {
 	switch {
+	case Distinct(a, o):
+		return nil
 	case a.Protocol != o.Protocol:
 		return Problemf(gatewayv1.ListenerReasonProtocolConflict, "spec.listeners[%d].protocol: listener %s speaks %s on port %d too; give one of them another port",
 			i, o.Name, o.Protocol, o.Port)
-	case Host(a) == Host(o):
-		return Problemf(gatewayv1.ListenerReasonHostnameConflict, "spec.listeners[%d].hostname: listener %s has the same port and hostname; give one of them another",
-			i, o.Name)
 	}
-	return nil
+	return Problemf(gatewayv1.ListenerReasonHostnameConflict, "spec.listeners[%d].hostname: listener %s has the same port and hostname; give one of them another",
+		i, o.Name)
 }

@@ -24,7 +24,14 @@ func (r *ruleReader) matches() {
 	}
 	r.rule.Matches = make([]gatewayv1.HTTPRouteMatch, 0, len(specs))
 	for i := range specs {
-		m, p := normalMatch(&specs[i], fmt.Sprintf("%s.matches[%d]", r.field, i))
+		at := fmt.Sprintf("%s.matches[%d]", r.field, i)
+		if r.grpc {
+			if p := methodProblem(specs[i].Path, at+".method"); p != nil {
+				r.breaks(p)
+				continue
+			}
+		}
+		m, p := normalMatch(&specs[i], at)
 		if p != nil {
 			r.breaks(p)
 			continue

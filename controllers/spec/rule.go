@@ -21,6 +21,7 @@ type Rule struct {
 	Matches []gatewayv1.HTTPRouteMatch // those that can be used, with their defaults
 	Request time.Duration              // timeouts.request, 0 for none
 	Backend time.Duration              // timeouts.backendRequest, 0 for none
+	Retry   *Retry                     // nil for none
 	Broken  *Problem                   // the rule cannot be used; the first problem that was found
 	Unknown []*Problem                 // references to what nobody knows, beside its backends
 }
@@ -35,7 +36,7 @@ func Rules(route *gatewayv1.HTTPRoute) []Rule {
 	names := map[gatewayv1.SectionName]int{}
 	out := make([]Rule, len(specs))
 	for i := range specs {
-		r := ruleReader{spec: &specs[i], field: fmt.Sprintf("spec.rules[%d]", i)}
+		r := ruleReader{spec: &specs[i], grpc: RouteKind(route) == KindGRPCRoute, field: fmt.Sprintf("spec.rules[%d]", i)}
 		r.rule = Rule{Spec: r.spec, Broken: tooLarge}
 		if name := r.spec.Name; name != nil {
 			if first, used := names[*name]; used {
@@ -68,6 +69,7 @@ func limits(rules []gatewayv1.HTTPRouteRule) *Problem {
 type ruleReader struct {
 	spec  *gatewayv1.HTTPRouteRule
 	field string // "spec.rules[0]"
+	grpc  bool   // of a GRPCRoute
 	rule  Rule
 }
 
@@ -87,9 +89,10 @@ func (r *ruleReader) read() {
 		}
 		r.filters(at+".filters", ref.Filters, false, true)
 	}
+	r.retry()
 	if t := r.spec.Timeouts; t != nil {
-		r.rule.Request = r.timeout("request", t.Request)
-		r.rule.Backend = r.timeout("backendRequest", t.BackendRequest)
+		r.rule.Request = r.duration("timeouts.request", t.Request)
+		r.rule.Backend = r.duration("timeouts.backendRequest", t.BackendRequest)
 		if r.rule.Request > 0 && r.rule.Backend > r.rule.Request {
 			r.breaks(Problemf(gatewayv1.RouteReasonUnsupportedValue,
 				"%s.timeouts.backendRequest: %s is longer than request, %s; shorten it", r.field, *t.BackendRequest, *t.Request))
@@ -100,14 +103,14 @@ func (r *ruleReader) read() {
 // durationForm is what GEP-2257 allows of time.ParseDuration's syntax.
 var durationForm = regexp.MustCompile(`^([0-9]{1,5}(h|m|s|ms)){1,4}$`)
 
-// timeout parses a duration; none and 0s are both no timeout.
-func (r *ruleReader) timeout(name string, d *gatewayv1.Duration) time.Duration {
+// duration parses a duration; none and 0s are both 0.
+func (r *ruleReader) duration(name string, d *gatewayv1.Duration) time.Duration {
 	if d == nil {
 		return 0
 	}
 	parsed, err := time.ParseDuration(string(*d))
 	if err != nil || !durationForm.MatchString(string(*d)) {
-		r.breaks(Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.timeouts.%s: %q is not a duration; write 500ms, 10s or 1m30s", r.field, name, *d))
+		r.breaks(Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.%s: %q is not a duration; write 500ms, 10s or 1m30s", r.field, name, *d))
 		return 0
 	}
 	return parsed

@@ -71,7 +71,15 @@ func TestRules(t *testing.T) {
 	f(prefix+", "+path("Exact", "/a"), unsupported, "urlRewrite.path.replacePrefixMatch: needs exactly one match, of type PathPrefix")
 	f(filter("{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath, replaceFullPath: /x}}}"), "", "")
 	f(filter("{type: URLRewrite, urlRewrite: {path: {type: Half}}}"), unsupported, "\"Half\" is not supported")
-	f(filter("{type: RequestMirror, requestMirror: {backendRef: {name: api, port: 80}}}"), unsupported, "filters[0].type: \"RequestMirror\" is not supported")
+	mirror := func(f string) string {
+		return "{type: RequestMirror, requestMirror: {backendRef: {name: api, port: 80}" + f + "}}"
+	}
+	f(filter(mirror("")+", "+mirror(", percent: 20")+", "+mirror(", fraction: {numerator: 1, denominator: 3}")), "", "")
+	f(filter("{type: RequestMirror}"), unsupported, "the settings of RequestMirror are missing")
+	f(filter(mirror(", percent: 101")), unsupported, "filters[0].requestMirror.percent: 101 is not between 0 and 100")
+	f(filter(mirror(", percent: 1, fraction: {numerator: 1}")), unsupported, "percent and fraction exclude each other")
+	f(filter(mirror(", fraction: {numerator: 4, denominator: 3}")), unsupported, "requestMirror.fraction: 4 of 3 is not between")
+	f(filter(mirror(", fraction: {numerator: 0, denominator: 0}")), unsupported, "requestMirror.fraction: 0 of 0 is not between")
 	cors := func(f string) string { return filter("{type: CORS, cors: {" + f + "}}") }
 	f(cors(""), "", "")
 	f(cors("allowOrigins: ['https://a.example', 'http://*.b.example:81', 'https://*'], allowMethods: ['*'], allowHeaders: [X-A], maxAge: 60"), "", "")
@@ -90,6 +98,10 @@ func TestRules(t *testing.T) {
 	f("timeouts: {request: 1.5s}", unsupported, `spec.rules[0].timeouts.request: "1.5s" is not a duration`)
 	f("timeouts: {request: 1s, backendRequest: 2s}", unsupported, "spec.rules[0].timeouts.backendRequest: 2s is longer than request, 1s")
 	f("retry: {attempts: 3}", "", "")
+	f("retry: {codes: [500, 503], attempts: 0, backoff: 100ms}", "", "")
+	f("retry: {attempts: 21}", unsupported, "spec.rules[0].retry.attempts: 21 is not between 0 and 20")
+	f("retry: {codes: [500, 200]}", unsupported, "spec.rules[0].retry.codes[1]: 200 is not between 400 and 599")
+	f("retry: {backoff: soon}", unsupported, `spec.rules[0].retry.backoff: "soon" is not a duration`)
 	f("backendRefs: [{name: api, port: 80, weight: -1}]", unsupported, "spec.rules[0].backendRefs[0].weight: -1 is not between 0 and 1000000")
 	f("filters: [{type: ExtensionRef, extensionRef: {group: x, kind: Y, name: z}}]", unsupported, "spec.rules[0].filters[0]: ExtensionRef is not supported")
 }

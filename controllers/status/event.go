@@ -41,18 +41,29 @@ func complaints(obj client.Object, controller gatewayv1.GatewayController) (out 
 		for _, l := range o.Status.Listeners {
 			add(l.Conditions)
 		}
-	case *gatewayv1.HTTPRoute:
-		for _, p := range o.Status.Parents {
-			if p.ControllerName == controller {
-				add(p.Conditions)
-			}
+	case *gatewayv1.ListenerSet:
+		add(o.Status.Conditions)
+		for _, l := range o.Status.Listeners {
+			add(l.Conditions)
 		}
+	case *gatewayv1.HTTPRoute:
+		addParents(o.Status.Parents, controller, add)
+	case *gatewayv1.GRPCRoute:
+		addParents(o.Status.Parents, controller, add)
 	case *v1alpha1.AuthPolicy:
 		addAncestors(o.Status.Ancestors, controller, add)
 	case *v1alpha1.ValidationPolicy:
 		addAncestors(o.Status.Ancestors, controller, add)
 	}
 	return out
+}
+
+func addParents(list []gatewayv1.RouteParentStatus, controller gatewayv1.GatewayController, add func([]metav1.Condition)) {
+	for _, p := range list {
+		if p.ControllerName == controller {
+			add(p.Conditions)
+		}
+	}
 }
 
 func addAncestors(list []gatewayv1.PolicyAncestorStatus, controller gatewayv1.GatewayController, add func([]metav1.Condition)) {

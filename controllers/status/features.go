@@ -13,13 +13,21 @@ import (
 func supportedFeatures() []gatewayv1.SupportedFeature {
 	names := []features.FeatureName{
 		features.SupportGateway,
+		features.SupportGRPCRoute,
+		features.SupportGRPCRouteNamedRouteRule,
 		features.SupportGatewayHTTPListenerIsolation,
 		features.SupportGatewayPort8080,
 		features.SupportReferenceGrant,
+		features.SupportTCPRoute,
+		features.SupportTLSRoute,
+		features.SupportTLSRouteModeMixed,
+		features.SupportTLSRouteModeTerminate,
+		features.SupportUDPRoute,
 		features.SupportHTTPRoute,
 		features.SupportHTTPRoute303RedirectStatusCode,
 		features.SupportHTTPRoute307RedirectStatusCode,
 		features.SupportHTTPRoute308RedirectStatusCode,
+		features.SupportHTTPRouteBackendProtocolH2C,
 		features.SupportHTTPRouteBackendProtocolWebSocket,
 		features.SupportHTTPRouteBackendRequestHeaderModification,
 		features.SupportHTTPRouteBackendTimeout,
@@ -32,9 +40,16 @@ func supportedFeatures() []gatewayv1.SupportedFeature {
 		features.SupportHTTPRoutePathRewrite,
 		features.SupportHTTPRoutePortRedirect,
 		features.SupportHTTPRouteQueryParamMatching,
+		features.SupportHTTPRouteRequestMirror,
+		features.SupportHTTPRouteRequestMultipleMirrors,
+		features.SupportHTTPRouteRequestPercentageMirror,
 		features.SupportHTTPRouteRequestTimeout,
 		features.SupportHTTPRouteResponseHeaderModification,
+		features.SupportHTTPRouteRetry,
+		features.SupportHTTPRouteRetryBackendTimeout,
+		features.SupportHTTPRouteRetryConnectionError,
 		features.SupportHTTPRouteSchemeRedirect,
+		features.SupportListenerSet,
 	}
 	out := make([]gatewayv1.SupportedFeature, 0, len(names))
 	for _, name := range names {

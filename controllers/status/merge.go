@@ -81,18 +81,23 @@ func (m merger) class(have *gatewayv1.GatewayClassStatus, want *gatewayv1.Gatewa
 func (m merger) gateway(have *gatewayv1.GatewayStatus, want *gatewayv1.GatewayStatus) {
 	have.Addresses = want.Addresses
 	have.Conditions = m.conditions(have.Conditions, want.Conditions)
-	listeners := make([]gatewayv1.ListenerStatus, 0, len(want.Listeners))
-	for _, l := range want.Listeners {
+	have.AttachedListenerSets = want.AttachedListenerSets
+	have.Listeners = m.listeners(have.Listeners, want.Listeners)
+}
+
+func (m merger) listeners(have, want []gatewayv1.ListenerStatus) []gatewayv1.ListenerStatus {
+	listeners := make([]gatewayv1.ListenerStatus, 0, len(want))
+	for _, l := range want {
 		var was []metav1.Condition
-		for i := range have.Listeners {
-			if have.Listeners[i].Name == l.Name {
-				was = have.Listeners[i].Conditions
+		for i := range have {
+			if have[i].Name == l.Name {
+				was = have[i].Conditions
 			}
 		}
 		l.Conditions = m.conditions(was, l.Conditions)
 		listeners = append(listeners, l)
 	}
-	have.Listeners = listeners
+	return listeners
 }
 
 // parents keeps the entries of other controllers where they stand, renews ours

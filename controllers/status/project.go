@@ -31,7 +31,12 @@ type Applied struct {
 const (
 	kindClass   = "GatewayClass"
 	kindGateway = "Gateway"
+	kindSet     = "ListenerSet"
 	kindRoute   = "HTTPRoute"
+	kindTLS     = "TLSRoute"
+	kindTCP     = "TCPRoute"
+	kindUDP     = "UDPRoute"
+	kindGRPC    = "GRPCRoute"
 )
 
 // Key names an object with a status.
@@ -41,7 +46,7 @@ type Key struct {
 }
 
 // Desired is what the status of one object should say, our part of it.
-// Conditions have no times yet. Of Class, Gateway, Parents and Ancestors the one
+// Conditions have no times yet. Of Class, Gateway, Set, Parents and Ancestors the one
 // that goes with the kind counts; no entries there means that none of ours
 // should be left.
 type Desired struct {
@@ -49,6 +54,7 @@ type Desired struct {
 	Generation int64 // of the object it was derived from; 0 for whatever there is now
 	Class      *gatewayv1.GatewayClassStatus
 	Gateway    *gatewayv1.GatewayStatus
+	Set        *gatewayv1.ListenerSetStatus
 	Parents    []gatewayv1.RouteParentStatus
 	Ancestors  []gatewayv1.PolicyAncestorStatus
 }
@@ -89,12 +95,21 @@ func (p projection) each(visit func(Desired, source), known func(Key, source) bo
 	}
 	for _, gw := range p.graph.Gateways {
 		visit(p.gateway(gw), source{})
+		for _, set := range gw.Sets {
+			visit(p.listenerSet(set), source{})
+		}
 	}
 	for _, r := range p.graph.Routes {
-		key := Key{kindRoute, types.NamespacedName{Namespace: r.Object.Namespace, Name: r.Object.Name}}
-		s := source{r, p.policies.Affected[attach.TargetKey{Kind: kindRoute, NamespacedName: key.NamespacedName}]}
+		key := Key(r.Key())
+		s := source{r, p.policies.Affected[attach.TargetKey{Kind: key.Kind, NamespacedName: key.NamespacedName}]}
 		if !known(key, s) {
 			visit(p.route(key, r, s.affected), s)
+		}
+	}
+	for _, r := range p.graph.Streams {
+		key := Key{string(r.Kind), r.Name()}
+		if s := (source{node: r}); !known(key, s) {
+			visit(Desired{Key: key, Generation: r.Object.GetGeneration(), Parents: p.parents(r.Parents)}, s)
 		}
 	}
 	for _, policy := range p.policies.All {
@@ -128,6 +143,14 @@ func (p projection) route(key Key, r *graph.Route, affected []attach.PolicyKey) 
 	return d
 }
 
+// parents are the entries of a route that no policy reaches.
+func (p projection) parents(all []*graph.Parent) (out []gatewayv1.RouteParentStatus) {
+	for _, parent := range all {
+		out = append(out, gatewayv1.RouteParentStatus{ParentRef: parent.Ref, ControllerName: p.controller, Conditions: slices.Clone(parent.Conditions)})
+	}
+	return out
+}
+
 func (p projection) policy(key Key, policy *attach.Policy) Desired {
 	d := Desired{Key: key, Generation: policy.Generation}
 	for _, a := range policy.Ancestors {
@@ -159,26 +182,9 @@ func (p projection) gateway(gw *graph.Gateway) Desired {
 	name := types.NamespacedName{Namespace: gw.Object.Namespace, Name: gw.Object.Name}
 	target := attach.TargetKey{Kind: kindGateway, NamespacedName: name}
 	generation := gw.Object.Generation
-	status := &gatewayv1.GatewayStatus{Addresses: gw.Addresses}
-	var unbound []string
-	serving := 0
-	for _, l := range gw.Listeners {
-		conditions := slices.Clone(l.Conditions)
-		if text := p.problem(l); text != "" {
-			setCondition(conditions, p.programmed(generation, string(gatewayv1.ListenerReasonInvalid), text))
-			unbound = append(unbound, fmt.Sprintf("%s: %s", l.Key.Listener, text))
-		} else if l.Serves {
-			serving++
-		}
-		target.Section = l.Key.Listener
-		status.Listeners = append(status.Listeners, gatewayv1.ListenerStatus{
-			Name:           l.Key.Listener,
-			SupportedKinds: append([]gatewayv1.RouteGroupKind{}, l.SupportedKinds...),
-			AttachedRoutes: p.graph.Attached[l.Key],
-			Conditions:     append(conditions, affectedBy(p.policies.Affected[target], generation)...),
-		})
-	}
-	target.Section = ""
+	own := slices.DeleteFunc(slices.Clone(gw.Listeners), func(l *graph.Listener) bool { return l.Key.Set != types.NamespacedName{} })
+	listeners, unbound, serving := p.listeners(own, target, generation)
+	status := &gatewayv1.GatewayStatus{Addresses: gw.Addresses, Listeners: listeners, AttachedListenerSets: attachedSets(gw)}
 	status.Conditions = slices.Clone(gw.Conditions)
 	if len(unbound) > 0 {
 		p.unbound(gw, status, unbound, serving)
@@ -195,7 +201,7 @@ func (p projection) gateway(gw *graph.Gateway) Desired {
 
 // problem says what the proxy has against a listener that the graph lets serve.
 func (p projection) problem(l *graph.Listener) string {
-	switch text := p.applied.BindErrors[l.Key.Gateway.String()+"/"+string(l.Key.Listener)]; {
+	switch text := p.applied.BindErrors[l.Key.ID()]; {
 	case !l.Serves:
 		return ""
 	case text != "":

@@ -187,7 +187,7 @@ func (w *Writer) pass(ctx context.Context, latest *picture, applied Applied) {
 		if present[key] || over() {
 			continue
 		}
-		if key.Kind == kindClass || key.Kind == kindGateway {
+		if key.Kind == kindClass || key.Kind == kindGateway || key.Kind == kindSet {
 			delete(w.written, key) // gone, or another controller's now
 			continue
 		}
@@ -198,7 +198,7 @@ func (w *Writer) pass(ctx context.Context, latest *picture, applied Applied) {
 // try writes one status and remembers whether it is done.
 func (w *Writer) try(ctx context.Context, d Desired, s source) {
 	switch err := w.write(ctx, d); {
-	case err == nil && len(d.Parents) == 0 && len(d.Ancestors) == 0 && d.Class == nil && d.Gateway == nil:
+	case err == nil && len(d.Parents) == 0 && len(d.Ancestors) == 0 && d.Class == nil && d.Gateway == nil && d.Set == nil:
 		delete(w.written, d.Key)
 	case err == nil:
 		w.written[d.Key] = done{d, s}
@@ -256,8 +256,18 @@ func empty(kind string) client.Object {
 		return &gatewayv1.GatewayClass{}
 	case kindGateway:
 		return &gatewayv1.Gateway{}
+	case kindSet:
+		return &gatewayv1.ListenerSet{}
 	case kindRoute:
 		return &gatewayv1.HTTPRoute{}
+	case kindGRPC:
+		return &gatewayv1.GRPCRoute{}
+	case kindTLS:
+		return &gatewayv1.TLSRoute{}
+	case kindTCP:
+		return &gatewayv1.TCPRoute{}
+	case kindUDP:
+		return &gatewayv1.UDPRoute{}
 	case v1alpha1.KindAuthPolicy:
 		return &v1alpha1.AuthPolicy{}
 	case v1alpha1.KindValidationPolicy:
@@ -273,7 +283,17 @@ func (w *Writer) merge(obj client.Object, d Desired) {
 		m.class(&o.Status, d.Class)
 	case *gatewayv1.Gateway:
 		m.gateway(&o.Status, d.Gateway)
+	case *gatewayv1.ListenerSet:
+		m.listenerSet(&o.Status, d.Set)
 	case *gatewayv1.HTTPRoute:
+		o.Status.Parents = m.parents(o.Status.Parents, d.Parents)
+	case *gatewayv1.GRPCRoute:
+		o.Status.Parents = m.parents(o.Status.Parents, d.Parents)
+	case *gatewayv1.TLSRoute:
+		o.Status.Parents = m.parents(o.Status.Parents, d.Parents)
+	case *gatewayv1.TCPRoute:
+		o.Status.Parents = m.parents(o.Status.Parents, d.Parents)
+	case *gatewayv1.UDPRoute:
 		o.Status.Parents = m.parents(o.Status.Parents, d.Parents)
 	case *v1alpha1.AuthPolicy:
 		o.Status.Ancestors = m.ancestors(o.Status.Ancestors, d.Ancestors)

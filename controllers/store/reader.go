@@ -95,6 +95,16 @@ func (r *Reader) Gateways() []*gatewayv1.Gateway {
 	return all(r, r.store.gateways, everything)
 }
 
+// ListenerSet returns the ListenerSet of that name.
+func (r *Reader) ListenerSet(name types.NamespacedName) *gatewayv1.ListenerSet {
+	return get(r, r.store.sets, name)
+}
+
+// ListenerSets returns all ListenerSets.
+func (r *Reader) ListenerSets() []*gatewayv1.ListenerSet {
+	return all(r, r.store.sets, everything)
+}
+
 // HTTPRoute returns the route of that name.
 func (r *Reader) HTTPRoute(name types.NamespacedName) *gatewayv1.HTTPRoute {
 	return get(r, r.store.routes, name)
@@ -103,6 +113,16 @@ func (r *Reader) HTTPRoute(name types.NamespacedName) *gatewayv1.HTTPRoute {
 // HTTPRoutes returns all routes.
 func (r *Reader) HTTPRoutes() []*gatewayv1.HTTPRoute {
 	return all(r, r.store.routes, everything)
+}
+
+// GRPCRoute returns the route of that name.
+func (r *Reader) GRPCRoute(name types.NamespacedName) *gatewayv1.GRPCRoute {
+	return get(r, r.store.grpcs, name)
+}
+
+// GRPCRoutes returns all routes of that kind.
+func (r *Reader) GRPCRoutes() []*gatewayv1.GRPCRoute {
+	return all(r, r.store.grpcs, everything)
 }
 
 // ReferenceGrants returns the grants of one namespace.

@@ -33,7 +33,11 @@ func sameSpec(a, b metav1.Object, was, is any) bool {
 
 func sameClass(a, b *gatewayv1.GatewayClass) bool { return sameSpec(a, b, &a.Spec, &b.Spec) }
 func sameGateway(a, b *gatewayv1.Gateway) bool    { return sameSpec(a, b, &a.Spec, &b.Spec) }
-func sameRoute(a, b *gatewayv1.HTTPRoute) bool    { return sameSpec(a, b, &a.Spec, &b.Spec) }
+func sameListenerSet(a, b *gatewayv1.ListenerSet) bool {
+	return sameSpec(a, b, &a.Spec, &b.Spec)
+}
+func sameRoute(a, b *gatewayv1.HTTPRoute) bool { return sameSpec(a, b, &a.Spec, &b.Spec) }
+func sameGRPC(a, b *gatewayv1.GRPCRoute) bool  { return sameSpec(a, b, &a.Spec, &b.Spec) }
 func sameGrant(a, b *gatewayv1.ReferenceGrant) bool {
 	return sameSpec(a, b, &a.Spec, &b.Spec)
 }

@@ -28,7 +28,12 @@ type Kind string
 const (
 	GatewayClass     Kind = "GatewayClass"
 	Gateway          Kind = "Gateway"
+	ListenerSet      Kind = "ListenerSet"
 	HTTPRoute        Kind = "HTTPRoute"
+	GRPCRoute        Kind = "GRPCRoute"
+	TLSRoute         Kind = "TLSRoute"
+	TCPRoute         Kind = "TCPRoute"
+	UDPRoute         Kind = "UDPRoute"
 	ReferenceGrant   Kind = "ReferenceGrant"
 	Service          Kind = "Service"
 	Secret           Kind = "Secret"
@@ -43,7 +48,10 @@ type Store struct {
 	clock      uint64 // ticks with every change that matters
 	classes    *shelf[*gatewayv1.GatewayClass]
 	gateways   *shelf[*gatewayv1.Gateway]
+	sets       *shelf[*gatewayv1.ListenerSet]
 	routes     *shelf[*gatewayv1.HTTPRoute]
+	grpcs      *shelf[*gatewayv1.GRPCRoute]
+	streams    streams
 	grants     *shelf[*gatewayv1.ReferenceGrant]
 	services   *shelf[*corev1.Service]
 	secrets    *shelf[*corev1.Secret]
@@ -66,7 +74,10 @@ func New() *Store {
 	s := &Store{
 		classes:    newShelf(sameClass, listed),
 		gateways:   newShelf(sameGateway, listed),
+		sets:       newShelf(sameListenerSet, listed),
 		routes:     newShelf(sameRoute, listed),
+		grpcs:      newShelf(sameGRPC, listed),
+		streams:    newStreams(),
 		grants:     newShelf(sameGrant, byNamespace),
 		services:   newShelf(sameService, nil),
 		secrets:    newShelf(sameSecret, byLabel),
@@ -76,8 +87,9 @@ func New() *Store {
 		validation: newShelf(sameValidation, byTarget),
 	}
 	s.shelves = map[Kind]keeper{
-		GatewayClass: s.classes, Gateway: s.gateways, HTTPRoute: s.routes, ReferenceGrant: s.grants,
+		GatewayClass: s.classes, Gateway: s.gateways, ListenerSet: s.sets, HTTPRoute: s.routes, GRPCRoute: s.grpcs, ReferenceGrant: s.grants,
 		Service: s.services, Secret: s.secrets, ConfigMap: s.configs, Namespace: s.namespaces,
+		TLSRoute: s.streams.tls, TCPRoute: s.streams.tcp, UDPRoute: s.streams.udp,
 		AuthPolicy: s.auth, ValidationPolicy: s.validation,
 	}
 	return s
@@ -94,8 +106,12 @@ func (s *Store) Apply(obj metav1.Object) bool {
 		changed = s.classes.put(o, tick)
 	case *gatewayv1.Gateway:
 		changed = s.gateways.put(o, tick)
+	case *gatewayv1.ListenerSet:
+		changed = s.sets.put(o, tick)
 	case *gatewayv1.HTTPRoute:
 		changed = s.routes.put(o, tick)
+	case *gatewayv1.GRPCRoute:
+		changed = s.grpcs.put(o, tick)
 	case *gatewayv1.ReferenceGrant:
 		changed = s.grants.put(o, tick)
 	case *gatewayv1beta1.ReferenceGrant:
@@ -112,6 +128,8 @@ func (s *Store) Apply(obj metav1.Object) bool {
 		changed = s.auth.put(o, tick)
 	case *v1alpha1.ValidationPolicy:
 		changed = s.validation.put(o, tick)
+	default:
+		changed = s.streams.put(o, tick)
 	}
 	if changed {
 		s.clock = tick

@@ -15,7 +15,7 @@ import (
 )
 
 // kept are the kinds that the gateway reads.
-var kept = [...]string{"AuthPolicy", "Gateway", "GatewayClass", "HTTPRoute", "ReferenceGrant", "ValidationPolicy"}
+var kept = [...]string{"AuthPolicy", "GRPCRoute", "Gateway", "GatewayClass", "HTTPRoute", "ListenerSet", "ReferenceGrant", "TCPRoute", "TLSRoute", "UDPRoute", "ValidationPolicy"}
 
 func main() {
 	if len(os.Args) < 3 {

@@ -135,6 +135,9 @@ func (a *Action) steps() string {
 			out = append(out, s.name+s.checks.String())
 		}
 	}
+	if a.GRPC {
+		out = append(out, "grpc")
+	}
 	for _, f := range a.Filters {
 		out = append(out, f.String())
 	}

@@ -51,7 +51,7 @@ func TestProtocols(t *testing.T) {
 	}
 	grpc("POST https://a.example/gone", "12", "no_route")
 	w.Apply(HostRoute("a", "a.example", `{backendRefs: [{name: gone, port: 80}]}`))
-	grpc("POST https://a.example/x", "2", "backend_not_found")
+	grpc("POST https://a.example/x", "14", "backend_not_found")
 	w.Apply(HostRoute("a", "a.example", toAPI) + Auth("auth", "HTTPRoute/a", "rules: {authentication: {keys: {apiKey: {selector: {matchLabels: {k: v}}}}}}"))
 	grpc("POST https://a.example/x", "16", "auth_missing")
 	w.Apply(Auth("auth", "HTTPRoute/a", "rules: {authorization: {no: {cel: 'false'}}}"))

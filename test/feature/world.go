@@ -241,7 +241,11 @@ func (w *World) Backend(name string) *Backend {
 	b := w.backends[name]
 	if b == nil {
 		b = &Backend{Name: name}
-		b.server = httptest.NewServer(b)
+		b.server = httptest.NewUnstartedServer(b)
+		b.server.Config.Protocols = new(http.Protocols)
+		b.server.Config.Protocols.SetHTTP1(true)
+		b.server.Config.Protocols.SetUnencryptedHTTP2(true)
+		b.server.Start()
 		w.backends[name] = b
 	}
 	return b

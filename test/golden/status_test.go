@@ -27,13 +27,19 @@ func status(g *graph.Graph, policies *attach.Policies) string {
 		conditions(name, gw.Conditions)
 		for _, l := range gw.Listeners {
 			of := name + " listener " + string(l.Key.Listener)
+			if l.Key.Set.Name != "" {
+				of = "ListenerSet " + l.Key.Set.String() + " listener " + string(l.Key.Listener)
+			}
 			fmt.Fprintf(&w, "%s attachedRoutes=%d\n", of, g.Attached[l.Key])
 			conditions(of, l.Conditions)
+		}
+		for _, set := range gw.Sets {
+			conditions("ListenerSet "+set.Object.Namespace+"/"+set.Object.Name, set.Conditions)
 		}
 	}
 	for _, r := range g.Routes {
 		for _, p := range r.Parents {
-			conditions("HTTPRoute "+r.Object.Namespace+"/"+r.Object.Name+" under "+p.Gateway.String(), p.Conditions)
+			conditions(r.Kind()+" "+r.Object.Namespace+"/"+r.Object.Name+" under "+p.Gateway.String(), p.Conditions)
 		}
 	}
 	for _, p := range policies.All {
