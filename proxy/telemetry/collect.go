@@ -16,7 +16,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 type descs struct {
 	build                            *prometheus.Desc
 	requests                         *prometheus.Desc
-	routeRequests, duration, retries *prometheus.Desc
+	route                            routeDescs
 	answers, badRequests             *prometheus.Desc
 	denials, shadowDenials, refusals *prometheus.Desc
 	backend                          backendDescs
@@ -25,6 +25,8 @@ type descs struct {
 	mirrored                         *prometheus.Desc
 	keySetAge, logDropped            *prometheus.Desc
 }
+
+type routeDescs struct{ requests, duration, retries *prometheus.Desc }
 
 type backendDescs struct{ requests, errors, inFlight, connections *prometheus.Desc }
 
@@ -37,10 +39,12 @@ func newDescs() descs {
 		build: desc("build_info", "Always 1; the labels say what is running.", "version", "goversion"),
 		requests: desc("requests_total", "Requests answered, by Gateway listener and status class. Class 0xx: the client left first.",
 			"gateway", "listener", "code_class"),
-		routeRequests: desc("route_requests_total", "Requests answered, by route rule and status class. Class 0xx: the client left first.",
-			"route", "rule", "code_class"),
-		duration:      desc("request_duration_seconds", "Time from a request's head to the end of its answer, by route rule.", "route", "rule"),
-		retries:       desc("request_retries_total", "Further tries after a failed one, by route rule.", "route", "rule"),
+		route: routeDescs{
+			requests: desc("route_requests_total", "Requests answered, by route rule and status class. Class 0xx: the client left first.",
+				"route", "rule", "code_class"),
+			duration: desc("request_duration_seconds", "Time from a request's head to the end of its answer, by route rule.", "route", "rule"),
+			retries:  desc("request_retries_total", "Further tries after a failed one, by route rule.", "route", "rule"),
+		},
 		answers:       desc("own_answers_total", "Answers the gateway made itself or had to break off, by their stable code.", "code"),
 		badRequests:   desc("bad_requests_total", "Requests refused before they could be routed, by the code of the answer.", "code"),
 		denials:       desc("denials_total", "Requests refused by an AuthPolicy, by policy and cause.", "policy", "cause"),
@@ -97,9 +101,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 func (c collector) requests(d *descs, o output) {
 	c.m.listeners.each(func(l *Listener) { o.classes(d.requests, &l.Classes, l.Gateway, l.Name) })
 	c.m.routes.each(func(r *Route) {
-		o.classes(d.routeRequests, &r.Classes, r.Route, r.Rule)
-		o.histogram(d.duration, &r.Duration, r.Route, r.Rule)
-		o.counter(d.retries, &r.Retries, r.Route, r.Rule)
+		o.classes(d.route.requests, &r.Classes, r.Route, r.Rule)
+		o.histogram(d.route.duration, &r.Duration, r.Route, r.Rule)
+		o.counter(d.route.retries, &r.Retries, r.Route, r.Rule)
 	})
 }
 
