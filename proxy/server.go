@@ -7,6 +7,8 @@
 //
 //	connection -> listener -> http1 | http2 -> Handle (handle.go):
 //	router.Match -> guard -> validate -> forward -> upstream -> backend
+//
+//	connection or datagram -> listener -> tcp | udp -> stream -> upstream -> backend
 package proxy
 
 import (
