@@ -13,10 +13,13 @@ import (
 func supportedFeatures() []gatewayv1.SupportedFeature {
 	names := []features.FeatureName{
 		features.SupportGateway,
+		features.SupportGatewayAddressEmpty,
 		features.SupportGRPCRoute,
 		features.SupportGRPCRouteNamedRouteRule,
 		features.SupportGatewayHTTPListenerIsolation,
+		features.SupportGatewayInfrastructure,
 		features.SupportGatewayPort8080,
+		features.SupportGatewayStaticAddresses,
 		features.SupportReferenceGrant,
 		features.SupportTCPRoute,
 		features.SupportTLSRoute,

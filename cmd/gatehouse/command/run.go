@@ -66,7 +66,7 @@ While the API server is away the last table goes on being served.`,
 	f.StringVar(&r.identity, "identity", or(os.Getenv("POD_NAME"), hostname()), "name of this replica, which is different for each")
 	f.StringVar(&r.node, "node", os.Getenv("NODE_NAME"), "with --gateways=host: node whose addresses the Gateways are given when --addresses is not set")
 	f.StringSliceVar(&r.addresses, "addresses", nil, "IP addresses or host names at which callers reach the machine; in front of Services they count for those of type NodePort")
-	f.StringVar(&r.gateways, "gateways", or(os.Getenv("GATEHOUSE_GATEWAYS"), byService), "how callers get to Gateways: service (each has its own) or host (the ports of the machine)")
+	f.StringVar(&r.gateways, "gateways", byService, "how callers get to Gateways: service (each has its own) or host (the ports of the machine)")
 	f.StringVar(&r.pods, "pod-selector", "app.kubernetes.io/name=gatehouse", "with --gateways=service: labels of the replicas' pods, in their namespace")
 	f.BoolVar(&r.elect, "leader-elect", true, "elect the replica that writes; false if there is only one")
 	_ = c.MarkFlagFilename("kubeconfig")
