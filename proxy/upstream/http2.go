@@ -83,6 +83,11 @@ func (c *Call) readStreamHead() (err error) {
 		return gone(err)
 	}
 	c.in.base, c.in.mode = 0, untilClose
+	if h.ContentLength == 0 {
+		// It is at its end, so that its end can leave with its head: a gRPC client
+		// takes fields of the head for the status only there.
+		return c.Fill()
+	}
 	return nil
 }
 

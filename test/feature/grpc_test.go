@@ -1,4 +1,3 @@
-//nolint:bodyclose // every answer is read to its end or its stream cancelled
 package feature
 
 import (
@@ -118,6 +117,20 @@ func TestGRPCStreams(t *testing.T) {
 		if a.Trailer.Get("Grpc-Status") != "0" || a.Trailer.Get("Grpc-Message") != "fine" {
 			t.Errorf("%s: trailer %v", url, a.Trailer)
 		}
+	}
+}
+
+// An answer that is all head stays so: its end comes with its fields.
+func TestGRPCTrailersOnly(t *testing.T) {
+	w := startGRPC(t, GRPC("g", "g.example", `{backendRefs: [{name: a, port: 80}]}`))
+	w.Backend("shop/a").Answer(func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("Grpc-Status", "5") })
+	r, err := http.NewRequest(http.MethodPost, "http://g.example/a.B/C", io.NopCloser(strings.NewReader("hello")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := w.Client("", PriorKnowledge).Do(r)
+	if err != nil || a.Header.Get("Grpc-Status") != "5" || a.ContentLength != 0 { // -1 where the end comes later
+		t.Fatalf("got %+v, %v", a, err)
 	}
 }
 
