@@ -177,7 +177,7 @@ func TestTLS(t *testing.T) {
 			t.Errorf("%s on a connection for a.example.com: %s, want %s", host, got, want)
 		}
 	}
-	if _, err := c.Get("https://c.example.com/"); err == nil || !strings.Contains(err.Error(), "unrecognized name") { //nolint:bodyclose // there is none
+	if _, err := c.Get("https://c.example.com/"); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
 		t.Errorf("a name no listener has: %v", err)
 	}
 	contains(t, s.metrics(), "gatehouse_tls_handshake_errors_total{")

@@ -26,7 +26,8 @@ func strict() Checks {
 		return nil
 	}
 	document := func(b []byte) error { return judge(string(b)) }
-	return Checks{Condition: judge, Value: judge, Schema: document, KeySet: document, Password: judge,
+	return Checks{
+		Condition: judge, Value: judge, Schema: document, KeySet: document, Password: judge,
 		Require: func(expr string, methods []string) error {
 			for _, word := range strings.Fields(expr) {
 				if word != "&&" && !strings.Contains(" "+strings.Join(methods, " ")+" ", " "+word+" ") {
@@ -34,7 +35,8 @@ func strict() Checks {
 				}
 			}
 			return judge(expr)
-		}}
+		},
+	}
 }
 
 func policyYAML(kind, name, spec string) string {
@@ -187,7 +189,8 @@ func TestFullStatus(t *testing.T) {
 	p := parse(t, policyYAML(v1alpha1.KindAuthPolicy, "p", "rules: {forwardCredentials: true}"))[0].(*v1alpha1.AuthPolicy)
 	for i := range 16 {
 		p.Status.Ancestors = append(p.Status.Ancestors, gatewayv1.PolicyAncestorStatus{
-			ControllerName: "example.com/other", AncestorRef: gatewayv1.ParentReference{Name: gatewayv1.ObjectName(fmt.Sprint(i))}})
+			ControllerName: "example.com/other", AncestorRef: gatewayv1.ParentReference{Name: gatewayv1.ObjectName(fmt.Sprint(i))},
+		})
 	}
 	s.Apply(p)
 	g, policies := buildStrict(s)
@@ -266,8 +269,10 @@ func FuzzParseAPIKey(f *testing.F) {
 	f.Add("", "abc", "")
 	f.Add("", "abc", "1970-01-01T00:00:00Z")
 	f.Fuzz(func(t *testing.T, hash, key, expires string) {
-		s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"gatehouse.dev/expires-at": expires}},
-			Data: map[string][]byte{"keyHash": []byte(hash), "apiKey": []byte(key)}}
+		s := &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"gatehouse.dev/expires-at": expires}},
+			Data:       map[string][]byte{"keyHash": []byte(hash), "apiKey": []byte(key)},
+		}
 		k, err := ParseAPIKey(s)
 		if err == nil && strings.TrimSpace(expires) != "" && k.Expires == 0 {
 			t.Errorf("%q never expires", expires)

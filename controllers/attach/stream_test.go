@@ -142,7 +142,8 @@ func (st *stream) object() (store.Kind, metav1.Object) {
 	p := &v1alpha1.ValidationPolicy{ObjectMeta: st.meta("p", "q", "r")}
 	p.Spec.PolicyTargets = st.targets()
 	p.Spec.Rules = &v1alpha1.ValidationRules{Checks: map[string]v1alpha1.ValidationCheck{pick(st, "x", "y"): {
-		JSONSchema: &v1alpha1.JSONSchemaSource{ConfigMapRef: &v1alpha1.ConfigMapKeyReference{Name: "c", Key: "k"}}}}}
+		JSONSchema: &v1alpha1.JSONSchemaSource{ConfigMapRef: &v1alpha1.ConfigMapKeyReference{Name: "c", Key: "k"}},
+	}}}
 	return store.ValidationPolicy, p
 }
 

@@ -101,7 +101,7 @@ func (c *authCompiler) method(name string, spec v1alpha1.AuthenticationMethod) e
 		m.JWT, err = c.jwt(spec.JWT, parts)
 	case spec.APIKey != nil:
 		m.From = credentialSources(spec.APIKey.From, table.CredentialSource{Header: "x-api-key"})
-		m.APIKeys, err = apiKeys(c.from.Key.Namespace, spec.APIKey, parts)
+		m.APIKeys = apiKeys(c.from.Key.Namespace, spec.APIKey, parts)
 	case spec.Basic != nil:
 		m.From = credentialSources(nil, table.CredentialSource{Header: "authorization", Scheme: "Basic"})
 		m.Basic, err = basic(c.from.Key.Namespace, spec.Basic, parts)
@@ -150,7 +150,7 @@ func (c *authCompiler) jwt(spec *v1alpha1.JWTAuthentication, parts attach.Parts)
 }
 
 // apiKeys compiles the keys of the selected Secrets, which graph has checked.
-func apiKeys(namespace string, spec *v1alpha1.APIKeyAuthentication, parts attach.Parts) (*table.APIKeys, error) {
+func apiKeys(namespace string, spec *v1alpha1.APIKeyAuthentication, parts attach.Parts) *table.APIKeys {
 	out := &table.APIKeys{ID: namespace + " " + metav1.FormatLabelSelector(&spec.Selector)}
 	for _, s := range parts.Secrets {
 		k, err := attach.ParseAPIKey(s)
@@ -168,7 +168,7 @@ func apiKeys(namespace string, spec *v1alpha1.APIKeyAuthentication, parts attach
 		})
 	}
 	slices.SortFunc(out.Keys, func(a, b *table.APIKey) int { return strings.Compare(a.Secret, b.Secret) })
-	return out, nil
+	return out
 }
 
 // basic compiles the htpasswd lines that can be used.

@@ -159,6 +159,8 @@ func closed(c *attach.Closed) (*table.Reply, table.Rejection) {
 // unavailable is the answer to everyone where something a policy needs is
 // missing (503).
 func unavailable() *table.Reply {
-	return &table.Reply{Status: 503, Code: "policy_unavailable", Detail: "A policy of this route is waiting for something it needs.",
-		RetryAfter: 5 * time.Second}
+	return &table.Reply{
+		Status: 503, Code: "policy_unavailable", Detail: "A policy of this route is waiting for something it needs.",
+		RetryAfter: 5 * time.Second,
+	}
 }

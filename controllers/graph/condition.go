@@ -17,11 +17,10 @@ func no[T, R ~string](kind T, reason R, message string) metav1.Condition {
 }
 
 // observed stamps the generation the conditions were derived from.
-func observed(generation int64, conditions []metav1.Condition) []metav1.Condition {
+func observed(generation int64, conditions []metav1.Condition) {
 	for i := range conditions {
 		conditions[i].ObservedGeneration = generation
 	}
-	return conditions
 }
 
 func holds(conditions []metav1.Condition, kind string) bool {

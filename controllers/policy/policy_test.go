@@ -19,8 +19,10 @@ type world struct {
 func (w *world) policy(line string) {
 	f := strings.Fields(line)
 	p := &Policy{Key: Key{"ColorPolicy", "ns", f[0]}, Created: time.Unix(int64(len(w.policies)), 0), Items: strings.Split(f[4], ",")}
-	p.Strategy = map[string]Strategy{"defaults atomic": AtomicDefaults, "defaults merge": MergeDefaults,
-		"overrides atomic": AtomicOverrides, "overrides merge": MergeOverrides}[f[1]+" "+f[2]]
+	p.Strategy = map[string]Strategy{
+		"defaults atomic": AtomicDefaults, "defaults merge": MergeDefaults,
+		"overrides atomic": AtomicOverrides, "overrides merge": MergeOverrides,
+	}[f[1]+" "+f[2]]
 	for _, t := range strings.Split(f[3], ",") {
 		p.Targets = append(p.Targets, target(t))
 	}

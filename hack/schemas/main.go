@@ -7,6 +7,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
@@ -19,7 +20,7 @@ var kept = [...]string{"AuthPolicy", "GRPCRoute", "Gateway", "GatewayClass", "HT
 
 func main() {
 	if len(os.Args) < 3 {
-		fail(fmt.Errorf("usage: schemas OUT CRD.yaml..."))
+		fail(errors.New("usage: schemas OUT CRD.yaml ... CRD.yaml"))
 	}
 	out := map[string]any{}
 	for _, name := range os.Args[2:] {

@@ -91,9 +91,8 @@ func idempotent(method string) bool {
 	return false
 }
 
-// answer takes the answer whose head has been read to the client. It reports
-// whether the client has got all of it.
-func (t *transfer) answer() bool {
+// answer takes the answer whose head has been read to the client.
+func (t *transfer) answer() {
 	x, call := t.x, t.call
 	r := &x.Response
 	r.Status, r.ContentLength = call.Head.Status, call.Head.ContentLength
@@ -107,10 +106,11 @@ func (t *transfer) answer() bool {
 	}
 	if call.Head.Status == 101 {
 		t.tunnel()
-		return true
+		return
 	}
 	if x.Writer.Head(x) != nil {
-		return t.broken("client_closed")
+		t.broken("client_closed")
+		return
 	}
 	for {
 		p, err := call.Next()
@@ -119,32 +119,31 @@ func (t *transfer) answer() bool {
 		}
 		if err == nil && len(p) == 0 {
 			if x.Writer.Flush() != nil {
-				return t.broken("client_closed")
+				t.broken("client_closed")
+				return
 			}
 			err = call.Fill()
 		}
 		if err != nil {
-			return t.broken("backend_aborted")
+			t.broken("backend_aborted")
+			return
 		}
 		if len(p) > 0 {
 			if _, err := x.Writer.Write(p); err != nil {
-				return t.broken("client_closed")
+				t.broken("client_closed")
+				return
 			}
 		}
 	}
 	r.Trailer = append(r.Trailer[:0], call.Trailer()...)
 	if x.Writer.End(x) != nil {
-		return t.broken("client_closed")
+		t.broken("client_closed")
 	}
-	return true
 }
 
 // broken notes why an answer that has begun is not completed. The protocol
 // breaks it off, because End was not called.
-func (t *transfer) broken(code string) bool {
-	t.x.Response.Code = code
-	return false
-}
+func (t *transfer) broken(code string) { t.x.Response.Code = code }
 
 // patience is how long the sending of content may go on after the answer is
 // complete; most times it is over already.

@@ -29,20 +29,20 @@ func (t *transfer) tunnel() {
 	}
 	backend, ahead := t.call.Stream()
 	if backend.SetDeadline(time.Time{}) != nil {
-		client.Close() //nolint:errcheck // nothing to do about it
+		client.Close()
 		return
 	}
 	i := newIdle(t.f.cfg.TunnelIdle, client, backend)
 	defer i.stop()
 	if _, err := client.Write(ahead); err != nil {
-		client.Close() //nolint:errcheck // nothing to do about it
+		client.Close()
 		return
 	}
 	done := make(chan int64, 1)
 	go func() { done <- i.copy(backend, client) }()
 	x.Trace.BytesOut += int64(len(ahead)) + i.copy(client, backend)
 	x.Trace.BytesIn += <-done
-	client.Close() //nolint:errcheck // nothing to do about it
+	client.Close()
 }
 
 // idle closes both ends of a tunnel when nothing has moved for a while.
@@ -72,7 +72,7 @@ func (i *idle) stop() { i.timer.Stop() }
 
 func (i *idle) close() {
 	for _, c := range i.ends {
-		c.Close() //nolint:errcheck // nothing to do about it
+		c.Close()
 	}
 }
 

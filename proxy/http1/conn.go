@@ -385,10 +385,10 @@ func (c *conn) close() {
 		if t, ok := c.nc.(interface{ SetLinger(int) error }); ok {
 			t.SetLinger(0) //nolint:errcheck // then it ends without
 		} else if t, ok := c.nc.(interface{ NetConn() net.Conn }); ok {
-			t.NetConn().Close() //nolint:errcheck // without close_notify the end is no good end
+			t.NetConn().Close()
 		}
 	}
-	c.nc.Close() //nolint:errcheck // nothing to do about it
+	c.nc.Close()
 	if c.ses != nil {
 		c.ses.x.Reset()
 		c.ses.release()

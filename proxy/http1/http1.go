@@ -106,7 +106,7 @@ func New(cfg Config, h exchange.Handler) *Server {
 func (s *Server) Serve(nc net.Conn, info exchange.Conn) {
 	c, err := newConn(s, nc, info)
 	if err != nil {
-		nc.Close() //nolint:errcheck // it is broken already
+		nc.Close()
 		return
 	}
 	at := &s.conns[s.next.Add(1)%shards]

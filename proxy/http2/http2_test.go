@@ -1,4 +1,3 @@
-//nolint:bodyclose // every test closes its connections in the end
 package http2
 
 import (

@@ -77,7 +77,7 @@ type APIKeys struct {
 // APIKey is one key, which is known only by its SHA-256.
 type APIKey struct {
 	Secret    string            `json:"secret"` // namespace/name
-	Hash      [32]byte          `json:"-"` // not shown: a weak key could be guessed from it
+	Hash      [32]byte          `json:"-"`      // not shown: a weak key could be guessed from it
 	Subject   string            `json:"subject"`
 	Scopes    []string          `json:"scopes,omitempty"`
 	Plan      string            `json:"plan,omitempty"`

@@ -59,7 +59,7 @@ func (r *Relay) Serve(c net.Conn, ahead []byte, to *stream.Route) {
 		reset(c)
 		return
 	}
-	defer backend.Close() //nolint:errcheck // nothing is lost with it
+	defer backend.Close()
 	to.Metrics.Open.Add(1)
 	defer to.Metrics.Open.Add(-1)
 	p := pair{idle: r.cfg.Idle}

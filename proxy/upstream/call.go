@@ -277,7 +277,7 @@ func (c *Call) Abort() {
 		c.stream.Abort()
 		return
 	}
-	c.conn.Conn.Close() //nolint:errcheck // nothing is lost with it
+	c.conn.Conn.Close()
 }
 
 // Sent records that all of the request has been written; without it the

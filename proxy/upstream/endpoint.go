@@ -88,9 +88,9 @@ func (e *Endpoint) dial(now, deadline time.Time) (*Conn, *exchange.Error) {
 		return nil, failed
 	}
 	lost := func() {
-		nc.Close() //nolint:errcheck // nothing is lost with it
+		nc.Close()
 		e.open.Add(-1)
-		e.unreached(now)
+		_ = e.unreached(now)
 	}
 	var over *tls.Conn
 	if config := e.secure.Load(); config != nil {
@@ -140,7 +140,7 @@ func (c *Conn) release(now time.Time) {
 }
 
 func (c *Conn) close() {
-	c.Conn.Close() //nolint:errcheck // nothing is lost with it
+	c.Conn.Close()
 	c.ep.open.Add(-1)
 }
 

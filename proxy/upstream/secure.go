@@ -36,8 +36,10 @@ func (s *Set) Secure(id string, t *table.BackendTLS) {
 }
 
 func clientConfig(t *table.BackendTLS) (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, ClientSessionCache: tls.NewLRUClientSessionCache(sessions),
-		NextProtos: []string{"http/1.1"}}
+	c := &tls.Config{
+		MinVersion: tls.VersionTLS12, ServerName: t.ServerName, ClientSessionCache: tls.NewLRUClientSessionCache(sessions),
+		NextProtos: []string{"http/1.1"},
+	}
 	if len(t.CAs) > 0 {
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(t.CAs) {

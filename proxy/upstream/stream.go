@@ -62,4 +62,4 @@ func (e *Endpoint) Gone() bool { return e.pool.closed.Load() }
 
 // Failed notes that the endpoint could not be reached: for a while others are
 // picked, as long as there are any.
-func (e *Endpoint) Failed(now time.Time) { e.unreached(now) }
+func (e *Endpoint) Failed(now time.Time) { _ = e.unreached(now) }

@@ -69,7 +69,7 @@ func read(x *exchange.Exchange, max int64, shadow bool) ([]byte, error) {
 	data := x.Arena.Alloc(firstBuffer)[:0]
 	for {
 		p, err := body.Next()
-		if err == io.EOF { //nolint:errorlint // bodies return it as it is
+		if err == io.EOF {
 			x.Request.Body = &exchange.Buffered{Content: data}
 			if !shadow {
 				x.Request.ContentLength = int64(len(data))

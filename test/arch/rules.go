@@ -50,16 +50,22 @@ var layers = []layer{
 	{"proxy/filter", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
 	{"proxy/auth", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/filter"}},
 	{"proxy/upstream/*", []string{"proxy/table", "proxy/mem", "proxy/telemetry", "proxy/exchange"}},
-	{"proxy/upstream", []string{"proxy/table", "proxy/mem", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange",
-		"proxy/upstream/*"}},
+	{"proxy/upstream", []string{
+		"proxy/table", "proxy/mem", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange",
+		"proxy/upstream/*",
+	}},
 	{"proxy/filter/*", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/filter"}},
 	{"proxy/auth/*", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/expr", "proxy/filter", "proxy/auth"}},
 	{"proxy/guard", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/expr", "proxy/filter", "proxy/auth", "proxy/auth/*"}},
 	{"proxy/validate", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/expr", "proxy/filter"}},
-	{"proxy/router", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/match", "proxy/filter", "proxy/filter/*",
-		"proxy/auth", "proxy/auth/*", "proxy/expr", "proxy/guard", "proxy/validate", "proxy/telemetry", "proxy/upstream"}},
-	{"proxy/forward", []string{"proxy/table", "proxy/mem", "proxy/telemetry", "proxy/exchange", "proxy/filter", "proxy/upstream", "proxy/clientip",
-		"proxy/router"}},
+	{"proxy/router", []string{
+		"proxy/table", "proxy/mem", "proxy/exchange", "proxy/match", "proxy/filter", "proxy/filter/*",
+		"proxy/auth", "proxy/auth/*", "proxy/expr", "proxy/guard", "proxy/validate", "proxy/telemetry", "proxy/upstream",
+	}},
+	{"proxy/forward", []string{
+		"proxy/table", "proxy/mem", "proxy/telemetry", "proxy/exchange", "proxy/filter", "proxy/upstream", "proxy/clientip",
+		"proxy/router",
+	}},
 	{"proxy/http1", []string{"proxy/mem", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/http2", []string{"proxy/mem", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/http3", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
@@ -123,8 +129,10 @@ var (
 // N7. Regular expressions compile only in swapRooms, and there only in functions that build: those whose name begins with
 // one of the verbs. The control half has no request path and may compile where it likes.
 var (
-	hotRooms = []string{"proxy/mem/**", "proxy/wire/**", "proxy/exchange/**", "proxy/match/**", "proxy/router/**", "proxy/forward/**",
-		"proxy/http1/**", "proxy/http2/**", "proxy/sni/**", "proxy/stream/**", "proxy/tcp/**", "proxy/udp/**"}
+	hotRooms = []string{
+		"proxy/mem/**", "proxy/wire/**", "proxy/exchange/**", "proxy/match/**", "proxy/router/**", "proxy/forward/**",
+		"proxy/http1/**", "proxy/http2/**", "proxy/sni/**", "proxy/stream/**", "proxy/tcp/**", "proxy/udp/**",
+	}
 	hotImports = []string{"reflect", "encoding/json/**"}
 	swapRooms  = []string{"proxy/match", "proxy/router", "proxy/validate"}
 	buildVerbs = []string{"New", "new", "Compile", "compile", "Build", "build", "parse"}
@@ -136,8 +144,10 @@ var (
 var (
 	initRooms    = []string{"api/**"}
 	schemeRooms  = []string{"api/**"} // SchemeBuilder, AddToScheme: what kubebuilder generates
-	constantCall = []string{"errors.New", "fmt.Errorf", "strings.NewReplacer", "netip.MustParsePrefix", "netip.MustParseAddr",
-		"prometheus.*", "promauto.*"}
+	constantCall = []string{
+		"errors.New", "fmt.Errorf", "strings.NewReplacer", "netip.MustParsePrefix", "netip.MustParseAddr",
+		"prometheus.*", "promauto.*",
+	}
 	regexpVars = []string{"controllers/**"}
 	stateTypes = []string{"sync.Pool", "embed.FS", "prometheus.*"}
 	linkedVars = []string{"version", "commit", "date"} // set by the linker, in cmd only
@@ -145,10 +155,14 @@ var (
 
 // N10.
 var (
-	mockImports = []string{"go.uber.org/mock/**", "github.com/golang/mock/**", "github.com/stretchr/testify/mock",
-		"github.com/vektra/mockery/**", "github.com/maxbrunsfeld/counterfeiter/**"}
-	testImports = []string{"testing/**", "net/http/httptest", "github.com/stretchr/testify/**", "go.uber.org/goleak",
-		"github.com/onsi/**", "./test/**"}
+	mockImports = []string{
+		"go.uber.org/mock/**", "github.com/golang/mock/**", "github.com/stretchr/testify/mock",
+		"github.com/vektra/mockery/**", "github.com/maxbrunsfeld/counterfeiter/**",
+	}
+	testImports = []string{
+		"testing/**", "net/http/httptest", "github.com/stretchr/testify/**", "go.uber.org/goleak",
+		"github.com/onsi/**", "./test/**",
+	}
 )
 
 // N11, tests and generated files not counted.

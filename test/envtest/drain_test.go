@@ -85,8 +85,10 @@ func TestNothingLeft(t *testing.T) {
 	t.Setenv("GATEHOUSE_GATEWAYS", "host")
 	var log lockedBuffer
 	c := command.New(&log, &log)
-	c.SetArgs([]string{"run", "--kubeconfig", config, "--controller-name", w.controller, "--admin-address", admin,
-		"--namespace=gatehouse-system", "--identity=inside", "--drain-delay=-1s", "--listen-address=127.0.0.1"})
+	c.SetArgs([]string{
+		"run", "--kubeconfig", config, "--controller-name", w.controller, "--admin-address", admin,
+		"--namespace=gatehouse-system", "--identity=inside", "--drain-delay=-1s", "--listen-address=127.0.0.1",
+	})
 	ended := make(chan error, 1)
 	go func() { ended <- c.ExecuteContext(ctx) }()
 	w.Expect("/a", http.StatusOK)

@@ -97,7 +97,7 @@ func TestStatus(t *testing.T) {
 	}
 	// One that changes a status moves its time, and those of others not.
 	w.Apply(strings.Replace(authPolicy, "name: r}]", "name: gone}]", 1))
-	policy = Status(w, "staff", &v1alpha1.AuthPolicy{}, "ancestor HTTPRoute NS/gone by CONTROLLER\nAccepted=False TargetNotFound @0")
+	Status(w, "staff", &v1alpha1.AuthPolicy{}, "ancestor HTTPRoute NS/gone by CONTROLLER\nAccepted=False TargetNotFound @0")
 	w.expectEvent("staff", "TargetNotFound")
 	Status(w, "r", &gatewayv1.HTTPRoute{}, routeWell+"\ngatehouse.dev/ValidationPolicyAffected=True PolicyAffected @0")
 	resolved := condition(Get(w, "r", &gatewayv1.HTTPRoute{}).Status.Parents[0].Conditions, "ResolvedRefs")

@@ -5,6 +5,7 @@ package envtest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -167,7 +168,7 @@ func (w *World) parse(objects ...string) (out []*unstructured.Unstructured) {
 		for decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(w.text(text)), 4096); ; {
 			o := &unstructured.Unstructured{}
 			err := decoder.Decode(o)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
@@ -230,6 +231,7 @@ func Change[T client.Object](w *World, name string, into T, change func(T), writ
 
 // spec and status write the two halves of an object.
 func (w *World) spec(ctx context.Context, o client.Object) error { return w.Client.Update(ctx, o) }
+
 func (w *World) status(ctx context.Context, o client.Object) error {
 	return w.Client.Status().Update(ctx, o)
 }

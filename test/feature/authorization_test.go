@@ -45,8 +45,10 @@ func TestAuthorization(t *testing.T) {
 	sees := func(cel string) {
 		w.Apply(Auth("a", guarded, "rules:\n  authorization:\n    it:\n      cel: "+strconv.Quote(cel)))
 	}
-	for _, cel := range []string{"request.host == 'a.example'", "request.query.q == 'x y'", "request.headers['x-a'] == '1, 2'", "source.address == '127.0.0.1'",
-		"route.name == 'HTTPRoute shop/r'", "route.rule == '0'", "route.listener == 'shop/edge/http'", "source.port > 1023", "request.method == 'GET'", "request.path == '/'"} {
+	for _, cel := range []string{
+		"request.host == 'a.example'", "request.query.q == 'x y'", "request.headers['x-a'] == '1, 2'", "source.address == '127.0.0.1'",
+		"route.name == 'HTTPRoute shop/r'", "route.rule == '0'", "route.listener == 'shop/edge/http'", "source.port > 1023", "request.method == 'GET'", "request.path == '/'",
+	} {
 		sees(cel)
 		is("", "GET http://A.example:80/?q=x+y", "x-a: 1", "X-A: 2")
 		sees("!(" + cel + ")")

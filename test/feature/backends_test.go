@@ -113,8 +113,10 @@ metadata: {name: refuses, namespace: shop, annotations: {test/endpoints: none}}
 spec: {ports: [{port: 80}]}
 ---
 ` + endpoints("refuses", "127.0.0.1", 1, "ready: true"))
-	rules := []string{`{matches: [{path: {value: /none}}], backendRefs: [{name: none, port: 80}]}`,
-		`{matches: [{path: {value: /refuses}}], backendRefs: [{name: refuses, port: 80}]}`, toAPI}
+	rules := []string{
+		`{matches: [{path: {value: /none}}], backendRefs: [{name: none, port: 80}]}`,
+		`{matches: [{path: {value: /refuses}}], backendRefs: [{name: refuses, port: 80}]}`, toAPI,
+	}
 	// says is a backend that answers each request with the same bytes and closes.
 	says := map[string]string{}
 	answers := func(name, text string) {

@@ -111,8 +111,10 @@ func TestBrokenObjects(t *testing.T) {
 func TestRefusedTable(t *testing.T) {
 	w := Start(t, Base+Route("r", toAPI))
 	before := w.Server.Applied().Generation
-	bad := &table.Table{Listeners: []*table.Listener{{ID: "shop/edge/http", Port: 80, Protocol: table.HTTP,
-		Hosts: []*table.Host{{Name: "*", Rules: []*table.Rule{{Match: table.Match{Path: table.PathMatch{Kind: table.PathRegex, Value: "("}}, Action: &table.Action{}}}}}}}}
+	bad := &table.Table{Listeners: []*table.Listener{{
+		ID: "shop/edge/http", Port: 80, Protocol: table.HTTP,
+		Hosts: []*table.Host{{Name: "*", Rules: []*table.Rule{{Match: table.Match{Path: table.PathMatch{Kind: table.PathRegex, Value: "("}}, Action: &table.Action{}}}}},
+	}}}
 	if err := w.Server.Swap(bad); err == nil {
 		t.Fatal("it was taken")
 	}

@@ -55,16 +55,20 @@ func (a Answer) Code() string { return a.Problem().Code }
 func (w *World) Client(listener string, change ...func(*http.Transport)) *http.Client {
 	w.t.Helper()
 	address := w.Addr(listener)
-	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100,
+	transport := &http.Transport{
+		DisableCompression: true, MaxIdleConnsPerHost: 100,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, address)
-		}}
+		},
+	}
 	for _, c := range change {
 		c(transport)
 	}
 	w.t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: 30 * time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{
+		Transport: transport, Timeout: 30 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // PriorKnowledge makes a client speak HTTP/2 without TLS.

@@ -56,8 +56,10 @@ func TestAccessLog(t *testing.T) {
 		n++
 		w.Until("a line is written", func() bool { return strings.Count(access.String(), "\n") >= n })
 		line := strings.Split(access.String(), "\n")[n-1]
-		got, wanted := map[string]any{}, map[string]any{"bytes_out": float64(len(a.Body)), "status": float64(a.Status), "client": "127.0.0.1", "bytes_in": 0.0,
-			"listener": "shop/edge/http", "protocol": "HTTP/1.1", "route": "HTTPRoute shop/r", "rule": "all"}
+		got, wanted := map[string]any{}, map[string]any{
+			"bytes_out": float64(len(a.Body)), "status": float64(a.Status), "client": "127.0.0.1", "bytes_in": 0.0,
+			"listener": "shop/edge/http", "protocol": "HTTP/1.1", "route": "HTTPRoute shop/r", "rule": "all",
+		}
 		if err := json.Unmarshal([]byte("{"+want+"}"), &wanted); err != nil {
 			t.Fatal(err)
 		}
@@ -189,10 +191,14 @@ func TestNoCredentialIsShown(t *testing.T) {
 			t.Errorf("no answer was %d: %v", status, statuses)
 		}
 	}
-	shown := map[string]string{"the access log": access.String(), "the log": own.String(), "/metrics": w.Admin("/metrics"),
-		"/debug/table": w.Admin("/debug/table"), "/debug/table as JSON": w.Admin("/debug/table?format=json"), "an answer": bodies.String()}
-	secrets := []string{apiKey, password, cookie, inQuery, base64Of("ann:" + password), token, token[strings.LastIndexByte(token, '.')+1:],
-		strings.Split(string(tlsKey), "\n")[1], "$2a$"}
+	shown := map[string]string{
+		"the access log": access.String(), "the log": own.String(), "/metrics": w.Admin("/metrics"),
+		"/debug/table": w.Admin("/debug/table"), "/debug/table as JSON": w.Admin("/debug/table?format=json"), "an answer": bodies.String(),
+	}
+	secrets := []string{
+		apiKey, password, cookie, inQuery, base64Of("ann:" + password), token, token[strings.LastIndexByte(token, '.')+1:],
+		strings.Split(string(tlsKey), "\n")[1], "$2a$",
+	}
 	for where, text := range shown {
 		if len(text) == 0 {
 			t.Errorf("%s is empty", where)

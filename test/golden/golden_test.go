@@ -158,8 +158,10 @@ func keyPair(t *testing.T) (chain, key []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"*.example.com"}, NotBefore: time.Unix(0, 0),
-		NotAfter: time.Now().Add(time.Hour)}
+	cert := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"*.example.com"}, NotBefore: time.Unix(0, 0),
+		NotAfter: time.Now().Add(time.Hour),
+	}
 	der, err := x509.CreateCertificate(crand.Reader, cert, cert, private.Public(), private)
 	if err != nil {
 		t.Fatal(err)

@@ -158,7 +158,8 @@ func watchFiles(ctx context.Context, paths []string, changed func()) error {
 			if quiet == nil {
 				quiet = time.After(settle)
 			}
-		case _ = <-w.Errors: // events were lost: read everything to be sure
+		case err := <-w.Errors: // events were lost: read everything to be sure
+			_ = err
 			quiet = time.After(settle)
 		case <-quiet:
 			quiet = nil

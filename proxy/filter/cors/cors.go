@@ -42,8 +42,10 @@ type origin struct {
 
 // New checks what a rule says of other origins.
 func New(t *table.CORS) (*Filter, error) {
-	f := &Filter{credentials: t.Credentials, methods: strings.Join(t.Methods, ", "), headers: strings.Join(t.Headers, ", "),
-		expose: strings.Join(t.ExposeHeaders, ", "), maxAge: strconv.Itoa(defaultMaxAge)}
+	f := &Filter{
+		credentials: t.Credentials, methods: strings.Join(t.Methods, ", "), headers: strings.Join(t.Headers, ", "),
+		expose: strings.Join(t.ExposeHeaders, ", "), maxAge: strconv.Itoa(defaultMaxAge),
+	}
 	for _, list := range []string{f.methods, f.headers, f.expose} {
 		if strings.ContainsFunc(list, func(r rune) bool { return r < ' ' || r >= 0x7f }) {
 			return nil, fmt.Errorf("%q has characters that no method or header name has", list)

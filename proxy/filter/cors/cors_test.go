@@ -75,8 +75,10 @@ func TestAnswers(t *testing.T) {
 		}
 	}
 	const origin, method, headers = "Origin: https://a.example", "Access-Control-Request-Method: PUT", "access-control-request-headers: x-a, x-b"
-	f := build(t, table.CORS{Origins: []string{"https://a.example"}, Methods: []string{"GET", "PUT"}, Headers: []string{"X-A", "X-B"},
-		ExposeHeaders: []string{"X-C", "X-D"}, Credentials: true, MaxAge: 3600})
+	f := build(t, table.CORS{
+		Origins: []string{"https://a.example"}, Methods: []string{"GET", "PUT"}, Headers: []string{"X-A", "X-B"},
+		ExposeHeaders: []string{"X-C", "X-D"}, Credentials: true, MaxAge: 3600,
+	})
 	is(ask(f, "OPTIONS", origin, method, headers),
 		"answered Allow-Methods=GET,PUT Allow-Headers=X-A,X-B Max-Age=3600 Vary=Origin Allow-Origin=https://a.example Allow-Credentials=true Expose-Headers=X-C,X-D")
 	is(ask(f, "OPTIONS", "Origin: https://b.example", method), "answered Vary=Origin")
@@ -112,9 +114,14 @@ func TestWhatABackendSaysDoesNotCount(t *testing.T) {
 
 func TestWhatIsNoCORS(t *testing.T) {
 	for _, bad := range []table.CORS{
-		{Origins: []string{"a.example"}}, {Origins: []string{"ftp://a.example"}}, {Origins: []string{"https://"}},
-		{Origins: []string{"https://a.*.example"}}, {Origins: []string{"https://a.example/path"}},
-		{Headers: []string{"a\r\nb"}}, {Methods: []string{"G\nET"}}, {ExposeHeaders: []string{"\x00"}},
+		{Origins: []string{"a.example"}},
+		{Origins: []string{"ftp://a.example"}},
+		{Origins: []string{"https://"}},
+		{Origins: []string{"https://a.*.example"}},
+		{Origins: []string{"https://a.example/path"}},
+		{Headers: []string{"a\r\nb"}},
+		{Methods: []string{"G\nET"}},
+		{ExposeHeaders: []string{"\x00"}},
 	} {
 		if f, err := New(&bad); err == nil {
 			t.Errorf("%+v gives %+v", bad, f)
