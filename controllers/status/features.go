@@ -52,7 +52,6 @@ func supportedFeatures() []gatewayv1.SupportedFeature {
 		features.SupportHTTPRouteRetryBackendTimeout,
 		features.SupportHTTPRouteRetryConnectionError,
 		features.SupportHTTPRouteSchemeRedirect,
-		features.SupportListenerSet,
 	}
 	out := make([]gatewayv1.SupportedFeature, 0, len(names))
 	for _, name := range names {
