@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -51,13 +52,19 @@ func (b *buffer) String() string {
 // freePorts are ports that nobody listened on a moment ago.
 func freePorts(t *testing.T, n int) (out []string) {
 	t.Helper()
-	for range n {
-		ln, err := net.Listen("tcp", ":0")
+	for tries := 0; len(out) < n; tries++ {
+		// Below the range that outgoing connections take theirs from: of those one
+		// may be taken again before the gateway binds it.
+		port := strconv.Itoa(10000 + rand.IntN(20000))
+		ln, err := net.Listen("tcp", ":"+port)
 		if err != nil {
-			t.Fatal(err)
+			if tries > 100 {
+				t.Fatal(err)
+			}
+			continue
 		}
-		defer func() { _ = ln.Close() }() // not before all are taken, so that they differ
-		out = append(out, strconv.Itoa(ln.Addr().(*net.TCPAddr).Port))
+		defer func() { _ = ln.Close() }()
+		out = append(out, port)
 	}
 	return out
 }

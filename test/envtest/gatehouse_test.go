@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os/exec"
@@ -180,15 +181,21 @@ func kubeconfigOf(t *testing.T, server string, account *corev1.ServiceAccount) s
 	return file
 }
 
-// freePort is a port that nobody listens on now.
+// freePort is a port that nobody listens on now. It is below the range that
+// outgoing connections take theirs from, so that none of those takes it either.
 func freePort(t *testing.T) int {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for tries := 0; ; tries++ {
+		port := 10000 + rand.IntN(20000)
+		ln, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+		if err == nil {
+			_ = ln.Close()
+			return port
+		}
+		if tries > 100 {
+			t.Fatal(err)
+		}
 	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().(*net.TCPAddr).Port
 }
 
 // eventually asks until there is nothing to complain of.
