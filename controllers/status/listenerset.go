@@ -71,7 +71,7 @@ func (p projection) listenerSet(set *graph.ListenerSet) Desired {
 		}
 	}
 	status.Conditions = append(status.Conditions, affectedBy(p.policies.Affected[target], generation)...)
-	return Desired{Key: Key{kindSet, name}, Generation: generation, Set: status}
+	return Desired{Key: Key{kindSet, name}, Generation: generation, UID: set.Object.UID, Set: status}
 }
 
 func (m merger) listenerSet(have, want *gatewayv1.ListenerSetStatus) {

@@ -52,11 +52,14 @@ type Key struct {
 type Desired struct {
 	Key        Key
 	Generation int64 // of the object it was derived from; 0 for whatever there is now
-	Class      *gatewayv1.GatewayClassStatus
-	Gateway    *gatewayv1.GatewayStatus
-	Set        *gatewayv1.ListenerSetStatus
-	Parents    []gatewayv1.RouteParentStatus
-	Ancestors  []gatewayv1.PolicyAncestorStatus
+	// UID tells the object from another of its name that was there before, and
+	// got the same status.
+	UID       types.UID
+	Class     *gatewayv1.GatewayClassStatus
+	Gateway   *gatewayv1.GatewayStatus
+	Set       *gatewayv1.ListenerSetStatus
+	Parents   []gatewayv1.RouteParentStatus
+	Ancestors []gatewayv1.PolicyAncestorStatus
 }
 
 // Project computes what every status should say: classes first, then Gateways,
@@ -109,7 +112,7 @@ func (p projection) each(visit func(Desired, source), known func(Key, source) bo
 	for _, r := range p.graph.Streams {
 		key := Key{string(r.Kind), r.Name()}
 		if s := (source{node: r}); !known(key, s) {
-			visit(Desired{Key: key, Generation: r.Object.GetGeneration(), Parents: p.parents(r.Parents)}, s)
+			visit(Desired{Key: key, Generation: r.Object.GetGeneration(), UID: r.Object.GetUID(), Parents: p.parents(r.Parents)}, s)
 		}
 	}
 	for _, policy := range p.policies.All {
@@ -130,12 +133,13 @@ func class(c *graph.Class) Desired {
 	return Desired{
 		Key:        Key{kindClass, types.NamespacedName{Name: c.Object.Name}},
 		Generation: c.Object.Generation,
+		UID:        c.Object.UID,
 		Class:      &gatewayv1.GatewayClassStatus{Conditions: slices.Clone(c.Conditions), SupportedFeatures: supportedFeatures()},
 	}
 }
 
 func (p projection) route(key Key, r *graph.Route, affected []attach.PolicyKey) Desired {
-	d := Desired{Key: key, Generation: r.Object.Generation}
+	d := Desired{Key: key, Generation: r.Object.Generation, UID: r.Object.UID}
 	for _, parent := range r.Parents {
 		conditions := slices.Concat(parent.Conditions, affectedBy(affected, r.Object.Generation))
 		d.Parents = append(d.Parents, gatewayv1.RouteParentStatus{ParentRef: parent.Ref, ControllerName: p.controller, Conditions: conditions})
@@ -153,6 +157,9 @@ func (p projection) parents(all []*graph.Parent) (out []gatewayv1.RouteParentSta
 
 func (p projection) policy(key Key, policy *attach.Policy) Desired {
 	d := Desired{Key: key, Generation: policy.Generation}
+	if object, ok := policy.Object.(metav1.Object); ok {
+		d.UID = object.GetUID()
+	}
 	for _, a := range policy.Ancestors {
 		d.Ancestors = append(d.Ancestors, gatewayv1.PolicyAncestorStatus{
 			AncestorRef: ancestorRef(a), ControllerName: p.controller, Conditions: slices.Clone(a.Conditions),
@@ -196,7 +203,7 @@ func (p projection) gateway(gw *graph.Gateway) Desired {
 			Message: "the statuses of these policies have no room to speak of this Gateway: " + keys(policies),
 		})
 	}
-	return Desired{Key: Key{kindGateway, name}, Generation: generation, Gateway: status}
+	return Desired{Key: Key{kindGateway, name}, Generation: generation, UID: gw.Object.UID, Gateway: status}
 }
 
 // problem says what the proxy has against a listener that the graph lets serve.

@@ -213,7 +213,7 @@ const maxTries = 5
 
 // write brings the status of one object up to date: reads, merges, and updates
 // that very version, again if somebody was faster. An object that is gone, or
-// newer than the Graph, is left to the next Graph.
+// another or newer than the Graph's, is left to the next Graph.
 func (w *Writer) write(ctx context.Context, d Desired) error {
 	from, wait := client.Reader(w.opts.Client), 10*time.Millisecond
 	for tries := 1; ; tries++ {
@@ -224,7 +224,7 @@ func (w *Writer) write(ctx context.Context, d Desired) error {
 		if err := from.Get(ctx, d.Key.NamespacedName, obj); err != nil {
 			return client.IgnoreNotFound(err)
 		}
-		if d.Generation != 0 && obj.GetGeneration() > d.Generation {
+		if d.Generation != 0 && obj.GetGeneration() > d.Generation || d.UID != "" && obj.GetUID() != d.UID {
 			return nil
 		}
 		before := obj.DeepCopyObject().(client.Object)

@@ -315,3 +315,24 @@ func TestRunTriesAgainAndEnds(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A route that is deleted and made again at once gets its status, although the
+// one before it had the same.
+func TestAnotherOfTheSameNameIsWritten(t *testing.T) {
+	s := newServer(t)
+	w := newWriter(s)
+	pass(t, w, edge())
+	if err := s.Delete(t.Context(), s.route(t)); err != nil {
+		t.Fatal(err)
+	}
+	g := edge()
+	again := g.graph.Routes[0].Object
+	again.UID = "again"
+	if err := s.Create(t.Context(), again.DeepCopy()); err != nil {
+		t.Fatal(err)
+	}
+	pass(t, w, g)
+	if got := s.route(t); got.UID != "again" || len(got.Status.Parents) != 1 {
+		t.Errorf("route %s has %d parents in its status, want 1", got.UID, len(got.Status.Parents))
+	}
+}

@@ -51,7 +51,9 @@ func nameOf(o metav1.Object) types.NamespacedName {
 func (s *shelf[T]) put(obj T, tick uint64) bool {
 	name := nameOf(obj)
 	old, had := s.objects[name]
-	if had && s.same(old.object, obj) {
+	// Another object of the same name is a change even if it says the same: its
+	// status has yet to be written.
+	if had && old.object.GetUID() == obj.GetUID() && s.same(old.object, obj) {
 		s.objects[name] = held[T]{obj, old.changed}
 		for _, in := range s.lists(obj) {
 			s.index[in].put(obj)

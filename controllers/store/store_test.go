@@ -244,3 +244,15 @@ func TestGrantsOfBothVersions(t *testing.T) {
 		t.Errorf("got %d grants, want 2", got)
 	}
 }
+
+// An object that was deleted and made again in one breath is another object.
+func TestAnotherOfTheSameName(t *testing.T) {
+	s := New()
+	route := &gatewayv1.HTTPRoute{}
+	route.Namespace, route.Name, route.UID = "shop", "orders", "1"
+	again := route.DeepCopy()
+	again.UID = "2"
+	if !s.Apply(route) || s.Apply(route.DeepCopy()) || !s.Apply(again) {
+		t.Error("want a change, none, and a change")
+	}
+}
