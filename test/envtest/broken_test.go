@@ -68,7 +68,7 @@ spec:
 		address IPAddress 192.0.2.10
 		Accepted=True ListenersNotValid @0
 		Programmed=True Programmed @0
-		listener http routes=6 kinds=gateway.networking.k8s.io/HTTPRoute
+		listener http routes=6 kinds= gateway.networking.k8s.io/HTTPRoute gateway.networking.k8s.io/GRPCRoute
 		Accepted=True Accepted @0
 		Conflicted=False NoConflicts @0
 		Programmed=True Programmed @0
@@ -87,20 +87,20 @@ type: kubernetes.io/tls
 stringData: {tls.crt: no certificate, tls.key: no key}
 `)
 	g("  - {name: tls, protocol: HTTPS, port: PORT2, tls: {certificateRefs: [{name: bad}]}}", `
-		listener tls routes=5 kinds=gateway.networking.k8s.io/HTTPRoute
+		listener tls routes=5 kinds= gateway.networking.k8s.io/HTTPRoute gateway.networking.k8s.io/GRPCRoute
 		Accepted=True Accepted @0
 		Conflicted=False NoConflicts @0
 		Programmed=False Invalid @0
 		ResolvedRefs=False InvalidCertificateRef @0`)
 	g("  - {name: tls, protocol: HTTPS, port: PORT2, tls: {certificateRefs: [{name: bad, namespace: default}]}}", `
-		listener tls routes=5 kinds=gateway.networking.k8s.io/HTTPRoute
+		listener tls routes=5 kinds= gateway.networking.k8s.io/HTTPRoute gateway.networking.k8s.io/GRPCRoute
 		Accepted=True Accepted @0
 		Conflicted=False NoConflicts @0
 		Programmed=False Invalid @0
 		ResolvedRefs=False RefNotPermitted @0`)
 	conflict := func(name string) string {
 		return strings.ReplaceAll(`
-		listener NAME routes=5 kinds=gateway.networking.k8s.io/HTTPRoute
+		listener NAME routes=5 kinds= gateway.networking.k8s.io/HTTPRoute gateway.networking.k8s.io/GRPCRoute
 		Accepted=False ProtocolConflict @0
 		Conflicted=True ProtocolConflict @0
 		Programmed=False Invalid @0
@@ -121,7 +121,7 @@ spec:
 	Status(w, "late", &gatewayv1.Gateway{}, `
 		Accepted=False ListenersNotValid @0
 		Programmed=False Invalid @0
-		listener http routes=0 kinds=gateway.networking.k8s.io/HTTPRoute
+		listener http routes=0 kinds= gateway.networking.k8s.io/HTTPRoute gateway.networking.k8s.io/GRPCRoute
 		Accepted=False PortUnavailable @0
 		Conflicted=False NoConflicts @0
 		Programmed=False Invalid @0

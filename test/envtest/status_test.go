@@ -44,7 +44,7 @@ const (
 		address Hostname gw.example.com
 		Accepted=True Accepted @0
 		Programmed=True Programmed @0
-		listener http routes=%d kinds=gateway.networking.k8s.io/HTTPRoute
+		listener http routes=%d kinds= gateway.networking.k8s.io/HTTPRoute gateway.networking.k8s.io/GRPCRoute
 		Accepted=True Accepted @0
 		Conflicted=False NoConflicts @0
 		Programmed=True Programmed @0

@@ -331,7 +331,7 @@ func describe(o client.Object) string {
 		for _, l := range o.Status.Listeners {
 			fmt.Fprintf(&b, "listener %s routes=%d kinds=", l.Name, l.AttachedRoutes)
 			for _, k := range l.SupportedKinds {
-				fmt.Fprintf(&b, "%s/%s", *k.Group, k.Kind)
+				fmt.Fprintf(&b, " %s/%s", *k.Group, k.Kind)
 			}
 			b.WriteString("\n")
 			conditions(l.Conditions)
