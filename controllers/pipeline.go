@@ -52,7 +52,7 @@ type Pipeline struct {
 	wake chan struct{}
 
 	mu      sync.Mutex
-	pending map[objectKey]change // latest change per object, so it is bounded by the number of objects
+	pending map[ObjectKey]change // latest change per object, so it is bounded by the number of objects
 	synced  bool
 
 	// Owned by Run's goroutine from here on.
@@ -65,16 +65,16 @@ type Pipeline struct {
 	builds   int
 }
 
-// objectKey names an object.
-type objectKey struct {
-	kind store.Kind
-	name types.NamespacedName
+// ObjectKey names an object.
+type ObjectKey struct {
+	Kind store.Kind
+	Name types.NamespacedName
 }
 
-// keyOf names an object by its Go type: what informers deliver has no kind in it.
-func keyOf(o Object) objectKey {
+// KeyOf names an object by its Go type: what informers deliver has no kind in it.
+func KeyOf(o Object) ObjectKey {
 	kind := reflect.TypeOf(o).Elem().Name()
-	return objectKey{store.Kind(kind), types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}}
+	return ObjectKey{store.Kind(kind), types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}}
 }
 
 type change struct {
@@ -93,7 +93,7 @@ func New(opts Options) *Pipeline {
 	return &Pipeline{
 		opts:     opts,
 		wake:     make(chan struct{}, 1),
-		pending:  map[objectKey]change{},
+		pending:  map[ObjectKey]change{},
 		store:    store.New(),
 		graph:    graph.NewBuilder(opts.Graph),
 		attach:   attach.NewBuilder(opts.Attach),
@@ -121,7 +121,7 @@ func (p *Pipeline) Synced() {
 
 func (p *Pipeline) change(o Object, deleted bool) {
 	p.mu.Lock()
-	p.pending[keyOf(o)] = change{o, deleted}
+	p.pending[KeyOf(o)] = change{o, deleted}
 	p.mu.Unlock()
 	p.signal()
 }
@@ -164,7 +164,7 @@ func (p *Pipeline) step() {
 		return
 	}
 	pending := p.pending
-	p.pending = make(map[objectKey]change, 8)
+	p.pending = make(map[ObjectKey]change, 8)
 	p.mu.Unlock()
 
 	if p.apply(pending) || p.builds == 0 {
@@ -178,7 +178,7 @@ func (p *Pipeline) step() {
 }
 
 // apply brings the store up to date and reports whether a build is due.
-func (p *Pipeline) apply(pending map[objectKey]change) bool {
+func (p *Pipeline) apply(pending map[ObjectKey]change) bool {
 	due := false
 	for k, c := range pending {
 		if s, ok := c.object.(*discoveryv1.EndpointSlice); ok {
@@ -190,7 +190,7 @@ func (p *Pipeline) apply(pending map[objectKey]change) bool {
 			continue
 		}
 		if c.deleted {
-			due = p.store.Delete(k.kind, k.name) || due
+			due = p.store.Delete(k.Kind, k.Name) || due
 		} else {
 			due = p.store.Apply(c.object) || due
 		}

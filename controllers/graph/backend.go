@@ -22,11 +22,16 @@ func backendField(rule, ref int) string {
 // resolveBackend resolves one backendRef. One that cannot be resolved keeps its
 // weight: its share of the requests gets 500 (HTTPRouteRule.BackendRefs).
 func resolveBackend(r *store.Reader, route *gatewayv1.HTTPRoute, ref *gatewayv1.HTTPBackendRef, field string) (*Backend, *spec.Problem) {
-	out := &Backend{
-		Service: types.NamespacedName{Namespace: route.Namespace, Name: string(ref.Name)},
-		Weight:  1,
-		Filters: ref.Filters,
-	}
+	out := newBackend(route.Namespace, &ref.BackendRef)
+	out.Filters = ref.Filters
+	p := resolveService(r, route, out, ref, field)
+	out.breaks(p)
+	return out, p
+}
+
+// newBackend is what a backendRef says, for a route of that namespace.
+func newBackend(namespace string, ref *gatewayv1.BackendRef) *Backend {
+	out := &Backend{Service: types.NamespacedName{Namespace: namespace, Name: string(ref.Name)}, Weight: 1}
 	if ref.Namespace != nil {
 		out.Service.Namespace = string(*ref.Namespace)
 	}
@@ -36,11 +41,32 @@ func resolveBackend(r *store.Reader, route *gatewayv1.HTTPRoute, ref *gatewayv1.
 	if ref.Weight != nil {
 		out.Weight = *ref.Weight
 	}
-	p := resolveService(r, route, out, ref, field)
+	return out
+}
+
+// breaks notes why b cannot be used; nil for nothing.
+func (b *Backend) breaks(p *spec.Problem) {
 	if p != nil {
-		out.Reason, out.Broken = gatewayv1.RouteConditionReason(p.Reason), p.Text
+		b.Reason, b.Broken = gatewayv1.RouteConditionReason(p.Reason), p.Text
 	}
-	return out, p
+}
+
+// service is the Service that a route of that kind and namespace may use as a
+// backend.
+func (b *Backend) service(r *store.Reader, kind gatewayv1.Kind, namespace, field string) (*corev1.Service, *spec.Problem) {
+	from := gatewayv1.ReferenceGrantFrom{Group: gatewayv1.GroupName, Kind: kind, Namespace: gatewayv1.Namespace(namespace)}
+	if !granted(r, from, kindService, b.Service) {
+		return nil, spec.Problemf(gatewayv1.RouteReasonRefNotPermitted, "%s: no ReferenceGrant in namespace %s lets %ss of namespace %s use Service %s",
+			field, b.Service.Namespace, kind, namespace, b.Service.Name)
+	}
+	service := r.Service(b.Service)
+	switch {
+	case service == nil:
+		return nil, spec.Problemf(gatewayv1.RouteReasonBackendNotFound, "%s: Service %s does not exist", field, b.Service)
+	case service.Spec.Type == corev1.ServiceTypeExternalName:
+		return nil, spec.Problemf(gatewayv1.RouteReasonInvalidKind, "%s: Service %s is of type ExternalName, which is not supported; use one with endpoints", field, b.Service)
+	}
+	return service, nil
 }
 
 func resolveService(r *store.Reader, route *gatewayv1.HTTPRoute, out *Backend, ref *gatewayv1.HTTPBackendRef, field string) *spec.Problem {
@@ -50,18 +76,9 @@ func resolveService(r *store.Reader, route *gatewayv1.HTTPRoute, out *Backend, r
 	if ref.Kind != nil && *ref.Kind != kindService {
 		return spec.Problemf(gatewayv1.RouteReasonInvalidKind, "%s: %s is not supported; name a Service", field, *ref.Kind)
 	}
-	kind := spec.RouteKind(route)
-	from := gatewayv1.ReferenceGrantFrom{Group: gatewayv1.GroupName, Kind: kind, Namespace: gatewayv1.Namespace(route.Namespace)}
-	if !granted(r, from, kindService, out.Service) {
-		return spec.Problemf(gatewayv1.RouteReasonRefNotPermitted, "%s: no ReferenceGrant in namespace %s lets %ss of namespace %s use Service %s",
-			field, out.Service.Namespace, kind, route.Namespace, out.Service.Name)
-	}
-	service := r.Service(out.Service)
-	switch {
-	case service == nil:
-		return spec.Problemf(gatewayv1.RouteReasonBackendNotFound, "%s: Service %s does not exist", field, out.Service)
-	case service.Spec.Type == corev1.ServiceTypeExternalName:
-		return spec.Problemf(gatewayv1.RouteReasonInvalidKind, "%s: Service %s is of type ExternalName, which is not supported; use one with endpoints", field, out.Service)
+	service, p := out.service(r, spec.RouteKind(route), route.Namespace, field)
+	if p != nil {
+		return p
 	}
 	has := tcpPorts(service)
 	if ref.Port == nil {

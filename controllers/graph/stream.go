@@ -120,24 +120,10 @@ func resolveStream(r *store.Reader, read spec.Stream) (*Stream, outcome) {
 // weight: its share of the connections is refused.
 func streamBackend(r *store.Reader, read spec.Stream, index int) (*Backend, *spec.Problem) {
 	ref := &read.Backends[index]
-	out := &Backend{
-		Service: types.NamespacedName{Namespace: read.Object.GetNamespace(), Name: string(ref.Name)},
-		Weight:  1,
-		UDP:     read.Kind == spec.KindUDPRoute,
-	}
-	if ref.Namespace != nil {
-		out.Service.Namespace = string(*ref.Namespace)
-	}
-	if ref.Port != nil {
-		out.Port = *ref.Port
-	}
-	if ref.Weight != nil {
-		out.Weight = *ref.Weight
-	}
+	out := newBackend(read.Object.GetNamespace(), ref)
+	out.UDP = read.Kind == spec.KindUDPRoute
 	p := streamService(r, read, out, ref, backendField(0, index))
-	if p != nil {
-		out.Reason, out.Broken = gatewayv1.RouteConditionReason(p.Reason), p.Text
-	}
+	out.breaks(p)
 	return out, p
 }
 
@@ -145,18 +131,9 @@ func streamService(r *store.Reader, read spec.Stream, out *Backend, ref *gateway
 	if ref.Group != nil && *ref.Group != "" || ref.Kind != nil && *ref.Kind != kindService {
 		return spec.Problemf(gatewayv1.RouteReasonInvalidKind, "%s: is not supported; name a Service of the core group", field)
 	}
-	namespace := read.Object.GetNamespace()
-	from := gatewayv1.ReferenceGrantFrom{Group: gatewayv1.GroupName, Kind: read.Kind, Namespace: gatewayv1.Namespace(namespace)}
-	if !granted(r, from, kindService, out.Service) {
-		return spec.Problemf(gatewayv1.RouteReasonRefNotPermitted, "%s: no ReferenceGrant in namespace %s lets %ss of namespace %s use Service %s",
-			field, out.Service.Namespace, read.Kind, namespace, out.Service.Name)
-	}
-	service := r.Service(out.Service)
-	switch {
-	case service == nil:
-		return spec.Problemf(gatewayv1.RouteReasonBackendNotFound, "%s: Service %s does not exist", field, out.Service)
-	case service.Spec.Type == corev1.ServiceTypeExternalName:
-		return spec.Problemf(gatewayv1.RouteReasonInvalidKind, "%s: Service %s is of type ExternalName, which is not supported; use one with endpoints", field, out.Service)
+	service, p := out.service(r, read.Kind, read.Object.GetNamespace(), field)
+	if p != nil {
+		return p
 	}
 	var has []string
 	for _, p := range service.Spec.Ports {

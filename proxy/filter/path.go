@@ -69,3 +69,9 @@ func escape(path string) string {
 	}
 	return string(b)
 }
+
+// MalformedHostname reports whether a host name would break out of where a
+// filter puts it: a Location or a Host field.
+func MalformedHostname(name string) bool {
+	return strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("/?#@\\", r) })
+}

@@ -9,8 +9,7 @@ const arenaKeep = 64 << 10
 // Arena hands out small byte slices and takes them all back at once. The zero
 // value is ready. Slices stay good, whatever is allocated after them, until Reset.
 type Arena struct {
-	buf  []byte
-	used int // bytes handed out of all blocks since Reset
+	buf []byte
 }
 
 // Alloc returns n zero-length-capped bytes: len n, cap n, contents undefined.
@@ -20,7 +19,6 @@ func (a *Arena) Alloc(n int) []byte {
 	}
 	p := a.buf[len(a.buf) : len(a.buf)+n : len(a.buf)+n]
 	a.buf = a.buf[:len(a.buf)+n]
-	a.used += n
 	return p
 }
 
@@ -44,5 +42,4 @@ func (a *Arena) Reset() {
 		a.buf = nil
 	}
 	a.buf = a.buf[:0]
-	a.used = 0
 }

@@ -117,13 +117,13 @@ func namespaces(objects []controllers.Object) (made []controllers.Object) {
 // feed tells the pipeline how one reading differs from the last.
 type feed struct {
 	pipeline *controllers.Pipeline
-	last     map[name]controllers.Object
+	last     map[controllers.ObjectKey]controllers.Object
 }
 
 func (f *feed) apply(objects []controllers.Object) {
-	now := make(map[name]controllers.Object, len(objects))
+	now := make(map[controllers.ObjectKey]controllers.Object, len(objects))
 	for _, o := range objects {
-		now[nameOf(o)] = o
+		now[controllers.KeyOf(o)] = o
 	}
 	for n, o := range f.last {
 		if now[n] == nil {
@@ -158,8 +158,7 @@ func watchFiles(ctx context.Context, paths []string, changed func()) error {
 			if quiet == nil {
 				quiet = time.After(settle)
 			}
-		case err := <-w.Errors: // events were lost: read everything to be sure
-			_ = err
+		case <-w.Errors: //nolint:errcheck // whatever it was, events were lost: read everything to be sure
 			quiet = time.After(settle)
 		case <-quiet:
 			quiet = nil

@@ -1,10 +1,6 @@
 package command
 
 import (
-	"reflect"
-
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/gatehouse-dev/gatehouse/controllers"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/compile"
@@ -20,18 +16,7 @@ type trial struct {
 	graph    *graph.Builder
 	attach   *attach.Builder
 	compiler *compile.Compiler
-	held     map[name]bool
-}
-
-// name tells objects apart.
-type name struct {
-	kind store.Kind
-	types.NamespacedName
-}
-
-func nameOf(o controllers.Object) name {
-	kind := reflect.TypeOf(o).Elem().Name()
-	return name{store.Kind(kind), types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}}
+	held     map[controllers.ObjectKey]bool
 }
 
 func newTrial(c control) *trial {
@@ -40,14 +25,14 @@ func newTrial(c control) *trial {
 
 // build makes the store hold these objects and no others, and builds.
 func (t *trial) build(objects []controllers.Object) (*graph.Graph, *attach.Policies, *table.Table) {
-	held := make(map[name]bool, len(objects))
+	held := make(map[controllers.ObjectKey]bool, len(objects))
 	for _, o := range objects {
-		held[nameOf(o)] = true
+		held[controllers.KeyOf(o)] = true
 		t.store.Apply(o)
 	}
 	for n := range t.held {
 		if !held[n] {
-			t.store.Delete(n.kind, n.NamespacedName)
+			t.store.Delete(n.Kind, n.Name)
 		}
 	}
 	t.held = held

@@ -68,7 +68,7 @@ func or(s, otherwise string) string {
 	return s
 }
 
-// outputs are the forms in which results are printed.
+// outputFlag is the form in which a result is printed.
 type outputFlag struct{ value *string }
 
 func (f outputFlag) String() string { return *f.value }

@@ -39,7 +39,7 @@ func New(t *table.Redirect) (*Filter, error) {
 	default:
 		return nil, fmt.Errorf("redirect status %d is none of 301, 302, 303, 307 and 308", t.Status)
 	}
-	if strings.ContainsFunc(t.Hostname, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("/?#@\\", r) }) {
+	if filter.MalformedHostname(t.Hostname) {
 		return nil, fmt.Errorf("redirect host name %q is malformed", t.Hostname)
 	}
 	if t.Path != nil {

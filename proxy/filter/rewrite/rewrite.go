@@ -8,7 +8,6 @@ package rewrite
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/filter"
@@ -24,7 +23,7 @@ type Filter struct {
 // New checks a rewrite.
 func New(t *table.Rewrite) (*Filter, error) {
 	f := &Filter{hostname: t.Hostname}
-	if strings.ContainsFunc(t.Hostname, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("/?#@\\", r) }) {
+	if filter.MalformedHostname(t.Hostname) {
 		return nil, fmt.Errorf("rewrite host name %q is malformed", t.Hostname)
 	}
 	if t.Path != nil {
