@@ -8,9 +8,9 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// filters checks a list of filters: those of the rule, or of one backendRef. A
-// filter that cannot be honoured breaks the rule; it is never skipped
-// (HTTPRouteFilter.ExtensionRef).
+// filters checks a list of filters: those of the rule, or of one backendRef, with
+// which the rule's have to go together. A filter that cannot be honoured breaks
+// the rule; it is never skipped (HTTPRouteFilter.ExtensionRef).
 func (r *ruleReader) filters(field string, filters []gatewayv1.HTTPRouteFilter, hasBackends, onBackend bool) {
 	seen := map[gatewayv1.HTTPRouteFilterType]bool{}
 	for i := range filters {
@@ -23,17 +23,27 @@ func (r *ruleReader) filters(field string, filters []gatewayv1.HTTPRouteFilter, 
 			r.breaks(p)
 		}
 	}
-	redirect := seen[gatewayv1.HTTPRouteFilterRequestRedirect]
+	redirect, rewrite := seen[gatewayv1.HTTPRouteFilterRequestRedirect], seen[gatewayv1.HTTPRouteFilterURLRewrite]
 	switch {
-	case redirect && onBackend:
-		r.breaks(Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: RequestRedirect is not supported on a backendRef; move it to the rule", field))
 	case onBackend && seen[gatewayv1.HTTPRouteFilterCORS]:
 		r.breaks(Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: CORS is not supported on a backendRef, which is chosen after a preflight is answered; move it to the rule", field))
-	case redirect && seen[gatewayv1.HTTPRouteFilterURLRewrite]:
+	case onBackend && (redirect || rewrite) && r.rewrites():
+		// The second would change what the first has made, so neither would do what it says.
+		kind := gatewayv1.HTTPRouteFilterURLRewrite
+		if redirect {
+			kind = gatewayv1.HTTPRouteFilterRequestRedirect
+		}
+		r.breaks(Problemf(gatewayv1.RouteReasonIncompatibleFilters, "%s: %s excludes the URLRewrite of the rule; move that to the backendRefs it is for", field, kind))
+	case redirect && rewrite:
 		r.breaks(Problemf(gatewayv1.RouteReasonIncompatibleFilters, "%s: RequestRedirect and URLRewrite exclude each other; remove one", field))
 	case redirect && hasBackends:
 		r.breaks(Problemf(gatewayv1.RouteReasonIncompatibleFilters, "%s: RequestRedirect and backendRefs exclude each other; remove one", field))
 	}
+}
+
+// rewrites says whether the rule rewrites whatever goes to its backends.
+func (r *ruleReader) rewrites() bool {
+	return slices.ContainsFunc(r.spec.Filters, func(f gatewayv1.HTTPRouteFilter) bool { return f.Type == gatewayv1.HTTPRouteFilterURLRewrite })
 }
 
 func (r *ruleReader) filterProblem(f *gatewayv1.HTTPRouteFilter, field string) *Problem {

@@ -92,7 +92,13 @@ func TestRules(t *testing.T) {
 	f(cors("maxAge: -1"), unsupported, "cors.maxAge: -1 is less than a second")
 	f("backendRefs: [{name: api, port: 80, filters: [{type: URLRewrite, urlRewrite: {hostname: a.b}}]}]", "", "")
 	f("backendRefs: [{name: api, port: 80, filters: [{type: CORS, cors: {}}]}]", unsupported, "spec.rules[0].backendRefs[0].filters: CORS is not supported on a backendRef")
-	f("backendRefs: [{name: api, port: 80, filters: [{type: RequestRedirect, requestRedirect: {}}]}]", unsupported, "RequestRedirect is not supported on a backendRef")
+	f("backendRefs: [{name: api, port: 80, filters: [{type: RequestRedirect, requestRedirect: {}}]}, {name: two, port: 80}]", "", "")
+	f("backendRefs: [{name: api, port: 80, filters: [{type: RequestRedirect, requestRedirect: {}}, {type: URLRewrite, urlRewrite: {}}]}]", incompatible,
+		"spec.rules[0].backendRefs[0].filters: RequestRedirect and URLRewrite exclude each other")
+	f("filters: [{type: URLRewrite, urlRewrite: {}}], backendRefs: [{name: two, port: 80}, {name: api, port: 80, filters: [{type: URLRewrite, urlRewrite: {}}]}]", incompatible,
+		"spec.rules[0].backendRefs[1].filters: URLRewrite excludes the URLRewrite of the rule")
+	f("filters: [{type: URLRewrite, urlRewrite: {}}], backendRefs: [{name: api, port: 80, filters: [{type: RequestRedirect, requestRedirect: {}}]}]", incompatible,
+		"spec.rules[0].backendRefs[0].filters: RequestRedirect excludes the URLRewrite of the rule")
 	f("timeouts: {request: 1m30s, backendRequest: 500ms}", "", "")
 	f("timeouts: {request: 0s, backendRequest: 5s}", "", "")
 	f("timeouts: {request: 1.5s}", unsupported, `spec.rules[0].timeouts.request: "1.5s" is not a duration`)

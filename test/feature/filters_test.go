@@ -91,3 +91,44 @@ func TestHeaderModifiers(t *testing.T) {
 		t.Errorf("the requests went to %v", times)
 	}
 }
+
+// Filters of a backendRef do their work for its share of the requests, and for
+// no other.
+func TestBackendFilters(t *testing.T) {
+	w := Start(t, Base+Service("two")+Service("three"))
+	w.Apply(Route("r",
+		`{matches: [{path: {value: /v1}}], filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-Rule, value: "1"}]}}], backendRefs: [`+
+			`{name: api, port: 80, weight: 2, filters: [{type: URLRewrite, urlRewrite: {hostname: in.example, path: {type: ReplacePrefixMatch, replacePrefixMatch: /v2}}}]}, `+
+			`{name: two, port: 80, weight: 1, filters: [{type: RequestRedirect, requestRedirect: {hostname: new.example, path: {type: ReplacePrefixMatch, replacePrefixMatch: /new}, statusCode: 307}}]}, `+
+			`{name: three, port: 80, weight: 1}]}`,
+		`{matches: [{path: {value: /none}}], backendRefs: [`+
+			`{name: api, port: 80}, {name: two, port: 80, weight: 0, filters: [{type: RequestRedirect, requestRedirect: {hostname: new.example}}]}]}`,
+		`{matches: [{path: {value: /gone}}], backendRefs: [{name: gone, port: 80, filters: [{type: RequestRedirect, requestRedirect: {hostname: new.example}}]}]}`))
+	count := map[string]int{}
+	client := w.Client("")
+	for range 400 {
+		got := w.Over(client, "GET http://a.example/v1/x?q=1", "")
+		seen := got.Seen()
+		kind := seen.Service + seen.Host + seen.Path + got.Header.Get("Location")
+		count[kind]++
+		if seen.Service != "" && seen.Header["X-Rule"] == nil {
+			t.Fatalf("%s does not see what the rule has set", seen.Service)
+		}
+	}
+	for kind, want := range map[string]int{"shop/apiin.example/v2/x?q=1": 200, "http://new.example/new/x?q=1": 100, "shop/threea.example/v1/x?q=1": 100} {
+		if n := count[kind]; n < want-50 || n > want+50 {
+			t.Errorf("%s: %d of 400, want about %d", kind, n, want)
+		}
+	}
+	if len(count) != 3 || w.Backend("shop/two").Asked() != 0 {
+		t.Errorf("requests became %v", count)
+	}
+	for range 50 {
+		if got := w.Over(client, "GET http://a.example/none", ""); got.Status != 200 {
+			t.Fatalf("a backend without weight redirects: %d", got.Status)
+		}
+	}
+	if got := w.Over(client, "GET http://a.example/gone", ""); got.Code() != "backend_not_found" {
+		t.Errorf("a redirect of a backend that does not exist: %d %s", got.Status, got.Code())
+	}
+}
