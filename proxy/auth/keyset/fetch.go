@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth"
+	"github.com/gatehouse-dev/gatehouse/proxy/remote"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -30,22 +30,16 @@ const (
 	maxLifetime = time.Hour
 )
 
-// client follows redirects only to https on the host that was asked.
-func client(transport http.RoundTripper) *http.Client {
-	return &http.Client{
-		Transport: transport,
-		Timeout:   timeout,
-		CheckRedirect: func(r *http.Request, via []*http.Request) error {
-			if len(via) > maxRedirects || r.URL.Scheme != "https" || r.URL.Host != via[0].URL.Host {
-				return fmt.Errorf("redirected to %s://%s; only https on the same host is followed", r.URL.Scheme, r.URL.Host)
-			}
-			return nil
-		},
+// client asks providers.
+func client(transport http.RoundTripper) *remote.Client {
+	if transport == nil {
+		transport = remote.NewTransport(1)
 	}
+	return remote.NewClient(remote.Config{Transport: transport, Timeout: timeout, MaxAnswer: maxDocument, Redirects: maxRedirects})
 }
 
 // fetch gets the keys of t, and how long they are fresh.
-func fetch(ctx context.Context, c *http.Client, t *table.KeySet) ([]auth.Key, time.Duration, error) {
+func fetch(ctx context.Context, c *remote.Client, t *table.KeySet) ([]auth.Key, time.Duration, error) {
 	uri := t.URI
 	if t.Discovery != "" {
 		var err error
@@ -63,7 +57,7 @@ func fetch(ctx context.Context, c *http.Client, t *table.KeySet) ([]auth.Key, ti
 
 // discover returns the jwks_uri of an issuer's metadata: OpenID Connect
 // Discovery, section 4, and where that is not found, RFC 8414, section 3.
-func discover(ctx context.Context, c *http.Client, issuer string) (string, error) {
+func discover(ctx context.Context, c *remote.Client, issuer string) (string, error) {
 	document, _, err := get(ctx, c, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration")
 	if errors.Is(err, errNotFound) {
 		u, bad := url.Parse(issuer)
@@ -94,7 +88,7 @@ func discover(ctx context.Context, c *http.Client, issuer string) (string, error
 
 var errNotFound = errors.New("not found")
 
-func get(ctx context.Context, c *http.Client, uri string) ([]byte, time.Duration, error) {
+func get(ctx context.Context, c *remote.Client, uri string) ([]byte, time.Duration, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
 	if err != nil {
 		return nil, 0, err
@@ -102,24 +96,15 @@ func get(ctx context.Context, c *http.Client, uri string) ([]byte, time.Duration
 	r.Header.Set("Accept", "application/jwk-set+json, application/json")
 	r.Header.Set("User-Agent", "gatehouse")
 	answer, err := c.Do(r)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer func() { _ = answer.Body.Close() }()
 	switch {
-	case answer.StatusCode == http.StatusNotFound:
+	case err != nil:
+		return nil, 0, err
+	case answer.Status == http.StatusNotFound:
 		return nil, 0, fmt.Errorf("%s: %w", uri, errNotFound)
-	case answer.StatusCode != http.StatusOK:
-		return nil, 0, fmt.Errorf("%s answered %d", uri, answer.StatusCode)
+	case answer.Status != http.StatusOK:
+		return nil, 0, fmt.Errorf("%s answered %d", uri, answer.Status)
 	}
-	document, err := io.ReadAll(io.LimitReader(answer.Body, maxDocument+1))
-	if err != nil {
-		return nil, 0, fmt.Errorf("%s: %w", uri, err)
-	}
-	if len(document) > maxDocument {
-		return nil, 0, fmt.Errorf("%s answered more than %d bytes", uri, maxDocument)
-	}
-	return document, freshness(answer.Header.Get("Cache-Control")), nil
+	return answer.Content, freshness(answer.Header.Get("Cache-Control")), nil
 }
 
 // freshness reads max-age (RFC 9111, section 5.2.2).

@@ -10,7 +10,6 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth"
+	"github.com/gatehouse-dev/gatehouse/proxy/remote"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -36,7 +36,7 @@ type Config struct {
 
 // KeySets is all key sets by ID. Set and Close are called one at a time.
 type KeySets struct {
-	client *http.Client
+	client *remote.Client
 	report func(id string, err error)
 	sets   map[string]*KeySet
 	mu     sync.Mutex    // sets, between Set and Each
@@ -48,12 +48,6 @@ type KeySets struct {
 
 // New makes an empty KeySets. Close it.
 func New(c Config) *KeySets {
-	if c.Transport == nil {
-		c.Transport = &http.Transport{
-			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: timeout,
-			MaxIdleConnsPerHost: 1, IdleConnTimeout: lastRetry, MaxResponseHeaderBytes: 64 << 10,
-		}
-	}
 	if c.Report == nil {
 		c.Report = func(string, error) {}
 	}
@@ -153,7 +147,7 @@ func (k *KeySets) Each(f func(id string, fetched time.Time)) {
 func (k *KeySets) Close() {
 	k.stop()
 	k.done.Wait()
-	k.client.CloseIdleConnections()
+	k.client.Close()
 }
 
 func same(a, b *table.KeySet) bool {
@@ -181,7 +175,7 @@ func (k *KeySets) start(t *table.KeySet) *KeySet {
 func (k *KeySets) keep(ctx context.Context, s *KeySet) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	retry := firstRetry
+	backoff, failures := remote.Backoff{First: firstRetry, Last: lastRetry}, 0
 	for {
 		select {
 		case <-ctx.Done():
@@ -195,12 +189,12 @@ func (k *KeySets) keep(ctx context.Context, s *KeySet) {
 		k.report(s.id, err)
 		if err != nil {
 			// Misses do not hurry a provider that fails.
-			timer.Reset(jitter(retry))
-			retry = min(2*retry, lastRetry)
+			failures++
+			timer.Reset(backoff.After(failures))
 			continue
 		}
-		retry = firstRetry
-		if !s.rest(ctx, jitter(fresh)) {
+		failures = 0
+		if !s.rest(ctx, remote.Jitter(fresh)) {
 			return
 		}
 		timer.Reset(0)
@@ -215,7 +209,7 @@ func (s *KeySet) rest(ctx context.Context, fresh time.Duration) bool {
 	}
 	due := time.NewTimer(fresh)
 	defer due.Stop()
-	soonest := time.NewTimer(jitter(afterMiss))
+	soonest := time.NewTimer(remote.Jitter(afterMiss))
 	defer soonest.Stop()
 	var missed chan struct{} // not listened to before soonest
 	for {
@@ -230,11 +224,6 @@ func (s *KeySet) rest(ctx context.Context, fresh time.Duration) bool {
 			return true
 		}
 	}
-}
-
-// jitter spreads d over its last fifth, so that replicas do not fetch at once.
-func jitter(d time.Duration) time.Duration {
-	return d - time.Duration(rand.Int64N(int64(d)/5+1))
 }
 
 // refresh fetches once and puts the keys in force. The version stays if they
