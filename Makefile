@@ -84,6 +84,8 @@ check-generate: $(CONTROLLER_GEN) ## Fail if a generated file is not what its so
 	diff -u api/v1alpha1/zz_generated.deepcopy.go "$$tmp/zz_generated.deepcopy.go" && \
 	diff -ru config/crd/bases "$$tmp/crd" && \
 	diff -u config/rbac/role.yaml "$$tmp/rbac/role.yaml" && \
+	diff -ru charts/gatehouse/files/crds "$$tmp/crd" && \
+	diff -u charts/gatehouse/files/role.yaml "$$tmp/rbac/role.yaml" && \
 	cmp controllers/manifests/schemas.json "$$tmp/schemas.json" || \
 	{ echo 'Generated files differ from their sources; run `make generate` and commit the result.' >&2; exit 1; }
 
@@ -95,9 +97,11 @@ generate: manifests ## Write every generated file: deep copies, CRDs, roles, the
 	$(GO) run ./hack/schemas controllers/manifests/schemas.json $(GATEWAY_API_CRDS) config/crd/bases/*.yaml
 
 .PHONY: manifests
-manifests: $(CONTROLLER_GEN) ## Write only the CRDs and the roles.
+manifests: $(CONTROLLER_GEN) ## Write only the CRDs and the roles, for kubectl and for the chart.
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=gatehouse paths=./controllers/watch/... output:rbac:dir=config/rbac
+	rm -f charts/gatehouse/files/crds/*.yaml && cp config/crd/bases/*.yaml charts/gatehouse/files/crds/
+	cp config/rbac/role.yaml charts/gatehouse/files/role.yaml
 
 $(CONTROLLER_GEN): $(TOOL_PINS)
 	cd hack/tools && CGO_ENABLED=0 $(GO) build -o $(CURDIR)/$@ sigs.k8s.io/controller-tools/cmd/controller-gen
