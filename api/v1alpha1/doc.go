@@ -1,8 +1,9 @@
-// Package v1alpha1 holds the Go types of the gatehouse.dev/v1alpha1 custom resources, AuthPolicy and ValidationPolicy: their
-// schema, their validation markers and their registration. Both are inherited policies as GEP-713 means the words.
+// Package v1alpha1 holds the Go types of the gatehouse.dev/v1alpha1 custom resources: AuthPolicy and ValidationPolicy, which are
+// inherited policies as GEP-713 means the words, and GatewayParameters. It holds their schema, their validation markers and their
+// registration.
 //
-// Everything that reads policies imports it: controllers/watch decodes into it, controllers/graph attaches and merges it.
-// It calls nothing; it depends on apimachinery, the apiextensions JSON type and the Gateway API types only.
+// Everything that reads them imports it: controllers/watch decodes into it, controllers/attach and controllers/params merge it.
+// It calls nothing; it depends on the core API types, apimachinery, the apiextensions JSON type and the Gateway API types only.
 //
 // +kubebuilder:object:generate=true
 // +groupName=gatehouse.dev

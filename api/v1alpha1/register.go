@@ -11,8 +11,9 @@ const GroupName = "gatehouse.dev"
 
 // Kinds of this package, as targetRefs, conditions and messages spell them.
 const (
-	KindAuthPolicy       = "AuthPolicy"
-	KindValidationPolicy = "ValidationPolicy"
+	KindAuthPolicy        = "AuthPolicy"
+	KindGatewayParameters = "GatewayParameters"
+	KindValidationPolicy  = "ValidationPolicy"
 )
 
 // GroupVersion is the group and version of every kind in this package.
@@ -27,6 +28,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion,
 		&AuthPolicy{}, &AuthPolicyList{},
+		&GatewayParameters{}, &GatewayParametersList{},
 		&ValidationPolicy{}, &ValidationPolicyList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/params"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
@@ -28,7 +29,7 @@ func (b *Builder) claim(r *store.Reader, _ struct{}) map[types.NamespacedName]*t
 	for _, gw := range gateways {
 		class := b.ours(r, gw)
 		address, unusable := spec.BindAddress(gw)
-		if class == nil || spec.Class(class) != nil || b.refused(gw) != nil || unusable != nil {
+		if class == nil || params.Of(r, class, gw).Problem() != nil || b.refused(gw) != nil || unusable != nil {
 			continue
 		}
 		lost := map[ListenerKey]string{}

@@ -6,7 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"github.com/gatehouse-dev/gatehouse/controllers/spec"
+	"github.com/gatehouse-dev/gatehouse/controllers/params"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
@@ -20,7 +20,7 @@ func (b *Builder) class(r *store.Reader, name string) *Class {
 		return nil
 	}
 	c := &Class{Object: obj}
-	if p := spec.Class(obj); p != nil {
+	if p := params.OfClass(r, obj); p != nil {
 		c.Conditions = append(c.Conditions, no(gatewayv1.GatewayClassConditionStatusAccepted, p.Reason, p.Text))
 	} else {
 		c.Conditions = append(c.Conditions, yes(gatewayv1.GatewayClassConditionStatusAccepted,

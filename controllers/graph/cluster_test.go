@@ -18,6 +18,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
@@ -37,7 +38,7 @@ func parse(t testing.TB, text string) (out []metav1.Object) {
 		into := map[string]metav1.Object{
 			"GatewayClass": &gatewayv1.GatewayClass{}, "Gateway": &gatewayv1.Gateway{}, "ListenerSet": &gatewayv1.ListenerSet{}, "HTTPRoute": &gatewayv1.HTTPRoute{}, "GRPCRoute": &gatewayv1.GRPCRoute{},
 			"ReferenceGrant": &gatewayv1.ReferenceGrant{}, "Service": &corev1.Service{}, "Secret": &corev1.Secret{},
-			"ConfigMap": &corev1.ConfigMap{}, "Namespace": &corev1.Namespace{},
+			"ConfigMap": &corev1.ConfigMap{}, "Namespace": &corev1.Namespace{}, "GatewayParameters": &v1alpha1.GatewayParameters{},
 		}[head.Kind]
 		if into == nil {
 			t.Fatalf("no kind in %s", doc)

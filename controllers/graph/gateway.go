@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/params"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
@@ -29,8 +30,11 @@ func (b *Builder) gateway(r *store.Reader, in gatewayInput) *Gateway {
 	}
 	gw := &Gateway{Object: obj}
 	refused := b.refused(obj)
+	found := params.Of(r, class, obj)
 	way := b.way(r, obj, in.lost)
-	serves := refused == nil && way.unusable == nil && spec.Class(class) == nil
+	accepted := refused == nil && found.Problem() == nil
+	// With parameters that are wrong a Gateway goes on with the Service it has.
+	serves := way.unusable == nil && (accepted || refused == nil && b.config.Services)
 	conflicts := spec.Conflicts(obj)
 	for i := range obj.Spec.Listeners {
 		l := b.listener(r, listenerInput{own(obj), i, in.taken, conflicts[i]})
@@ -39,13 +43,12 @@ func (b *Builder) gateway(r *store.Reader, in gatewayInput) *Gateway {
 		gw.Listeners = append(gw.Listeners, l)
 	}
 	first := gw.Listeners // its own
-	accepted := refused == nil && spec.Class(class) == nil
-	gw.Sets = b.listenerSets(r, setInput{obj, !accepted, serves, in.taken, way})
+	gw.Sets = b.listenerSets(r, setInput{obj, accepted, serves, in.taken, way})
 	for _, set := range gw.Sets {
 		gw.Listeners = append(gw.Listeners, set.Listeners...)
 	}
-	if accepted && b.config.Services {
-		gw.Service = needs(obj, gw.Listeners)
+	if refused == nil && b.config.Services {
+		gw.Service = needs(obj, gw.Listeners, found)
 	}
 	overlapping(gw.Listeners)
 	for _, l := range first {
@@ -54,26 +57,36 @@ func (b *Builder) gateway(r *store.Reader, in gatewayInput) *Gateway {
 	for _, set := range gw.Sets {
 		set.observed()
 	}
-	switch {
-	case spec.Class(class) != nil:
-		text := fmt.Sprintf("GatewayClass %s is not accepted: %s", class.Name, spec.Class(class).Text)
-		gw.Conditions = []metav1.Condition{
-			condition(gatewayv1.GatewayConditionAccepted, metav1.ConditionUnknown, gatewayv1.GatewayReasonPending, text),
-			condition(gatewayv1.GatewayConditionProgrammed, metav1.ConditionUnknown, gatewayv1.GatewayReasonPending, text),
-		}
-	case refused != nil:
-		gw.Conditions = []metav1.Condition{
-			no(gatewayv1.GatewayConditionAccepted, refused.Reason, refused.Text),
-			no(gatewayv1.GatewayConditionProgrammed, gatewayv1.GatewayReasonInvalid, refused.Text),
-		}
-	default:
+	if accepted {
 		gw.Conditions = gatewayConditions(first, cmp.Or(way.unusable, pending(gw.Listeners), way.away))
+	} else {
+		gw.Conditions = refusedConditions(cmp.Or(refused, found.OfGateway), class.Name, found.OfClass, serving(gw.Listeners))
 	}
 	observed(obj.Generation, gw.Conditions)
-	if holds(gw.Conditions, string(gatewayv1.GatewayConditionProgrammed)) {
+	if holds(gw.Conditions, string(gatewayv1.GatewayConditionProgrammed)) || !accepted && serving(gw.Listeners) {
 		gw.Addresses = way.addresses
 	}
 	return gw
+}
+
+// refusedConditions are those of a Gateway that is not accepted: for a problem of
+// its own, or while its class is not accepted for one.
+func refusedConditions(own *spec.Problem, class string, ofClass *spec.Problem, serves bool) []metav1.Condition {
+	still := ""
+	if serves {
+		still = "; what was set up before goes on serving"
+	}
+	if ofClass != nil {
+		text := fmt.Sprintf("GatewayClass %s is not accepted: %s%s", class, ofClass.Text, still)
+		return []metav1.Condition{
+			condition(gatewayv1.GatewayConditionAccepted, metav1.ConditionUnknown, gatewayv1.GatewayReasonPending, text),
+			condition(gatewayv1.GatewayConditionProgrammed, metav1.ConditionUnknown, gatewayv1.GatewayReasonPending, text),
+		}
+	}
+	return []metav1.Condition{
+		no(gatewayv1.GatewayConditionAccepted, own.Reason, own.Text+still),
+		no(gatewayv1.GatewayConditionProgrammed, gatewayv1.GatewayReasonInvalid, own.Text+still),
+	}
 }
 
 // gatewayConditions says how much of an acceptable Gateway can serve.

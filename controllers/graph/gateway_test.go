@@ -46,7 +46,7 @@ spec: {controllerName: gatehouse.dev/gateway, parametersRef: {group: "", kind: C
 kind: Gateway
 metadata: {name: gw, namespace: web}
 spec: {gatewayClassName: c, listeners: [{name: a, port: 80, protocol: HTTP}]}
-`, "class c Accepted=False/InvalidParameters", "spec.parametersRef: ConfigMap p is not supported",
+`, "class c Accepted=False/InvalidParameters", "spec.parametersRef: ConfigMap of group \"\" is not supported; name a GatewayParameters of group gatehouse.dev",
 		"gateway web/gw Accepted=Unknown/Pending Programmed=Unknown/Pending", "serves=false", "Programmed=False/Invalid")
 	f := func(bundle, want string) {
 		t.Helper()

@@ -113,11 +113,11 @@ func takesSet(r *store.Reader, gw *gatewayv1.Gateway, namespace string) bool {
 
 // setInput is what the ListenerSets of a Gateway are made of.
 type setInput struct {
-	gateway *gatewayv1.Gateway
-	refused bool   // the Gateway is not accepted
-	serves  bool   // listeners may serve
-	taken   *taken // by older Gateways
-	way     way
+	gateway  *gatewayv1.Gateway
+	accepted bool   // the Gateway is
+	serves   bool   // listeners may serve
+	taken    *taken // by older Gateways
+	way      way
 }
 
 // listenerSets resolves the ListenerSets of a Gateway. Of listeners that are not
@@ -136,8 +136,8 @@ func (b *Builder) listenerSets(r *store.Reader, in setInput) (out []*ListenerSet
 			set.refuse(gatewayv1.ListenerSetReasonNotAllowed, fmt.Sprintf(
 				"spec.parentRef: Gateway %s takes no ListenerSets of namespace %s; see its allowedListeners", set.Gateway, obj.Namespace))
 			continue
-		case in.refused:
-			set.refuse(gatewayv1.ListenerSetReasonParentNotAccepted, fmt.Sprintf("Gateway %s is not accepted", set.Gateway))
+		case !in.accepted && !in.serves:
+			set.parentRefused()
 			continue
 		}
 		of := added(in.gateway, obj)
@@ -149,7 +149,9 @@ func (b *Builder) listenerSets(r *store.Reader, in setInput) (out []*ListenerSet
 			}
 			set.Listeners = append(set.Listeners, b.setListener(r, in, listenerInput{of, i, in.taken, conflict}))
 		}
-		set.Conditions = setConditions(set.Listeners)
+		if set.Conditions = setConditions(set.Listeners); !in.accepted {
+			set.parentRefused()
+		}
 	}
 	return out
 }
@@ -171,6 +173,10 @@ func (s *ListenerSet) observed() {
 	for _, l := range s.Listeners {
 		observed(s.Object.Generation, l.Conditions)
 	}
+}
+
+func (s *ListenerSet) parentRefused() {
+	s.refuse(gatewayv1.ListenerSetReasonParentNotAccepted, fmt.Sprintf("Gateway %s is not accepted", s.Gateway))
 }
 
 func (s *ListenerSet) refuse(reason gatewayv1.ListenerSetConditionReason, text string) {

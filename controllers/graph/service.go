@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/params"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
@@ -31,6 +33,9 @@ type Service struct {
 	Name    types.NamespacedName
 	Ports   []ServicePort // those its listeners ask for, by protocol, then number
 	Address string        // the IP address that spec.addresses asks for; "" for any
+	// Parameters settle the rest of it. They are nil while they cannot be found:
+	// then a Service that is there stays as it is, and one that is not has to wait.
+	Parameters *v1alpha1.ServiceParameters
 }
 
 // ServicePort is a port at which callers reach a Gateway.
@@ -131,11 +136,14 @@ func (w way) lead(l *Listener) metav1.Condition {
 // not get to any yet.
 func pending(listeners []*Listener) *spec.Problem {
 	usable := slices.ContainsFunc(listeners, func(l *Listener) bool { return l.usable })
-	serves := slices.ContainsFunc(listeners, func(l *Listener) bool { return l.Serves })
-	if usable && !serves {
+	if usable && !serving(listeners) {
 		return spec.Problemf(gatewayv1.GatewayReasonPending, "the Gateway waits for its Service")
 	}
 	return nil
+}
+
+func serving(listeners []*Listener) bool {
+	return slices.ContainsFunc(listeners, func(l *Listener) bool { return l.Serves })
 }
 
 // hostWay is through the addresses of the machine.
@@ -164,7 +172,7 @@ func (b *Builder) serviceWay(r *store.Reader, obj *gatewayv1.Gateway, lost strin
 	}
 	values := b.serviceAddresses(s)
 	w.addresses = statusAddresses(values)
-	w.away = spec.Assigned(obj, values)
+	w.away = spec.Assigned(obj, s.Spec.Type, values)
 	return w
 }
 
@@ -185,8 +193,11 @@ func (b *Builder) serviceAddresses(s *corev1.Service) (values []string) {
 }
 
 // needs is the Service a Gateway asks for; nil if it has no listener to reach.
-func needs(obj *gatewayv1.Gateway, listeners []*Listener) *Service {
+func needs(obj *gatewayv1.Gateway, listeners []*Listener, found params.Found) *Service {
 	s := &Service{Name: ServiceName(nameOf(obj)), Address: spec.WantedIP(obj)}
+	if found.Problem() == nil {
+		s.Parameters = &found.Service
+	}
 	for _, l := range listeners {
 		if port := portOf(l.Spec); spec.Speaks(l.Spec.Protocol) && !slices.Contains(s.Ports, port) {
 			s.Ports = append(s.Ports, port)

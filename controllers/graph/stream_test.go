@@ -11,8 +11,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
@@ -30,7 +32,7 @@ func TestIncrementalIsFull(t *testing.T) {
 	const steps = 400
 	for _, seed := range seeds {
 		st := newStream(t, seed)
-		s, b := store.New(), NewBuilder(Config{Controller: controller, Addresses: []string{"192.0.2.1"}})
+		s, b := store.New(), NewBuilder(Config{Controller: controller, Addresses: []string{"192.0.2.1"}, Services: seed%2 == 0})
 		for i := range steps {
 			before := routePointers(b)
 			what := st.step(s)
@@ -176,7 +178,9 @@ func (st *stream) object() (store.Kind, metav1.Object) {
 		class := &gatewayv1.GatewayClass{ObjectMeta: st.meta("", "one", "two")}
 		class.Spec.ControllerName = pick[gatewayv1.GatewayController](st, controller, controller, "example.com/other")
 		if st.chance(10) {
-			class.Spec.ParametersRef = &gatewayv1.ParametersReference{Kind: "P", Name: "p"}
+			class.Spec.ParametersRef = &gatewayv1.ParametersReference{
+				Group: v1alpha1.GroupName, Kind: v1alpha1.KindGatewayParameters, Name: "p", Namespace: ptr(gatewayv1.Namespace(st.namespace())),
+			}
 		}
 		return store.GatewayClass, class
 	case n < 25:
@@ -202,6 +206,20 @@ func (st *stream) object() (store.Kind, metav1.Object) {
 		ns := &corev1.Namespace{ObjectMeta: st.ageless("", "a", "b")}
 		ns.Labels = labels
 		return store.Namespace, ns
+	case n < 91:
+		parameters := &v1alpha1.GatewayParameters{ObjectMeta: st.meta(st.namespace(), "p")}
+		parameters.Spec.Service.Type = pick(st, "", corev1.ServiceTypeNodePort)
+		parameters.Spec.Service.LoadBalancerClass = pick(st, nil, ptr("a"))
+		return store.GatewayParameters, parameters
+	case n < 95:
+		service := &corev1.Service{ObjectMeta: st.ageless(st.namespace(), "gw-gatehouse", "hw-gatehouse")}
+		service.Labels = map[string]string{store.ManagedBy: store.Manager}
+		service.OwnerReferences = []metav1.OwnerReference{{Kind: "Gateway", Name: service.Name[:2]}}
+		service.Spec.ClusterIPs = pick(st, nil, []string{"10.0.0.1"})
+		service.Spec.Ports = []corev1.ServicePort{
+			{Port: 80, TargetPort: intstr.FromInt32(pick[int32](st, 20000, 20001))}, {Port: 81, TargetPort: intstr.FromInt32(pick[int32](st, 20002, 1))},
+		}
+		return store.Service, service
 	}
 	return store.ConfigMap, &corev1.ConfigMap{ObjectMeta: st.ageless(st.namespace(), "c"), Data: map[string]string{"k": pick(st, "{}", "[", "")}}
 }
@@ -209,6 +227,11 @@ func (st *stream) object() (store.Kind, metav1.Object) {
 func (st *stream) gateway() *gatewayv1.Gateway {
 	gw := &gatewayv1.Gateway{ObjectMeta: st.meta(st.namespace(), "gw", "hw")}
 	gw.Spec.GatewayClassName = pick[gatewayv1.ObjectName](st, "one", "one", "two")
+	if st.chance(15) {
+		gw.Spec.Infrastructure = &gatewayv1.GatewayInfrastructure{ParametersRef: &gatewayv1.LocalParametersReference{
+			Group: v1alpha1.GroupName, Kind: v1alpha1.KindGatewayParameters, Name: "p",
+		}}
+	}
 	if from := pick(st, gatewayv1.NamespacesFromNone, gatewayv1.NamespacesFromAll, gatewayv1.NamespacesFromSame); from != gatewayv1.NamespacesFromNone {
 		gw.Spec.AllowedListeners = &gatewayv1.AllowedListeners{Namespaces: &gatewayv1.ListenerNamespaces{From: &from}}
 	}

@@ -35,7 +35,7 @@ type Port struct {
 // Plan is what has to be written for the cluster to be as it should.
 type Plan struct {
 	Create, Update []client.Object // Services ahead of slices
-	Delete         []client.Object // slices nobody needs
+	Delete         []client.Object // slices nobody needs, and Services that have to be made again
 	// Orphans are Services and slices that no Gateway of ours wants. Their Gateway
 	// is gone, or another controller's, or its class has not been seen yet.
 	Orphans  []client.Object
@@ -83,6 +83,15 @@ func (m *maker) foreign(gw *graph.Gateway) bool {
 
 func (m *maker) gateway(gw *graph.Gateway) {
 	have := m.services[gw.Service.Name]
+	switch {
+	case have == nil && gw.Service.Parameters == nil: // how to make it is not known
+		return
+	case have != nil && anew(have, gw.Service): // what it records is reserved for the next
+		if have.DeletionTimestamp == nil {
+			m.plan.Delete = append(m.plan.Delete, have)
+		}
+		return
+	}
 	want := m.service(gw, have)
 	if len(want.Spec.Ports) == 0 { // the range is full
 		return

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 )
 
@@ -23,7 +24,7 @@ const controller = "gatehouse.dev/gateway-controller"
 func gateway(namespace string, ports ...int32) *graph.Gateway {
 	gw := &graph.Gateway{Object: &gatewayv1.Gateway{}}
 	gw.Object.Name, gw.Object.Namespace, gw.Object.UID = "web", namespace, types.UID("uid-"+namespace)
-	gw.Service = &graph.Service{Name: graph.ServiceName(nameOf(gw.Object))}
+	gw.Service = &graph.Service{Name: graph.ServiceName(nameOf(gw.Object)), Parameters: &v1alpha1.ServiceParameters{}}
 	for _, p := range ports {
 		gw.Service.Ports = append(gw.Service.Ports, graph.ServicePort{Port: p, Protocol: corev1.ProtocolTCP})
 	}
@@ -59,8 +60,8 @@ func newWorld(gateways ...*graph.Gateway) *world {
 func (w *world) step() Plan {
 	p := Make(w.in)
 	for _, o := range slices.Concat(p.Create, p.Update, p.Delete) {
-		w.in.Services = slices.DeleteFunc(w.in.Services, func(s *corev1.Service) bool { return client.Object(s) == o || same(s, o) })
-		w.in.Slices = slices.DeleteFunc(w.in.Slices, func(s *discoveryv1.EndpointSlice) bool { return same(s, o) })
+		w.in.Services = slices.DeleteFunc(w.in.Services, func(s *corev1.Service) bool { return client.Object(s) == o || sameObject(s, o) })
+		w.in.Slices = slices.DeleteFunc(w.in.Slices, func(s *discoveryv1.EndpointSlice) bool { return sameObject(s, o) })
 	}
 	for _, o := range slices.Concat(p.Create, p.Update) {
 		switch o := o.(type) {
@@ -77,7 +78,7 @@ func (w *world) step() Plan {
 	return p
 }
 
-func same(a, b client.Object) bool {
+func sameObject(a, b client.Object) bool {
 	return fmt.Sprintf("%T %s", a, nameOf(a)) == fmt.Sprintf("%T %s", b, nameOf(b))
 }
 

@@ -37,7 +37,7 @@ func (m *maker) endpoints(gw *graph.Gateway, service *corev1.Service) (out []*di
 			}
 			part++
 			slice.OwnerReferences = owners(gw)
-			m.propagate(slice, gw)
+			m.propagate(slice, gw, nil, nil)
 			slice.Labels[discoveryv1.LabelServiceName] = service.Name
 			slice.Labels[discoveryv1.LabelManagedBy] = v1alpha1.GroupName
 			for i := range ports {

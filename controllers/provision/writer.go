@@ -31,7 +31,7 @@ type Options struct {
 	Rate   float32       // writes per second; default 50
 	Burst  int           // of writes; default 100
 	Settle time.Duration // a pass waits so long for what comes together with its cause; default 20 ms
-	Retry  time.Duration // what could not be written is tried again so often; default 250 ms
+	Retry  time.Duration // what could not be written is tried again after this, then ever later; default 250 ms
 	Resync time.Duration // everything is compared with the API server so often; default 10 min
 }
 
@@ -59,6 +59,7 @@ type Writer struct {
 	opts   Options
 	latest atomic.Pointer[graph.Graph]
 	wake   chan struct{}
+	fails  atomic.Pointer[map[types.NamespacedName]string]
 
 	// Owned by Run from here on.
 	reserved map[Port]uint16
@@ -94,6 +95,20 @@ func (w *Writer) Saw(o client.Object) {
 	}
 }
 
+// Refused says of the Services that could not be made as they should why not, in
+// the API server's words, and what to do. Any goroutine may call it; nobody may
+// write to the map.
+func (w *Writer) Refused() map[types.NamespacedName]string {
+	if fails := w.fails.Load(); fails != nil {
+		return *fails
+	}
+	return nil
+}
+
+// maxRetries times Retry is how long a retry waits at most: what the API server
+// refuses again and again has to be mended first.
+const maxRetries = 64
+
 // Run writes until ctx ends.
 func (w *Writer) Run(ctx context.Context) error {
 	w.reserved = nil
@@ -101,9 +116,13 @@ func (w *Writer) Run(ctx context.Context) error {
 	resync := time.NewTicker(w.opts.Resync)
 	defer resync.Stop()
 	var again <-chan time.Time
+	wait := w.opts.Retry
 	for {
-		if !w.pass(ctx) {
-			again = time.After(w.opts.Retry)
+		if w.pass(ctx) {
+			wait = w.opts.Retry
+		} else {
+			again = time.After(wait)
+			wait = min(2*wait, maxRetries*w.opts.Retry)
 		}
 		select {
 		case <-ctx.Done():
@@ -133,7 +152,9 @@ func (w *Writer) pass(ctx context.Context) bool {
 	}
 	plan := Make(in)
 	w.reserved = plan.Reserved
+	fails := map[types.NamespacedName]string{}
 	for _, p := range plan.Full {
+		fails[p.Service] = fmt.Sprintf("no target port is left for port %d: all of %d to %d are in use; remove listeners or Gateways", p.Port, graph.FirstTarget, graph.LastTarget)
 		w.opts.Log.Info("no target port is left for a port of a Gateway", "service", p.Service, "port", p.Port)
 	}
 	var problems []error
@@ -144,6 +165,9 @@ func (w *Writer) pass(ctx context.Context) bool {
 			}
 			if err := write(ctx, o); err != nil {
 				problems = append(problems, fmt.Errorf("%T %s: %w", o, nameOf(o), err))
+				if _, is := o.(*corev1.Service); is && refusal(err) {
+					fails[nameOf(o)] = err.Error() + "; change the GatewayParameters, or what stands in their way"
+				}
 			}
 		}
 	}
@@ -151,6 +175,7 @@ func (w *Writer) pass(ctx context.Context) bool {
 	do(plan.Update, func(ctx context.Context, o client.Object) error { return w.opts.Client.Update(ctx, o) })
 	do(plan.Delete, w.remove)
 	do(w.abandoned(ctx, plan.Orphans), w.remove)
+	w.fails.Store(&fails)
 	return w.failed(ctx, problems...)
 }
 
@@ -165,6 +190,12 @@ func (w *Writer) failed(ctx context.Context, problems ...error) bool {
 		}
 	}
 	return len(problems) == 0
+}
+
+// refusal says whether an error is the API server's judgement of an object, and
+// not of the moment.
+func refusal(err error) bool {
+	return apierrors.IsInvalid(err) || apierrors.IsForbidden(err) && !terminating(err)
 }
 
 // terminating says that the namespace is being deleted: nothing is missing there.

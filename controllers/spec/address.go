@@ -5,18 +5,23 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// Assigned finds what keeps callers from a Gateway that has these addresses: it
-// has none yet, or not those that spec.addresses asks for. An address without a
+// Assigned finds what keeps callers from a Gateway whose Service, of that type, has
+// these addresses: it has none yet, or not those that spec.addresses asks for. An address without a
 // value asks for any (GatewaySpecAddress).
-func Assigned(obj *gatewayv1.Gateway, have []string) *Problem {
+func Assigned(obj *gatewayv1.Gateway, of corev1.ServiceType, have []string) *Problem {
 	for i, a := range obj.Spec.Addresses {
 		if a.Value != "" && !slices.ContainsFunc(have, func(value string) bool { return sameAddress(a.Value, value) }) {
 			return Problemf(gatewayv1.GatewayReasonAddressNotUsable,
-				"spec.addresses[%d].value: the load balancer has not assigned %q; give an address that it has and nobody uses, or leave the value out for any", i, a.Value)
+				"spec.addresses[%d].value: the Service of the Gateway was not assigned %q; give an address that its load balancer has and nobody uses, or leave the value out for any", i, a.Value)
 		}
+	}
+	if len(have) == 0 && of == corev1.ServiceTypeNodePort {
+		return Problemf(gatewayv1.GatewayReasonAddressNotAssigned,
+			"no address of a node is known; run gatehouse with --addresses, or let the Service be of type LoadBalancer")
 	}
 	if len(have) == 0 {
 		return Problemf(gatewayv1.GatewayReasonAddressNotAssigned,

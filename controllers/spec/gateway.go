@@ -6,21 +6,8 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// Class finds what keeps a GatewayClass from being accepted.
-func Class(obj *gatewayv1.GatewayClass) *Problem {
-	if ref := obj.Spec.ParametersRef; ref != nil {
-		return Problemf(gatewayv1.GatewayClassReasonInvalidParameters,
-			"spec.parametersRef: %s %s is not supported; remove parametersRef", ref.Kind, ref.Name)
-	}
-	return nil
-}
-
 // Gateway finds what keeps a Gateway from being accepted, whatever its listeners.
 func Gateway(obj *gatewayv1.Gateway) *Problem {
-	if infra := obj.Spec.Infrastructure; infra != nil && infra.ParametersRef != nil {
-		return Problemf(gatewayv1.GatewayReasonInvalidParameters, "spec.infrastructure.parametersRef: %s %s is not supported; remove parametersRef",
-			infra.ParametersRef.Kind, infra.ParametersRef.Name)
-	}
 	for i, a := range obj.Spec.Addresses {
 		switch kind := kindOf(a.Type, gatewayv1.IPAddressType); gatewayv1.AddressType(kind) {
 		case gatewayv1.IPAddressType, gatewayv1.HostnameAddressType:

@@ -9,8 +9,9 @@ import (
 )
 
 // tell sends an event for every condition of an object that, with this write,
-// came to say "not accepted", or came to say it differently; and for policies
-// whose status has no room (GEP-713).
+// came to say "not accepted", or came to say it differently; for Gateways whose
+// Service or address cannot be had; and for policies whose status has no room
+// (GEP-713).
 func (w *Writer) tell(before, after client.Object) {
 	was := map[string]bool{}
 	for _, c := range complaints(before, w.opts.Controller) {
@@ -28,7 +29,7 @@ func (w *Writer) tell(before, after client.Object) {
 func complaints(obj client.Object, controller gatewayv1.GatewayController) (out []metav1.Condition) {
 	add := func(list []metav1.Condition) {
 		for _, c := range list {
-			if c.Type == string(gatewayv1.GatewayConditionAccepted) && c.Status == metav1.ConditionFalse || c.Type == typeUnreported {
+			if c.Status == metav1.ConditionFalse && (c.Type == string(gatewayv1.GatewayConditionAccepted) || wanting(c)) || c.Type == typeUnreported {
 				out = append(out, c)
 			}
 		}
@@ -56,6 +57,13 @@ func complaints(obj client.Object, controller gatewayv1.GatewayController) (out 
 		addAncestors(o.Status.Ancestors, controller, add)
 	}
 	return out
+}
+
+// wanting says whether a condition is that of a Gateway that something has to be
+// done for outside of it.
+func wanting(c metav1.Condition) bool {
+	return c.Type == string(gatewayv1.GatewayConditionProgrammed) &&
+		(c.Reason == string(gatewayv1.GatewayReasonNoResources) || c.Reason == string(gatewayv1.GatewayReasonAddressNotUsable))
 }
 
 func addParents(list []gatewayv1.RouteParentStatus, controller gatewayv1.GatewayController, add func([]metav1.Condition)) {

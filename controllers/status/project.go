@@ -25,6 +25,8 @@ type Applied struct {
 	Generation uint64            // tables it has swapped to; 0 before the first
 	BindErrors map[string]string // listeners that cannot serve, by "namespace/gateway/listener", and why
 	Refused    string            // why the newest table was refused whole; "" when it was not
+	// Services names the Services of Gateways that could not be made as they should, and why.
+	Services map[types.NamespacedName]string
 }
 
 // The kinds that have a status of ours.
@@ -196,6 +198,9 @@ func (p projection) gateway(gw *graph.Gateway) Desired {
 	if len(unbound) > 0 {
 		p.unbound(gw, status, unbound, serving)
 	}
+	if gw.Service != nil && p.applied.Services[gw.Service.Name] != "" {
+		p.unmade(gw, status)
+	}
 	status.Conditions = append(status.Conditions, affectedBy(p.policies.Affected[target], generation)...)
 	if policies := p.policies.Unreported[name]; len(policies) > 0 {
 		status.Conditions = append(status.Conditions, metav1.Condition{
@@ -251,6 +256,19 @@ func (p projection) unbound(gw *graph.Gateway, status *gatewayv1.GatewayStatus, 
 		*c = p.programmed(gw.Object.Generation, string(reason), text)
 		status.Addresses = nil
 	}
+}
+
+// unmade makes a Gateway answer for its Service, which the API server does not
+// take as it should be.
+func (p projection) unmade(gw *graph.Gateway, status *gatewayv1.GatewayStatus) {
+	text := fmt.Sprintf("Service %s cannot be made as it should be: %s", gw.Service.Name, p.applied.Services[gw.Service.Name])
+	if slices.ContainsFunc(gw.Listeners, func(l *graph.Listener) bool { return l.Serves }) {
+		text += "; what was set up before goes on serving"
+	}
+	setCondition(status.Conditions, metav1.Condition{
+		Type: string(gatewayv1.GatewayConditionProgrammed), Status: metav1.ConditionFalse, Reason: string(gatewayv1.GatewayReasonNoResources),
+		Message: text, ObservedGeneration: gw.Object.Generation,
+	})
 }
 
 func setCondition(list []metav1.Condition, c metav1.Condition) {

@@ -137,6 +137,12 @@ func TestProject(t *testing.T) {
 		" | a routes=3 kinds=1 Accepted=True/Accepted Programmed=Unknown/Pending | b routes=0 kinds=1 Accepted=False/PortUnavailable Programmed=False/Invalid")
 	f("another's bind error", nil, Applied{Generation: 1, BindErrors: map[string]string{"web/other/a": "in use"}}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=True/Programmed"+listeners)
 
+	service := func(g *picture) { g.graph.Gateways[0].Service = &graph.Service{Name: named("web", "gw-gatehouse")} }
+	f("a Service that is refused", service, Applied{Generation: 1, Services: map[types.NamespacedName]string{named("web", "gw-gatehouse"): "port taken"}},
+		"Gateway web/gw gen=2 Accepted=True/Accepted Programmed=False/NoResources"+listeners)
+	f("another's", service, Applied{Generation: 1, Services: map[types.NamespacedName]string{named("web", "other"): "port taken"}},
+		"Gateway web/gw gen=2 Accepted=True/Accepted Programmed=True/Programmed"+listeners)
+
 	f("route", nil, applied, "HTTPRoute shop/r gen=2 | gatehouse.dev/gateway gw Accepted=True/Accepted ResolvedRefs=True/ResolvedRefs")
 	f("stale", nil, applied, "HTTPRoute shop/old gen=0")
 	f("policy", nil, applied, "AuthPolicy shop/p gen=2 | gatehouse.dev/gateway Gateway gw Accepted=True/Accepted Programmed=True/Programmed"+

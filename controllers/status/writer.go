@@ -141,7 +141,8 @@ func (w *Writer) Run(ctx context.Context) error {
 }
 
 func sameApplied(a, b Applied) bool {
-	return (a.Generation == 0) == (b.Generation == 0) && a.Refused == b.Refused && maps.Equal(a.BindErrors, b.BindErrors)
+	return (a.Generation == 0) == (b.Generation == 0) && a.Refused == b.Refused &&
+		maps.Equal(a.BindErrors, b.BindErrors) && maps.Equal(a.Services, b.Services)
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

@@ -6,8 +6,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-
-	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 )
 
 // key names one thing that can be read: an object, or a list of objects.
@@ -172,34 +170,4 @@ func (r *Reader) ConfigMap(name types.NamespacedName) *corev1.ConfigMap {
 // Namespace returns the Namespace of that name.
 func (r *Reader) Namespace(name string) *corev1.Namespace {
 	return get(r, r.store.namespaces, types.NamespacedName{Name: name})
-}
-
-// AuthPolicy returns the policy of that name.
-func (r *Reader) AuthPolicy(name types.NamespacedName) *v1alpha1.AuthPolicy {
-	return get(r, r.store.auth, name)
-}
-
-// AuthPolicies returns all AuthPolicies.
-func (r *Reader) AuthPolicies() []*v1alpha1.AuthPolicy {
-	return all(r, r.store.auth, everything)
-}
-
-// AuthPoliciesOn returns the AuthPolicies that target an object, or sections of it.
-func (r *Reader) AuthPoliciesOn(kind gatewayv1.Kind, name types.NamespacedName) []*v1alpha1.AuthPolicy {
-	return all(r, r.store.auth, targetList(name.Namespace, kind, gatewayv1.ObjectName(name.Name)))
-}
-
-// ValidationPolicy returns the policy of that name.
-func (r *Reader) ValidationPolicy(name types.NamespacedName) *v1alpha1.ValidationPolicy {
-	return get(r, r.store.validation, name)
-}
-
-// ValidationPolicies returns all ValidationPolicies.
-func (r *Reader) ValidationPolicies() []*v1alpha1.ValidationPolicy {
-	return all(r, r.store.validation, everything)
-}
-
-// ValidationPoliciesOn returns the ValidationPolicies that target an object, or sections of it.
-func (r *Reader) ValidationPoliciesOn(kind gatewayv1.Kind, name types.NamespacedName) []*v1alpha1.ValidationPolicy {
-	return all(r, r.store.validation, targetList(name.Namespace, kind, gatewayv1.ObjectName(name.Name)))
 }

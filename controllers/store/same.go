@@ -8,8 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-
-	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 )
 
 // sameVersion is true of two readings of one version of an object. Objects from
@@ -39,10 +37,6 @@ func sameListenerSet(a, b *gatewayv1.ListenerSet) bool {
 func sameRoute(a, b *gatewayv1.HTTPRoute) bool { return sameSpec(a, b, &a.Spec, &b.Spec) }
 func sameGRPC(a, b *gatewayv1.GRPCRoute) bool  { return sameSpec(a, b, &a.Spec, &b.Spec) }
 func sameGrant(a, b *gatewayv1.ReferenceGrant) bool {
-	return sameSpec(a, b, &a.Spec, &b.Spec)
-}
-func sameAuth(a, b *v1alpha1.AuthPolicy) bool { return sameSpec(a, b, &a.Spec, &b.Spec) }
-func sameValidation(a, b *v1alpha1.ValidationPolicy) bool {
 	return sameSpec(a, b, &a.Spec, &b.Spec)
 }
 

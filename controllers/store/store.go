@@ -26,21 +26,22 @@ type Kind string
 
 // The kinds a Store holds. EndpointSlices go past it, by controllers/endpoints.
 const (
-	GatewayClass     Kind = "GatewayClass"
-	Gateway          Kind = "Gateway"
-	ListenerSet      Kind = "ListenerSet"
-	HTTPRoute        Kind = "HTTPRoute"
-	GRPCRoute        Kind = "GRPCRoute"
-	TLSRoute         Kind = "TLSRoute"
-	TCPRoute         Kind = "TCPRoute"
-	UDPRoute         Kind = "UDPRoute"
-	ReferenceGrant   Kind = "ReferenceGrant"
-	Service          Kind = "Service"
-	Secret           Kind = "Secret"
-	ConfigMap        Kind = "ConfigMap"
-	Namespace        Kind = "Namespace"
-	AuthPolicy       Kind = v1alpha1.KindAuthPolicy
-	ValidationPolicy Kind = v1alpha1.KindValidationPolicy
+	GatewayClass      Kind = "GatewayClass"
+	Gateway           Kind = "Gateway"
+	ListenerSet       Kind = "ListenerSet"
+	HTTPRoute         Kind = "HTTPRoute"
+	GRPCRoute         Kind = "GRPCRoute"
+	TLSRoute          Kind = "TLSRoute"
+	TCPRoute          Kind = "TCPRoute"
+	UDPRoute          Kind = "UDPRoute"
+	ReferenceGrant    Kind = "ReferenceGrant"
+	Service           Kind = "Service"
+	Secret            Kind = "Secret"
+	ConfigMap         Kind = "ConfigMap"
+	Namespace         Kind = "Namespace"
+	AuthPolicy        Kind = v1alpha1.KindAuthPolicy
+	ValidationPolicy  Kind = v1alpha1.KindValidationPolicy
+	GatewayParameters Kind = v1alpha1.KindGatewayParameters
 )
 
 // Store is the last known objects. Use New.
@@ -57,8 +58,7 @@ type Store struct {
 	secrets    *shelf[*corev1.Secret]
 	configs    *shelf[*corev1.ConfigMap]
 	namespaces *shelf[*corev1.Namespace]
-	auth       *shelf[*v1alpha1.AuthPolicy]
-	validation *shelf[*v1alpha1.ValidationPolicy]
+	ours       ours
 	shelves    map[Kind]keeper
 }
 
@@ -83,14 +83,13 @@ func New() *Store {
 		secrets:    newShelf(sameSecret, byLabel),
 		configs:    newShelf(sameConfig, nil),
 		namespaces: newShelf(sameNamespace, nil),
-		auth:       newShelf(sameAuth, byTarget),
-		validation: newShelf(sameValidation, byTarget),
+		ours:       newOurs(),
 	}
 	s.shelves = map[Kind]keeper{
 		GatewayClass: s.classes, Gateway: s.gateways, ListenerSet: s.sets, HTTPRoute: s.routes, GRPCRoute: s.grpcs, ReferenceGrant: s.grants,
 		Service: s.services, Secret: s.secrets, ConfigMap: s.configs, Namespace: s.namespaces,
 		TLSRoute: s.streams.tls, TCPRoute: s.streams.tcp, UDPRoute: s.streams.udp,
-		AuthPolicy: s.auth, ValidationPolicy: s.validation,
+		AuthPolicy: s.ours.auth, ValidationPolicy: s.ours.validation, GatewayParameters: s.ours.parameters,
 	}
 	return s
 }
@@ -124,12 +123,8 @@ func (s *Store) Apply(obj metav1.Object) bool {
 		changed = s.configs.put(o, tick)
 	case *corev1.Namespace:
 		changed = s.namespaces.put(o, tick)
-	case *v1alpha1.AuthPolicy:
-		changed = s.auth.put(o, tick)
-	case *v1alpha1.ValidationPolicy:
-		changed = s.validation.put(o, tick)
 	default:
-		changed = s.streams.put(o, tick)
+		changed = s.streams.put(o, tick) || s.ours.put(o, tick)
 	}
 	if changed {
 		s.clock = tick

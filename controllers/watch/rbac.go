@@ -6,7 +6,7 @@ package watch
 // Read: everything the graph is built from.
 //
 //+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gatewayclasses;gateways;listenersets;httproutes;grpcroutes;tlsroutes;tcproutes;udproutes;referencegrants,verbs=get;list;watch
-//+kubebuilder:rbac:groups=gatehouse.dev,resources=authpolicies;validationpolicies,verbs=get;list;watch
+//+kubebuilder:rbac:groups=gatehouse.dev,resources=authpolicies;validationpolicies;gatewayparameters,verbs=get;list;watch
 //+kubebuilder:rbac:groups="",resources=services;secrets;configmaps;namespaces;nodes,verbs=get;list;watch
 //+kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
 

@@ -35,7 +35,7 @@ func kinds() []client.Object {
 	return []client.Object{
 		&gatewayv1.GatewayClass{}, &gatewayv1.Gateway{}, &gatewayv1.ListenerSet{}, &gatewayv1.HTTPRoute{}, &gatewayv1.GRPCRoute{}, &gatewayv1.ReferenceGrant{},
 		&gatewayv1.TLSRoute{}, &gatewayv1.TCPRoute{}, &gatewayv1.UDPRoute{},
-		&v1alpha1.AuthPolicy{}, &v1alpha1.ValidationPolicy{},
+		&v1alpha1.AuthPolicy{}, &v1alpha1.ValidationPolicy{}, &v1alpha1.GatewayParameters{},
 		&corev1.Service{}, &corev1.Secret{}, &corev1.ConfigMap{}, &corev1.Namespace{}, &discoveryv1.EndpointSlice{},
 	}
 }

@@ -82,7 +82,8 @@ var layers = []layer{
 	{"controllers/store", []string{"api/v1alpha1"}},
 	{"controllers/policy", []string{"api/v1alpha1", "controllers/store"}},
 	{"controllers/spec", nil},
-	{"controllers/graph", []string{"controllers/store", "controllers/spec"}},
+	{"controllers/params", []string{"api/v1alpha1", "controllers/store", "controllers/spec"}},
+	{"controllers/graph", []string{"api/v1alpha1", "controllers/store", "controllers/spec", "controllers/params"}},
 	{"controllers/attach", []string{"api/v1alpha1", "controllers/store", "controllers/policy", "controllers/spec", "controllers/graph"}},
 	{"controllers/compile", []string{"api/v1alpha1", "controllers/policy", "controllers/spec", "controllers/graph", "controllers/attach", "proxy/table"}},
 	{"controllers/status", []string{"api/v1alpha1", "controllers/policy", "controllers/graph", "controllers/attach"}},
@@ -104,7 +105,7 @@ var (
 
 // pureRooms hold functions from values to values (N5): no client, no clock, no logger, no I/O.
 var (
-	pureRooms   = []string{"controllers/store", "controllers/policy", "controllers/spec", "controllers/graph", "controllers/attach", "controllers/compile"}
+	pureRooms   = []string{"controllers/store", "controllers/policy", "controllers/spec", "controllers/params", "controllers/graph", "controllers/attach", "controllers/compile"}
 	pureBanned  = []string{"k8s.io/client-go/**", "sigs.k8s.io/controller-runtime/**"} // in their closure
 	pureImports = []string{"context", "net/http", "os", "log/**"}
 	pureCalls   = []string{"time.Now", "time.Since", "time.Until"}

@@ -52,7 +52,7 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := attach.Config{Controller: "gatehouse.dev/gateway", Checks: attach.Checks(checks)}
+	config := config{attach: attach.Config{Controller: controller, Checks: attach.Checks(checks)}}
 	chain, key := keyPair(t)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
@@ -69,12 +69,14 @@ func TestGolden(t *testing.T) {
 					s.Data = map[string][]byte{corev1.TLSCertKey: chain, corev1.TLSPrivateKeyKey: key}
 				}
 			}
+			got := &txtar.Archive{Comment: archive.Comment, Files: []txtar.File{{Name: "cluster.yaml", Data: section(archive, "cluster.yaml")}}}
+			if config.services = strings.HasPrefix(filepath.Base(file), "services-"); config.services {
+				made := config.provisioned(all)
+				all = append(all, made...)
+				got.Files = append(got.Files, txtar.File{Name: "services", Data: []byte(servicesText(made))})
+			}
 			g, policies, tbl := build(config, all)
-			got := &txtar.Archive{Comment: archive.Comment, Files: []txtar.File{
-				{Name: "cluster.yaml", Data: section(archive, "cluster.yaml")},
-				{Name: "table", Data: []byte(tbl.Text())},
-				{Name: "status", Data: []byte(status(g, policies))},
-			}}
+			got.Files = append(got.Files, txtar.File{Name: "table", Data: []byte(tbl.Text())}, txtar.File{Name: "status", Data: []byte(status(g, policies))})
 			anyOrder(t, config, all)
 			if *update {
 				if err := os.WriteFile(file, txtar.Format(got), 0o644); err != nil {
@@ -91,27 +93,37 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-func build(config attach.Config, all []*manifests.Manifest) (*graph.Graph, *attach.Policies, *table.Table) {
+const controller = "gatehouse.dev/gateway"
+
+// config is how the control half of a file is set up.
+type config struct {
+	attach   attach.Config
+	services bool // Gateways have Services of their own
+}
+
+func (c config) graphs() *graph.Builder {
+	return graph.NewBuilder(graph.Config{Controller: c.attach.Controller, Services: c.services})
+}
+
+func (c config) policies() *attach.Builder { return attach.NewBuilder(c.attach) }
+
+func build(config config, all []*manifests.Manifest) (*graph.Graph, *attach.Policies, *table.Table) {
 	s := store.New()
 	for _, m := range all {
 		s.Apply(m.Object)
 	}
-	g := newGraph(config).Build(s)
-	policies := attach.NewBuilder(config).Build(s, g)
+	g := config.graphs().Build(s)
+	policies := config.policies().Build(s, g)
 	return g, policies, compile.Compile(g, policies)
-}
-
-func newGraph(config attach.Config) *graph.Builder {
-	return graph.NewBuilder(graph.Config{Controller: config.Controller})
 }
 
 // anyOrder lets the objects come and go at random, with a build after each
 // change: it must always make the table that a first build would make, and a
 // build without a change the same parts.
-func anyOrder(t *testing.T, config attach.Config, all []*manifests.Manifest) {
+func anyOrder(t *testing.T, config config, all []*manifests.Manifest) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(1, 2))
-	s, b, a, c := store.New(), newGraph(config), attach.NewBuilder(config), compile.New()
+	s, b, a, c := store.New(), config.graphs(), config.policies(), compile.New()
 	present := make([]bool, len(all))
 	for range 12 * len(all) {
 		i := r.IntN(len(all))
@@ -127,8 +139,8 @@ func anyOrder(t *testing.T, config attach.Config, all []*manifests.Manifest) {
 		g := b.Build(s)
 		policies := a.Build(s, g)
 		got := c.Compile(g, policies)
-		full := newGraph(config).Build(s)
-		reached := attach.NewBuilder(config).Build(s, full)
+		full := config.graphs().Build(s)
+		reached := config.policies().Build(s, full)
 		if want := compile.Compile(full, reached); got.Hash() != want.Hash() || status(g, policies) != status(full, reached) {
 			t.Fatalf("after %s came or went: got:\n%s%s\nwant:\n%s%s", all[i].Name(), got.Text(), status(g, policies), want.Text(), status(full, reached))
 		}

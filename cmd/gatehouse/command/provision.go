@@ -7,6 +7,7 @@ import (
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -57,6 +58,14 @@ func (p provisioning) publish(g *graph.Graph) {
 	if p.writer != nil {
 		p.writer.Publish(g)
 	}
+}
+
+// refused is what the API server has against Services.
+func (p provisioning) refused() map[types.NamespacedName]string {
+	if p.writer == nil {
+		return nil
+	}
+	return p.writer.Refused()
 }
 
 func (p provisioning) saw(o watch.Object) {

@@ -147,7 +147,7 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 		Client:     cluster.client,
 		Live:       cluster.live,
 		Controller: half.graph.Controller,
-		Applied:    func() status.Applied { return applied(server) },
+		Applied:    func() status.Applied { return applied(server, services) },
 		Event:      events,
 		Log:        log,
 	})
@@ -174,9 +174,9 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 }
 
 // applied tells the status writer what the proxy made of the tables.
-func applied(server *proxy.Server) status.Applied {
+func applied(server *proxy.Server, services provisioning) status.Applied {
 	from := server.Applied()
-	a := status.Applied{Generation: from.Generation, BindErrors: map[string]string{}}
+	a := status.Applied{Generation: from.Generation, BindErrors: map[string]string{}, Services: services.refused()}
 	for id, err := range from.Listeners {
 		a.BindErrors[id] = err.Error()
 	}
