@@ -50,14 +50,17 @@ func (a *admin) close(ctx context.Context) {
 	_ = a.ln.Close()
 }
 
-// Admin answers /metrics, /healthz, /readyz, /debug/table and /debug/pprof/. It
-// is served on Options.Admin.
+// Admin answers /metrics, /healthz, /readyz, /debug/table, /debug/decisions,
+// /debug/explain and /debug/pprof/. It is served on Options.Admin.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.Registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { health(w, s.Ready()) })
 	mux.HandleFunc("GET /debug/table", s.debugTable)
+	mux.HandleFunc("GET /debug/decisions", s.debugDecisions)
+	mux.HandleFunc("GET /debug/decisions/{id}", s.debugDecision)
+	mux.HandleFunc("POST /debug/explain", s.debugExplain)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

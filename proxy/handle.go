@@ -49,8 +49,10 @@ func share(x *exchange.Exchange, a *router.Action) bool {
 // Policies in Shadow mode look first, at the request as it came.
 func (s *Server) admit(x *exchange.Exchange, a *router.Action) bool {
 	if a.ShadowAuth != nil {
-		a.ShadowAuth.Shadow(x)
-		s.shadowed(x)
+		if a.ShadowAuth.Shadow(x); x.Trace.Shadow != "" {
+			s.shadowed(x)
+			s.sample(x, a)
+		}
 	}
 	if a.Auth != nil && !a.Auth.Check(x) {
 		denied(&s.metrics.Denials, x)
@@ -59,8 +61,10 @@ func (s *Server) admit(x *exchange.Exchange, a *router.Action) bool {
 	if a.ShadowValidation != nil {
 		seen := x.Trace.Shadow
 		x.Trace.Shadow = ""
-		a.ShadowValidation.Shadow(x)
-		if s.shadowed(x); x.Trace.Shadow == "" {
+		if a.ShadowValidation.Shadow(x); x.Trace.Shadow != "" {
+			s.shadowed(x)
+			s.sample(x, a)
+		} else {
 			x.Trace.Shadow = seen
 		}
 	}
@@ -79,10 +83,27 @@ func denied(c *telemetry.Causes, x *exchange.Exchange) {
 	}
 }
 
+// shadowed counts for the policy that would have refused x.
 func (s *Server) shadowed(x *exchange.Exchange) {
-	if x.Trace.Shadow != "" {
-		s.metrics.ShadowDenials.Add(x.Trace.Policy, x.Trace.Shadow)
+	s.metrics.ShadowDenials.Add(x.Trace.Policy, x.Trace.Shadow)
+}
+
+// sample keeps how a would judge x for some of the requests that it would have
+// refused. x is as it came: nothing has been taken from it yet but its content,
+// which is left alone.
+func (s *Server) sample(x *exchange.Exchange, a *router.Action) {
+	if x.Trace.ID != 0 || !s.decisions.Sample(x.Start) {
+		return
 	}
+	x.Decide()
+	if a.ShadowAuth == nil {
+		return
+	}
+	steps, _ := a.ShadowAuth.Explain(x)
+	for i := range steps {
+		steps[i].Shadow = true
+	}
+	x.Trace.Steps = steps
 }
 
 // observe counts and logs x, which is finished. action and l are nil when
@@ -106,11 +127,17 @@ func (s *Server) observe(st *state, x *exchange.Exchange, action *router.Action,
 			b.Errors.Add(1)
 		}
 	}
+	if x.Trace.ID != 0 {
+		s.decisions.Add(x)
+	}
 	s.access.Record(x, duration)
 }
 
 // refused counts and logs a request that a protocol refused by itself.
 func (s *Server) refused(x *exchange.Exchange) {
 	s.metrics.BadRequests.Add("", x.Response.Code)
+	if x.Trace.ID != 0 {
+		s.decisions.Add(x)
+	}
 	s.access.Record(x, s.opts.Now().Sub(x.Start))
 }

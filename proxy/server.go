@@ -23,6 +23,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/clientip"
+	"github.com/gatehouse-dev/gatehouse/proxy/decision"
 	"github.com/gatehouse-dev/gatehouse/proxy/forward"
 	"github.com/gatehouse-dev/gatehouse/proxy/guard"
 	"github.com/gatehouse-dev/gatehouse/proxy/listener"
@@ -39,13 +40,14 @@ type Server struct {
 	state    atomic.Pointer[state] // what requests are served by; never nil
 	draining atomic.Bool
 
-	metrics  *telemetry.Metrics
-	access   *telemetry.Log
-	trusted  *clientip.Trusted
-	guards   *guard.Builder
-	backends *upstream.Set
-	forward  *forward.Forwarder
-	admin    *admin
+	metrics   *telemetry.Metrics
+	access    *telemetry.Log
+	decisions *decision.Log
+	trusted   *clientip.Trusted
+	guards    *guard.Builder
+	backends  *upstream.Set
+	forward   *forward.Forwarder
+	admin     *admin
 
 	mu      sync.Mutex // one swap at a time; guards the rest
 	sockets *listener.Set
@@ -78,6 +80,7 @@ func New(opts Options) (*Server, error) {
 	if s.trusted, err = clientip.Parse(opts.Clients.Trusted); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
+	s.decisions = decision.NewLog()
 	s.backends = upstream.New(opts.Backends)
 	s.metrics = telemetry.New(opts.Version, telemetry.Sources{KeySets: s.keySetAges, Backends: s.backends.Each})
 	s.forward = forward.New(forward.Config{Trusted: s.trusted, Mirrored: &s.metrics.Mirrored})

@@ -93,6 +93,7 @@ type Trace struct {
 	Policy   string // policy object behind Denied, or behind what Shadow would have denied
 	Shadow   string // cause with which a Shadow policy would have denied
 	ID       uint64 // decision id; 0 until something asks for it
+	Steps    []Step // how it was judged; nil for a request that no policy refused
 }
 
 // Body is a request's content as it arrives.

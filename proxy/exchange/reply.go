@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"io"
-	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -49,10 +48,7 @@ func (x *Exchange) ReplyBody(status int, code, contentType string, body []byte) 
 func (x *Exchange) own(status int, code string) (id string) {
 	x.Response.Header = x.Response.Header[:0]
 	x.Response.Status, x.Response.Code = status, code
-	for x.Trace.ID == 0 {
-		x.Trace.ID = rand.Uint64()
-	}
-	return mem.String(AppendID(x.Arena.Alloc(16)[:0], x.Trace.ID))
+	return mem.String(AppendID(x.Arena.Alloc(16)[:0], x.Decide()))
 }
 
 // AppendID appends the text form of a decision id: 16 hexadecimal digits.

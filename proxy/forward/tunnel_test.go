@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -171,7 +172,7 @@ func TestTrace(t *testing.T) {
 	c.want(200, "POST / hello")
 	got := <-s.traces
 	want := exchange.Trace{Backend: "b", Endpoint: got.Endpoint, BytesIn: 5, BytesOut: int64(len("POST / hello"))}
-	if got != want || got.Endpoint.String() != addr {
+	if !reflect.DeepEqual(got, want) || got.Endpoint.String() != addr {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -115,6 +115,7 @@ func (c *compiler) method(t *table.AuthMethod) {
 	if strings.HasPrefix(m.challenge, "Bearer ") {
 		m.refused += `, error="invalid_token"` // RFC 6750, section 3.1
 	}
+	m.needs = t.String()
 	c.policy.methods = append(c.policy.methods, m)
 }
 
@@ -154,7 +155,7 @@ func (c *compiler) leaf(t *table.AuthMethod, places *credential.Places, from []t
 
 func (c *compiler) rule(t *table.AuthRule) {
 	what := "rule " + t.Name
-	r := rule{source: c.source(t.Source, what), when: c.conditions(t.When, what)}
+	r := rule{name: t.Name, source: c.source(t.Source, what), when: c.conditions(t.When, what), needs: t.String()}
 	var err error
 	switch {
 	case t.CIDRs != nil:
@@ -195,6 +196,9 @@ func (c *compiler) requirement(text string) {
 		if m.anonymous {
 			c.policy.order = append(c.policy.order, i)
 		}
+	}
+	if c.policy.requires = text; text == "" {
+		c.policy.requires = strings.Join(names, " || ")
 	}
 	var err error
 	c.policy.require, err = table.ParseRequire(text, names)

@@ -34,6 +34,7 @@ func reserved(name string) bool {
 // take the caller for somebody with more rights.
 func (p *Policy) compute(x *exchange.Exchange, d *decision, values *[maxHeaders]string) {
 	for i := range p.headers {
+		d.at = i
 		h := &p.headers[i]
 		if d.gates>>h.source&1 == 0 {
 			continue

@@ -17,6 +17,7 @@ type Policy struct {
 	methods         []method // by name
 	order           []int    // in which methods are tried: by name, anonymous ones last
 	require         table.Requirement
+	requires        string // its text
 	rules           []rule
 	headers         []header
 	identities      []string // names of headers
@@ -38,12 +39,15 @@ type method struct {
 	anonymous bool
 	challenge string // to a caller who sent nothing for this method
 	refused   string // to one whose credential it refused
+	needs     string // what it accepts, for the operator
 }
 
 type rule struct {
+	name   string
 	source int
 	when   []*expr.Program
 	rule   auth.Rule
+	needs  string // what it allows, for the operator
 }
 
 // verdict is how a decision ended.
@@ -65,6 +69,50 @@ type decision struct {
 	retryAfter time.Duration // with undecidable
 	gates      uint64        // sources that apply to the request
 	rejected   uint64        // methods whose credential was there and wrong
+	progress   progress      // how far it came
+	at         int           // the rule or header that decided, when that progress is the last
+	seen       seen
+}
+
+// progress is how far a decision came.
+type progress uint8
+
+const (
+	gating         progress = iota // which policies apply
+	authenticating                 // who is calling
+	authorizing                    // may they
+	computing                      // what the backend is told
+	decided                        // all of it
+)
+
+// seen is what the methods said, for the operator who asks why.
+type seen struct {
+	tried, accepted, unable uint64
+	refusals                [4]refusal // the first that rejected or could not tell
+	n                       int
+}
+
+type refusal struct {
+	method int
+	code   string
+}
+
+func (s *seen) note(i int, r auth.Result) {
+	s.tried |= 1 << i
+	switch r.Outcome {
+	case auth.Accepted:
+		s.accepted |= 1 << i
+		return
+	case auth.Absent:
+		return
+	case auth.Unavailable:
+		s.unable |= 1 << i
+	case auth.Rejected:
+	}
+	if s.n < len(s.refusals) {
+		s.refusals[s.n] = refusal{i, r.Code}
+		s.n++
+	}
 }
 
 // Check decides on a request. If it may pass, the request is made ready for the
@@ -76,6 +124,7 @@ func (p *Policy) Check(x *exchange.Exchange) bool {
 	x.Principal = exchange.Principal{}
 	d := p.decide(x, &values)
 	if d.verdict != allow {
+		x.Trace.Steps = append(x.Trace.Steps, p.steps(x, &d)...)
 		p.refuse(x, &d)
 		return false
 	}
@@ -136,12 +185,18 @@ func (p *Policy) decide(x *exchange.Exchange, values *[maxHeaders]string) decisi
 			d.gates |= 1 << i
 		}
 	}
+	d.progress = authenticating
 	p.authenticate(x, &d)
 	if d.verdict == allow {
+		d.progress = authorizing
 		p.authorize(x, &d)
 	}
 	if d.verdict == allow {
+		d.progress = computing
 		p.compute(x, &d, values)
+	}
+	if d.verdict == allow {
+		d.progress = decided
 	}
 	return d
 }
@@ -178,9 +233,10 @@ func (p *Policy) authenticate(x *exchange.Exchange, d *decision) {
 		}
 		truth = p.require.Decide(yes, no)
 	}
+	d.seen = t.seen
 	if truth != table.True {
 		x.Principal = exchange.Principal{}
-		*d = t.conclude(truth, d.gates)
+		t.conclude(truth, d)
 		if d.code == auth.CodeMissing {
 			d.source = p.methods[bits.TrailingZeros64(applying)].source
 		}
@@ -189,6 +245,7 @@ func (p *Policy) authenticate(x *exchange.Exchange, d *decision) {
 
 // tally is what trying the methods has brought so far.
 type tally struct {
+	seen        seen
 	identified  bool        // x.Principal is set
 	rejected    uint64      // methods whose credential was there and wrong
 	rejection   auth.Result // the first, with its source
@@ -208,6 +265,7 @@ func (t *tally) try(x *exchange.Exchange, m *method, i int) auth.Outcome {
 		if !t.whenFailed {
 			t.whenFailed, t.whenFailing = true, m.source
 		}
+		t.seen.note(i, auth.Result{Outcome: auth.Unavailable, Code: auth.CodeRuleError})
 		return auth.Unavailable
 	}
 	if !applies {
@@ -224,6 +282,7 @@ func (t *tally) try(x *exchange.Exchange, m *method, i int) auth.Outcome {
 	}
 	before := x.Principal
 	r := m.method.Authenticate(x, &x.Principal)
+	t.seen.note(i, r)
 	if r.Outcome != auth.Accepted || t.identified {
 		x.Principal = before
 	} else {
@@ -248,8 +307,8 @@ func (t *tally) try(x *exchange.Exchange, m *method, i int) auth.Outcome {
 
 // conclude says why the requirement is not met. Where nothing was sent it names
 // no source.
-func (t *tally) conclude(truth table.Truth, gates uint64) decision {
-	d := decision{gates: gates, rejected: t.rejected}
+func (t *tally) conclude(truth table.Truth, d *decision) {
+	d.rejected = t.rejected
 	switch {
 	case truth == table.Undecided && t.whenFailed:
 		d.verdict, d.code, d.source = forbidden, auth.CodeRuleError, t.whenFailing
@@ -260,12 +319,12 @@ func (t *tally) conclude(truth table.Truth, gates uint64) decision {
 	default:
 		d.verdict, d.code = unauthenticated, auth.CodeMissing
 	}
-	return d
 }
 
 // authorize asks every rule that applies; the first that does not allow decides.
 func (p *Policy) authorize(x *exchange.Exchange, d *decision) {
 	for i := range p.rules {
+		d.at = i
 		r := &p.rules[i]
 		if d.gates>>r.source&1 == 0 {
 			continue

@@ -15,13 +15,13 @@ func (a *Auth) String() string {
 	}
 	p := parts{many: len(a.Sources) > 1}
 	for _, m := range a.Methods {
-		p.add(m.Source, "%s=%s%s", m.Name, m.kind(), when(m.When))
+		p.add(m.Source, "%s=%s%s", m.Name, m, when(m.When))
 	}
 	if a.Require != "" {
 		p.add(-1, "require=%q", a.Require)
 	}
 	for _, r := range a.Rules {
-		p.add(r.Source, "rule %s(%s)%s", r.Name, r.condition(), when(r.When))
+		p.add(r.Source, "rule %s(%s)%s", r.Name, r, when(r.When))
 	}
 	for _, h := range a.Headers {
 		if h.CEL != "" {
@@ -42,8 +42,9 @@ func (a *Auth) String() string {
 	return strings.Join(p.list, " ") + by(a.Sources)
 }
 
-// kind prints how the method decides, and nothing secret.
-func (m AuthMethod) kind() string {
+// String prints how the method decides, and nothing secret:
+// "jwt(https://issuer.example aud=orders)".
+func (m AuthMethod) String() string {
 	var out string
 	switch {
 	case m.Unavailable != "":
@@ -83,7 +84,8 @@ func (s CredentialSource) String() string {
 	return "header " + s.Header
 }
 
-func (r AuthRule) condition() string {
+// String prints what the rule allows: its expression, or its networks.
+func (r AuthRule) String() string {
 	if r.CIDRs == nil {
 		return r.CEL
 	}

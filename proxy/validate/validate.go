@@ -67,6 +67,7 @@ func (p *Policy) Check(x *exchange.Exchange) bool {
 		return false
 	}
 	x.Trace.Denied, x.Trace.Policy = r.code, p.policyName(r.source)
+	x.Trace.Steps = append(x.Trace.Steps, p.step(r))
 	switch {
 	case p.closed != nil:
 		closed(x, p.closed, r)
@@ -92,6 +93,32 @@ func (p *Policy) Shadow(x *exchange.Exchange) {
 	if x.Trace.Denied == "" {
 		x.Trace.Policy = p.policyName(r.source)
 	}
+}
+
+// Explain judges as Check does and says how it went, whatever the outcome. It
+// changes nothing: the content can be read afterwards as if nobody had.
+func (p *Policy) Explain(x *exchange.Exchange) (step exchange.Step, allowed bool) {
+	r := p.judge(x, true)
+	if r == nil || r.failure != nil {
+		return exchange.Step{Part: exchange.PartForm, Outcome: exchange.StepMet}, true
+	}
+	return p.step(r), false
+}
+
+// step tells how r came about; where in the request, but not what stands there.
+func (p *Policy) step(r *refusal) exchange.Step {
+	s := exchange.Step{Part: exchange.PartForm, Policy: p.policyName(r.source), Outcome: exchange.StepDenied, Code: r.code, Needs: r.detail}
+	if p.closed != nil {
+		s.Outcome = exchange.StepBroken
+	}
+	for i, v := range r.violations {
+		if i == 8 {
+			s.Needs += "; …"
+			break
+		}
+		s.Needs += "; " + v.Pointer + " " + v.Message
+	}
+	return s
 }
 
 func (p *Policy) policyName(source int) string {

@@ -42,6 +42,7 @@ var layers = []layer{
 	{"proxy/mem", nil},
 	{"proxy/socket", []string{"proxy/mem"}},
 	{"proxy/exchange", []string{"proxy/table", "proxy/mem"}},
+	{"proxy/decision", []string{"proxy/exchange"}},
 	{"proxy/telemetry", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
 	{"proxy/wire", []string{"proxy/mem", "proxy/exchange"}},
 	{"proxy/clientip", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
@@ -62,6 +63,9 @@ var layers = []layer{
 	{"proxy/router", []string{
 		"proxy/table", "proxy/mem", "proxy/exchange", "proxy/match", "proxy/filter", "proxy/filter/*",
 		"proxy/auth", "proxy/auth/*", "proxy/expr", "proxy/guard", "proxy/validate", "proxy/telemetry", "proxy/upstream",
+	}},
+	{"proxy/explain", []string{
+		"proxy/table", "proxy/exchange", "proxy/decision", "proxy/telemetry", "proxy/guard", "proxy/upstream", "proxy/router",
 	}},
 	{"proxy/forward", []string{
 		"proxy/table", "proxy/mem", "proxy/telemetry", "proxy/exchange", "proxy/filter", "proxy/upstream", "proxy/clientip",

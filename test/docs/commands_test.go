@@ -363,6 +363,9 @@ func printed(t *testing.T, b block, out string) {
 	}
 }
 
+// asks are the commands that ask a gateway, or with -f manifests, and end.
+var asks = regexp.MustCompile(`^\S+ (why|explain|exposure) `)
+
 var paths = regexp.MustCompile(` -[kf] (\S+)`)
 
 // try runs a command of a page, as far as it can be run here.
@@ -395,6 +398,10 @@ func (g *gateway) try(t *testing.T, command string) (string, error) {
 	switch {
 	case !strings.HasPrefix(command, g.program+" "):
 		return "", fmt.Errorf("a command that no test knows how to run")
+	case asks.MatchString(command) && !strings.Contains(command, " -f "):
+		return shell(t, g.ports.Replace("GATEHOUSE_ADMIN_ADDRESS=127.0.0.1:9901 "+command))
+	case asks.MatchString(command):
+		return shell(t, command)
 	case strings.HasPrefix(command, g.program+" table"):
 		return shell(t, command+" 2>&1 || [ $? = 1 ]") // 1: a manifest is at fault, and the page shows which
 	}

@@ -1,0 +1,155 @@
+package command
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/decision"
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+)
+
+func newWhy() *cobra.Command {
+	var gateways admins
+	var output string
+	var last int
+	c := &cobra.Command{
+		Use:   "why [ID]",
+		Short: "Tell why a running gateway answered a request as it did, by its decision id",
+		Long: `Why asks a running gateway about one of its decisions: which route took the request, which
+policy object supplied what, which step refused, and what would have passed.
+
+The id stands in every answer the gateway makes itself ("id" in the problem document, else the
+header Gatehouse-Decision) and in the access log. Without an id the last decisions are listed.
+Each replica remembers its own, the last 1,024; give the admin address of each.
+It exits with 1 if no gateway asked remembers the decision.`,
+		Example: `  gatehouse why 9f0c6a1d2b3e4f50
+  gatehouse why --output json 9f0c6a1d2b3e4f50 | jq .steps
+  kubectl -n gatehouse-system exec deploy/gatehouse -- gatehouse why 9f0c6a1d2b3e4f50`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return listDecisions(c, gateways, last, output)
+			}
+			r, err := findDecision(c, gateways, args[0])
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				return printJSON(c.OutOrStdout(), r)
+			}
+			return printDecision(c.OutOrStdout(), r)
+		},
+	}
+	gateways.add(c)
+	c.Flags().IntVar(&last, "last", 20, "how many decisions to list when no id is given")
+	addOutput(c, &output)
+	return c
+}
+
+// findDecision asks each gateway until one remembers.
+func findDecision(c *cobra.Command, gateways admins, id string) (*decision.Record, error) {
+	var errs []error
+	for _, address := range gateways {
+		r := &decision.Record{}
+		err := ask(c.Context(), address, "/debug/decisions/"+url.PathEscape(id), nil, r)
+		if err == nil {
+			return r, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+func listDecisions(c *cobra.Command, gateways admins, last int, output string) error {
+	all := []*decision.Record{}
+	for _, address := range gateways {
+		var some []*decision.Record
+		if err := ask(c.Context(), address, "/debug/decisions?n="+strconv.Itoa(last), nil, &some); err != nil {
+			return err
+		}
+		all = append(all, some...)
+	}
+	if output == "json" {
+		return printJSON(c.OutOrStdout(), all)
+	}
+	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tTIME\tREQUEST\tANSWER\tPOLICY")
+	for _, r := range all {
+		fmt.Fprintf(w, "%s\t%s\t%s %s%s\t%s\t%s\n", r.ID, r.Time.UTC().Format(time.RFC3339), r.Request.Method, r.Request.Host, r.Request.Path, verdict(r), r.Policy)
+	}
+	return w.Flush()
+}
+
+// verdict is how a request ended, in a few words.
+func verdict(r *decision.Record) string {
+	switch {
+	case r.Code != "":
+		return fmt.Sprintf("%d %s", r.Status, r.Code)
+	case r.Shadow != "":
+		return fmt.Sprintf("%d, in shadow %s", r.Status, r.Shadow)
+	}
+	return strconv.Itoa(r.Status)
+}
+
+func printDecision(out io.Writer, r *decision.Record) error {
+	fmt.Fprintf(out, "decision %s at %s: answered %s\n", r.ID, r.Time.UTC().Format(time.RFC3339Nano), verdict(r))
+	return printJudgement(out, r)
+}
+
+// printJudgement prints the request, where it went and what policies made of it.
+func printJudgement(out io.Writer, r *decision.Record) error {
+	fmt.Fprintf(out, "%s %s%s", r.Request.Method, r.Request.Host, r.Request.Path)
+	if r.Request.Client != "" {
+		fmt.Fprintf(out, " from %s", r.Request.Client)
+	}
+	fmt.Fprintln(out)
+	for _, line := range [][2]string{
+		{"listener", r.Listener}, {"route", strings.TrimSpace(r.Route + " " + r.Rule)}, {"backend", r.Backend}, {"caller", strings.TrimSpace(r.Caller.Method + " " + r.Caller.Subject)},
+	} {
+		if line[1] != "" {
+			fmt.Fprintf(out, "%-9s %s\n", line[0], line[1])
+		}
+	}
+	return printSteps(out, r.Steps)
+}
+
+// printSteps prints a line for each step, aligned, and below it what would have
+// passed.
+func printSteps(out io.Writer, steps []exchange.Step) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, s := range steps {
+		part := s.Part
+		if s.Shadow {
+			part += " (shadow)"
+		}
+		name, by := cmp.Or(s.Name, "-"), s.Policy
+		if s.Part == exchange.PartPolicy {
+			name, by = s.Policy, ""
+		}
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", part, name, s.Outcome, cmp.Or(s.Code, "-"), by)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	told := false
+	for _, s := range steps {
+		if s.Needs == "" || s.Code == "" && s.Outcome != exchange.StepAbsent {
+			continue
+		}
+		if !told {
+			told = true
+			fmt.Fprintln(out, "what would have passed:")
+		}
+		fmt.Fprintf(out, "  %s: %s\n", strings.TrimSpace(s.Part+" "+s.Name), s.Needs)
+	}
+	return nil
+}

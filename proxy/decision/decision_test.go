@@ -1,0 +1,82 @@
+package decision
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+)
+
+func exchangeOf(id uint64, code string) *exchange.Exchange {
+	x := &exchange.Exchange{}
+	x.Request.Method, x.Request.Host, x.Request.Path, x.Request.RawQuery = "GET", "a.example.com", "/orders", "access_token=planted-secret"
+	x.Request.Header.Add("Authorization", "Bearer planted-secret")
+	x.Response.Code, x.Trace.ID = code, id
+	return x
+}
+
+func TestFind(t *testing.T) {
+	l := NewLog()
+	for i := range uint64(kept + 10) {
+		l.Add(exchangeOf(i+1, "no_route"))
+	}
+	l.Add(exchangeOf(1<<40, ""))
+	find := func(id uint64, want bool) {
+		t.Helper()
+		if r := l.Find(fmt.Sprintf("%016x", id)); (r != nil) != want {
+			t.Errorf("%x: found %v, want %v", id, r, want)
+		}
+	}
+	find(10, false) // pushed out
+	find(11, true)
+	find(kept+10, true)
+	find(1<<40, true)
+	find(0, false)
+	if last := l.Last(3); len(last) != 3 || last[0].ID != fmt.Sprintf("%016x", kept+10) {
+		t.Errorf("last: %v", last)
+	}
+	if all := l.Last(1 << 20); len(all) != kept+1 {
+		t.Errorf("%d records", len(all))
+	}
+}
+
+func TestRecordsHoldNoCredentials(t *testing.T) {
+	if s := fmt.Sprintf("%+v", *Of(exchangeOf(1, "no_route"))); len(s) == 0 || strings.Contains(s, "planted-secret") {
+		t.Error(s)
+	}
+}
+
+func TestSample(t *testing.T) {
+	l, now, n := NewLog(), time.Unix(100, 0), 0
+	for range 100 {
+		if l.Sample(now) {
+			n++
+		}
+	}
+	if n != samplesPerSecond {
+		t.Errorf("%d samples in a second", n)
+	}
+	if !l.Sample(now.Add(time.Second)) {
+		t.Error("none in the next")
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	l := NewLog()
+	var wg sync.WaitGroup
+	for w := range uint64(4) {
+		wg.Go(func() {
+			for i := range uint64(2 * kept) {
+				l.Add(exchangeOf(w<<32+i+1, "no_route"))
+				l.Find("0000000000000001")
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(l.Last(2 * kept)); n != kept {
+		t.Errorf("%d records", n)
+	}
+}

@@ -1,0 +1,255 @@
+// Package explain tells what would become of a request that nobody has sent:
+// which listener, route and rule take it, what each policy makes of it, and what
+// the caller would be answered or where it would go.
+//
+// cmd calls Offline with a table compiled from manifests; the admin server calls
+// Run with the router that serves. It walks the same router and policies as
+// requests do, and sends nothing to a backend.
+package explain
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/decision"
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/guard"
+	"github.com/gatehouse-dev/gatehouse/proxy/router"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
+	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
+)
+
+// Query is the request that is asked about.
+type Query struct {
+	Method  string         `json:"method"`
+	URL     string         `json:"url"`               // absolute, http or https; its port is the listener's
+	Header  []string       `json:"header,omitempty"`  // "Name: value"
+	Content string         `json:"content,omitempty"` //
+	Client  string         `json:"client,omitempty"`  // address of the caller; 127.0.0.1 when empty
+	Claims  map[string]any `json:"claims,omitempty"`  // of a token that counts as signed; nil: none is assumed
+	Gateway string         `json:"gateway,omitempty"` // namespace/name; empty: every one that listens on the port
+}
+
+// Explanation is what becomes of the request at one Gateway.
+type Explanation struct {
+	decision.Record
+	Gateway string   `json:"gateway"`           // namespace/name
+	Match   string   `json:"match,omitempty"`   // the rule, as the table's text has it
+	Forward bool     `json:"forward"`           // it goes on to a backend; else Record has the answer
+	Headers []string `json:"headers,omitempty"` // that policies set for the backend, "name: value"
+	Near    []string `json:"near,omitempty"`    // rules of the host, when none takes the request
+}
+
+// maxNear is how many rules are listed when none takes the request.
+const maxNear = 20
+
+// Offline explains q by a table that does not serve. It opens no connection:
+// key sets that would have to be fetched are missing, so tokens cannot be
+// verified; assume claims instead.
+func Offline(t *table.Table, q Query) ([]Explanation, error) {
+	b, err := guard.New(guard.Config{Transport: offline{}})
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	b.SetKeySets(t.KeySets)
+	owners := router.Owners{Upstreams: upstream.New(upstream.Config{}), Guard: b, Env: b.Expressions(), Metrics: telemetry.New("", telemetry.Sources{})}
+	r, err := router.Build(t, nil, owners)
+	if err != nil {
+		return nil, err
+	}
+	return Run(r, t, q)
+}
+
+// Run explains q by r, which was built from t: at each Gateway that listens on
+// the URL's port, in the table's order. An error says what is wrong with q, or
+// that no Gateway listens there.
+func Run(r *router.Router, t *table.Table, q Query) ([]Explanation, error) {
+	u, port, err := target(q.URL)
+	if err != nil {
+		return nil, err
+	}
+	var out []Explanation
+	var ports []string
+	seen := map[string]bool{}
+	for _, l := range t.Listeners {
+		if l.Protocol != table.HTTP && l.Protocol != table.HTTPS || q.Gateway != "" && q.Gateway != l.Gateway() {
+			continue
+		}
+		if p := fmt.Sprintf("%s port %d", l.Gateway(), l.Port); !slices.Contains(ports, p) {
+			ports = append(ports, p)
+		}
+		at := fmt.Sprintf("%s %s %d", l.Gateway(), l.Address, l.BindPort())
+		if l.Port != port || (l.Protocol == table.HTTPS) != (u.Scheme == "https") || seen[at] {
+			continue
+		}
+		seen[at] = true
+		x, err := q.exchange(u, l)
+		if err != nil {
+			return nil, err
+		}
+		e := Explanation{Gateway: l.Gateway()}
+		e.run(r, x, q.Claims)
+		out = append(out, e)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("no Gateway listens for %s on port %d; there is: %s", u.Scheme, port, strings.Join(ports, ", "))
+	}
+	return out, nil
+}
+
+// target takes an absolute URL apart.
+func target(s string) (*url.URL, uint16, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, 0, fmt.Errorf("%q is no absolute URL; write one as https://shop.example.com/orders", s)
+	}
+	switch p := u.Port(); {
+	case p != "":
+		n, err := strconv.ParseUint(p, 10, 16)
+		if err != nil {
+			return nil, 0, fmt.Errorf("%q has no usable port", s)
+		}
+		return u, uint16(n), nil
+	case u.Scheme == "https":
+		return u, 443, nil
+	}
+	return u, 80, nil
+}
+
+// exchange makes the request as a protocol would hand it on, had it come to l.
+func (q *Query) exchange(u *url.URL, l *table.Listener) (*exchange.Exchange, error) {
+	client := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	if q.Client != "" {
+		var err error
+		if client, err = netip.ParseAddr(q.Client); err != nil {
+			return nil, fmt.Errorf("client address %q: write an IP address", q.Client)
+		}
+	}
+	local := netip.IPv4Unspecified()
+	if a, err := netip.ParseAddr(l.Address); err == nil {
+		local = a
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	x := &exchange.Exchange{Start: time.Now(), Conn: &exchange.Conn{
+		Local: netip.AddrPortFrom(local, l.Port), Target: l.Target, Peer: netip.AddrPortFrom(client, 0), Protocol: "HTTP/1.1",
+	}}
+	if x.Conn.TLS = u.Scheme == "https"; x.Conn.TLS {
+		x.Conn.SNI = host
+	}
+	x.Request = exchange.Request{
+		Method: strings.ToUpper(q.Method), Scheme: u.Scheme, Authority: u.Host, Host: host, Path: u.EscapedPath(), RawQuery: u.RawQuery, ClientIP: client.Unmap(),
+	}
+	if x.Request.Path == "" {
+		x.Request.Path = "/"
+	}
+	for _, line := range q.Header {
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("header %q: write it as Name: value", line)
+		}
+		x.Request.Header.Add(name, strings.TrimSpace(value))
+	}
+	if q.Content != "" {
+		x.Request.ContentLength, x.Request.Body = int64(len(q.Content)), &exchange.Buffered{Content: []byte(q.Content)}
+	}
+	return x, nil
+}
+
+// run walks x through r as the proxy would.
+func (e *Explanation) run(r *router.Router, x *exchange.Exchange, claims map[string]any) {
+	a, l := r.Match(x)
+	if l != nil {
+		x.Trace.Listener = l.ID
+	}
+	switch {
+	case a == nil:
+		x.Reply(404, "no_route", "no route takes this request")
+		e.Near = near(l, x.Request.Host)
+	case a.Table.Reply != nil:
+		x.Trace.Route, x.Trace.Rule = a.Table.Route, a.Table.Rule
+		x.Reply(a.Table.Reply.Status, a.Table.Reply.Code, a.Table.Reply.Detail)
+	default:
+		x.Trace.Route, x.Trace.Rule = a.Table.Route, a.Table.Rule
+		e.Match = matched(l, a.Table)
+		e.Forward = e.judge(x, a, claims)
+	}
+	e.Record = *decision.Of(x)
+	e.ID, e.Time = "", x.Start
+}
+
+// judge asks the policies of a, in the order in which requests meet them.
+func (e *Explanation) judge(x *exchange.Exchange, a *router.Action, claims map[string]any) bool {
+	if a.CORS != nil && !a.CORS.Admit(x) {
+		return false
+	}
+	if a.ShadowAuth != nil {
+		steps, _ := a.ShadowAuth.Assuming(claims).Explain(x)
+		for i := range steps {
+			steps[i].Shadow = true
+		}
+		x.Trace.Steps = append(x.Trace.Steps, steps...)
+	}
+	if a.Auth != nil {
+		before := len(x.Request.Header)
+		p := a.Auth.Assuming(claims)
+		steps, allowed := p.Explain(x)
+		seen := append(x.Trace.Steps, steps...)
+		allowed = p.Check(x) && allowed
+		x.Trace.Steps = seen
+		if !allowed {
+			return false
+		}
+		for _, f := range x.Request.Header[min(before, len(x.Request.Header)):] {
+			e.Headers = append(e.Headers, f.Name+": "+f.Value)
+		}
+	}
+	if a.Validation != nil {
+		step, _ := a.Validation.Explain(x)
+		seen := append(x.Trace.Steps, step)
+		allowed := a.Validation.Check(x)
+		x.Trace.Steps = seen
+		return allowed
+	}
+	return true
+}
+
+// matched returns the text of the first rule of l that leads to a.
+func matched(l *table.Listener, a *table.Action) string {
+	if l == nil {
+		return ""
+	}
+	for _, h := range l.Hosts {
+		for _, r := range h.Rules {
+			if r.Action == a {
+				return "host " + h.Name + " " + r.String()
+			}
+		}
+	}
+	return ""
+}
+
+// near lists the rules that host could have met on l.
+func near(l *table.Listener, host string) (out []string) {
+	if l == nil {
+		return nil
+	}
+	for _, h := range l.Hosts {
+		if h.Name != "*" && h.Name != host && !(strings.HasPrefix(h.Name, "*.") && strings.HasSuffix(host, h.Name[1:])) {
+			continue
+		}
+		for _, r := range h.Rules {
+			if len(out) == maxNear {
+				return append(out, "…")
+			}
+			out = append(out, "host "+h.Name+" "+r.Match.String())
+		}
+	}
+	return out
+}

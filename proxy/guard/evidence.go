@@ -1,0 +1,153 @@
+package guard
+
+import (
+	"github.com/gatehouse-dev/gatehouse/proxy/auth"
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+)
+
+// Explain judges x as Check does, changes nothing and says how it went, whatever
+// the outcome. It is for operators; it allocates.
+func (p *Policy) Explain(x *exchange.Exchange) (steps []exchange.Step, allowed bool) {
+	var values [maxHeaders]string
+	before := x.Principal
+	x.Principal = exchange.Principal{}
+	d := p.decide(x, &values)
+	steps = p.steps(x, &d)
+	x.Principal = before
+	return steps, d.verdict == allow
+}
+
+// assumer is a method that can judge claims nobody has signed.
+type assumer interface {
+	Assume(claims map[string]any, p *exchange.Principal) auth.Result
+}
+
+// assumed is a method that is shown claims in place of a request.
+type assumed struct {
+	auth.Method
+	assumer
+	claims map[string]any
+}
+
+// Authenticate implements auth.Method.
+func (a assumed) Authenticate(_ *exchange.Exchange, p *exchange.Principal) auth.Result {
+	return a.Assume(a.claims, p)
+}
+
+// Assuming returns the policy as it is for a caller with a token of these claims:
+// a method that takes tokens judges them as if it had verified a signature over
+// them, and looks at no token in the request. Without claims it is p.
+func (p *Policy) Assuming(claims map[string]any) *Policy {
+	if claims == nil {
+		return p
+	}
+	out := *p
+	out.methods = make([]method, len(p.methods))
+	for i, m := range p.methods {
+		if a, ok := m.method.(assumer); ok {
+			m.method = assumed{m.method, a, claims}
+		}
+		out.methods[i] = m
+	}
+	return &out
+}
+
+// steps tells how d came about. x is still as it was judged: conditions are
+// evaluated again where d kept nothing of them.
+func (p *Policy) steps(x *exchange.Exchange, d *decision) []exchange.Step {
+	out := make([]exchange.Step, 0, len(p.sources)+len(p.methods)+len(p.rules)+2)
+	for i := range p.sources {
+		out = append(out, p.sourceStep(d, i))
+	}
+	if d.verdict == closed {
+		return out
+	}
+	for _, i := range p.order {
+		out = append(out, p.methodStep(x, d, i))
+	}
+	if len(p.methods) > 0 {
+		out = append(out, p.requirementStep(d))
+	}
+	for i := range p.rules {
+		out = append(out, p.ruleStep(x, d, i))
+	}
+	if d.progress == computing {
+		h := &p.headers[d.at]
+		out = append(out, exchange.Step{Part: exchange.PartHeader, Name: h.name, Policy: p.policyName(h.source), Outcome: exchange.StepFailed, Code: d.code})
+	}
+	return out
+}
+
+func (p *Policy) sourceStep(d *decision, i int) exchange.Step {
+	s := exchange.Step{Part: exchange.PartPolicy, Policy: p.sources[i].policy, Outcome: exchange.StepSkipped}
+	switch {
+	case d.verdict == closed:
+		s.Outcome, s.Code = exchange.StepBroken, d.code
+	case d.progress == gating && i == d.source:
+		s.Outcome, s.Code = exchange.StepFailed, d.code
+	case d.progress == gating && i > d.source:
+		s.Outcome = exchange.StepNotTried
+	case d.gates>>i&1 != 0:
+		s.Outcome = exchange.StepApplies
+	}
+	return s
+}
+
+func (p *Policy) methodStep(x *exchange.Exchange, d *decision, i int) exchange.Step {
+	m := &p.methods[i]
+	s := exchange.Step{Part: exchange.PartMethod, Name: m.name, Policy: p.policyName(m.source), Outcome: exchange.StepNotTried, Needs: m.needs}
+	for _, r := range d.seen.refusals[:d.seen.n] {
+		if r.method == i {
+			s.Code = r.code
+		}
+	}
+	bit := uint64(1) << i
+	switch applies, err := all(m.when, x); {
+	case d.progress == gating:
+	case d.gates>>m.source&1 == 0, err == nil && !applies:
+		s.Outcome = exchange.StepSkipped
+	case d.seen.accepted&bit != 0:
+		s.Outcome, s.Needs = exchange.StepAccepted, ""
+	case d.seen.unable&bit != 0:
+		s.Outcome = exchange.StepUnavailable
+	case d.rejected&bit != 0 || s.Code != "":
+		s.Outcome = exchange.StepRejected
+	case d.seen.tried&bit != 0:
+		s.Outcome = exchange.StepAbsent
+	}
+	return s
+}
+
+func (p *Policy) requirementStep(d *decision) exchange.Step {
+	s := exchange.Step{Part: exchange.PartRequirement, Name: p.requires, Outcome: exchange.StepMet}
+	switch {
+	case d.progress == gating:
+		s.Outcome = exchange.StepNotTried
+	case d.progress > authenticating:
+	case d.verdict == undecidable:
+		s.Outcome, s.Code = exchange.StepUnavailable, d.code
+	default:
+		s.Outcome, s.Code = exchange.StepNotMet, d.code
+	}
+	return s
+}
+
+func (p *Policy) ruleStep(x *exchange.Exchange, d *decision, i int) exchange.Step {
+	r := &p.rules[i]
+	s := exchange.Step{Part: exchange.PartRule, Name: r.name, Policy: p.policyName(r.source), Outcome: exchange.StepNotTried, Needs: r.needs}
+	last := d.progress == authorizing && i == d.at
+	switch applies, err := all(r.when, x); {
+	case d.progress < authorizing || d.progress == authorizing && i > d.at:
+	case last && d.verdict == undecidable:
+		s.Outcome, s.Code = exchange.StepUnavailable, d.code
+	case last && d.code == auth.CodeRuleError:
+		s.Outcome, s.Code = exchange.StepFailed, d.code
+	case last:
+		s.Outcome, s.Code = exchange.StepDenied, d.code
+	case d.gates>>r.source&1 == 0, err == nil && !applies:
+		s.Outcome = exchange.StepSkipped
+	default:
+		s.Outcome, s.Needs = exchange.StepAllowed, ""
+	}
+	return s
+}

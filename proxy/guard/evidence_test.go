@@ -1,0 +1,127 @@
+package guard
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// told is a policy's steps, one a line.
+func told(steps []exchange.Step) string {
+	var out []string
+	for _, s := range steps {
+		out = append(out, strings.Join(strings.Fields(s.Part+" "+s.Name+" "+s.Policy), " ")+": "+strings.TrimSpace(s.Outcome+" "+s.Code))
+	}
+	return strings.Join(out, "\n")
+}
+
+func TestSteps(t *testing.T) {
+	s := newStage(t)
+	rules := &table.Auth{
+		Sources: []table.Source{{Policy: "AuthPolicy shop/a"}, {Policy: "AuthPolicy infra/b", When: []string{"request.path.startsWith('/x')"}}},
+		Methods: []table.AuthMethod{s.apiKey("keys"), s.basic("people"), s.jwt("staff")},
+		Require: "keys || people",
+		Rules: []table.AuthRule{
+			{Name: "first", CEL: "true"},
+			{Name: "other", Source: 1, CEL: "false"},
+			{Name: "posts", When: []string{"request.method == 'POST'"}, CEL: "false"},
+			{Name: "reads", CEL: "request.path != '/no'"},
+			{Name: "then", CEL: "true"},
+		},
+	}
+	p := s.build(t, rules)
+	is := func(want string, lines ...string) {
+		t.Helper()
+		x := request(lines...)
+		if steps, _ := p.Explain(x); told(steps) != strings.TrimSpace(want) {
+			t.Errorf("%v explained:\n%s\nwant:%s", lines, told(steps), want)
+		}
+		if p.Check(x) != (x.Trace.Steps == nil) || x.Trace.Steps != nil && told(x.Trace.Steps) != strings.TrimSpace(want) {
+			t.Errorf("%v checked:\n%s\nwant:%s", lines, told(x.Trace.Steps), want)
+		}
+	}
+	is(`
+policy AuthPolicy shop/a: applies
+policy AuthPolicy infra/b: does not apply
+method keys AuthPolicy shop/a: rejected api_key_unknown
+method people AuthPolicy shop/a: rejected basic_invalid
+method staff AuthPolicy shop/a: not tried
+requirement keys || people: not met api_key_unknown
+rule first AuthPolicy shop/a: not tried
+rule other AuthPolicy infra/b: not tried
+rule posts AuthPolicy shop/a: not tried
+rule reads AuthPolicy shop/a: not tried
+rule then AuthPolicy shop/a: not tried`, "GET /", wrongKey, wrongAnn)
+	is(`
+policy AuthPolicy shop/a: applies
+policy AuthPolicy infra/b: does not apply
+method keys AuthPolicy shop/a: no credential
+method people AuthPolicy shop/a: accepted
+method staff AuthPolicy shop/a: not tried
+requirement keys || people: met
+rule first AuthPolicy shop/a: allowed
+rule other AuthPolicy infra/b: does not apply
+rule posts AuthPolicy shop/a: does not apply
+rule reads AuthPolicy shop/a: denied forbidden_by_rule
+rule then AuthPolicy shop/a: not tried`, "GET /no", annBasic)
+	is(`
+policy AuthPolicy shop/a: applies
+policy AuthPolicy infra/b: does not apply
+method keys AuthPolicy shop/a: accepted
+method people AuthPolicy shop/a: not tried
+method staff AuthPolicy shop/a: not tried
+requirement keys || people: met
+rule first AuthPolicy shop/a: allowed
+rule other AuthPolicy infra/b: does not apply
+rule posts AuthPolicy shop/a: does not apply
+rule reads AuthPolicy shop/a: allowed
+rule then AuthPolicy shop/a: allowed`, "GET /", goodKey)
+}
+
+func TestStepsOfFaults(t *testing.T) {
+	s := newStage(t)
+	is := func(want string, a *table.Auth, lines ...string) {
+		t.Helper()
+		x := request(lines...)
+		if s.build(t, a).Check(x) || told(x.Trace.Steps) != strings.TrimSpace(want) {
+			t.Errorf("%v:\n%s\nwant:%s", lines, told(x.Trace.Steps), want)
+		}
+	}
+	source := []table.Source{{Policy: "AuthPolicy shop/a"}}
+	is(`
+policy AuthPolicy shop/a: broken policy_closed`, &table.Auth{Sources: source, Closed: &table.Reply{Status: 500}}, "GET /")
+	is(`
+policy AuthPolicy shop/a: failed rule_error
+policy AuthPolicy shop/b: not tried
+method keys AuthPolicy shop/a: not tried
+requirement keys: not tried`, &table.Auth{Sources: []table.Source{{Policy: "AuthPolicy shop/a", When: []string{"auth.claims.none == 'x'"}}, {Policy: "AuthPolicy shop/b"}}, Methods: []table.AuthMethod{s.apiKey("keys")}}, "GET /")
+	is(`
+policy AuthPolicy shop/a: applies
+method keys AuthPolicy shop/a: unavailable auth_unavailable
+requirement keys: unavailable auth_unavailable`, &table.Auth{Sources: source, Methods: []table.AuthMethod{{Name: "keys", APIKeys: s.keys, Unavailable: "the Secret is gone"}}}, "GET /", goodKey)
+	is(`
+policy AuthPolicy shop/a: applies
+rule bad AuthPolicy shop/a: failed rule_error`, &table.Auth{Sources: source, Rules: []table.AuthRule{{Name: "bad", CEL: "auth.claims.none == 'x'"}}}, "GET /")
+	is(`
+policy AuthPolicy shop/a: applies
+header x-a AuthPolicy shop/a: failed identity_header_unusable`, &table.Auth{Sources: source, Headers: []table.HeaderExpr{{Name: "X-A", CEL: "string(1 / size(auth.subject))"}}}, "GET /")
+}
+
+func TestAssuming(t *testing.T) {
+	s := newStage(t)
+	p := s.build(t, &table.Auth{Methods: []table.AuthMethod{s.jwt("staff")}, Rules: []table.AuthRule{{Name: "writers", CEL: "auth.claims.scope == 'write'"}}})
+	is := func(want string, claims map[string]any) {
+		t.Helper()
+		if got := outcome(p.Assuming(claims), request("GET /", "authorization: Bearer rubbish")); got != want {
+			t.Errorf("%v: %s, want %s", claims, got, want)
+		}
+	}
+	is(`401 jwt_malformed | Bearer realm="gatehouse", error="invalid_token"`, nil)
+	is("staff ann", map[string]any{"iss": "https://issuer", "sub": "ann", "scope": "write"})
+	is("403 forbidden_by_rule", map[string]any{"iss": "https://issuer", "sub": "ann", "scope": "read"})
+	is(`401 jwt_issuer_invalid | Bearer realm="gatehouse", error="invalid_token"`, map[string]any{"iss": "https://else", "scope": "write"})
+	is(`401 jwt_expired | Bearer realm="gatehouse", error="invalid_token"`, map[string]any{"iss": "https://issuer", "exp": 1.0})
+	is(`401 jwt_malformed | Bearer realm="gatehouse", error="invalid_token"`, map[string]any{"iss": 7.0})
+}

@@ -1,0 +1,165 @@
+package feature
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/command"
+	"github.com/gatehouse-dev/gatehouse/proxy/decision"
+)
+
+// gatehouse runs the command line against w's admin address.
+func gatehouse(t *testing.T, w *World, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	c := command.New(&out, io.Discard)
+	c.SetArgs(append(args, "--admin-address", w.Server.AdminAddr().String()))
+	err := c.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+func contains(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, p := range parts {
+		if !strings.Contains(text, p) {
+			t.Errorf("%q is not in\n%s", p, text)
+		}
+	}
+}
+
+const whyPolicy = `rules: {authentication: {keys: {` + apiKeys + `}}, authorization: {paths: {cel: "request.path != '/no'"}}}`
+
+func TestWhy(t *testing.T) {
+	w := Start(t, Base+Route("r", toAPI)+key("good", "k-good", "")+Auth("a", guarded, whyPolicy))
+	id := w.Do("GET http://a/no?token=planted-secret", "x-api-key: k-good", "cookie: planted-secret").Problem().ID
+	text, err := gatehouse(t, w, "why", id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, text, "decision "+id, "403 forbidden_by_rule", "GET a/no from 127.0.0.1", "HTTPRoute shop/r 0", "AuthPolicy shop/a", "request.path != '/no'")
+	structured, err := gatehouse(t, w, "why", id, "--output", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r decision.Record
+	if err := json.Unmarshal([]byte(structured), &r); err != nil || r.ID != id || r.Policy != "AuthPolicy shop/a" || len(r.Steps) != 4 {
+		t.Errorf("%v %+v", err, r)
+	}
+	for _, secret := range []string{"planted-secret", "k-good"} {
+		if strings.Contains(text+structured, secret) {
+			t.Errorf("%q shows in\n%s%s", secret, text, structured)
+		}
+	}
+	list, err := gatehouse(t, w, "why")
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, list, id, "403 forbidden_by_rule")
+	if text, err := gatehouse(t, w, "why", "0000000000000000"); err == nil {
+		t.Errorf("an id nobody made was explained: %s", text)
+	}
+	// What no policy refused has an id too.
+	w.Delete(Route("r", toAPI))
+	text, err = gatehouse(t, w, "why", w.Do("GET http://a/").Problem().ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, text, "404 no_route")
+}
+
+func TestWhyShadow(t *testing.T) {
+	w := Start(t, Base+Route("r", toAPI)+key("good", "k-good", "")+Auth("a", guarded, "mode: Shadow\n"+whyPolicy))
+	if a := w.Do("GET http://a/"); a.Status != 200 {
+		t.Fatal(a)
+	}
+	list, err := gatehouse(t, w, "why", "--output", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var records []decision.Record
+	if err := json.Unmarshal([]byte(list), &records); err != nil || len(records) != 1 {
+		t.Fatalf("%v %s", err, list)
+	}
+	if r := records[0]; r.Shadow != "auth_missing" || r.Status != 200 || r.Policy != "AuthPolicy shop/a" || len(r.Steps) == 0 || !r.Steps[0].Shadow {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	issuer := NewIssuer(t)
+	w := Start(t, Base+Route("r", toAPI)+Auth("a", guarded, `rules: {authentication: {staff: {jwt: {issuer: "`+issuer.URL()+`", audiences: [shop], jwks: {inline: `+issuer.KeySet()+`}}}}, `+
+		`authorization: {writers: {cel: "request.method == 'GET' || auth.claims.scope == 'write'"}}, `+subject+`}`))
+	explain := func(want []string, args ...string) {
+		t.Helper()
+		text, err := gatehouse(t, w, append([]string{"explain"}, args...)...)
+		if err != nil {
+			t.Error(err)
+		}
+		contains(t, text, want...)
+	}
+	claims := func(more string) string {
+		return `{"iss":"` + issuer.URL() + `","aud":"shop","sub":"ann"` + more + `}`
+	}
+	explain([]string{"answered 401 auth_missing", "staff", "no credential"}, "GET", "http://a/")
+	explain([]string{"forwarded", "backend gets x-user: ann", "1 shop/api:80"}, "GET", "http://a/", "--jwt-claims", claims(""))
+	explain([]string{"forwarded"}, "GET", "http://a/", "-H", "Authorization: Bearer "+issuer.Token())
+	explain([]string{"answered 403 forbidden_by_rule", "auth.claims.scope == 'write'"}, "POST", "http://a/", "--jwt-claims", claims(`,"scope":"read"`))
+	explain([]string{"forwarded"}, "POST", "http://a/", "--jwt-claims", claims(`,"scope":"write"`))
+	w.Delete(Route("r", toAPI))
+	explain([]string{"answered 404 no_route"}, "GET", "http://a/")
+	for _, args := range [][]string{{"GET", "a/"}, {"GET", "http://a:81/"}, {"GET", "https://a/"}, {"GET", "http://a/", "--client-ip", "me"}, {"GET", "http://a/", "-H", "x"}, {"GET", "http://a/", "--jwt-claims", "1"}} {
+		if text, err := gatehouse(t, w, append([]string{"explain"}, args...)...); err == nil {
+			t.Errorf("%v: %s", args, text)
+		}
+	}
+	if n := w.Backend("shop/api").Asked(); n != 0 {
+		t.Errorf("%d requests reached the backend", n)
+	}
+}
+
+func TestExposure(t *testing.T) {
+	w := Start(t, Base+Route("r", toAPI)+key("good", "k-good", ""))
+	is := func(want, policy string) {
+		t.Helper()
+		if policy != "" {
+			w.Apply(Auth("a", guarded, policy))
+		}
+		text, err := gatehouse(t, w, "exposure", "--all")
+		if err != nil {
+			t.Error(err)
+		}
+		contains(t, strings.Join(strings.Fields(text), " "), want)
+	}
+	is("open", "")
+	is("closed shop/edge/http", `rules: {authentication: {keys: {`+apiKeys+`}}}`)
+	is("open shop/edge/http", `rules: {authentication: {keys: {`+apiKeys+`}, all: {anonymous: {}}}}`)
+	is("closed shop/edge/http", `rules: {require: "keys && all", authentication: {keys: {`+apiKeys+`}, all: {anonymous: {}}}}`)
+	is("conditional shop/edge/http", `rules: {authorization: {office: {cidrs: {allow: [192.0.2.0/24]}}}}`)
+	is("conditional shop/edge/http", `rules: {when: ["request.path != '/healthz'"], authentication: {keys: {`+apiKeys+`}}}`)
+}
+
+func TestDebugDecisionsBounds(t *testing.T) {
+	w := Start(t, Base)
+	for _, path := range []string{"/debug/decisions?n=0", "/debug/decisions?n=x", "/debug/decisions?n=1025"} {
+		if status := adminStatus(t, w, path); status != http.StatusBadRequest {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+	if status := adminStatus(t, w, "/debug/decisions/x"); status != http.StatusNotFound {
+		t.Error(status)
+	}
+}
+
+func adminStatus(t *testing.T, w *World, path string) int {
+	t.Helper()
+	a, err := http.Get("http://" + w.Server.AdminAddr().String() + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Body.Close()
+	return a.StatusCode
+}
