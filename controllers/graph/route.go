@@ -21,20 +21,16 @@ func (b *Builder) grpcRoute(r *store.Reader, name types.NamespacedName) *Route {
 	return b.route(r, spec.HTTPForm(r.GRPCRoute(name)))
 }
 
-// route is nil for a route none of whose parentRefs leads to a Gateway of ours.
+// route is nil for a route that nothing leads from to a Gateway of ours.
 func (b *Builder) route(r *store.Reader, obj *gatewayv1.HTTPRoute) *Route {
 	var node *Route
 	var rules outcome
-	for _, ref := range obj.Spec.ParentRefs {
-		of := b.holderOf(r, obj, ref)
-		if of == nil {
-			continue
-		}
+	for _, p := range b.parents(r, obj, &obj.Spec.CommonRouteSpec) {
 		if node == nil {
 			rules = resolveRules(r, obj)
 			node = &Route{Object: obj, Rules: rules.rules}
 		}
-		node.Parents = append(node.Parents, attach(r, applicant{spec.RouteKind(obj), obj, obj.Spec.Hostnames}, of, ref, rules))
+		node.Parents = append(node.Parents, attach(r, applicant{spec.RouteKind(obj), obj, obj.Spec.Hostnames}, p, rules))
 	}
 	return node
 }
@@ -69,7 +65,8 @@ type applicant struct {
 
 // attach decides where a route stands under one parentRef. It looks at specs
 // only: whether a listener can serve does not count (ListenerStatus.AttachedRoutes).
-func attach(r *store.Reader, route applicant, gw *holder, ref gatewayv1.ParentReference, rules outcome) *Parent {
+func attach(r *store.Reader, route applicant, under parent, rules outcome) *Parent {
+	gw, ref := under.of, under.ref
 	p := &Parent{Ref: ref, Gateway: gw.gateway}
 	var named, allowed int
 	for i := range gw.Spec.Listeners {
@@ -103,7 +100,7 @@ func attach(r *store.Reader, route applicant, gw *holder, ref gatewayv1.ParentRe
 	case rules.refused != nil:
 		accepted = no(gatewayv1.RouteConditionAccepted, rules.refused.Reason, rules.refused.Text)
 	default:
-		accepted = yes(gatewayv1.RouteConditionAccepted, gatewayv1.RouteReasonAccepted, "the route is accepted"+rules.note)
+		accepted = yes(gatewayv1.RouteConditionAccepted, gatewayv1.RouteReasonAccepted, "the route is accepted"+under.note+rules.note)
 	}
 	p.Conditions = []metav1.Condition{accepted, rules.resolved}
 	if rules.dropped != nil && accepted.Status == metav1.ConditionTrue {

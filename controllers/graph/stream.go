@@ -80,15 +80,11 @@ func (b *Builder) stream(r *store.Reader, key StreamKey) *Stream {
 	read := readStream(r, key)
 	var node *Stream
 	var rules outcome
-	for _, ref := range read.Parents {
-		of := b.holderOf(r, read.Object, ref)
-		if of == nil {
-			continue
-		}
+	for _, p := range b.parents(r, read.Object, read.Common) {
 		if node == nil {
 			node, rules = resolveStream(r, read)
 		}
-		node.Parents = append(node.Parents, attach(r, applicant{read.Kind, read.Object, read.Hostnames}, of, ref, rules))
+		node.Parents = append(node.Parents, attach(r, applicant{read.Kind, read.Object, read.Hostnames}, p, rules))
 	}
 	return node
 }

@@ -232,6 +232,7 @@ func (st *stream) gateway() *gatewayv1.Gateway {
 			Group: v1alpha1.GroupName, Kind: v1alpha1.KindGatewayParameters, Name: "p",
 		}}
 	}
+	gw.Spec.DefaultScope = pick(st, "", "", gatewayv1.GatewayDefaultScopeAll, gatewayv1.GatewayDefaultScopeNone)
 	if from := pick(st, gatewayv1.NamespacesFromNone, gatewayv1.NamespacesFromAll, gatewayv1.NamespacesFromSame); from != gatewayv1.NamespacesFromNone {
 		gw.Spec.AllowedListeners = &gatewayv1.AllowedListeners{Namespaces: &gatewayv1.ListenerNamespaces{From: &from}}
 	}
@@ -274,6 +275,7 @@ func (st *stream) maybeNamespace() *gatewayv1.Namespace {
 
 func (st *stream) route() *gatewayv1.HTTPRoute {
 	route := &gatewayv1.HTTPRoute{ObjectMeta: st.meta(st.namespace(), "r1", "r2", "r3", "r4", "r5")}
+	route.Spec.UseDefaultGateways = pick(st, "", "", gatewayv1.GatewayDefaultScopeAll, gatewayv1.GatewayDefaultScopeNone)
 	for range 1 + st.r.IntN(2) {
 		route.Spec.ParentRefs = append(route.Spec.ParentRefs, gatewayv1.ParentReference{
 			Name: pick[gatewayv1.ObjectName](st, "gw", "hw", "none"), Namespace: st.maybeNamespace(),

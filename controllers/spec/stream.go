@@ -11,7 +11,7 @@ import (
 type Stream struct {
 	Kind      gatewayv1.Kind
 	Object    metav1.Object
-	Parents   []gatewayv1.ParentReference
+	Common    *gatewayv1.CommonRouteSpec
 	Status    *gatewayv1.RouteStatus
 	Hostnames []gatewayv1.Hostname // of a TLSRoute
 	Backends  []gatewayv1.BackendRef
@@ -20,7 +20,7 @@ type Stream struct {
 
 // TLSRoute reads a TLSRoute.
 func TLSRoute(o *gatewayv1.TLSRoute) Stream {
-	s := Stream{Kind: KindTLSRoute, Object: o, Parents: o.Spec.ParentRefs, Status: &o.Status.RouteStatus, Hostnames: o.Spec.Hostnames}
+	s := Stream{Kind: KindTLSRoute, Object: o, Common: &o.Spec.CommonRouteSpec, Status: &o.Status.RouteStatus, Hostnames: o.Spec.Hostnames}
 	if len(o.Spec.Rules) > 0 {
 		s.Backends = o.Spec.Rules[0].BackendRefs
 	}
@@ -30,7 +30,7 @@ func TLSRoute(o *gatewayv1.TLSRoute) Stream {
 
 // TCPRoute reads a TCPRoute.
 func TCPRoute(o *gatewayv1.TCPRoute) Stream {
-	s := Stream{Kind: KindTCPRoute, Object: o, Parents: o.Spec.ParentRefs, Status: &o.Status.RouteStatus}
+	s := Stream{Kind: KindTCPRoute, Object: o, Common: &o.Spec.CommonRouteSpec, Status: &o.Status.RouteStatus}
 	if len(o.Spec.Rules) > 0 {
 		s.Backends = o.Spec.Rules[0].BackendRefs
 	}
@@ -40,7 +40,7 @@ func TCPRoute(o *gatewayv1.TCPRoute) Stream {
 
 // UDPRoute reads a UDPRoute.
 func UDPRoute(o *gatewayv1.UDPRoute) Stream {
-	s := Stream{Kind: KindUDPRoute, Object: o, Parents: o.Spec.ParentRefs, Status: &o.Status.RouteStatus}
+	s := Stream{Kind: KindUDPRoute, Object: o, Common: &o.Spec.CommonRouteSpec, Status: &o.Status.RouteStatus}
 	if len(o.Spec.Rules) > 0 {
 		s.Backends = o.Spec.Rules[0].BackendRefs
 	}

@@ -7,6 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 )
 
 // The limits of the schemas.
@@ -32,6 +34,7 @@ var standard = []string{
 	string(gatewayv1.ListenerConditionOverlappingTLSConfig),
 	string(gatewayv1.RouteConditionPartiallyInvalid),
 	string(gatewayv1.GatewayClassConditionStatusSupportedVersion),
+	string(graph.ConditionDefaultGateway),
 }
 
 func isOurs(kind string) bool {

@@ -93,6 +93,11 @@ func (r *Reader) Gateways() []*gatewayv1.Gateway {
 	return all(r, r.store.gateways, everything)
 }
 
+// DefaultGateways returns the Gateways of a default scope (GEP-3793).
+func (r *Reader) DefaultGateways(scope gatewayv1.GatewayDefaultScope) []*gatewayv1.Gateway {
+	return all(r, r.store.gateways, scopeList(scope))
+}
+
 // ListenerSet returns the ListenerSet of that name.
 func (r *Reader) ListenerSet(name types.NamespacedName) *gatewayv1.ListenerSet {
 	return get(r, r.store.sets, name)

@@ -86,6 +86,16 @@ func byNamespace(o *gatewayv1.ReferenceGrant) []string {
 	return []string{namespaceList(o.Namespace)}
 }
 
+func scopeList(scope gatewayv1.GatewayDefaultScope) string { return "default " + string(scope) }
+
+// byScope lists default Gateways apart too.
+func byScope(o *gatewayv1.Gateway) []string {
+	if o.Spec.DefaultScope == "" {
+		return []string{everything}
+	}
+	return []string{everything, scopeList(o.Spec.DefaultScope)}
+}
+
 func labelList(namespace, label, value string) string {
 	return "label " + namespace + " " + label + "=" + value
 }

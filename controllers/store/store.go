@@ -73,7 +73,7 @@ type keeper interface {
 func New() *Store {
 	s := &Store{
 		classes:    newShelf(sameClass, listed),
-		gateways:   newShelf(sameGateway, listed),
+		gateways:   newShelf(sameGateway, byScope),
 		sets:       newShelf(sameListenerSet, listed),
 		routes:     newShelf(sameRoute, listed),
 		grpcs:      newShelf(sameGRPC, listed),

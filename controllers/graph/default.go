@@ -1,0 +1,64 @@
+package graph
+
+import (
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/store"
+)
+
+// ConditionDefaultGateway says that a Gateway is a default one, with the scope in
+// its message (GEP-3793). The API's package has no name for it.
+const ConditionDefaultGateway gatewayv1.GatewayConditionType = "DefaultGateway"
+
+// parent is a parentRef of a route, as written or for a default Gateway, and what
+// it names.
+type parent struct {
+	ref gatewayv1.ParentReference
+	of  *holder
+	// note goes to the message of the route that is accepted there.
+	note string
+}
+
+// parents are the parentRefs of a route that lead to Gateways of ours, and one for
+// each default Gateway of the scope it asks for that it does not name itself. A
+// status has room for 32 of them.
+func (b *Builder) parents(r *store.Reader, route metav1.Object, common *gatewayv1.CommonRouteSpec) (out []parent) {
+	for _, ref := range common.ParentRefs {
+		if of := b.holderOf(r, route, ref); of != nil {
+			out = append(out, parent{ref: ref, of: of})
+		}
+	}
+	if scope := common.UseDefaultGateways; scope != "" && scope != gatewayv1.GatewayDefaultScopeNone {
+		named := out
+		for _, gw := range r.DefaultGateways(scope) {
+			of := own(gw)
+			known := func(p parent) bool { return p.of.kind == of.kind && p.of.gateway == of.gateway }
+			if b.ours(r, gw) != nil && !slices.ContainsFunc(named, known) && len(out) < maxParents {
+				out = append(out, parent{defaultRef(gw), of, "; the Gateway is a default one"})
+			}
+		}
+	}
+	return out
+}
+
+// maxParents is how many the schema of RouteStatus has room for.
+const maxParents = 32
+
+// defaultRef is how a route could have named a default Gateway.
+func defaultRef(gw *gatewayv1.Gateway) gatewayv1.ParentReference {
+	group, kind, namespace := gatewayv1.Group(gatewayv1.GroupName), gatewayv1.Kind(store.Gateway), gatewayv1.Namespace(gw.Namespace)
+	return gatewayv1.ParentReference{Group: &group, Kind: &kind, Namespace: &namespace, Name: gatewayv1.ObjectName(gw.Name)}
+}
+
+// defaultGateway is the condition of a Gateway that has a default scope; none of
+// another.
+func defaultGateway(gw *gatewayv1.Gateway) []metav1.Condition {
+	scope := gw.Spec.DefaultScope
+	if scope == "" || scope == gatewayv1.GatewayDefaultScopeNone {
+		return nil
+	}
+	return []metav1.Condition{yes(ConditionDefaultGateway, ConditionDefaultGateway, "the Gateway has default scope "+string(scope))}
+}
