@@ -6,7 +6,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o /gatehouse ./cmd/gatehouse
-# A user other than root may bind ports below 1024 only if the file carries the capability.
+# A user other than root may bind ports below 1024 only if the file carries the capability. A container that may not have it cannot run the file.
 RUN setcap cap_net_bind_service=+ep /gatehouse
 
 FROM scratch
