@@ -8,11 +8,13 @@ GO ?= go
 GO_TEST_FLAGS ?=
 IMAGE ?= gatehouse:latest
 BENCH ?= all
+NODES ?= 1
 CONTAINER_TOOL ?= docker
 
 # The tools are built from hack/tools, whose go.mod pins them, and rebuilt when it changes.
 CONTROLLER_GEN := bin/controller-gen
 GOLANGCI_LINT := bin/golangci-lint
+CLUSTER := bin/cluster
 TOOL_PINS := hack/tools/go.mod hack/tools/go.sum
 
 # The Gateway API's CRDs come from its module, so that they are of the release the code is built with.
@@ -24,7 +26,7 @@ GATEWAY_API_CRDS = $(shell $(GO) mod download sigs.k8s.io/gateway-api && $(GO) l
 help: ## Say what there is.
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## Serve config/samples/quickstart with demo backends; no cluster is needed.
@@ -45,7 +47,7 @@ clean: ## Remove what make built in this folder.
 ##@ Check
 
 .PHONY: test
-test: test-unit test-race test-envtest ## Run every test: unit, golden, feature, arch; again with the race detector; envtest.
+test: test-unit test-race test-envtest ## Run every test below.
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no API server.
@@ -62,6 +64,28 @@ test-envtest: ## Run the tests against a real API server, which is built once (6
 	echo "KUBEBUILDER_ASSETS=$$assets $(GO) test -tags envtest -count=1 $(GO_TEST_FLAGS) ./test/envtest/..." && \
 	KUBEBUILDER_ASSETS=$$assets $(GO) test -tags envtest -count=1 $(GO_TEST_FLAGS) ./test/envtest/...
 
+# One cluster for both. Where none can run and KUBECONFIG names none, this says so.
+.PHONY: test-cluster
+test-cluster: $(CLUSTER) ## Run e2e and conformance, where a cluster can run: Linux, as root.
+	$(CLUSTER) run --nodes 2 --if-possible -- make --no-print-directory e2e verify-conformance
+
+.PHONY: e2e
+e2e: $(CLUSTER) ## Run the tests on a real cluster: KUBECONFIG's, the one of make cluster, or one for the time of the test.
+	$(CLUSTER) run --nodes 2 -- $(GO) test -tags e2e -count=1 -timeout 60m $(IN_CLUSTER) $(GO_TEST_FLAGS) ./test/e2e/...
+
+.PHONY: conformance
+conformance: $(CLUSTER) ## Run the Gateway API's conformance suite on such a cluster; write its report and docs/conformance.md.
+	$(CLUSTER) run -- $(CONFORMANCE) -args -report-output report.yaml
+	$(GO) test -count=1 ./test/docs -run Conformance -update
+
+.PHONY: verify-conformance
+verify-conformance: $(CLUSTER) ## Run the suite and compare with the report that is checked in.
+	$(CLUSTER) run -- $(CONFORMANCE)
+
+# -exec: the tests are built out here, where modules can be fetched, and run in the network of the cluster.
+IN_CLUSTER = -exec '"$(CURDIR)/$(CLUSTER)" exec --'
+CONFORMANCE = $(GO) test -C test/conformance -count=1 -timeout 60m $(IN_CLUSTER) $(GO_TEST_FLAGS) .
+
 .PHONY: bench
 bench: ## Measure speed and memory, beside nginx (20 minutes; BENCH=http1 for one part).
 	$(GO) run ./test/bench $(BENCH)
@@ -72,7 +96,8 @@ fuzz-seeds: ## Run every fuzz target on its seed corpus.
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters.
-	$(GOLANGCI_LINT) run --build-tags envtest ./...
+	$(GOLANGCI_LINT) run --build-tags envtest,e2e ./...
+	cd test/conformance && $(CURDIR)/$(GOLANGCI_LINT) run ./...
 
 .PHONY: check-generate
 check-generate: $(CONTROLLER_GEN) ## Fail if a generated file is not what its source says.
@@ -88,6 +113,31 @@ check-generate: $(CONTROLLER_GEN) ## Fail if a generated file is not what its so
 	diff -u charts/gatehouse/files/role.yaml "$$tmp/rbac/role.yaml" && \
 	cmp controllers/manifests/schemas.json "$$tmp/schemas.json" || \
 	{ echo 'Generated files differ from their sources; run `make generate` and commit the result.' >&2; exit 1; }
+
+##@ Cluster
+
+.PHONY: cluster
+cluster: $(CLUSTER) ## Start a real Kubernetes cluster on this machine (Linux, root), with the image; built once (15 minutes).
+	$(CLUSTER) up --nodes $(NODES)
+	$(CLUSTER) load gatehouse
+
+.PHONY: cluster-down
+cluster-down: $(CLUSTER) ## End it; nothing is left.
+	$(CLUSTER) down
+
+.PHONY: kind-e2e
+kind-e2e: image ## Run e2e on a cluster made by kind, with docker; cloud-provider-kind must be running.
+	kind create cluster --name gatehouse --config hack/kind.yaml
+	kind load docker-image $(IMAGE) --name gatehouse
+	kubectl --context kind-gatehouse apply --server-side $(addprefix -f ,$(wildcard $(GATEWAY_API_CRDS)))
+	kind get kubeconfig --name gatehouse > bin/kind.kubeconfig
+	KUBECONFIG=$(CURDIR)/bin/kind.kubeconfig make e2e
+	kind delete cluster --name gatehouse
+
+# Rebuilt each time: the go command knows best what changed.
+.PHONY: $(CLUSTER)
+$(CLUSTER):
+	@CGO_ENABLED=0 $(GO) build -o $@ ./hack/cluster
 
 ##@ Generate
 

@@ -17,7 +17,6 @@ type transfer struct {
 	call  *upstream.Call
 	limit limit
 	last  *upstream.Endpoint // that was asked; another one is better for the next try
-	pin   *upstream.Endpoint // the session's, until it cannot be reached
 }
 
 // ask sends a request that is staged in whole, and reads the answer's head. It
@@ -33,7 +32,7 @@ func (t *transfer) ask() error {
 			t.again()
 		}
 		if !fresh {
-			e = t.pick(e)
+			e = t.d.Backend.Pick(e, t.x.Start)
 			t.last = e
 		}
 		last := try == t.f.cfg.Retries
@@ -68,7 +67,6 @@ func (t *transfer) connect(e *upstream.Endpoint, fresh, careful bool) error {
 	}
 	t.x.Trace.Endpoint = e.Address()
 	if err := t.call.Connect(e, fresh, careful); err != nil {
-		t.pin = nil
 		if !t.limit.at.IsZero() && !time.Now().Before(t.limit.at) {
 			return t.limit.passed()
 		}
@@ -106,7 +104,6 @@ func (t *transfer) answer() {
 			c.Response(x)
 		}
 	}
-	t.remember()
 	if call.Head.Status == 101 {
 		t.tunnel()
 		return
@@ -239,7 +236,7 @@ func (t *transfer) open() error {
 		if try > 0 {
 			t.again()
 		}
-		e = t.pick(e)
+		e = t.d.Backend.Pick(e, t.x.Start)
 		last := try == t.f.cfg.Retries
 		if err := t.connect(e, false, true); err != nil {
 			if last || e == nil {

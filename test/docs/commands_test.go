@@ -394,6 +394,9 @@ func (g *gateway) try(t *testing.T, command string) (string, error) {
 		}
 		return "", nil
 	}
+	if words[0] == "bin/cluster" {
+		return shell(t, "go run ./hack/cluster help "+words[1])
+	}
 	command = strings.Replace(strings.Replace(command, "go run ./cmd/gatehouse", g.program, 1), "bin/gatehouse", g.program, 1)
 	switch {
 	case !strings.HasPrefix(command, g.program+" "):

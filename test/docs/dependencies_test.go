@@ -44,7 +44,7 @@ func direct(t *testing.T) (program, tools map[string]module) {
 	}
 	program, tools = map[string]module{}, map[string]module{}
 	const form = `{{$p := .ImportPath}}{{range .Imports}}{{$p}} {{.}}{{"\n"}}{{end}}{{range .TestImports}}{{$p}}_test {{.}}{{"\n"}}{{end}}{{range .XTestImports}}{{$p}}_test {{.}}{{"\n"}}{{end}}`
-	for _, line := range strings.Split(goCommand(t, "list", "-e", "-tags", "envtest", "-f", form, "./..."), "\n") {
+	for _, line := range strings.Split(goCommand(t, "list", "-e", "-tags", "envtest,e2e", "-f", form, "./..."), "\n") {
 		from, to, ok := strings.Cut(line, " ")
 		if !ok || !strings.Contains(strings.Split(to, "/")[0], ".") {
 			continue // the standard library
