@@ -31,12 +31,18 @@ type APIKey struct {
 	Plan      string
 	NotBefore int64 // Unix seconds; 0: none
 	Expires   int64 // Unix seconds; 0: never
+	// Metadata is what else rules see of the key: its owner, and every annotation
+	// metadata.gatehouse.dev/name by that name. It may be nil.
+	Metadata map[string]string
 }
+
+// metadataPrefix begins the annotations that rules see.
+const metadataPrefix = "metadata.gatehouse.dev/"
 
 // ParseAPIKey reads a Secret that holds an API key: data keyHash
 // ("sha256:" and 64 hexadecimal digits) or apiKey (the key itself, which is
 // hashed here), and the annotations gatehouse.dev/subject, scopes (separated by
-// blanks or commas), plan, not-before and expires-at (RFC 3339). Data of the
+// blanks or commas), plan, owner, not-before and expires-at (RFC 3339). Data of the
 // same name without the prefix is read where there is no annotation. Errors
 // name the field and never its value.
 func ParseAPIKey(s *corev1.Secret) (APIKey, error) {
@@ -45,6 +51,7 @@ func ParseAPIKey(s *corev1.Secret) (APIKey, error) {
 		k.Subject = s.Name
 	}
 	k.Scopes = strings.FieldsFunc(keyField(s, "scopes"), func(r rune) bool { return r == ' ' || r == ',' || r == '\n' })
+	k.Metadata = keyMetadata(s)
 	hash, plain := strings.TrimSpace(string(s.Data["keyHash"])), s.Data["apiKey"]
 	switch {
 	case hash != "":
@@ -74,6 +81,22 @@ func keyField(s *corev1.Secret, name string) string {
 		return strings.TrimSpace(v)
 	}
 	return strings.TrimSpace(string(s.Data[name]))
+}
+
+func keyMetadata(s *corev1.Secret) map[string]string {
+	out := map[string]string{}
+	if owner := keyField(s, "owner"); owner != "" {
+		out["owner"] = owner
+	}
+	for name, value := range s.Annotations {
+		if name, ok := strings.CutPrefix(name, metadataPrefix); ok {
+			out[name] = value
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
 }
 
 func keyTime(s *corev1.Secret, name string) (int64, error) {

@@ -163,6 +163,7 @@ func apiKeys(namespace string, spec *v1alpha1.APIKeyAuthentication, parts attach
 			Subject:   k.Subject,
 			Scopes:    k.Scopes,
 			Plan:      k.Plan,
+			Metadata:  k.Metadata,
 			NotBefore: k.NotBefore,
 			Expires:   k.Expires,
 		})

@@ -364,7 +364,7 @@ func printed(t *testing.T, b block, out string) {
 }
 
 // asks are the commands that ask a gateway, or with -f manifests, and end.
-var asks = regexp.MustCompile(`^\S+ (why|explain|exposure) `)
+var asks = regexp.MustCompile(`^\S+ (why|explain|exposure|key) `)
 
 var paths = regexp.MustCompile(` -[kf] (\S+)`)
 
@@ -401,7 +401,7 @@ func (g *gateway) try(t *testing.T, command string) (string, error) {
 	switch {
 	case !strings.HasPrefix(command, g.program+" "):
 		return "", fmt.Errorf("a command that no test knows how to run")
-	case asks.MatchString(command) && !strings.Contains(command, " -f "):
+	case asks.MatchString(command) && !strings.Contains(command, " -f ") && !strings.Contains(command, " key "):
 		return shell(t, g.ports.Replace("GATEHOUSE_ADMIN_ADDRESS=127.0.0.1:9901 "+command))
 	case asks.MatchString(command):
 		return shell(t, command)

@@ -1,0 +1,182 @@
+package command
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash/crc32"
+	"maps"
+	"math/big"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
+)
+
+// How a key is written down.
+const (
+	keyLabel      = "gatehouse.dev/api-key"
+	keyType       = corev1.SecretType("gatehouse.dev/api-key")
+	keyAnnotation = "gatehouse.dev/"
+	keyPrefix     = "ghk_"
+	keyDigits     = 43 // of base 62: 256 bits
+	sumDigits     = 6  // of base 62: a CRC-32
+)
+
+// newKeyText makes a key: prefix, 256 random bits, and a checksum of those, by
+// which a scanner for leaked secrets tells a key from chance.
+func newKeyText() (string, error) {
+	var b [32]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return "", fmt.Errorf("no random numbers: %w", err)
+	}
+	body := base62(new(big.Int).SetBytes(b[:]), keyDigits)
+	return keyPrefix + body + checksum(body), nil
+}
+
+func checksum(body string) string {
+	return base62(new(big.Int).SetUint64(uint64(crc32.ChecksumIEEE([]byte(body)))), sumDigits)
+}
+
+func base62(n *big.Int, width int) string {
+	s := n.Text(62)
+	return strings.Repeat("0", max(0, width-len(s))) + s
+}
+
+// made is what key new is asked for.
+type made struct {
+	name, purpose, subject, owner, plan string
+	scopes                              []string
+	labels                              map[string]string
+	notBefore, expires                  string
+}
+
+// secret is the Secret of a key. Without a label no policy could select it.
+func (m *made) secret(text string, now time.Time) (*corev1.Secret, error) {
+	if m.purpose == "" && len(m.labels) == 0 {
+		return nil, fmt.Errorf("say which AuthPolicy is to accept the key: --for VALUE for the label %s, or --label", keyLabel)
+	}
+	s := &corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Name: m.name, Labels: maps.Clone(m.labels), Annotations: map[string]string{}},
+		Type:       keyType,
+	}
+	if s.Labels == nil {
+		s.Labels = map[string]string{}
+	}
+	if m.purpose != "" || s.Labels[keyLabel] == "" {
+		s.Labels[keyLabel] = m.purpose
+	}
+	times := map[string]string{"not-before": m.notBefore, "expires-at": m.expires}
+	for name, text := range times {
+		if text == "" {
+			continue
+		}
+		at, err := moment(text, now)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		times[name] = at.UTC().Format(time.RFC3339)
+	}
+	for name, value := range map[string]string{
+		"subject": m.subject, "owner": m.owner, "plan": m.plan, "scopes": strings.Join(m.scopes, " "), "not-before": times["not-before"], "expires-at": times["expires-at"],
+	} {
+		if value != "" {
+			s.Annotations[keyAnnotation+name] = value
+		}
+	}
+	setKey(s, text)
+	return s, nil
+}
+
+// setKey makes text the key that s holds the hash of.
+func setKey(s *corev1.Secret, text string) {
+	sum := sha256.Sum256([]byte(text))
+	s.Data = nil
+	s.StringData = map[string]string{"keyHash": "sha256:" + hex.EncodeToString(sum[:])}
+}
+
+// expire sets when the key ends to count, unless it ends sooner.
+func expire(s *corev1.Secret, at time.Time) {
+	if key, err := attach.ParseAPIKey(s); err == nil && key.Expires != 0 && key.Expires <= at.Unix() {
+		return
+	}
+	if s.Annotations == nil {
+		s.Annotations = map[string]string{}
+	}
+	s.Annotations[keyAnnotation+"expires-at"] = at.UTC().Format(time.RFC3339)
+}
+
+// successor is the Secret of the key that comes after old's, without a key yet.
+// all is every key with old's labels.
+func successor(old *corev1.Secret, all []corev1.Secret, now time.Time) (*corev1.Secret, error) {
+	key, err := attach.ParseAPIKey(old)
+	if err != nil {
+		return nil, fmt.Errorf("secret %s/%s holds no usable key: %w", old.Namespace, old.Name, err)
+	}
+	live, taken := 0, map[string]bool{}
+	for i := range all {
+		taken[all[i].Name] = true
+		if other, err := attach.ParseAPIKey(&all[i]); err == nil && other.Subject == key.Subject && describe(&all[i], now).State == "live" {
+			live++
+		}
+	}
+	if live > 1 {
+		return nil, fmt.Errorf("%s/%s: %w", old.Namespace, old.Name, errTwoLive)
+	}
+	next := &corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: old.Namespace, Labels: maps.Clone(old.Labels), Annotations: map[string]string{}},
+		Type:       keyType,
+	}
+	for name, value := range old.Annotations {
+		if strings.HasPrefix(name, keyAnnotation) {
+			next.Annotations[name] = value
+		}
+	}
+	next.Annotations[keyAnnotation+"subject"] = key.Subject // it was the Secret's name
+	// The times were the old key's; a new one begins at once, and lives as long.
+	delete(next.Annotations, keyAnnotation+"not-before")
+	if key.Expires != 0 {
+		begin := max(key.NotBefore, old.CreationTimestamp.Unix())
+		next.Annotations[keyAnnotation+"expires-at"] = now.Add(time.Duration(key.Expires-begin) * time.Second).UTC().Format(time.RFC3339)
+	}
+	base, n := numbered(old.Name)
+	for next.Name = ""; next.Name == ""; {
+		if n++; !taken[base+"-"+strconv.Itoa(n)] {
+			next.Name = base + "-" + strconv.Itoa(n)
+		}
+	}
+	return next, nil
+}
+
+// numbered takes the number off a name that rotate made; 1 where there is none.
+func numbered(name string) (string, int) {
+	if i := strings.LastIndexByte(name, '-'); i > 0 {
+		if n, err := strconv.Atoi(name[i+1:]); err == nil && n > 1 && n < 1e6 {
+			return name[:i], n
+		}
+	}
+	return name, 1
+}
+
+// moment reads a time, or a span from now: 90m, 12h, 30d.
+func moment(text string, now time.Time) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, nil
+	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n < 36500 {
+			return now.AddDate(0, 0, n), nil
+		}
+	}
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return now.Add(d), nil
+	}
+	return time.Time{}, fmt.Errorf("%q is neither a time such as 2027-01-31T00:00:00Z nor a span such as 12h or 30d", text)
+}
