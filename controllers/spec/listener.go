@@ -138,6 +138,9 @@ func conflict(a, o *gatewayv1.Listener, i int) *Problem {
 		return Problemf(gatewayv1.ListenerReasonProtocolConflict, "spec.listeners[%d].protocol: listener %s speaks %s on port %d too; give one of them another port",
 			i, o.Name, o.Protocol, o.Port)
 	}
+	if a.Protocol == gatewayv1.TCPProtocolType || a.Protocol == gatewayv1.UDPProtocolType { // which know no hostnames
+		return Problemf(gatewayv1.ListenerReasonHostnameConflict, "spec.listeners[%d].port: listener %s has it too; give one of them another port", i, o.Name)
+	}
 	return Problemf(gatewayv1.ListenerReasonHostnameConflict, "spec.listeners[%d].hostname: listener %s has the same port and hostname; give one of them another",
 		i, o.Name)
 }

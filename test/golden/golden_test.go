@@ -61,8 +61,12 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			all, problems := reader.Parse(file, section(archive, "cluster.yaml"))
+			var refused string // objects that an API server would refuse too, where the file is about such
 			for _, p := range problems {
-				t.Error(p)
+				refused += p.String()[len("testdata/"):] + "\n"
+			}
+			if section(archive, "refused") == nil && refused != "" {
+				t.Errorf("refused:\n%s", refused)
 			}
 			for _, m := range all { // a TLS Secret without data gets a key pair
 				if s, ok := m.Object.(*corev1.Secret); ok && s.Type == corev1.SecretTypeTLS && s.Data == nil {
@@ -70,6 +74,9 @@ func TestGolden(t *testing.T) {
 				}
 			}
 			got := &txtar.Archive{Comment: archive.Comment, Files: []txtar.File{{Name: "cluster.yaml", Data: section(archive, "cluster.yaml")}}}
+			if refused != "" {
+				got.Files = append(got.Files, txtar.File{Name: "refused", Data: []byte(refused)})
+			}
 			if config.services = strings.HasPrefix(filepath.Base(file), "services-"); config.services {
 				made := config.provisioned(all)
 				all = append(all, made...)
