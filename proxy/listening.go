@@ -20,7 +20,7 @@ func (s *Server) listening() listener.Config {
 	return listener.Config{
 		Protocols: s.protocols,
 		Streams:   relays{tcp.New(c.TCP), udp.New(c.UDP)},
-		Route:     func(t *table.Stream) *stream.Route { return stream.New(t, s.backends, s.metrics) },
+		Route:     func(t *table.Stream) *stream.Route { return stream.New(t, s.owners.Upstreams, s.metrics) },
 		Current:   func() map[uint32]*listener.Port { return s.state.Load().ports },
 		Bind:      s.opts.Bind,
 		Metrics:   s.metrics,

@@ -28,6 +28,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/guard"
 	"github.com/gatehouse-dev/gatehouse/proxy/listener"
 	"github.com/gatehouse-dev/gatehouse/proxy/router"
+	"github.com/gatehouse-dev/gatehouse/proxy/session"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
@@ -44,8 +45,7 @@ type Server struct {
 	access    *telemetry.Log
 	decisions *decision.Log
 	trusted   *clientip.Trusted
-	guards    *guard.Builder
-	backends  *upstream.Set
+	owners    router.Owners // of what outlives tables
 	forward   *forward.Forwarder
 	admin     *admin
 
@@ -81,16 +81,20 @@ func New(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
 	s.decisions = decision.NewLog()
-	s.backends = upstream.New(opts.Backends)
-	s.metrics = telemetry.New(opts.Version, telemetry.Sources{KeySets: s.keySetAges, Backends: s.backends.Each})
-	s.forward = forward.New(forward.Config{Trusted: s.trusted, Mirrored: &s.metrics.Mirrored})
-	s.sockets = listener.New(s.listening())
-	if s.guards, err = guard.New(guard.Config{Now: opts.Now, Transport: opts.KeySets, Report: s.keySetFetched}); err != nil {
+	s.owners.Upstreams = upstream.New(opts.Backends)
+	if s.owners.Sessions, err = session.NewKeys(); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
+	s.metrics = telemetry.New(opts.Version, telemetry.Sources{KeySets: s.keySetAges, Backends: s.owners.Upstreams.Each})
+	s.forward = forward.New(forward.Config{Trusted: s.trusted, Mirrored: &s.metrics.Mirrored})
+	s.sockets = listener.New(s.listening())
+	if s.owners.Guard, err = guard.New(guard.Config{Now: opts.Now, Transport: opts.KeySets, Report: s.keySetFetched}); err != nil {
+		return nil, fmt.Errorf("proxy: %w", err)
+	}
+	s.owners.Env, s.owners.Metrics = s.owners.Guard.Expressions(), s.metrics
 	s.state.Store(&state{table: &table.Table{}, router: &router.Router{}})
 	if s.admin, err = newAdmin(opts.Admin, s.Admin()); err != nil {
-		s.guards.Close()
+		s.owners.Guard.Close()
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
 	if opts.AccessLog.Writer != nil {
@@ -108,7 +112,7 @@ func (s *Server) Run(ctx context.Context) error {
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	failed := make(chan error, 1)
 	running.Go(func() { failed <- s.admin.serve() })
-	running.Go(func() { s.backends.Run(background) })
+	running.Go(func() { s.owners.Upstreams.Run(background) })
 	running.Go(func() { s.retry(background) })
 
 	var err error
@@ -149,7 +153,7 @@ func (s *Server) close() {
 	s.takeSockets().Drain(ctx)
 	s.forward.Wait()
 	s.admin.close(ctx)
-	s.guards.Close()
+	s.owners.Guard.Close()
 	s.access.Close()
 }
 
@@ -181,8 +185,8 @@ func (s *Server) swap(t *table.Table) error {
 	if s.draining.Load() {
 		return errors.New("the proxy is shutting down")
 	}
-	s.guards.SetKeySets(t.KeySets)
-	r, err := router.Build(t, s.state.Load().router, router.Owners{Upstreams: s.backends, Guard: s.guards, Env: s.guards.Expressions(), Metrics: s.metrics})
+	s.owners.Guard.SetKeySets(t.KeySets)
+	r, err := router.Build(t, s.state.Load().router, s.owners)
 	if err != nil {
 		return err
 	}
@@ -201,7 +205,7 @@ func (s *Server) swap(t *table.Table) error {
 	}
 	s.state.Store(next)
 	plan.Commit()
-	s.backends.Retain(ids)
+	s.owners.Upstreams.Retain(ids)
 	s.metrics.Retain(t)
 	for id, err := range plan.Failed {
 		if old := s.applied.Listeners[id]; old == nil || old.Error() != err.Error() {
@@ -237,7 +241,7 @@ func (s *Server) retry(ctx context.Context) {
 
 // keySetAges is a telemetry.Sources; sets that were never fetched have no age.
 func (s *Server) keySetAges(f func(id string, age time.Duration)) {
-	s.guards.KeySets(func(id string, fetched time.Time) {
+	s.owners.Guard.KeySets(func(id string, fetched time.Time) {
 		if !fetched.IsZero() {
 			f(id, s.opts.Now().Sub(fetched))
 		}
@@ -252,8 +256,13 @@ func (s *Server) keySetFetched(id string, err error) {
 
 // SetEndpoints replaces the addresses of a backend.
 func (s *Server) SetEndpoints(backend string, endpoints []table.Endpoint) {
-	s.backends.SetEndpoints(backend, endpoints)
+	s.owners.Upstreams.SetEndpoints(backend, endpoints)
 }
+
+// SetSessionKeys replaces what keeps sessions (GEP-1619): tokens are sealed with
+// the first key and opened with any. Replicas that are given the same keys know
+// each other's sessions; without any, each has its own, until it ends.
+func (s *Server) SetSessionKeys(keys ...string) error { return s.owners.Sessions.Set(keys...) }
 
 // Compiled notes how long it took to make a table of changed objects.
 func (s *Server) Compiled(d time.Duration) { s.metrics.Table.Compile.Observe(d) }

@@ -36,6 +36,7 @@ type actionKey struct {
 	rule     *graph.Rule
 	policies *attach.RulePolicies
 	matched  string // the prefix to replace; empty when nothing replaces one
+	cookie   string // the path of the rule's session cookie; empty when it has none
 }
 
 // compileRoutes compiles the routes that are attached somewhere.
@@ -110,7 +111,7 @@ func (c *Compiler) compileRule(r *compiledRoute, rule *graph.Rule, at *graph.Att
 		if problem != "" {
 			continue
 		}
-		key := actionKey{rule, policies, matchedPrefix(rule, match)}
+		key := actionKey{rule, policies, matchedPrefix(rule, match), cookiePath(rule, match)}
 		action := r.actions[key]
 		if action == nil {
 			action = c.compileAction(r.node, key)
@@ -168,6 +169,7 @@ func (c *Compiler) compileAction(r *graph.Route, key actionKey) *table.Action {
 	if r := rule.Retry; r != nil {
 		a.Retry = &table.Retry{Attempts: r.Attempts, Codes: r.Codes, Backoff: r.Backoff}
 	}
+	a.Session = ruleSession(a, rule.Session, key.cookie)
 	for _, b := range rule.Backends {
 		a.Backends = append(a.Backends, weightedBackend(b, key.matched))
 	}

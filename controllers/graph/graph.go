@@ -128,6 +128,7 @@ type Rule struct {
 	Request  time.Duration // timeouts.request, 0 for none
 	Backend  time.Duration // timeouts.backendRequest, 0 for none
 	Retry    *spec.Retry   // nil for none
+	Session  *spec.Session // nil for none
 	Broken   string        // set: the rule cannot be used for this reason, its requests get 500
 }
 

@@ -100,7 +100,7 @@ func attach(r *store.Reader, route applicant, under parent, rules outcome) *Pare
 	case rules.refused != nil:
 		accepted = no(gatewayv1.RouteConditionAccepted, rules.refused.Reason, rules.refused.Text)
 	default:
-		accepted = yes(gatewayv1.RouteConditionAccepted, gatewayv1.RouteReasonAccepted, "the route is accepted"+under.note+rules.note)
+		accepted = yes(gatewayv1.RouteConditionAccepted, gatewayv1.RouteReasonAccepted, "the route is accepted"+under.note)
 	}
 	p.Conditions = []metav1.Condition{accepted, rules.resolved}
 	if rules.dropped != nil && accepted.Status == metav1.ConditionTrue {

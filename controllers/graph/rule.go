@@ -18,7 +18,6 @@ type outcome struct {
 	refused  *spec.Problem // every rule is broken
 	dropped  *spec.Problem // some are
 	resolved metav1.Condition
-	note     string // what the accepted route asks for in vain
 }
 
 // resolveRules resolves each rule by itself: a broken one leaves the others be.
@@ -26,7 +25,7 @@ func resolveRules(r *store.Reader, route *gatewayv1.HTTPRoute) outcome {
 	var o outcome
 	var broken, unresolved []*spec.Problem
 	for i, read := range spec.Rules(route) {
-		rule := &Rule{Index: i, Matches: read.Matches, Filters: read.Spec.Filters, Request: read.Request, Backend: read.Backend, Retry: read.Retry}
+		rule := &Rule{Index: i, Matches: read.Matches, Filters: read.Spec.Filters, Request: read.Request, Backend: read.Backend, Retry: read.Retry, Session: read.Session}
 		if read.Spec.Name != nil {
 			rule.Name = string(*read.Spec.Name)
 		}
@@ -46,9 +45,6 @@ func resolveRules(r *store.Reader, route *gatewayv1.HTTPRoute) outcome {
 			backend.Mirrors, bad = resolveMirrors(r, route, backend.Filters, backendField(i, j)+".filters")
 			unresolved = append(unresolved, bad...)
 			rule.Backends = append(rule.Backends, backend)
-		}
-		if read.Spec.SessionPersistence != nil {
-			o.note = "; sessionPersistence is not supported and has no effect"
 		}
 		o.rules = append(o.rules, rule)
 	}

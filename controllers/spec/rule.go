@@ -22,6 +22,7 @@ type Rule struct {
 	Request time.Duration              // timeouts.request, 0 for none
 	Backend time.Duration              // timeouts.backendRequest, 0 for none
 	Retry   *Retry                     // nil for none
+	Session *Session                   // nil for none
 	Broken  *Problem                   // the rule cannot be used; the first problem that was found
 	Unknown []*Problem                 // references to what nobody knows, beside its backends
 }
@@ -90,6 +91,11 @@ func (r *ruleReader) read() {
 		r.filters(at+".filters", ref.Filters, false, true)
 	}
 	r.retry()
+	session, p := ReadSession(r.spec.SessionPersistence, r.field+".sessionPersistence")
+	if p != nil {
+		r.breaks(p)
+	}
+	r.rule.Session = session
 	if t := r.spec.Timeouts; t != nil {
 		r.rule.Request = r.duration("timeouts.request", t.Request)
 		r.rule.Backend = r.duration("timeouts.backendRequest", t.BackendRequest)
@@ -103,15 +109,23 @@ func (r *ruleReader) read() {
 // durationForm is what GEP-2257 allows of time.ParseDuration's syntax.
 var durationForm = regexp.MustCompile(`^([0-9]{1,5}(h|m|s|ms)){1,4}$`)
 
-// duration parses a duration; none and 0s are both 0.
-func (r *ruleReader) duration(name string, d *gatewayv1.Duration) time.Duration {
+// Duration reads a duration that stands in a field; none and 0s are both 0.
+func Duration(d *gatewayv1.Duration, field string) (time.Duration, *Problem) {
 	if d == nil {
-		return 0
+		return 0, nil
 	}
 	parsed, err := time.ParseDuration(string(*d))
 	if err != nil || !durationForm.MatchString(string(*d)) {
-		r.breaks(Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.%s: %q is not a duration; write 500ms, 10s or 1m30s", r.field, name, *d))
-		return 0
+		return 0, Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: %q is not a duration; write 500ms, 10s or 1m30s", field, *d)
+	}
+	return parsed, nil
+}
+
+// duration is Duration in a field of the rule.
+func (r *ruleReader) duration(name string, d *gatewayv1.Duration) time.Duration {
+	parsed, p := Duration(d, r.field+"."+name)
+	if p != nil {
+		r.breaks(p)
 	}
 	return parsed
 }

@@ -109,6 +109,20 @@ func TestRules(t *testing.T) {
 	f("retry: {codes: [500, 200]}", unsupported, "spec.rules[0].retry.codes[1]: 200 is not between 400 and 599")
 	f("retry: {backoff: soon}", unsupported, `spec.rules[0].retry.backoff: "soon" is not a duration`)
 	f("backendRefs: [{name: api, port: 80, weight: -1}]", unsupported, "spec.rules[0].backendRefs[0].weight: -1 is not between 0 and 1000000")
+	session := func(f string) string { return "sessionPersistence: {" + f + "}" }
+	f(session(""), "", "")
+	f(session("type: Header, sessionName: X-Session, absoluteTimeout: 1h"), "", "")
+	f(session("sessionName: id, absoluteTimeout: 500ms, cookieConfig: {lifetimeType: Permanent}"), "", "")
+	f(session("cookieConfig: {lifetimeType: Permanent}"), unsupported, "spec.rules[0].sessionPersistence.absoluteTimeout: is missing")
+	f(session("cookieConfig: {lifetimeType: Eternal}"), unsupported, "cookieConfig.lifetimeType: \"Eternal\" is not supported")
+	f(session("type: Header, cookieConfig: {}"), unsupported, "cookieConfig: goes with type Cookie only")
+	f(session("type: Address"), unsupported, "sessionPersistence.type: \"Address\" is not supported; use Cookie or Header")
+	f(session("absoluteTimeout: 0s"), unsupported, "absoluteTimeout: 0s is no time at all")
+	f(session("absoluteTimeout: soon"), unsupported, "sessionPersistence.absoluteTimeout: \"soon\" is not a duration")
+	f(session("sessionName: a b"), unsupported, "sessionPersistence.sessionName: \"a b\" is not a name")
+	f(session("sessionName: __Host-id"), unsupported, "browsers take __Host-id only with attributes")
+	f(session("type: Header, sessionName: Content-Length"), unsupported, "Content-Length has a meaning of its own")
+	f(session("sessionName: "+strings.Repeat("x", 129)), unsupported, "has 129 characters, 128 are allowed")
 	f("filters: [{type: ExtensionRef, extensionRef: {group: x, kind: Y, name: z}}]", unsupported, "spec.rules[0].filters[0]: ExtensionRef is not supported")
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/filter"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/session"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
@@ -61,9 +62,12 @@ func (f *Forwarder) Wait() { f.running.Wait() }
 type Destination struct {
 	Backend   *upstream.Backend
 	Timeouts  table.Timeouts
-	Retry     *table.Retry     // nil: only what cannot have reached the backend is sent again
-	Responses [2]*filter.Chain // whose response side runs, in this order; nil for none
-	GRPC      bool             // the backend speaks HTTP/2, whatever its own protocol is
+	Retry     *table.Retry       // nil: only what cannot have reached the backend is sent again
+	Responses [2]*filter.Chain   // whose response side runs, in this order; nil for none
+	GRPC      bool               // the backend speaks HTTP/2, whatever its own protocol is
+	Session   *session.Session   // nil: any endpoint will do
+	Key       uint64             // of the backend in the session's tokens
+	Pin       *upstream.Endpoint // where the session is; nil: it begins now
 }
 
 // Send forwards x to d and writes the answer. Request filters have run.
@@ -72,7 +76,10 @@ func (f *Forwarder) Send(x *exchange.Exchange, d *Destination) {
 	f.forwarded(x)
 	t := transfers.Get().(*transfer)
 	limit := newLimit(x.Start, &d.Timeouts)
-	*t = transfer{f: f, x: x, d: *d, call: upstream.NewCall(x.Start, limit.at), limit: limit}
+	*t = transfer{f: f, x: x, d: *d, call: upstream.NewCall(x.Start, limit.at), limit: limit, pin: d.Pin}
+	if b := d.Backend.Budget(); b != nil {
+		b.Request(x.Start)
+	}
 	t.run()
 	t.call.Release()
 	*t = transfer{}

@@ -25,13 +25,23 @@ func (t *transfer) persist() error {
 	r := t.d.Retry
 	for try := 0; ; try++ {
 		err := t.ask()
-		if r == nil || try == r.Attempts || !t.repeats(err) || !t.wait(try) {
+		if r == nil || try == r.Attempts || !t.repeats(err) {
+			return err
+		}
+		if b := t.d.Backend.Budget(); b != nil && !b.Retry(time.Now()) {
+			return errOverBudget
+		}
+		if !t.wait(try) {
 			return err
 		}
 		t.call.Again()
 		t.again()
 	}
 }
+
+// errOverBudget is the answer instead of a try that would be one too many
+// (GEP-3388). A try on another endpoint of what never reached one is not counted.
+var errOverBudget error = &exchange.Error{Status: 503, Code: "retry_budget_exceeded", Detail: "the backend fails, and too many of its requests are retries already"}
 
 // repeats reports whether the outcome of a try is one to be tried again. What
 // may have changed something in the backend is repeated only where that is

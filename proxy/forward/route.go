@@ -17,7 +17,10 @@ func (f *Forwarder) Forward(x *exchange.Exchange, a *router.Action) {
 		x.WriteReply() //nolint:errcheck // the client is gone; the protocol knows
 		return
 	}
-	b := a.Pick(rand.Uint32())
+	b, pin := resume(x, a)
+	if b == nil {
+		b = a.Pick(rand.Uint32())
+	}
 	if b == nil {
 		reply(x, &exchange.Error{Status: 500, Code: "no_backend", Detail: "the route has no backend that takes requests"})
 		return
@@ -30,7 +33,10 @@ func (f *Forwarder) Forward(x *exchange.Exchange, a *router.Action) {
 		x.WriteReply() //nolint:errcheck // the client is gone; the protocol knows
 		return
 	}
-	d := Destination{Backend: b.Upstream, Timeouts: a.Table.Timeouts, Retry: a.Table.Retry, Responses: [2]*filter.Chain{&b.Filters, &a.Filters}, GRPC: a.Table.GRPC}
+	d := Destination{
+		Backend: b.Upstream, Timeouts: a.Table.Timeouts, Retry: a.Table.Retry, Responses: [2]*filter.Chain{&b.Filters, &a.Filters}, GRPC: a.Table.GRPC,
+		Session: b.Session, Key: b.Key, Pin: pin,
+	}
 	if len(a.Mirrors)+len(b.Mirrors) == 0 {
 		f.Send(x, &d)
 		return

@@ -17,6 +17,7 @@ type transfer struct {
 	call  *upstream.Call
 	limit limit
 	last  *upstream.Endpoint // that was asked; another one is better for the next try
+	pin   *upstream.Endpoint // the session's, until it cannot be reached
 }
 
 // ask sends a request that is staged in whole, and reads the answer's head. It
@@ -32,7 +33,7 @@ func (t *transfer) ask() error {
 			t.again()
 		}
 		if !fresh {
-			e = t.d.Backend.Pick(e, t.x.Start)
+			e = t.pick(e)
 			t.last = e
 		}
 		last := try == t.f.cfg.Retries
@@ -67,6 +68,7 @@ func (t *transfer) connect(e *upstream.Endpoint, fresh, careful bool) error {
 	}
 	t.x.Trace.Endpoint = e.Address()
 	if err := t.call.Connect(e, fresh, careful); err != nil {
+		t.pin = nil
 		if !t.limit.at.IsZero() && !time.Now().Before(t.limit.at) {
 			return t.limit.passed()
 		}
@@ -104,6 +106,7 @@ func (t *transfer) answer() {
 			c.Response(x)
 		}
 	}
+	t.remember()
 	if call.Head.Status == 101 {
 		t.tunnel()
 		return
@@ -236,7 +239,7 @@ func (t *transfer) open() error {
 		if try > 0 {
 			t.again()
 		}
-		e = t.d.Backend.Pick(e, t.x.Start)
+		e = t.pick(e)
 		last := try == t.f.cfg.Retries
 		if err := t.connect(e, false, true); err != nil {
 			if last || e == nil {

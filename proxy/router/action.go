@@ -7,6 +7,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/filter"
 	"github.com/gatehouse-dev/gatehouse/proxy/filter/cors"
 	"github.com/gatehouse-dev/gatehouse/proxy/guard"
+	"github.com/gatehouse-dev/gatehouse/proxy/session"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
@@ -24,7 +25,8 @@ type Action struct {
 	Filters          filter.Chain
 	Mirrors          []Mirror
 	Backends         []Backend
-	Metrics          *telemetry.Route // never nil
+	Sessions         []*session.Session // distinct, of all Backends
+	Metrics          *telemetry.Route   // never nil
 
 	total   uint64 // sum of the backends' weights
 	problem error  // what of it could not be built
@@ -35,7 +37,9 @@ type Backend struct {
 	Weight   uint32
 	Upstream *upstream.Backend
 	Filters  filter.Chain
-	Mirrors  []Mirror // beside the action's
+	Mirrors  []Mirror         // beside the action's
+	Session  *session.Session // nil: its requests may go to any endpoint
+	Key      uint64           // in the tokens of sessions
 	Reply    *table.Reply
 }
 
@@ -88,12 +92,13 @@ func (b *builder) newAction(t *table.Action) *Action {
 
 // fill builds what a cannot do without.
 func (b *builder) fill(a *Action, t *table.Action) error {
-	var errs [5]error
+	var errs [6]error
 	a.Auth, errs[0] = b.buildAuth(t.Auth)
 	a.Validation, errs[1] = b.buildValidation(t.Validation)
 	a.Filters, a.CORS, errs[2] = buildChain(t.Filters)
 	a.Backends, errs[3] = b.buildBackends(t.Backends)
 	a.Mirrors, errs[4] = b.buildMirrors(t.Filters)
+	errs[5] = b.buildSessions(a, t)
 	for _, w := range a.Backends {
 		a.total += uint64(w.Weight)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
 	"github.com/gatehouse-dev/gatehouse/proxy/guard"
 	"github.com/gatehouse-dev/gatehouse/proxy/match"
+	"github.com/gatehouse-dev/gatehouse/proxy/session"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
@@ -30,6 +31,7 @@ type Owners struct {
 	Guard     *guard.Builder // SetKeySets has been called for the table
 	Env       *expr.Env
 	Metrics   *telemetry.Metrics
+	Sessions  *session.Keys
 }
 
 // Router is the index of one table.
@@ -79,6 +81,7 @@ func Build(t *table.Table, prev *Router, o Owners) (*Router, error) {
 		if b.TLS != nil {
 			o.Upstreams.Secure(b.ID, b.TLS)
 		}
+		o.Upstreams.Limit(b.ID, b.Retries)
 	}
 	b := builder{Router: r, reuse: newReuse(t, prev), owners: o}
 	for _, l := range t.Listeners {

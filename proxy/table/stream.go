@@ -37,10 +37,23 @@ type Retry struct {
 	Backoff  time.Duration `json:"backoff,omitempty"` // least wait before each
 }
 
-// Session keeps a caller at the endpoint it met first (GEP-1619). Exactly one of
-// Cookie and Header is set.
+// RetryBudget bounds the tries of a backend beyond the first of each request, of
+// all routes together (XBackendTrafficPolicy, GEP-3388). They may be Percent of all
+// tries within Interval, and no fewer than Least within LeastInterval.
+type RetryBudget struct {
+	ID            string        `json:"id"` // namespace/service: backends of one ID share one budget
+	Percent       int           `json:"percent"`
+	Interval      time.Duration `json:"interval"`
+	Least         int           `json:"least"`
+	LeastInterval time.Duration `json:"leastInterval"`
+}
+
+// Session keeps a caller at the endpoint it met first (GEP-1619), by a token that
+// the caller sends back. Exactly one of Cookie and Header is set.
 type Session struct {
-	Cookie   string        `json:"cookie,omitempty"`
-	Header   string        `json:"header,omitempty"`
-	Lifetime time.Duration `json:"lifetime,omitempty"` // of a persistent cookie; 0: until the browser closes
+	Cookie    string        `json:"cookie,omitempty"`    // name
+	Path      string        `json:"path,omitempty"`      // of the cookie; empty: none
+	Permanent bool          `json:"permanent,omitempty"` // the cookie outlives the browser, for Lifetime
+	Header    string        `json:"header,omitempty"`    // name, of requests and answers
+	Lifetime  time.Duration `json:"lifetime,omitempty"`  // from the answer that begins the session; 0: no end
 }

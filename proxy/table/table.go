@@ -122,7 +122,7 @@ type Action struct {
 	Backends         []WeightedBackend `json:"backends,omitempty"`         // empty and no redirect: 500
 	Timeouts         Timeouts          `json:"timeouts"`                   //
 	Retry            *Retry            `json:"retry,omitempty"`            // nil: only what cannot have reached a backend is tried again
-	Session          *Session          `json:"session,omitempty"`          // nil: any backend will do
+	Session          *Session          `json:"session,omitempty"`          // nil: each request may go anywhere, but for what Backends say
 	GRPC             bool              `json:"grpc,omitempty"`             // of a GRPCRoute: its backends speak HTTP/2, whatever they are marked with
 }
 
@@ -146,9 +146,10 @@ type Timeouts struct {
 // WeightedBackend is one destination of a rule.
 type WeightedBackend struct {
 	Backend string   `json:"backend,omitempty"` // Backend.ID
-	Weight  uint32   `json:"weight"`            // share of the sum of all weights; 0 takes nothing
+	Weight  uint32   `json:"weight"`            // share of the sum of all weights; 0 takes nothing but sessions that were here before
 	Filters []Filter `json:"filters,omitempty"` // for requests that go here only
 	Reply   *Reply   `json:"reply,omitempty"`   // set: the reference is unusable, its share gets this
+	Session *Session `json:"session,omitempty"` // of this backend, where the Action has none
 }
 
 // BackendProtocol is what a backend speaks.
@@ -169,7 +170,8 @@ const (
 type Backend struct {
 	ID       string          `json:"id"` // namespace/service:port, for UDP namespace/service:port/udp, and what else sets it apart: "shop/api:443 shop/edge"
 	Protocol BackendProtocol `json:"protocol"`
-	TLS      *BackendTLS     `json:"tls,omitempty"` // nil: in the clear
+	TLS      *BackendTLS     `json:"tls,omitempty"`     // nil: in the clear
+	Retries  *RetryBudget    `json:"retries,omitempty"` // nil: what rules say of retries is not bounded further
 }
 
 // Endpoint is one address of a backend.

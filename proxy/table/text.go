@@ -33,7 +33,11 @@ func (t *Table) Text() string {
 		}
 	}
 	for _, b := range t.Backends {
-		fmt.Fprintf(&w, "backend %s %s\n", b.ID, b.Protocol)
+		fmt.Fprintf(&w, "backend %s %s", b.ID, b.Protocol)
+		if b.Retries != nil {
+			w.WriteString(" " + b.Retries.String())
+		}
+		w.WriteByte('\n')
 	}
 	for _, k := range t.KeySets {
 		w.WriteString("keyset " + k.ID)
@@ -70,6 +74,9 @@ func (r *Rule) String() string {
 	}
 	if a.Retry != nil {
 		columns = append(columns, "retry "+a.Retry.String())
+	}
+	if a.Session != nil {
+		columns = append(columns, a.Session.String())
 	}
 	return strings.Join(append(columns, a.Route+" "+a.Rule), " | ")
 }
@@ -164,6 +171,9 @@ func destinations(backends []WeightedBackend) string {
 		}
 		for _, f := range b.Filters {
 			s += " " + f.String()
+		}
+		if b.Session != nil {
+			s += " " + b.Session.String()
 		}
 		out = append(out, s)
 	}

@@ -49,3 +49,26 @@ func (r *Retry) String() string {
 	}
 	return s
 }
+
+// String prints "budget shop/api 20% in 10s, 10 in 1s".
+func (b *RetryBudget) String() string {
+	return fmt.Sprintf("budget %s %d%% in %s, %d in %s", b.ID, b.Percent, b.Interval, b.Least, b.LeastInterval)
+}
+
+// String prints "session(cookie id path /cart permanent for 1h0m0s)".
+func (s *Session) String() string {
+	out := "session(header " + s.Header
+	if s.Cookie != "" {
+		out = "session(cookie " + s.Cookie
+	}
+	if s.Path != "" {
+		out += " path " + word(s.Path)
+	}
+	if s.Permanent {
+		out += " permanent"
+	}
+	if s.Lifetime > 0 {
+		out += " for " + s.Lifetime.String()
+	}
+	return out + ")"
+}

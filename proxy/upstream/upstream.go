@@ -13,6 +13,7 @@ import (
 	"context"
 	"crypto/tls"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -62,14 +63,15 @@ func or[T int | time.Duration](v, otherwise T) T {
 type Set struct {
 	cfg      Config
 	dialer   *h2.Dialer
-	mu       sync.Mutex // guards backends; never taken while a request is served
+	mu       sync.Mutex // guards the rest; never taken while a request is served
 	backends map[string]*Backend
+	budgets  map[string]*Budget
 }
 
 // New returns an empty set. Run keeps its pools tidy.
 func New(cfg Config) *Set {
 	cfg.defaults()
-	return &Set{cfg: cfg, backends: map[string]*Backend{}, dialer: h2.New(h2.Config{
+	return &Set{cfg: cfg, backends: map[string]*Backend{}, budgets: map[string]*Budget{}, dialer: h2.New(h2.Config{
 		Conns: cfg.MaxStreamConns, Streams: cfg.MaxStreams,
 		ConnectTimeout: cfg.ConnectTimeout, IdleTimeout: cfg.IdleTimeout, WriteTimeout: cfg.WriteTimeout,
 		Head: int64(cfg.Limits.Head), Fields: cfg.Limits.Fields,
@@ -122,6 +124,7 @@ func (s *Set) Retain(ids []string) {
 			delete(s.backends, id)
 		}
 	}
+	s.dropBudgets()
 }
 
 // Run closes connections that have been idle for too long, until ctx ends, and
@@ -166,6 +169,7 @@ type Backend struct {
 	protocol atomic.Pointer[table.BackendProtocol]
 	members  atomic.Pointer[members]
 	secure   atomic.Pointer[tls.Config] // nil: reached in the clear
+	budget   atomic.Pointer[Budget]     // nil: retries are not bounded
 }
 
 // members is an immutable list of endpoints.
@@ -211,6 +215,23 @@ func (b *Backend) set(eps []table.Endpoint) {
 			e.close()
 		}
 	}
+}
+
+// At returns the endpoint of that address, draining or not: a session stays while
+// it can. nil when there is none, or it could not be reached lately.
+func (b *Backend) At(addr netip.AddrPort, now time.Time) *Endpoint {
+	m := b.members.Load()
+	for _, list := range [...][]*Endpoint{m.live, m.draining} {
+		for _, e := range list {
+			if e.addr == addr {
+				if !e.up(now.UnixNano()) {
+					return nil
+				}
+				return e
+			}
+		}
+	}
+	return nil
 }
 
 // Pick returns the endpoint to ask: the less busy of two taken at random,

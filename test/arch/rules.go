@@ -49,6 +49,7 @@ var layers = []layer{
 	{"proxy/expr", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
 	{"proxy/match", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
 	{"proxy/filter", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
+	{"proxy/session", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
 	{"proxy/auth", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/filter"}},
 	{"proxy/upstream/*", []string{"proxy/table", "proxy/mem", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/upstream", []string{
@@ -62,14 +63,14 @@ var layers = []layer{
 	{"proxy/validate", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/expr", "proxy/filter"}},
 	{"proxy/router", []string{
 		"proxy/table", "proxy/mem", "proxy/exchange", "proxy/match", "proxy/filter", "proxy/filter/*",
-		"proxy/auth", "proxy/auth/*", "proxy/expr", "proxy/guard", "proxy/validate", "proxy/telemetry", "proxy/upstream",
+		"proxy/auth", "proxy/auth/*", "proxy/expr", "proxy/guard", "proxy/validate", "proxy/telemetry", "proxy/upstream", "proxy/session",
 	}},
 	{"proxy/explain", []string{
 		"proxy/table", "proxy/exchange", "proxy/decision", "proxy/telemetry", "proxy/guard", "proxy/upstream", "proxy/router",
 	}},
 	{"proxy/forward", []string{
 		"proxy/table", "proxy/mem", "proxy/telemetry", "proxy/exchange", "proxy/filter", "proxy/upstream", "proxy/clientip",
-		"proxy/router",
+		"proxy/router", "proxy/session",
 	}},
 	{"proxy/http1", []string{"proxy/mem", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/http2", []string{"proxy/mem", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange"}},

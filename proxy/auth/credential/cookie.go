@@ -9,34 +9,15 @@ import (
 
 const cookieHeader = "cookie"
 
-// findCookie returns the value of a cookie and how many there are of its name,
-// over all Cookie lines: HTTP/2 clients send one line a pair (RFC 9113, section 8.2.3).
+// findCookie returns the value of a cookie and how many there are of its name.
 func findCookie(h exchange.Header, name string) (value string, n int) {
-	for i := range h {
-		if len(h[i].Name) != len(cookieHeader) || !mem.EqualFold(h[i].Name, cookieHeader) {
-			continue
+	for v := range h.Cookies(name) {
+		if n == 0 {
+			value = v
 		}
-		for rest := h[i].Value; rest != ""; {
-			var pair string
-			pair, rest, _ = strings.Cut(rest, ";")
-			if v, ok := cookieValue(pair, name); ok {
-				if n == 0 {
-					value = v
-				}
-				n++
-			}
-		}
+		n++
 	}
 	return value, n
-}
-
-// cookieValue reads a cookie-pair (RFC 6265, section 4.2.1).
-func cookieValue(pair, name string) (string, bool) {
-	pair = strings.Trim(pair, " \t")
-	if len(pair) <= len(name) || pair[len(name)] != '=' || pair[:len(name)] != name {
-		return "", false
-	}
-	return pair[len(name)+1:], true
 }
 
 func stripCookie(x *exchange.Exchange, name string) {
@@ -52,7 +33,7 @@ func stripCookie(x *exchange.Exchange, name string) {
 		for rest := h[i].Value; rest != ""; {
 			var pair string
 			pair, rest, _ = strings.Cut(rest, ";")
-			if _, ok := cookieValue(pair, name); ok {
+			if _, ok := exchange.CookieValue(pair, name); ok {
 				continue
 			}
 			if pair = strings.Trim(pair, " \t"); pair == "" {
