@@ -73,7 +73,7 @@ func TestToken(t *testing.T) {
 			}
 		}
 	}
-	if begin(s, place("10.0.0.1:80"), false).Value == begin(s, place("10.0.0.1:80"), false).Value {
+	if first, second := begin(s, place("10.0.0.1:80"), false), begin(s, place("10.0.0.1:80"), false); first == second {
 		t.Error("two sessions at one endpoint can be told to be so")
 	}
 	if _, ok := find(s, 0); ok {
