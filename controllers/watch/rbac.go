@@ -29,6 +29,10 @@ package watch
 //
 //+kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch,namespace=gatehouse-system
 
+// Write: the key that session tokens are sealed with, by the leader.
+//
+//+kubebuilder:rbac:groups="",resources=secrets,verbs=create,namespace=gatehouse-system
+
 // Leader election, in Gatehouse's own namespace.
 //
 //+kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;list;watch;create;update;patch;delete,namespace=gatehouse-system

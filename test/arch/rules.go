@@ -93,6 +93,7 @@ var layers = []layer{
 	{"controllers/compile", []string{"api/v1alpha1", "controllers/policy", "controllers/spec", "controllers/graph", "controllers/attach", "proxy/table"}},
 	{"controllers/status", []string{"api/v1alpha1", "controllers/policy", "controllers/graph", "controllers/attach"}},
 	{"controllers/provision", []string{"api/v1alpha1", "controllers/store", "controllers/graph"}},
+	{"controllers/sessionkey", []string{"controllers/store"}},
 	{"controllers/endpoints", []string{"proxy/table"}},
 	{"controllers/watch", []string{"api/v1alpha1", "controllers/store"}},
 	{"controllers/manifests", []string{"api/v1alpha1", "controllers/store", "controllers/watch"}},

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/go-logr/logr"
-	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -82,15 +81,10 @@ func (p provisioning) watch(ctx context.Context) error {
 	return p.pods.Run(ctx, p.writer.Wake)
 }
 
-// along runs the writer beside another one, on the leader.
-func (p provisioning) along(other func(context.Context) error) func(context.Context) error {
+// run writes, on the leader.
+func (p provisioning) run(ctx context.Context) error {
 	if p.writer == nil {
-		return other
+		return nil
 	}
-	return func(ctx context.Context) error {
-		group, ctx := errgroup.WithContext(ctx)
-		group.Go(func() error { return other(ctx) })
-		group.Go(func() error { return p.writer.Run(ctx) })
-		return group.Wait()
-	}
+	return p.writer.Run(ctx)
 }

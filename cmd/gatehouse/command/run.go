@@ -18,6 +18,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/controllers/sessionkey"
 	"github.com/gatehouse-dev/gatehouse/controllers/status"
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
 	"github.com/gatehouse-dev/gatehouse/proxy"
@@ -151,6 +152,7 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 		Event:      events,
 		Log:        log,
 	})
+	keys := sessionkey.New(sessionkey.Options{Client: cluster.client, Namespace: r.namespace, Set: server.SetSessionKeys, Log: log})
 	pipeline := join(server, half, func(g *graph.Graph, p *attach.Policies) {
 		services.publish(g)
 		writer.Publish(g, p)
@@ -158,12 +160,12 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return pipeline.Run(ctx) })
-	group.Go(func() error { return r.lead(ctx, cluster, services.along(writer.Run), log) })
+	group.Go(func() error { return r.lead(ctx, cluster, together(writer.Run, services.run, keys.Run), log) })
 	group.Go(func() error { return services.watch(ctx) })
 	group.Go(func() error {
 		return cluster.watch.Run(ctx, watch.Sink{
-			Upsert: func(o watch.Object) { pipeline.Upsert(o); services.saw(o) },
-			Delete: func(o watch.Object) { pipeline.Delete(o); services.saw(o) },
+			Upsert: func(o watch.Object) { pipeline.Upsert(o); services.saw(o); keys.Saw(o) },
+			Delete: func(o watch.Object) { pipeline.Delete(o); services.saw(o); keys.Gone(o) },
 			Synced: func() {
 				pipeline.Synced()
 				log.Info("watching the cluster", "controller", r.controller, "addresses", cluster.addresses)
@@ -171,6 +173,17 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 		})
 	})
 	return group.Wait()
+}
+
+// together runs all of them, until one fails or ctx ends.
+func together(all ...func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		group, ctx := errgroup.WithContext(ctx)
+		for _, do := range all {
+			group.Go(func() error { return do(ctx) })
+		}
+		return group.Wait()
+	}
 }
 
 // applied tells the status writer what the proxy made of the tables.
