@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -39,9 +40,15 @@ func Conditions(g *graph.Graph, policies *attach.Policies) (out []Condition) {
 		}
 	}
 	for _, c := range g.Classes {
+		if c.OfIngresses() {
+			continue
+		}
 		add("GatewayClass "+c.Object.Name, "", c.Conditions)
 	}
 	for _, gw := range g.Gateways {
+		if gw.OfIngresses() {
+			continue
+		}
 		object := "Gateway " + gw.Object.Namespace + "/" + gw.Object.Name
 		add(object, "", gw.Conditions)
 		for _, l := range gw.Listeners {
@@ -59,7 +66,15 @@ func Conditions(g *graph.Graph, policies *attach.Policies) (out []Condition) {
 			}
 		}
 	}
+	for _, in := range g.Ingresses {
+		for _, f := range in.Faults {
+			out = append(out, Condition{"Ingress " + in.Object.Namespace + "/" + in.Object.Name, "", typeEvent, metav1.ConditionStatus(corev1.EventTypeWarning), f.Reason, f.Text})
+		}
+	}
 	for _, r := range g.Routes {
+		if r.OfIngress() {
+			continue
+		}
 		for _, p := range r.Parents {
 			add(r.Kind()+" "+r.Object.Namespace+"/"+r.Object.Name, "parent "+p.Gateway.String(), p.Conditions)
 		}
@@ -77,12 +92,17 @@ func Conditions(g *graph.Graph, policies *attach.Policies) (out []Condition) {
 	return out
 }
 
+// typeEvent is the type of what is said in an Event, of objects without conditions.
+const typeEvent = "Event"
+
 // Faulty says whether the author of a manifest has something to mend: the
 // condition is bad, and not merely on its way to being good.
 func (c Condition) Faulty() bool {
 	switch c.Type {
 	case "Accepted", "ResolvedRefs":
 		return c.Status == metav1.ConditionFalse
+	case typeEvent:
+		return true
 	case "Conflicted", "PartiallyInvalid":
 		return c.Status == metav1.ConditionTrue
 	}

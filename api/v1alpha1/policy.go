@@ -50,13 +50,13 @@ type Section struct {
 // PolicyTargets is the head of every policy's spec: what it applies to, and whether it acts.
 type PolicyTargets struct {
 	// targetRefs names the objects this policy applies to, in the policy's own namespace: a Gateway or ListenerSet (sectionName is
-	// a listener's name), an HTTPRoute or GRPCRoute (sectionName is a rule's name).
+	// a listener's name), an HTTPRoute or GRPCRoute (sectionName is a rule's name), or an Ingress (group networking.k8s.io).
 	//
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:XValidation:rule="self.all(r, r.group == 'gateway.networking.k8s.io' && r.kind in ['Gateway', 'ListenerSet', 'HTTPRoute', 'GRPCRoute'])",message="a target must be a Gateway, ListenerSet, HTTPRoute or GRPCRoute of group gateway.networking.k8s.io"
+	// +kubebuilder:validation:XValidation:rule="self.all(r, r.group == 'gateway.networking.k8s.io' && r.kind in ['Gateway', 'ListenerSet', 'HTTPRoute', 'GRPCRoute'] || r.group == 'networking.k8s.io' && r.kind == 'Ingress' && !has(r.sectionName))",message="a target must be a Gateway, ListenerSet, HTTPRoute or GRPCRoute of group gateway.networking.k8s.io, or an Ingress of group networking.k8s.io without sectionName"
 	// +kubebuilder:validation:XValidation:rule="self.all(a, self.exists_one(b, a.group == b.group && a.kind == b.kind && a.name == b.name && (has(a.sectionName) ? a.sectionName : '') == (has(b.sectionName) ? b.sectionName : '')))",message="the same target is named twice; remove one, or give each its own sectionName"
 	TargetRefs []gatewayv1.LocalPolicyTargetReferenceWithSectionName `json:"targetRefs"`
 

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -11,6 +12,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/policy"
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
@@ -211,12 +213,21 @@ func (b *Builder) routePolicies(r *graph.Route, before *routed) *routed {
 	return out
 }
 
+// kindIngress is how an Ingress is named as a target, which is of another group.
+const kindIngress = networkingv1.GroupName + "/" + string(store.Ingress)
+
 // pathOf names what a rule is reached by on one listener.
 func pathOf(r *graph.Route, at *graph.Attachment, rule *graph.Rule) policy.Path {
 	gw, set, listener := at.Listener.Gateway, at.Listener.Set, string(at.Listener.Listener)
 	path := policy.Path{
 		0: {Kind: string(store.Gateway), Namespace: gw.Namespace, Name: gw.Name},
 		4: {Kind: r.Kind(), Namespace: r.Object.Namespace, Name: r.Object.Name},
+	}
+	switch {
+	case r.Redirects(): // nothing is there to be guarded
+		path[4] = policy.Target{}
+	case r.OfIngress():
+		path[4] = policy.Target{Kind: kindIngress, Namespace: r.Object.Namespace, Name: spec.OwnerName(r.Object.Name)}
 	}
 	if set.Name == "" {
 		path[1] = path[0]

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/policy"
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
@@ -80,7 +81,9 @@ func (t *tally) add(r *routed) {
 		}
 	}
 	if len(r.touched) > 0 {
-		t.out.Affected[TargetKey{Kind: r.route.Kind(), NamespacedName: nameOf(r.route.Object)}] = r.touched
+		name := nameOf(r.route.Object)
+		name.Name = spec.OwnerName(name.Name)
+		t.out.Affected[TargetKey{Kind: r.route.Kind(), NamespacedName: name}] = r.touched
 	}
 }
 
@@ -132,7 +135,7 @@ func (t *tally) publish() {
 	}
 	t.builder.published = now
 	for key, policies := range t.out.Affected {
-		if key.Kind == string(store.HTTPRoute) || key.Kind == string(store.GRPCRoute) {
+		if key.Kind == string(store.HTTPRoute) || key.Kind == string(store.GRPCRoute) || key.Kind == string(store.Ingress) {
 			continue // in order already, and shared with earlier Policies
 		}
 		slices.SortFunc(policies, comparePolicyKeys)
@@ -187,8 +190,21 @@ func (s *standing) find() {
 					}
 				}
 			}
+		case kindIngress:
+			s.findIngress(name, t)
 		default:
-			s.miss(t, "is of a kind that this version of Gatehouse does not serve; target a Gateway, a ListenerSet, an HTTPRoute or a GRPCRoute")
+			s.miss(t, "is of a kind that this version of Gatehouse does not serve; target a Gateway, a ListenerSet, an HTTPRoute, a GRPCRoute or an Ingress")
+		}
+	}
+}
+
+func (s *standing) findIngress(name types.NamespacedName, t policy.Target) {
+	if s.tally.store.Ingress(name) == nil {
+		s.miss(t, "does not exist")
+	}
+	for _, in := range s.tally.graph.Ingresses {
+		if nameOf(in.Object) == name {
+			s.target(in.Gateway, t, false, "section")
 		}
 	}
 }

@@ -46,6 +46,7 @@ func (c *Compiler) Compile(g *graph.Graph, p *attach.Policies) *table.Table {
 	for _, r := range routes {
 		t.Rejected = append(t.Rejected, r.rejected...)
 	}
+	t.Rejected = append(t.Rejected, ingressRejections(g)...)
 	t.Rejected = append(t.Rejected, streamRejections(g)...)
 	t.KeySets = c.policies.used()
 	t.Rejected = append(t.Rejected, c.policies.rejections()...)

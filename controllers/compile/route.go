@@ -198,7 +198,19 @@ func noBackend(rule *graph.Rule) string {
 }
 
 func routeName(r *graph.Route) string {
-	return r.Kind() + " " + r.Object.Namespace + "/" + r.Object.Name
+	return r.Kind() + " " + r.Object.Namespace + "/" + spec.OwnerName(r.Object.Name)
+}
+
+// ingressRejections lists what of Ingresses cannot be used, beside their rules.
+func ingressRejections(g *graph.Graph) (out []table.Rejection) {
+	for _, in := range g.Ingresses {
+		for _, f := range in.Faults {
+			if !f.Table {
+				out = append(out, table.Rejection{Object: "Ingress " + in.Object.Namespace + "/" + in.Object.Name, Reason: f.Text, Status: f.Status})
+			}
+		}
+	}
+	return out
 }
 
 func ruleName(rule *graph.Rule) string {
@@ -232,7 +244,7 @@ func rejections(r *graph.Route) (out []table.Rejection) {
 			reject(500, "%s", problem)
 			continue
 		}
-		if why := noBackend(rule); why != "" {
+		if why := noBackend(rule); why != "" && !r.OfIngress() { // of those it is said already
 			reject(500, "%s", why)
 		}
 		for _, b := range rule.Backends {

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/ingress"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
@@ -20,6 +21,10 @@ type Config struct {
 	// whose addresses it is reached at and which records the ports its listeners
 	// bind. Otherwise Gateways share the addresses and ports of the machine.
 	Services bool
+	// Ingress is the spec.controller of the IngressClasses that are ours, "" for
+	// none; Namespace is where the Gateways stand that their Ingresses share.
+	Ingress   string
+	Namespace string
 	// Addresses are where the machine is reached: IP addresses or host names,
 	// reported for the Gateways that ask for no address.
 	Addresses []string
@@ -43,11 +48,18 @@ type Builder struct {
 	routes   store.Memo[types.NamespacedName, *Route]
 	grpcs    store.Memo[types.NamespacedName, *Route]
 	streams  store.Memo[StreamKey, *Stream]
-	settled  map[*Route]*Route // the routes that lost a host to one of the other kind, as they stand without it
+	ingress  *ingress.Translator
+	// ingresses are those of the last Graph, by what the translation made of them.
+	ingresses map[*Ingress]*Ingress
+	settled   map[*Route]*Route // the routes that lost a host to one of the other kind, as they stand without it
 }
 
 // NewBuilder returns a Builder that has built nothing yet.
-func NewBuilder(config Config) *Builder { return &Builder{config: config} }
+func NewBuilder(config Config) *Builder {
+	return &Builder{config: config, ingress: ingress.New(ingress.Config{
+		Controller: config.Ingress, Gateways: config.Controller, Namespace: config.Namespace,
+	})}
+}
 
 // Build resolves the objects of a store. It does again only what the changes
 // since the last Build of that store touch, and shares the rest with the Graph
@@ -57,12 +69,14 @@ func (b *Builder) Build(s *store.Store) *Graph {
 		return b.last
 	}
 	b.store = s
+	ingresses := b.ingress.Translate(s) // the store has them as Gateways and routes from here on
 	g := &Graph{}
 	all := s.Read()
 	b.buildClasses(all, g)
 	b.buildGateways(all, g)
 	b.buildRoutes(all, g)
 	stale := b.buildStreams(all, g)
+	b.buildIngresses(ingresses, g)
 	g.Attached = attached(g)
 	g.Stale = append(b.stale(all, g), stale...)
 	b.sweep(s)

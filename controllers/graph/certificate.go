@@ -39,7 +39,8 @@ func (b *Builder) certificates(r *store.Reader, in listenerInput) (out []*Certif
 			name.Namespace = string(*ref.Namespace)
 		}
 		from := gatewayv1.ReferenceGrantFrom{Group: gatewayv1.GroupName, Kind: gatewayv1.Kind(in.gateway.kind), Namespace: gatewayv1.Namespace(in.gateway.Namespace)}
-		if !granted(r, from, kindSecret, name) {
+		// Ingresses use Secrets of their own namespace.
+		if !ofIngresses(in.gateway.Gateway) && !granted(r, from, kindSecret, name) {
 			bad = append(bad, spec.Problemf(gatewayv1.ListenerReasonRefNotPermitted,
 				"%s: no ReferenceGrant in namespace %s lets %ss of namespace %s use Secret %s", field, name.Namespace, in.gateway.kind, in.gateway.Namespace, name.Name))
 			continue

@@ -74,7 +74,7 @@ func (p place) String() string { return p.key.ID() }
 // places are those that the listeners of a Gateway and of its ListenerSets want.
 // Listeners that are not distinct from those beside them want none.
 func places(r *store.Reader, gw *gatewayv1.Gateway, address string) (out []place) {
-	conflicts := spec.Conflicts(gw)
+	conflicts := conflictsOf(gw)
 	var before []*gatewayv1.Listener
 	add := func(of *holder, l *gatewayv1.Listener, conflict *spec.Problem) {
 		if conflict == nil && spec.Speaks(l.Protocol) {

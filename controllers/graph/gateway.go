@@ -35,7 +35,7 @@ func (b *Builder) gateway(r *store.Reader, in gatewayInput) *Gateway {
 	accepted := refused == nil && found.Problem() == nil
 	// With parameters that are wrong a Gateway goes on with the Service it has.
 	serves := way.unusable == nil && (accepted || refused == nil && b.config.Services)
-	conflicts := spec.Conflicts(obj)
+	conflicts := conflictsOf(obj)
 	for i := range obj.Spec.Listeners {
 		l := b.listener(r, listenerInput{own(obj), i, in.taken, conflicts[i]})
 		l.Serves = l.Serves && serves

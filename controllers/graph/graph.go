@@ -26,8 +26,11 @@ import (
 type Graph struct {
 	Classes  []*Class
 	Gateways []*Gateway // of our classes, with their ListenerSets
-	Routes   []*Route   // with at least one parentRef to a Gateway of ours: HTTPRoutes, then GRPCRoutes
+	Routes   []*Route   // with at least one parentRef to a Gateway of ours: HTTPRoutes and Ingresses, then GRPCRoutes
 	Streams  []*Stream  // the same of TCPRoutes, TLSRoutes and UDPRoutes, by kind
+	// Ingresses are those of our classes. What they say is among Gateways and
+	// Routes, in the form of such.
+	Ingresses []*Ingress
 	// Attached counts the routes per listener, for Gateway status.
 	Attached map[ListenerKey]int32
 	// Stale names the routes that are in no slice above, but whose status still has
@@ -87,14 +90,15 @@ type Certificate struct {
 	Key    []byte // PEM
 }
 
-// Route is an HTTPRoute or GRPCRoute with what it resolved to.
+// Route is an HTTPRoute or GRPCRoute, or what an Ingress says of a host, with what
+// it resolved to.
 type Route struct {
-	Object  *gatewayv1.HTTPRoute // of a GRPCRoute its HTTP form (spec.HTTPForm)
+	Object  *gatewayv1.HTTPRoute // of a GRPCRoute its HTTP form (spec.HTTPForm), of an Ingress one of those it was turned into
 	Parents []*Parent            // one per parentRef to a Gateway of ours, in the spec's order
 	Rules   []*Rule              // in the spec's order
 }
 
-// Kind is "HTTPRoute" or "GRPCRoute".
+// Kind is "HTTPRoute", "GRPCRoute" or "Ingress".
 func (r *Route) Kind() string { return string(spec.RouteKind(r.Object)) }
 
 // Key names the route's object.

@@ -75,11 +75,16 @@ func attach(r *store.Reader, route applicant, under parent, rules outcome) *Pare
 			continue
 		}
 		named++
-		if gw.closed || !spec.Takes(l, route.kind) || !allows(r, gw.Gateway, l, route.object.GetNamespace()) {
+		form := route.kind == spec.KindIngress // made for this very Gateway
+		if gw.closed || !form && (!spec.Takes(l, route.kind) || !allows(r, gw.Gateway, l, route.object.GetNamespace())) {
 			continue
 		}
 		allowed++
-		if hosts := spec.Intersect(spec.Host(l), route.hostnames); len(hosts) > 0 {
+		hosts := spec.Intersect(spec.Host(l), route.hostnames)
+		if form && len(hosts) > 0 { // an exact host goes before a wildcard, whichever the listener has
+			hosts = spec.Intersect("", route.hostnames)
+		}
+		if len(hosts) > 0 {
 			p.Attached = append(p.Attached, &Attachment{Listener: gw.key(l), Hostnames: hosts})
 		}
 	}

@@ -38,11 +38,12 @@ func resolveRules(r *store.Reader, route *gatewayv1.HTTPRoute) outcome {
 		rule.Mirrors, bad = resolveMirrors(r, route, rule.Filters, fmt.Sprintf("spec.rules[%d].filters", i))
 		unresolved = append(unresolved, bad...)
 		for j := range read.Spec.BackendRefs {
-			backend, p := resolveBackend(r, route, &read.Spec.BackendRefs[j], backendField(i, j))
+			field := refField(route, rule, j)
+			backend, p := resolveBackend(r, route, &read.Spec.BackendRefs[j], field)
 			if p != nil {
 				unresolved = append(unresolved, p)
 			}
-			backend.Mirrors, bad = resolveMirrors(r, route, backend.Filters, backendField(i, j)+".filters")
+			backend.Mirrors, bad = resolveMirrors(r, route, backend.Filters, field+".filters")
 			unresolved = append(unresolved, bad...)
 			rule.Backends = append(rule.Backends, backend)
 		}

@@ -63,9 +63,14 @@ func TargetPort(p *corev1.ServicePort) (ServicePort, uint16) {
 }
 
 // ServiceName is the name of the Service of a Gateway: <gateway>-gatehouse, or
-// the like where that is no name for a Service.
+// the like where that is no name for a Service; gatehouse-ingress-<class> for the
+// Gateway of the Ingresses of a class.
 func ServiceName(gateway types.NamespacedName) types.NamespacedName {
 	name := gateway.Name + "-" + store.Manager
+	if class, derived := spec.DerivedPart(gateway.Name); derived {
+		gateway.Name = spec.OwnerName(gateway.Name) + "-" + class
+		name = store.Manager + "-" + gateway.Name
+	}
 	if len(validation.IsDNS1035Label(name)) > 0 {
 		name = store.Manager + "-" + strings.ReplaceAll(gateway.Name, ".", "-")
 		name = strings.TrimRight(name[:min(len(name), 54)], "-") + "-" + hash(gateway.Name)
@@ -90,8 +95,12 @@ func hash(name string) string {
 
 // OwnService says whether a Service is the one kept for a Gateway.
 func OwnService(gw *gatewayv1.Gateway, s *corev1.Service) bool {
+	kind, name := store.Gateway, gw.Name
+	if class, derived := spec.DerivedPart(name); derived {
+		kind, name = store.IngressClass, class
+	}
 	return s.Labels[store.ManagedBy] == store.Manager && slices.ContainsFunc(s.OwnerReferences, func(o metav1.OwnerReference) bool {
-		return o.Kind == string(store.Gateway) && o.Name == gw.Name && o.UID == gw.UID
+		return o.Kind == string(kind) && o.Name == name && o.UID == gw.UID
 	})
 }
 

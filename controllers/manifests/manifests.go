@@ -217,7 +217,7 @@ func (r *Reader) object(file string, node *yaml.Node) (*Manifest, []Problem) {
 	if object.GetName() == "" {
 		return nil, at(node, "metadata.name", "every object needs a name")
 	}
-	if object.GetNamespace() == "" && kind != "GatewayClass" && kind != "Namespace" {
+	if object.GetNamespace() == "" && kind != "GatewayClass" && kind != "IngressClass" && kind != "Namespace" {
 		object.SetNamespace(metav1.NamespaceDefault)
 	}
 	if secret, ok := object.(*corev1.Secret); ok {
@@ -240,7 +240,7 @@ func written(s *corev1.Secret) {
 // read are the kinds that are read.
 var read = [...]string{
 	"GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "ReferenceGrant", "AuthPolicy", "ValidationPolicy", "GatewayParameters",
-	"Service", "EndpointSlice", "Secret", "ConfigMap", "Namespace",
+	"Ingress", "IngressClass", "Service", "EndpointSlice", "Secret", "ConfigMap", "Namespace",
 }
 
 // owned says whether a group's kinds are all meant for a gateway, so that one

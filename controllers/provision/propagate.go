@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
@@ -72,7 +73,11 @@ func (m *maker) propagate(o metav1.Object, gw *graph.Gateway, parameters *v1alph
 		slices.Sort(words)
 		annotations[propagated] = strings.Join(slices.Compact(words), " ")
 	}
-	labels[gatewayv1.GatewayNameLabelKey] = graph.LabelValue(gw.Object.Name)
+	if class, derived := spec.DerivedPart(gw.Object.Name); derived {
+		labels[ingressClass] = graph.LabelValue(class)
+	} else {
+		labels[gatewayv1.GatewayNameLabelKey] = graph.LabelValue(gw.Object.Name)
+	}
 	labels[store.ManagedBy] = store.Manager
 	annotations[controlledBy] = string(m.in.Controller)
 	o.SetLabels(labels)

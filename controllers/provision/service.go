@@ -4,17 +4,23 @@ import (
 	"cmp"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
+	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
 // controlledBy names the annotation with the controllerName that keeps an object:
 // there may be several installations in one cluster.
 const controlledBy = v1alpha1.GroupName + "/controller"
+
+// ingressClass labels what is kept for the Ingresses of a class.
+const ingressClass = v1alpha1.GroupName + "/ingress-class"
 
 // service is the Service of a Gateway: what there is with our part of it as it
 // should be. What others have added stays. While the parameters cannot be found,
@@ -77,6 +83,11 @@ func nodePort(p graph.ServicePort, fixed []v1alpha1.NodePort, has int32) int32 {
 // owners makes the API server delete what is a Gateway's with it.
 func owners(gw *graph.Gateway) []metav1.OwnerReference {
 	controller := true
+	if class, derived := spec.DerivedPart(gw.Object.Name); derived { // the Gateway is in no cluster, and goes with its class
+		return []metav1.OwnerReference{{
+			APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: string(store.IngressClass), Name: class, UID: gw.Object.UID, Controller: &controller,
+		}}
+	}
 	return []metav1.OwnerReference{{
 		APIVersion: gatewayv1.GroupVersion.String(), Kind: "Gateway", Name: gw.Object.Name, UID: gw.Object.UID, Controller: &controller,
 	}}

@@ -9,8 +9,8 @@ import (
 
 // RouteKind is the kind of a route in its HTTP form.
 func RouteKind(route *gatewayv1.HTTPRoute) gatewayv1.Kind {
-	if route.Kind == KindGRPCRoute {
-		return KindGRPCRoute
+	if route.Kind == KindGRPCRoute || route.Kind == KindIngress {
+		return gatewayv1.Kind(route.Kind)
 	}
 	return KindHTTPRoute
 }

@@ -86,7 +86,7 @@ func normalPath(spec *gatewayv1.HTTPPathMatch, field string) (*gatewayv1.HTTPPat
 	}
 	switch kind {
 	case gatewayv1.PathMatchExact, gatewayv1.PathMatchPathPrefix:
-		if !cleanPath(value) {
+		if !CleanPath(value) {
 			return nil, Problemf(gatewayv1.RouteReasonUnsupportedValue,
 				"%s.value: %q is not a plain absolute path; it must start with / and hold no //, /./, /../, %%2f or #", field, value)
 		}
@@ -100,8 +100,8 @@ func normalPath(spec *gatewayv1.HTTPPathMatch, field string) (*gatewayv1.HTTPPat
 	return &gatewayv1.HTTPPathMatch{Type: &kind, Value: &value}, nil
 }
 
-// cleanPath checks what the schema of HTTPPathMatch asks of a path.
-func cleanPath(path string) bool {
+// CleanPath checks what the schema of HTTPPathMatch asks of a path.
+func CleanPath(path string) bool {
 	if !pathForm.MatchString(path) || strings.HasSuffix(path, "/.") || strings.HasSuffix(path, "/..") {
 		return false
 	}

@@ -33,7 +33,7 @@ func Rules(route *gatewayv1.HTTPRoute) []Rule {
 	if len(specs) == 0 {
 		specs = []gatewayv1.HTTPRouteRule{{}} // takes everything, has no backend
 	}
-	tooLarge := limits(specs)
+	tooLarge := limits(route, specs)
 	names := map[gatewayv1.SectionName]int{}
 	out := make([]Rule, len(specs))
 	for i := range specs {
@@ -52,7 +52,11 @@ func Rules(route *gatewayv1.HTTPRoute) []Rule {
 	return out
 }
 
-func limits(rules []gatewayv1.HTTPRouteRule) *Problem {
+// limits are of the schema; nobody wrote the form of an Ingress by it.
+func limits(route *gatewayv1.HTTPRoute, rules []gatewayv1.HTTPRouteRule) *Problem {
+	if RouteKind(route) == KindIngress {
+		return nil
+	}
 	matches := 0
 	for i := range rules {
 		matches += len(rules[i].Matches)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -18,6 +19,8 @@ import (
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
+	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
 // Applied is what the proxy says of the tables it was given.
@@ -39,6 +42,7 @@ const (
 	kindTCP     = "TCPRoute"
 	kindUDP     = "UDPRoute"
 	kindGRPC    = "GRPCRoute"
+	kindIngress = "Ingress"
 )
 
 // Key names an object with a status.
@@ -48,7 +52,7 @@ type Key struct {
 }
 
 // Desired is what the status of one object should say, our part of it.
-// Conditions have no times yet. Of Class, Gateway, Set, Parents and Ancestors the one
+// Conditions have no times yet. Of Class, Gateway, Set, Ingress, Parents and Ancestors the one
 // that goes with the kind counts; no entries there means that none of ours
 // should be left.
 type Desired struct {
@@ -60,6 +64,7 @@ type Desired struct {
 	Class     *gatewayv1.GatewayClassStatus
 	Gateway   *gatewayv1.GatewayStatus
 	Set       *gatewayv1.ListenerSetStatus
+	Ingress   *ingressStatus
 	Parents   []gatewayv1.RouteParentStatus
 	Ancestors []gatewayv1.PolicyAncestorStatus
 }
@@ -96,15 +101,24 @@ func (s source) same(o source) bool { return s.node == o.node && slices.Equal(s.
 // each visits every Desired but those whose source is known.
 func (p projection) each(visit func(Desired, source), known func(Key, source) bool) {
 	for _, c := range p.graph.Classes {
-		visit(class(c), source{})
+		if !c.OfIngresses() {
+			visit(class(c), source{})
+		}
 	}
 	for _, gw := range p.graph.Gateways {
+		if gw.OfIngresses() {
+			continue
+		}
 		visit(p.gateway(gw), source{})
 		for _, set := range gw.Sets {
 			visit(p.listenerSet(set), source{})
 		}
 	}
+	p.ingresses(visit)
 	for _, r := range p.graph.Routes {
+		if r.OfIngress() {
+			continue
+		}
 		key := Key(r.Key())
 		s := source{r, p.policies.Affected[attach.TargetKey{Kind: key.Kind, NamespacedName: key.NamespacedName}]}
 		if !known(key, s) {
@@ -179,6 +193,10 @@ func ancestorRef(a *attach.Ancestor) gatewayv1.ParentReference {
 	group, kind, namespace := gatewayv1.Group(gatewayv1.GroupName), gatewayv1.Kind(at.Kind), gatewayv1.Namespace(at.Namespace)
 	if other, name, found := strings.Cut(at.Kind, "/"); found {
 		group, kind = gatewayv1.Group(other), gatewayv1.Kind(name)
+	}
+	if class, derived := spec.DerivedPart(at.Name); derived { // what callers of Ingresses know it by
+		group, kind = networkingv1.GroupName, gatewayv1.Kind(store.IngressClass)
+		return gatewayv1.ParentReference{Group: &group, Kind: &kind, Name: gatewayv1.ObjectName(class)}
 	}
 	ref := gatewayv1.ParentReference{Group: &group, Kind: &kind, Namespace: &namespace, Name: gatewayv1.ObjectName(at.Name)}
 	if at.Section != "" {

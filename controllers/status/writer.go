@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -133,7 +134,7 @@ func (w *Writer) Run(ctx context.Context) error {
 			}
 		case <-resync.C: // somebody else may have changed what we wrote
 			for key, was := range w.written {
-				w.written[key] = done{desired: Desired{Key: was.desired.Key}}
+				w.written[key] = done{desired: Desired{Key: was.desired.Key, UID: was.desired.UID, Ingress: was.desired.Ingress}}
 			}
 			pass()
 		}
@@ -199,7 +200,7 @@ func (w *Writer) pass(ctx context.Context, latest *picture, applied Applied) {
 // try writes one status and remembers whether it is done.
 func (w *Writer) try(ctx context.Context, d Desired, s source) {
 	switch err := w.write(ctx, d); {
-	case err == nil && len(d.Parents) == 0 && len(d.Ancestors) == 0 && d.Class == nil && d.Gateway == nil && d.Set == nil:
+	case err == nil && len(d.Parents) == 0 && len(d.Ancestors) == 0 && d.Class == nil && d.Gateway == nil && d.Set == nil && d.Ingress == nil:
 		delete(w.written, d.Key)
 	case err == nil:
 		w.written[d.Key] = done{d, s}
@@ -231,6 +232,7 @@ func (w *Writer) write(ctx context.Context, d Desired) error {
 		before := obj.DeepCopyObject().(client.Object)
 		w.merge(obj, d)
 		if equality.Semantic.DeepEqual(before, obj) {
+			w.tellFaults(obj, d.Ingress)
 			return nil
 		}
 		if err := w.limit.Wait(ctx); err != nil {
@@ -239,6 +241,7 @@ func (w *Writer) write(ctx context.Context, d Desired) error {
 		err := w.opts.Client.Status().Update(ctx, obj)
 		if err == nil {
 			w.tell(before, obj)
+			w.tellFaults(obj, d.Ingress)
 			return nil
 		}
 		if !apierrors.IsConflict(err) || tries == maxTries {
@@ -269,6 +272,8 @@ func empty(kind string) client.Object {
 		return &gatewayv1.TCPRoute{}
 	case kindUDP:
 		return &gatewayv1.UDPRoute{}
+	case kindIngress:
+		return &networkingv1.Ingress{}
 	case v1alpha1.KindAuthPolicy:
 		return &v1alpha1.AuthPolicy{}
 	case v1alpha1.KindValidationPolicy:
@@ -296,6 +301,8 @@ func (w *Writer) merge(obj client.Object, d Desired) {
 		o.Status.Parents = m.parents(o.Status.Parents, d.Parents)
 	case *gatewayv1.UDPRoute:
 		o.Status.Parents = m.parents(o.Status.Parents, d.Parents)
+	case *networkingv1.Ingress:
+		w.mergeIngress(o, d.Ingress)
 	case *v1alpha1.AuthPolicy:
 		o.Status.Ancestors = m.ancestors(o.Status.Ancestors, d.Ancestors)
 	case *v1alpha1.ValidationPolicy:

@@ -135,12 +135,12 @@ func (r *Reader) ReferenceGrants(namespace string) []*gatewayv1.ReferenceGrant {
 
 // Service returns the Service of that name.
 func (r *Reader) Service(name types.NamespacedName) *corev1.Service {
-	return get(r, r.store.services, name)
+	return get(r, r.store.core.services, name)
 }
 
 // Secret returns the Secret of that name.
 func (r *Reader) Secret(name types.NamespacedName) *corev1.Secret {
-	return get(r, r.store.secrets, name)
+	return get(r, r.store.core.secrets, name)
 }
 
 // Secrets returns the Secrets of a namespace that a selector takes, in a slice of
@@ -159,7 +159,7 @@ func (r *Reader) Secrets(namespace string, selector labels.Selector) (out []*cor
 			break
 		}
 	}
-	for _, secret := range all(r, r.store.secrets, from) {
+	for _, secret := range all(r, r.store.core.secrets, from) {
 		if selector.Matches(labels.Set(secret.Labels)) {
 			out = append(out, secret)
 		}
@@ -169,10 +169,10 @@ func (r *Reader) Secrets(namespace string, selector labels.Selector) (out []*cor
 
 // ConfigMap returns the ConfigMap of that name.
 func (r *Reader) ConfigMap(name types.NamespacedName) *corev1.ConfigMap {
-	return get(r, r.store.configs, name)
+	return get(r, r.store.core.configs, name)
 }
 
 // Namespace returns the Namespace of that name.
 func (r *Reader) Namespace(name string) *corev1.Namespace {
-	return get(r, r.store.namespaces, types.NamespacedName{Name: name})
+	return get(r, r.store.core.namespaces, types.NamespacedName{Name: name})
 }

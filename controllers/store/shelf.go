@@ -51,6 +51,9 @@ func nameOf(o metav1.Object) types.NamespacedName {
 func (s *shelf[T]) put(obj T, tick uint64) bool {
 	name := nameOf(obj)
 	old, had := s.objects[name]
+	if had && any(old.object) == any(obj) {
+		return false
+	}
 	// Another object of the same name is a change even if it says the same: its
 	// status has yet to be written.
 	if had && old.object.GetUID() == obj.GetUID() && s.same(old.object, obj) {

@@ -39,6 +39,8 @@ const (
 	Secret            Kind = "Secret"
 	ConfigMap         Kind = "ConfigMap"
 	Namespace         Kind = "Namespace"
+	Ingress           Kind = "Ingress"
+	IngressClass      Kind = "IngressClass"
 	AuthPolicy        Kind = v1alpha1.KindAuthPolicy
 	ValidationPolicy  Kind = v1alpha1.KindValidationPolicy
 	GatewayParameters Kind = v1alpha1.KindGatewayParameters
@@ -46,20 +48,35 @@ const (
 
 // Store is the last known objects. Use New.
 type Store struct {
-	clock      uint64 // ticks with every change that matters
-	classes    *shelf[*gatewayv1.GatewayClass]
-	gateways   *shelf[*gatewayv1.Gateway]
-	sets       *shelf[*gatewayv1.ListenerSet]
-	routes     *shelf[*gatewayv1.HTTPRoute]
-	grpcs      *shelf[*gatewayv1.GRPCRoute]
-	streams    streams
-	grants     *shelf[*gatewayv1.ReferenceGrant]
+	clock     uint64 // ticks with every change that matters
+	classes   *shelf[*gatewayv1.GatewayClass]
+	gateways  *shelf[*gatewayv1.Gateway]
+	sets      *shelf[*gatewayv1.ListenerSet]
+	routes    *shelf[*gatewayv1.HTTPRoute]
+	grpcs     *shelf[*gatewayv1.GRPCRoute]
+	streams   streams
+	ingresses ingresses
+	grants    *shelf[*gatewayv1.ReferenceGrant]
+	core      core
+	ours      ours
+	shelves   map[Kind]keeper
+}
+
+// core is the kinds of the core group.
+type core struct {
 	services   *shelf[*corev1.Service]
 	secrets    *shelf[*corev1.Secret]
 	configs    *shelf[*corev1.ConfigMap]
 	namespaces *shelf[*corev1.Namespace]
-	ours       ours
-	shelves    map[Kind]keeper
+}
+
+func newCore() core {
+	return core{
+		services:   newShelf(sameService, nil),
+		secrets:    newShelf(sameSecret, byLabel),
+		configs:    newShelf(sameConfig, nil),
+		namespaces: newShelf(sameNamespace, nil),
+	}
 }
 
 // keeper is a shelf of any type.
@@ -72,23 +89,22 @@ type keeper interface {
 // New returns an empty Store.
 func New() *Store {
 	s := &Store{
-		classes:    newShelf(sameClass, listed),
-		gateways:   newShelf(sameGateway, byScope),
-		sets:       newShelf(sameListenerSet, listed),
-		routes:     newShelf(sameRoute, listed),
-		grpcs:      newShelf(sameGRPC, listed),
-		streams:    newStreams(),
-		grants:     newShelf(sameGrant, byNamespace),
-		services:   newShelf(sameService, nil),
-		secrets:    newShelf(sameSecret, byLabel),
-		configs:    newShelf(sameConfig, nil),
-		namespaces: newShelf(sameNamespace, nil),
-		ours:       newOurs(),
+		classes:   newShelf(sameClass, listed),
+		gateways:  newShelf(sameGateway, byScope),
+		sets:      newShelf(sameListenerSet, listed),
+		routes:    newShelf(sameRoute, listed),
+		grpcs:     newShelf(sameGRPC, listed),
+		streams:   newStreams(),
+		ingresses: newIngresses(),
+		grants:    newShelf(sameGrant, byNamespace),
+		core:      newCore(),
+		ours:      newOurs(),
 	}
 	s.shelves = map[Kind]keeper{
 		GatewayClass: s.classes, Gateway: s.gateways, ListenerSet: s.sets, HTTPRoute: s.routes, GRPCRoute: s.grpcs, ReferenceGrant: s.grants,
-		Service: s.services, Secret: s.secrets, ConfigMap: s.configs, Namespace: s.namespaces,
+		Service: s.core.services, Secret: s.core.secrets, ConfigMap: s.core.configs, Namespace: s.core.namespaces,
 		TLSRoute: s.streams.tls, TCPRoute: s.streams.tcp, UDPRoute: s.streams.udp,
+		Ingress: s.ingresses.objects, IngressClass: s.ingresses.classes,
 		AuthPolicy: s.ours.auth, ValidationPolicy: s.ours.validation, GatewayParameters: s.ours.parameters,
 	}
 	return s
@@ -116,15 +132,15 @@ func (s *Store) Apply(obj metav1.Object) bool {
 	case *gatewayv1beta1.ReferenceGrant:
 		changed = s.grants.put((*gatewayv1.ReferenceGrant)(o), tick)
 	case *corev1.Service:
-		changed = s.services.put(o, tick)
+		changed = s.core.services.put(o, tick)
 	case *corev1.Secret:
-		changed = s.secrets.put(o, tick)
+		changed = s.core.secrets.put(o, tick)
 	case *corev1.ConfigMap:
-		changed = s.configs.put(o, tick)
+		changed = s.core.configs.put(o, tick)
 	case *corev1.Namespace:
-		changed = s.namespaces.put(o, tick)
+		changed = s.core.namespaces.put(o, tick)
 	default:
-		changed = s.streams.put(o, tick) || s.ours.put(o, tick)
+		changed = s.streams.put(o, tick) || s.ingresses.put(o, tick) || s.ours.put(o, tick)
 	}
 	if changed {
 		s.clock = tick

@@ -132,7 +132,7 @@ func Start(t testing.TB, yaml string, change ...func(*proxy.Options)) *World {
 	}
 	w := &World{t: t, Server: server, reader: reader, backends: map[string]*Backend{}, published: make(chan picture, 1)}
 	w.pipeline = controllers.New(controllers.Options{
-		Graph:   graph.Config{Controller: "gatehouse.dev/gateway-controller", Addresses: []string{"127.0.0.1"}},
+		Graph:   graph.Config{Controller: "gatehouse.dev/gateway-controller", Ingress: "gatehouse.dev/ingress-controller", Namespace: "gatehouse-system", Addresses: []string{"127.0.0.1"}},
 		Attach:  attach.Config{Controller: "gatehouse.dev/gateway-controller", Checks: attach.Checks(checks)},
 		Outputs: controllers.Outputs{Swap: server.Swap, SetEndpoints: server.SetEndpoints, Publish: w.publish},
 		Quiet:   time.Millisecond,

@@ -109,7 +109,7 @@ type config struct {
 }
 
 func (c config) graphs() *graph.Builder {
-	return graph.NewBuilder(graph.Config{Controller: c.attach.Controller, Services: c.services})
+	return graph.NewBuilder(graph.Config{Controller: c.attach.Controller, Ingress: "gatehouse.dev/ingress", Namespace: "system", Services: c.services})
 }
 
 func (c config) policies() *attach.Builder { return attach.NewBuilder(c.attach) }

@@ -20,9 +20,15 @@ func status(g *graph.Graph, policies *attach.Policies) string {
 		}
 	}
 	for _, c := range g.Classes {
+		if c.OfIngresses() {
+			continue
+		}
 		conditions("GatewayClass "+c.Object.Name, c.Conditions)
 	}
 	for _, gw := range g.Gateways {
+		if gw.OfIngresses() {
+			continue
+		}
 		name := "Gateway " + gw.Object.Namespace + "/" + gw.Object.Name
 		conditions(name, gw.Conditions)
 		for _, l := range gw.Listeners {
@@ -37,7 +43,16 @@ func status(g *graph.Graph, policies *attach.Policies) string {
 			conditions("ListenerSet "+set.Object.Namespace+"/"+set.Object.Name, set.Conditions)
 		}
 	}
+	for _, in := range g.Ingresses {
+		fmt.Fprintf(&w, "Ingress %s/%s served by %s\n", in.Object.Namespace, in.Object.Name, in.Gateway)
+		for _, f := range in.Faults {
+			fmt.Fprintf(&w, "Ingress %s/%s event %s: %s\n", in.Object.Namespace, in.Object.Name, f.Reason, f.Text)
+		}
+	}
 	for _, r := range g.Routes {
+		if r.OfIngress() {
+			continue
+		}
 		for _, p := range r.Parents {
 			conditions(r.Kind()+" "+r.Object.Namespace+"/"+r.Object.Name+" under "+p.Gateway.String(), p.Conditions)
 		}

@@ -79,7 +79,7 @@ func (a *asking) answers(c *cobra.Command) (answers []explain.Explanation, err e
 	if len(a.paths) == 0 {
 		return answers, ask(c.Context(), a.gateways[0], "/debug/explain", a.query, &answers)
 	}
-	s, err := newSource(defaultController, nil, a.paths)
+	s, err := newSource(defaultController, ingressController, nil, a.paths)
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func tableOf(c *cobra.Command, paths []string, gateways admins) (*table.Table, e
 		}
 		return table.Load(raw)
 	}
-	s, err := newSource(defaultController, nil, paths)
+	s, err := newSource(defaultController, ingressController, nil, paths)
 	if err != nil {
 		return nil, err
 	}

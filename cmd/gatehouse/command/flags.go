@@ -26,11 +26,18 @@ import (
 // defaultController is the controllerName of the GatewayClasses we serve unless told otherwise.
 const defaultController = "gatehouse.dev/gateway-controller"
 
+// ingressController is the controller of the IngressClasses we serve unless told otherwise.
+const ingressController = "gatehouse.dev/ingress-controller"
+
+// systemNamespace is ours unless we are told otherwise.
+const systemNamespace = "gatehouse-system"
+
 // serving is the flags of the commands that serve: run and standalone.
 type serving struct {
 	admin      string
 	listen     string
 	controller string
+	ingress    string
 	logLevel   string
 	logFormat  string
 	accessLog  float64
@@ -44,6 +51,7 @@ type serving struct {
 
 func (s *serving) add(f *pflag.FlagSet) {
 	f.StringVar(&s.controller, "controller-name", defaultController, "spec.controllerName of the GatewayClasses to serve")
+	f.StringVar(&s.ingress, "ingress-controller-name", ingressController, "spec.controller of the IngressClasses to serve; empty for no Ingresses")
 	f.StringVar(&s.admin, "admin-address", "127.0.0.1:9901", "address for /metrics, /healthz, /readyz and /debug; keep it from callers")
 	f.StringVar(&s.listen, "listen-address", "", "IP address that listeners bind where their Gateway names none; default: every address of the machine")
 	f.StringVar(&s.logLevel, "log-level", "info", "least level that is logged: debug, info, warn or error")
@@ -120,14 +128,15 @@ type control struct {
 	attach attach.Config
 }
 
-func newControl(controller string, addresses []string) (control, error) {
+// newControl makes one for the controllers that the classes name.
+func newControl(controller, ingress string, addresses []string) (control, error) {
 	checks, err := proxy.NewChecks()
 	if err != nil {
 		return control{}, err
 	}
 	name := gatewayv1.GatewayController(controller)
 	return control{
-		graph:  graph.Config{Controller: name, Addresses: addresses},
+		graph:  graph.Config{Controller: name, Ingress: ingress, Namespace: systemNamespace, Addresses: addresses},
 		attach: attach.Config{Controller: name, Checks: attach.Checks(checks)},
 	}, nil
 }

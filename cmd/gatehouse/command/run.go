@@ -63,7 +63,7 @@ While the API server is away the last table goes on being served.`,
 	r.add(c.Flags())
 	f := c.Flags()
 	f.StringVar(&r.kubeconfig, "kubeconfig", "", "how to reach the API server; default: the pod's service account, or KUBECONFIG, or ~/.kube/config")
-	f.StringVar(&r.namespace, "namespace", or(os.Getenv("POD_NAMESPACE"), "gatehouse-system"), "namespace of the replicas, and of the lease they elect their leader with")
+	f.StringVar(&r.namespace, "namespace", or(os.Getenv("POD_NAMESPACE"), systemNamespace), "namespace of the replicas, of the Services that Ingresses are reached at, and of the lease they elect their leader with")
 	f.StringVar(&r.identity, "identity", or(os.Getenv("POD_NAME"), hostname()), "name of this replica, which is different for each")
 	f.StringVar(&r.node, "node", os.Getenv("NODE_NAME"), "with --gateways=host: node whose addresses the Gateways are given when --addresses is not set")
 	f.StringSliceVar(&r.addresses, "addresses", nil, "IP addresses or host names at which callers reach the machine; in front of Services they count for those of type NodePort")
@@ -133,10 +133,11 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 	if err != nil {
 		return err
 	}
-	half, err := newControl(r.controller, cluster.addresses)
+	half, err := newControl(r.controller, r.ingress, cluster.addresses)
 	if err != nil {
 		return err
 	}
+	half.graph.Namespace = r.namespace
 	half.graph.Bundle, half.graph.Services = cluster.bundle, r.gateways == byService
 	services, err := newProvisioning(config, cluster, r, log)
 	if err != nil {

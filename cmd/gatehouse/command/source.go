@@ -41,7 +41,7 @@ type reading struct {
 	problems []manifests.Problem
 }
 
-func newSource(controller string, addresses, paths []string) (*source, error) {
+func newSource(controller, ingress string, addresses, paths []string) (*source, error) {
 	if len(paths) == 0 {
 		return nil, fmt.Errorf("say which manifests to read: --filename DIR or FILE")
 	}
@@ -49,7 +49,7 @@ func newSource(controller string, addresses, paths []string) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := newControl(controller, addresses)
+	config, err := newControl(controller, ingress, addresses)
 	if err != nil {
 		return nil, err
 	}

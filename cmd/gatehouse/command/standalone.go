@@ -69,7 +69,7 @@ func (s *standalone) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	source, err := newSource(s.controller, []string{"127.0.0.1"}, s.paths)
+	source, err := newSource(s.controller, s.ingress, []string{"127.0.0.1"}, s.paths)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ It exits with 1 if a manifest is at fault.`,
 		Example: "  gatehouse table -f config/samples/quickstart --demo\n  gatehouse table -f shop.yaml --output json | jq .statuses",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := newSource(defaultController, nil, paths)
+			s, err := newSource(defaultController, ingressController, nil, paths)
 			if err != nil {
 				return err
 			}
