@@ -26,7 +26,7 @@ type Options struct {
 	// Bind says what address to bind for a listener's address and port, where
 	// that is not the same: an unprivileged port, or port 0 for any that is free.
 	Bind func(address string, port uint16) string
-	// KeySets fetches what JWTs are verified with; nil for a plain transport.
+	// KeySets fetches what JWTs are verified with, and the tokens of logins; nil for a plain transport.
 	KeySets http.RoundTripper
 	Now     func() time.Time // default time.Now
 }

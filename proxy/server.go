@@ -88,7 +88,9 @@ func New(opts Options) (*Server, error) {
 	s.metrics = telemetry.New(opts.Version, telemetry.Sources{KeySets: s.keySetAges, Backends: s.owners.Upstreams.Each})
 	s.forward = forward.New(forward.Config{Trusted: s.trusted, Mirrored: &s.metrics.Mirrored})
 	s.sockets = listener.New(s.listening())
-	if s.owners.Guard, err = guard.New(guard.Config{Now: opts.Now, Transport: opts.KeySets, Report: s.keySetFetched}); err != nil {
+	if s.owners.Guard, err = guard.New(guard.Config{
+		Now: opts.Now, Transport: opts.KeySets, Report: s.keySetFetched, Trusted: s.trusted.Contains,
+	}); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
 	s.owners.Env, s.owners.Metrics = s.owners.Guard.Expressions(), s.metrics
@@ -207,6 +209,7 @@ func (s *Server) swap(t *table.Table) error {
 	plan.Commit()
 	s.owners.Upstreams.Retain(ids)
 	s.metrics.Retain(t)
+	s.owners.Guard.Retain(t)
 	for id, err := range plan.Failed {
 		if old := s.applied.Listeners[id]; old == nil || old.Error() != err.Error() {
 			s.log.Info("a listener cannot serve", "listener", id, "reason", err.Error())

@@ -56,3 +56,21 @@ type Credential interface {
 type Rule interface {
 	Authorize(x *exchange.Exchange) Result
 }
+
+// Interactive is a Method that also answers requests itself, to let people log in.
+type Interactive interface {
+	// Serve answers x if it asks for a path of the method's own (where a login
+	// comes back to, a logout), and reports whether it did. It is asked before
+	// anybody is authenticated.
+	Serve(x *exchange.Exchange) bool
+	// Invite answers a caller whom nothing has authenticated, in place of 401, and
+	// reports whether it did: a person's browser is sent where it can log in.
+	Invite(x *exchange.Exchange) bool
+}
+
+// Forwarder is a Method that hands the backend something of its own.
+type Forwarder interface {
+	// Forward adds it to the request, which it has authenticated; x.Principal is
+	// the method's, and what it must not let through from the caller is stripped.
+	Forward(x *exchange.Exchange)
+}

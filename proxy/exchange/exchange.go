@@ -77,6 +77,7 @@ type Principal struct {
 	Method  string         // name of the authentication method that accepted; empty: nobody asked
 	Subject string         //
 	Claims  map[string]any // JWT claims, or an API key's scopes, plan and metadata
+	Token   string         // access token that the method holds for the caller and may forward; never shown
 }
 
 // Trace is what happened to a request, in names that stay bounded.

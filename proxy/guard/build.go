@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/cidrs"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/credential"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/jwt"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/oidc"
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
@@ -110,6 +111,8 @@ func (c *compiler) method(t *table.AuthMethod) {
 	if err != nil {
 		return
 	}
+	m.interactive, _ = m.method.(auth.Interactive)
+	m.forwarder, _ = m.method.(auth.Forwarder)
 	m.challenge = m.method.Challenge()
 	m.refused = m.challenge
 	if strings.HasPrefix(m.challenge, "Bearer ") {
@@ -126,6 +129,9 @@ func defaultFrom(t *table.AuthMethod) []table.CredentialSource {
 		return []table.CredentialSource{{Header: "X-API-Key"}}
 	case t.Basic != nil:
 		return []table.CredentialSource{{Header: "Authorization", Scheme: "Basic"}}
+	case t.OIDC != nil:
+		n := oidc.NamesOf(t.OIDC)
+		return []table.CredentialSource{{Cookie: n.Session}, {Cookie: n.PlainSession}}
 	}
 	return []table.CredentialSource{{Header: "Authorization", Scheme: "Bearer"}}
 }
@@ -149,8 +155,14 @@ func (c *compiler) leaf(t *table.AuthMethod, places *credential.Places, from []t
 		}
 		checks := c.jwts.get(fmt.Sprintf("%q", *t.JWT), func() *table.JWT { return t.JWT })
 		return jwt.New(checks, jwt.Needs{Keys: keys, From: places, Cache: c.tokens, Now: c.now})
+	case t.OIDC != nil:
+		keys := c.keys.Get(t.OIDC.KeySet)
+		if keys == nil {
+			return nil, fmt.Errorf("the table has no key set %q", t.OIDC.KeySet)
+		}
+		return c.logins.method(t.OIDC, keys)
 	}
-	return nil, fmt.Errorf("it is of no kind; set jwt, apiKeys, basic or anonymous")
+	return nil, fmt.Errorf("it is of no kind; set jwt, apiKeys, basic, oidc or anonymous")
 }
 
 func (c *compiler) rule(t *table.AuthRule) {

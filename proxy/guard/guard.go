@@ -9,12 +9,15 @@ package guard
 
 import (
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/apikey"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/basic"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/jwt"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/oidc"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/sessions"
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
@@ -22,7 +25,8 @@ import (
 // Config is what a Builder is made from. The zero value serves.
 type Config struct {
 	Now       func() time.Time               // time.Now when nil
-	Transport http.RoundTripper              // fetches key sets; a plain one when nil
+	Transport http.RoundTripper              // fetches key sets and tokens; a plain one when nil
+	Trusted   func(peer netip.Addr) bool     // proxies whose X-Forwarded-Proto and -Host are believed; nobody when nil
 	Report    func(keySet string, err error) // of each fetch of a key set, from the background; may be nil
 	Tokens    int                            // verified tokens remembered; 8192 when 0
 }
@@ -38,6 +42,7 @@ type Builder struct {
 	jwts   generations[string, *table.JWT] // by content, so that equal checks share what they verified
 	api    generations[*table.APIKeys, *apikey.Index]
 	users  generations[*table.Basic, *basic.Users]
+	logins logins
 }
 
 // New makes a Builder. Close it.
@@ -52,9 +57,13 @@ func New(c Config) (*Builder, error) {
 	if c.Tokens == 0 {
 		c.Tokens = 8192
 	}
+	if c.Trusted == nil {
+		c.Trusted = func(netip.Addr) bool { return false }
+	}
 	return &Builder{
 		now: c.Now, env: env, tokens: jwt.NewCache(c.Tokens), hashes: basic.NewChecker(c.Now),
-		keys: keyset.New(keyset.Config{Transport: c.Transport, Report: c.Report}),
+		keys:   keyset.New(keyset.Config{Transport: c.Transport, Report: c.Report}),
+		logins: newLogins(c),
 	}, nil
 }
 
@@ -65,17 +74,33 @@ func (b *Builder) SetKeySets(sets []*table.KeySet) {
 	b.jwts.next()
 	b.api.next()
 	b.users.next()
+	b.logins.methods.next()
 }
+
+// Retain ends what t, which serves from now on, has no use for.
+func (b *Builder) Retain(t *table.Table) { b.logins.retain(t) }
 
 // KeySets calls f with every key set and when it was fetched; zero when there
 // are no keys yet. It may be called at any time.
 func (b *Builder) KeySets(f func(id string, fetched time.Time)) { b.keys.Each(f) }
 
+// Logins calls f with every event of logins and how often it happened, by the
+// names of oidc.Event. It may be called at any time.
+func (b *Builder) Logins(f func(event string, n uint64)) {
+	b.logins.cache.Events(func(e oidc.Event, n uint64) { f(e.String(), n) })
+}
+
+// Sessions is what the sessions kept in memory come to. It may be called at any time.
+func (b *Builder) Sessions() sessions.Figures { return b.logins.memory.Figures() }
+
 // Expressions returns the environment policies' expressions are compiled in.
 func (b *Builder) Expressions() *expr.Env { return b.env }
 
 // Close stops what runs in the background.
-func (b *Builder) Close() { b.keys.Close() }
+func (b *Builder) Close() {
+	b.keys.Close()
+	b.logins.close()
+}
 
 // generations keeps what the current table and the one before it use, by
 // identity of the table's part.

@@ -40,6 +40,9 @@ type method struct {
 	challenge string // to a caller who sent nothing for this method
 	refused   string // to one whose credential it refused
 	needs     string // what it accepts, for the operator
+
+	interactive auth.Interactive // method, if it is one
+	forwarder   auth.Forwarder   // the same
 }
 
 type rule struct {
@@ -122,6 +125,9 @@ func (s *seen) note(i int, r auth.Result) {
 func (p *Policy) Check(x *exchange.Exchange) bool {
 	var values [maxHeaders]string
 	x.Principal = exchange.Principal{}
+	if p.serve(x) {
+		return false
+	}
 	d := p.decide(x, &values)
 	if d.verdict != allow {
 		x.Trace.Steps = append(x.Trace.Steps, p.steps(x, &d)...)
@@ -136,6 +142,11 @@ func (p *Policy) Check(x *exchange.Exchange) bool {
 		}
 	}
 	p.identify(x, &values)
+	for i := range p.methods {
+		if m := &p.methods[i]; m.forwarder != nil && m.name == x.Principal.Method {
+			m.forwarder.Forward(x)
+		}
+	}
 	return true
 }
 

@@ -16,6 +16,9 @@ func (p *Policy) refuse(x *exchange.Exchange, d *decision) {
 		x.Reply(503, d.code, "it cannot be decided at the moment whether the request may pass; try again later")
 		x.RetryAfter(d.retryAfter)
 	case unauthenticated:
+		if p.invite(x, d) {
+			return
+		}
 		answer(x, p.unauthenticated, 401, d.code, detail401(d))
 		if x.Response.Status == 401 {
 			p.challenge(x, d)

@@ -56,5 +56,7 @@ func (u *reuse) stale(t *table.Action) bool {
 }
 
 func (u *reuse) uses(a *table.Auth) bool {
-	return a != nil && slices.ContainsFunc(a.Methods, func(m table.AuthMethod) bool { return m.JWT != nil && u.changed[m.JWT.KeySet] })
+	return a != nil && slices.ContainsFunc(a.Methods, func(m table.AuthMethod) bool {
+		return m.JWT != nil && u.changed[m.JWT.KeySet] || m.OIDC != nil && u.changed[m.OIDC.KeySet]
+	})
 }

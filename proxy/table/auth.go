@@ -27,7 +27,7 @@ type Auth struct {
 }
 
 // AuthMethod is one way to say who is calling. Exactly one of JWT, APIKeys,
-// Basic and Anonymous is set, unless Unavailable is.
+// Basic, OIDC and Anonymous is set, unless Unavailable is.
 type AuthMethod struct {
 	Name        string             `json:"name"`
 	Source      int                `json:"source"`
@@ -36,6 +36,7 @@ type AuthMethod struct {
 	JWT         *JWT               `json:"jwt,omitempty"`
 	APIKeys     *APIKeys           `json:"apiKeys,omitempty"`
 	Basic       *Basic             `json:"basic,omitempty"`
+	OIDC        *OIDC              `json:"oidc,omitempty"`
 	Anonymous   bool               `json:"anonymous,omitempty"`
 	Unavailable string             `json:"unavailable,omitempty"` // why it cannot decide now (a missing Secret): 503, never 401
 }

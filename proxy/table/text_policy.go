@@ -58,6 +58,8 @@ func (m AuthMethod) String() string {
 		out = "apiKey(" + count(len(m.APIKeys.Keys), "key")
 	case m.Basic != nil:
 		out = "basic(" + count(len(m.Basic.Users), "user")
+	case m.OIDC != nil:
+		return "oidc(" + m.OIDC.String() + ")"
 	case m.Anonymous:
 		return "anonymous"
 	default:
@@ -69,6 +71,36 @@ func (m AuthMethod) String() string {
 		}
 	}
 	return out + ")"
+}
+
+// String prints "https://issuer.example client shop callback /oauth2/callback" and
+// what else was asked for.
+func (o *OIDC) String() string {
+	out := o.Issuer + " client " + o.ClientID + " scopes=" + strings.Join(o.Scopes, ",") + " callback " + o.Paths.Callback
+	for _, p := range []struct{ what, value string }{
+		{"logout", o.Paths.Logout}, {"backchannel", o.Paths.Backchannel}, {"after", o.Paths.AfterLogout},
+	} {
+		if p.value != "" {
+			out += " " + p.what + " " + p.value
+		}
+	}
+	if o.Paths.EndSession {
+		out += " ends the provider's session"
+	}
+	out += fmt.Sprintf(" session %v idle %v cookie %s", o.Session.Absolute, o.Session.Idle, o.Session.Cookie)
+	if o.Session.Redis != nil {
+		out += " redis " + o.Session.Redis.ID
+	}
+	if len(o.Audiences) > 0 {
+		out += " aud=" + strings.Join(o.Audiences, ",")
+	}
+	for _, p := range o.Parameters {
+		out += " " + p.Name + "=" + word(p.Value)
+	}
+	if o.Forward != nil {
+		out += " token in " + CredentialSource{Header: o.Forward.Name, Scheme: o.Forward.Scheme}.String()
+	}
+	return out
 }
 
 // String prints "header authorization Bearer".

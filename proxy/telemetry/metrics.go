@@ -46,6 +46,8 @@ type Metrics struct {
 type Sources struct {
 	KeySets  func(f func(id string, age time.Duration))             // time since a key set's keys were fetched
 	Backends func(f func(id string, inFlight int, connections int)) // requests and connections of each backend
+	Logins   func(f func(event string, n uint64))                   // events of OpenID Connect logins
+	Sessions func() (values, bytes int, lost uint64)                // kept in memory for them
 
 	version string // of the program
 }

@@ -113,7 +113,7 @@ func (m *Method) leeway() int64 { return int64(m.config.Leeway / time.Second) }
 func (m *Method) verify(token string, keys []auth.Key, now int64) (*parsed, string) {
 	t, ok := parse(token)
 	switch {
-	case !ok:
+	case !ok || !isToken(t.typ):
 		return nil, auth.CodeJWTMalformed
 	case !slices.Contains(m.algorithms, t.algorithm):
 		return nil, auth.CodeJWTAlgorithm

@@ -13,6 +13,7 @@ import (
 // parsed is what a token says, before anybody believes it.
 type parsed struct {
 	algorithm string
+	typ       string // without application/
 	keyID     string
 	hasKeyID  bool
 	issuer    string
@@ -71,8 +72,14 @@ func (t *parsed) header(h map[string]json.RawMessage) bool {
 	if !text(h, "kid", &t.keyID) {
 		return false
 	}
-	var typ string
-	return text(h, "typ", &typ) && isToken(typ)
+	if !text(h, "typ", &t.typ) {
+		return false
+	}
+	const prefix = "application/"
+	if len(t.typ) > len(prefix) && mem.EqualFold(t.typ[:len(prefix)], prefix) {
+		t.typ = t.typ[len(prefix):]
+	}
+	return true
 }
 
 // text reads a member that is a string if it is there at all.
@@ -84,10 +91,6 @@ func text(h map[string]json.RawMessage, name string, into *string) bool {
 // isToken reports whether typ may be that of a token to get in with: an ID token
 // or access token (RFC 9068), not a logout token or the like (RFC 8725, section 3.11).
 func isToken(typ string) bool {
-	const prefix = "application/"
-	if len(typ) > len(prefix) && mem.EqualFold(typ[:len(prefix)], prefix) {
-		typ = typ[len(prefix):]
-	}
 	return typ == "" || mem.EqualFold(typ, "JWT") || mem.EqualFold(typ, "at+jwt")
 }
 

@@ -38,52 +38,59 @@ func client(transport http.RoundTripper) *remote.Client {
 	return remote.NewClient(remote.Config{Transport: transport, Timeout: timeout, MaxAnswer: maxDocument, Redirects: maxRedirects})
 }
 
-// fetch gets the keys of t, and how long they are fresh.
-func fetch(ctx context.Context, c *remote.Client, t *table.KeySet) ([]auth.Key, time.Duration, error) {
+// fetched is what a fetch brought.
+type fetched struct {
+	keys     []auth.Key
+	fresh    time.Duration // for so long
+	metadata []byte        // the issuer's, where the keys were discovered
+}
+
+// fetch gets the keys of t.
+func fetch(ctx context.Context, c *remote.Client, t *table.KeySet) (out fetched, err error) {
 	uri := t.URI
 	if t.Discovery != "" {
-		var err error
-		if uri, err = discover(ctx, c, t.Discovery); err != nil {
-			return nil, 0, err
+		if uri, out.metadata, err = discover(ctx, c, t.Discovery); err != nil {
+			return fetched{}, err
 		}
 	}
 	document, fresh, err := get(ctx, c, uri)
 	if err != nil {
-		return nil, 0, err
+		return fetched{}, err
 	}
-	keys, err := Parse(document, false)
-	return keys, fresh, err
+	out.fresh = fresh
+	out.keys, err = Parse(document, false)
+	return out, err
 }
 
-// discover returns the jwks_uri of an issuer's metadata: OpenID Connect
-// Discovery, section 4, and where that is not found, RFC 8414, section 3.
-func discover(ctx context.Context, c *remote.Client, issuer string) (string, error) {
+// discover returns the jwks_uri of an issuer's metadata, and that document:
+// OpenID Connect Discovery, section 4, and where that is not found, RFC 8414, section 3.
+func discover(ctx context.Context, c *remote.Client, issuer string) (string, []byte, error) {
 	document, _, err := get(ctx, c, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration")
 	if errors.Is(err, errNotFound) {
 		u, bad := url.Parse(issuer)
 		if bad != nil {
-			return "", bad
+			return "", nil, bad
 		}
 		u.Path = "/.well-known/oauth-authorization-server" + strings.TrimSuffix(u.Path, "/")
 		document, _, err = get(ctx, c, u.String())
 	}
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	var metadata struct {
 		Issuer string `json:"issuer"`
 		URI    string `json:"jwks_uri"`
 	}
 	if err := json.Unmarshal(document, &metadata); err != nil {
-		return "", fmt.Errorf("the metadata of %s is not JSON: %w", issuer, err)
+		return "", nil, fmt.Errorf("the metadata of %s is not JSON: %w", issuer, err)
 	}
 	if metadata.Issuer != issuer {
-		return "", fmt.Errorf("the metadata of %s names the issuer %q; the two must be equal", issuer, metadata.Issuer)
+		return "", nil, fmt.Errorf("the metadata of %s names the issuer %q; the two must be equal", issuer, metadata.Issuer)
 	}
 	if strings.HasPrefix(issuer, "https:") && !strings.HasPrefix(metadata.URI, "https:") {
-		return "", fmt.Errorf("the metadata of %s has the jwks_uri %q; it must be https", issuer, metadata.URI)
+		return "", nil, fmt.Errorf("the metadata of %s has the jwks_uri %q; it must be https", issuer, metadata.URI)
 	}
-	return metadata.URI, nil
+	return metadata.URI, document, nil
 }
 
 var errNotFound = errors.New("not found")

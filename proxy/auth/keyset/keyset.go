@@ -68,9 +68,10 @@ type KeySet struct {
 
 // state is the keys in force.
 type state struct {
-	keys    []auth.Key
-	version uint64
-	fetched time.Time
+	keys     []auth.Key
+	version  uint64
+	fetched  time.Time
+	metadata []byte // the issuer's, where the keys were discovered
 }
 
 // Keys implements auth.Keys.
@@ -79,6 +80,15 @@ func (s *KeySet) Keys() ([]auth.Key, uint64) {
 		return now.keys, now.version
 	}
 	return nil, 0
+}
+
+// Metadata is the issuer's metadata document as last fetched (OpenID Connect
+// Discovery, section 4); nil while there is none, or the keys are not discovered.
+func (s *KeySet) Metadata() []byte {
+	if now := s.state.Load(); now != nil {
+		return now.metadata
+	}
+	return nil
 }
 
 // Miss implements auth.Keys.
@@ -162,7 +172,7 @@ func (k *KeySets) start(t *table.KeySet) *KeySet {
 		keys, err := Parse(t.Inline, true)
 		k.report(t.ID, err)
 		if err == nil {
-			s.state.Store(&state{keys, k.last.Add(1), time.Now()})
+			s.state.Store(&state{keys: keys, version: k.last.Add(1), fetched: time.Now()})
 		}
 		return s
 	}
@@ -229,18 +239,18 @@ func (s *KeySet) rest(ctx context.Context, fresh time.Duration) bool {
 // refresh fetches once and puts the keys in force. The version stays if they
 // are what they were: what was verified with them stays verified.
 func (k *KeySets) refresh(ctx context.Context, s *KeySet) (time.Duration, error) {
-	keys, fresh, err := fetch(ctx, k.client, s.source)
+	got, err := fetch(ctx, k.client, s.source)
 	if err != nil {
 		return 0, err
 	}
-	next := &state{keys: keys, fetched: time.Now()}
-	if now := s.state.Load(); now != nil && equal(now.keys, keys) {
+	next := &state{keys: got.keys, fetched: time.Now(), metadata: got.metadata}
+	if now := s.state.Load(); now != nil && equal(now.keys, got.keys) {
 		next.version = now.version
 	} else {
 		next.version = k.last.Add(1)
 	}
 	s.state.Store(next)
-	return fresh, nil
+	return got.fresh, nil
 }
 
 func equal(a, b []auth.Key) bool {

@@ -1,0 +1,204 @@
+package oidc
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/auth"
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+)
+
+// The bounds of waiting for a key the provider has just begun to sign with.
+const (
+	keyWait = 4 * time.Second
+	keyPoll = 50 * time.Millisecond
+)
+
+// callback ends a login (OpenID Connect Core, section 3.1.2.5 and following). It
+// never begins one from a state that is not ours, and it leads nowhere but to a
+// path on this host.
+func (m *Method) callback(x *exchange.Exchange) {
+	values, ok := m.response(x)
+	if !ok {
+		m.fail(x, 400, CodeResponse, "the provider's answer is incomplete or repeats a parameter")
+		return
+	}
+	l, ok := m.openState(values.state)
+	browser := m.browser(x)
+	switch {
+	case !ok:
+		m.fail(x, 400, CodeState, "this login was not begun here; go back to where you came from and try again")
+		return
+	case browser == "" && !m.known(x):
+		m.fail(x, 400, CodeCookie, "the browser that began this login kept a cookie, and this one has none; allow cookies and try again")
+		return
+	case browser == "", !l.of(m, browser), m.needs.Now().Unix() > l.began+int64(loginTime/time.Second):
+		// Another tab's login has replaced the cookie, somebody else's link was
+		// followed, or the login page was left open: the page itself is asked for
+		// again, which needs no login if there is a session by then.
+		redirect(x, CodeLogin, l.target)
+		return
+	}
+	if values.failure != "" {
+		m.refused(x, values.failure)
+		return
+	}
+	r, code := m.exchange(x, values.code, &l, browser)
+	if code == CodeCode && m.known(x) { // the callback was asked for twice
+		redirect(x, CodeLoggedIn, l.target)
+		return
+	}
+	if code != "" {
+		m.failLogin(x, code)
+		return
+	}
+	m.begin(x, r, l.target)
+}
+
+// response is the parameters of the provider's answer.
+type response struct{ state, code, failure string }
+
+// response reads them; false if it cannot be told what they say. The issuer, if
+// named, must be ours (RFC 9207).
+func (m *Method) response(x *exchange.Exchange) (r response, ok bool) {
+	issuer := ""
+	for _, p := range []struct {
+		name string
+		into *string
+	}{{"state", &r.state}, {"code", &r.code}, {"error", &r.failure}, {"iss", &issuer}} {
+		var n int
+		if *p.into, n = x.Query(p.name); n > 1 {
+			return r, false
+		}
+	}
+	md := m.provider.metadata()
+	if issuer != "" && issuer != m.config.Issuer || issuer == "" && md != nil && md.NamesItself {
+		return r, false
+	}
+	return r, r.state != "" && (r.code == "") != (r.failure == "")
+}
+
+// known reports whether the caller has a session.
+func (m *Method) known(x *exchange.Exchange) bool {
+	token, found := m.sessionCookie(x)
+	if found != auth.Accepted {
+		return false
+	}
+	s, _ := m.session(token)
+	return s != nil
+}
+
+// refused answers for a provider that said no (OAuth 2.0, section 4.1.2.1). Its
+// own words are not repeated: anybody can write them into a link.
+func (m *Method) refused(x *exchange.Exchange, failure string) {
+	if failure == "temporarily_unavailable" || failure == "server_error" {
+		m.failLogin(x, CodeProvider)
+		return
+	}
+	m.fail(x, 403, CodeDenied, "the login was refused or given up at the provider")
+}
+
+func (m *Method) failLogin(x *exchange.Exchange, code string) {
+	switch code {
+	case CodeCode:
+		m.fail(x, 400, code, "the provider does not take this login's code; go back to where you came from and try again")
+	case CodeToken:
+		m.fail(x, 502, code, "the provider's ID token does not pass the checks")
+	default:
+		m.needs.Cache.count(LoginFailed)
+		unavailable(x, code)
+	}
+}
+
+func (m *Method) fail(x *exchange.Exchange, status int, code, detail string) {
+	m.needs.Cache.count(LoginFailed)
+	x.Reply(status, code, detail)
+}
+
+// exchange gets the tokens for a code and checks the ID token.
+func (m *Method) exchange(x *exchange.Exchange, code string, l *login, browser string) (*record, string) {
+	r, failure := m.provider.exchange(m.redirectURI(x), code, m.seals.derive("verifier", l.id, browser))
+	if failure != "" {
+		return nil, failure
+	}
+	claims, failure := m.verify(r.IDToken, "")
+	if failure != "" {
+		return nil, failure
+	}
+	if nonce, _ := claims["nonce"].(string); nonce != m.seals.derive("nonce", l.id, browser) {
+		return nil, CodeToken
+	}
+	if sub, _ := claims["sub"].(string); sub == "" || !m.meant(claims) {
+		return nil, CodeToken
+	}
+	return r, ""
+}
+
+// verify judges a token of the provider. If it is signed with a key we do not
+// have yet, it waits a little for the fetch that causes.
+func (m *Method) verify(token, typ string) (map[string]any, string) {
+	for wait := time.Duration(0); ; wait += keyPoll {
+		claims, code := m.needs.Tokens.Verify(token, typ)
+		switch {
+		case code == "":
+			return claims, ""
+		case code == auth.CodeKeySet:
+			return nil, CodeProvider
+		case code != auth.CodeJWTKey || wait >= keyWait:
+			return nil, CodeToken
+		}
+		time.Sleep(keyPoll)
+	}
+}
+
+// meant reports whether an ID token is for us (OpenID Connect Core, section
+// 3.1.3.7, 3 to 5): no audience that is not trusted, unless the token says that
+// we are the one it was issued to.
+func (m *Method) meant(claims map[string]any) bool {
+	azp, there := claims["azp"]
+	if there {
+		return azp == m.config.ClientID
+	}
+	list, _ := claims["aud"].([]any)
+	return !slices.ContainsFunc(list, func(aud any) bool {
+		s, _ := aud.(string)
+		return s != m.config.ClientID && !slices.Contains(m.config.Audiences, s)
+	})
+}
+
+// begin makes a session, always under a new token: nobody can know it before.
+func (m *Method) begin(x *exchange.Exchange, r *record, target string) {
+	r.Created = m.needs.Now().UnixMilli()
+	if m.config.Forward == nil {
+		r.Access = ""
+	}
+	token := text(random(tokenBytes))
+	sealed, err := m.seal(token, r)
+	if err == nil {
+		keep := min(m.config.Session.Idle, m.config.Session.Absolute)
+		_, err = m.needs.Store.Set(context.Background(), m.seals.sessionID(token), sealed, keep, always)
+	}
+	if err != nil {
+		m.needs.Cache.count(StoreFailed)
+		m.failLogin(x, CodeStore)
+		return
+	}
+	if old, found := m.sessionCookie(x); found == auth.Accepted && len(old) == tokenText {
+		id := m.seals.sessionID(old)
+		m.end(&id)
+	}
+	redirect(x, CodeLoggedIn, target)
+	m.setCookie(x, false, token, m.config.Session.Absolute)
+	m.needs.Cache.count(LoggedIn)
+}
+
+// challenge is the S256 transformation (RFC 7636, section 4.2).
+func challenge(verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return text(sum[:])
+}
+
+func decode(s string) ([]byte, error) { return base64.RawURLEncoding.Strict().DecodeString(s) }

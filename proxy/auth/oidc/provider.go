@@ -1,0 +1,174 @@
+package oidc
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/remote"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// The bounds of calling a token endpoint.
+const (
+	callTime    = 5 * time.Second
+	callsAtOnce = 32 // more are answered 503
+	patience    = 3  // failures in a row, after which it is left alone
+	restFirst   = time.Second
+	restLast    = 30 * time.Second
+)
+
+// metadata is what we need of a provider's (OpenID Connect Discovery, section 3).
+type metadata struct {
+	document string
+
+	Authorization string   `json:"authorization_endpoint"`
+	Token         string   `json:"token_endpoint"`
+	EndSession    string   `json:"end_session_endpoint"`
+	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
+	NamesItself   bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207
+}
+
+// provider is one provider's endpoints, as one client calls them.
+type provider struct {
+	config  *table.OIDC
+	fetched func() []byte
+	client  *http.Client
+	now     func() time.Time
+	last    *atomic.Pointer[metadata]
+}
+
+func newProvider(t *table.OIDC, n Needs) provider {
+	calls := remote.NewClient(remote.Config{
+		Transport: n.Transport, Timeout: callTime, Calls: callsAtOnce, Patience: patience,
+		Backoff: remote.Backoff{First: restFirst, Last: restLast}, Now: n.Now,
+	})
+	return provider{
+		config: t, fetched: n.Metadata, client: &http.Client{Transport: bounded{calls}, CheckRedirect: stay}, now: n.Now,
+		last: &atomic.Pointer[metadata]{},
+	}
+}
+
+// stay follows no redirect: the secrets sent are for nobody else.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// bounded lets the OAuth library call within a remote.Client's bounds.
+type bounded struct{ calls *remote.Client }
+
+// RoundTrip implements http.RoundTripper.
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	a, err := b.calls.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Response{
+		StatusCode: a.Status, Status: strconv.Itoa(a.Status), Header: a.Header, Request: r,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: io.NopCloser(bytes.NewReader(a.Content)), ContentLength: int64(len(a.Content)),
+	}, nil
+}
+
+// metadata returns what was last fetched and is usable; nil while nothing was.
+func (p *provider) metadata() *metadata {
+	document, last := p.fetched(), p.last.Load()
+	if document == nil || last != nil && last.document == string(document) {
+		return last
+	}
+	md := &metadata{document: string(document)}
+	if json.Unmarshal(document, md) != nil || !p.usable(md.Authorization) || !p.usable(md.Token) {
+		return last
+	}
+	if !p.usable(md.EndSession) {
+		md.EndSession = ""
+	}
+	p.last.Store(md)
+	return md
+}
+
+// usable reports whether an endpoint is a URL we go to: https, unless the issuer
+// itself is not.
+func (p *provider) usable(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	return err == nil && u.Host != "" && u.Fragment == "" &&
+		(u.Scheme == "https" || u.Scheme == "http" && strings.HasPrefix(p.config.Issuer, "http:"))
+}
+
+// exchange gets the tokens for a code. The cause of a failure is CodeCode where
+// the provider refuses the code, CodeClient where it refuses us.
+func (p *provider) exchange(redirectURI, code, verifier string) (*record, string) {
+	r, failure := p.call(redirectURI, func(ctx context.Context, c *oauth2.Config) (*oauth2.Token, error) {
+		return c.Exchange(ctx, code, oauth2.VerifierOption(verifier))
+	})
+	if failure == "" && r.IDToken == "" {
+		failure = CodeToken
+	}
+	return r, failure
+}
+
+// refresh gets new tokens for a refresh token; CodeCode where the provider
+// refuses it.
+func (p *provider) refresh(token string) (*record, string) {
+	return p.call("", func(ctx context.Context, c *oauth2.Config) (*oauth2.Token, error) {
+		return c.TokenSource(ctx, &oauth2.Token{RefreshToken: token}).Token()
+	})
+}
+
+// call calls the token endpoint on the request's own goroutine.
+func (p *provider) call(redirectURI string, do func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*record, string) {
+	md := p.metadata()
+	if md == nil {
+		return nil, CodeProvider
+	}
+	ctx := context.WithValue(context.Background(), oauth2.HTTPClient, p.client)
+	c := &oauth2.Config{
+		ClientID: p.config.ClientID, ClientSecret: string(p.config.ClientSecret), RedirectURL: redirectURI,
+		Endpoint: oauth2.Endpoint{TokenURL: md.Token, AuthStyle: md.style()},
+	}
+	t, err := do(ctx, c)
+	if err != nil {
+		return nil, judge(err)
+	}
+	r := &record{Access: t.AccessToken, Refresh: t.RefreshToken}
+	r.IDToken, _ = t.Extra("id_token").(string)
+	if !t.Expiry.IsZero() {
+		// The library counts from its own clock; ours may be another one.
+		r.Expires = p.now().Unix() + int64(time.Until(t.Expiry).Round(time.Second)/time.Second)
+	}
+	return r, ""
+}
+
+// style is how the client proves who it is: by a header, unless the provider
+// takes it in the form only.
+func (md *metadata) style() oauth2.AuthStyle {
+	if len(md.AuthMethods) > 0 && !slices.Contains(md.AuthMethods, "client_secret_basic") &&
+		slices.Contains(md.AuthMethods, "client_secret_post") {
+		return oauth2.AuthStyleInParams
+	}
+	return oauth2.AuthStyleInHeader
+}
+
+// judge says whose fault an error is. Its text is not kept: it may hold what the
+// provider sent.
+func judge(err error) string {
+	var refusal *oauth2.RetrieveError
+	if errors.As(err, &refusal) && refusal.Response != nil && refusal.Response.StatusCode/100 == 4 {
+		switch refusal.ErrorCode {
+		case "invalid_grant":
+			return CodeCode
+		case "invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "invalid_request":
+			return CodeClient
+		}
+	}
+	return CodeProvider
+}

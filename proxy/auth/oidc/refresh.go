@@ -1,0 +1,163 @@
+package oidc
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/auth"
+)
+
+const (
+	refreshAhead = 30               // seconds before the access token runs out
+	refreshAgain = 10               // seconds after a provider that could not be asked
+	claimTime    = 15 * time.Second // one replica at a time refreshes a session, for so long at most
+	claimPoll    = 100 * time.Millisecond
+	claimWait    = 3 * time.Second
+)
+
+// renew has a session refreshed that is due. One request does it; others go on
+// with what there is, and wait only where they would forward a token that has run
+// out. It returns nil when the session is over; a provider that cannot be asked
+// ends none.
+func (m *Method) renew(s *session, token string, now time.Time) *session {
+	mustWait := s.access != "" && now.Unix() >= s.expires
+	first := s.underWay.CompareAndSwap(false, true)
+	if !first && !mustWait {
+		return s
+	}
+	if first {
+		defer s.underWay.Store(false)
+	}
+	v, _, _ := m.refreshes.Do(string(s.id[:]), func() (any, error) { return m.refresh(s, token), nil })
+	next, _ := v.(*session)
+	return next
+}
+
+// refresh refreshes s, unless another replica is at it or has done it.
+func (m *Method) refresh(s *session, token string) *session {
+	ctx := context.Background()
+	claim := m.seals.markID("refresh ", string(s.id[:]))
+	for waited := time.Duration(0); ; waited += claimPoll {
+		ours, err := m.needs.Store.Set(ctx, claim, []byte{1}, claimTime, absent)
+		if err != nil {
+			m.needs.Cache.count(StoreFailed)
+			return m.later(s)
+		}
+		if ours {
+			break
+		}
+		if waited >= claimWait {
+			return m.later(s)
+		}
+		time.Sleep(claimPoll)
+	}
+	defer func() { _ = m.needs.Store.Delete(ctx, claim) }()
+	now := m.needs.Now()
+	current, result := m.load(&s.id, token, s, now)
+	switch {
+	case current == nil && result.Outcome == auth.Unavailable:
+		return m.later(s)
+	case current == nil:
+		return nil
+	case now.Unix() < current.refresh:
+		return current // another replica was faster
+	}
+	return m.ask(current, token, now)
+}
+
+// later puts the next try off.
+func (m *Method) later(s *session) *session {
+	m.needs.Cache.count(RefreshFailed)
+	s.again.Store(m.needs.Now().Unix() + refreshAgain)
+	return s
+}
+
+// ask gets new tokens from the provider and keeps them.
+func (m *Method) ask(s *session, token string, now time.Time) *session {
+	ctx := context.Background()
+	values, err := m.needs.Store.Get(ctx, [][32]byte{s.id}, m.config.Session.Idle)
+	if err != nil {
+		m.needs.Cache.count(StoreFailed)
+		return m.later(s)
+	}
+	r := m.unseal(token, values[0])
+	if r == nil {
+		return nil
+	}
+	next, failure := m.provider.refresh(r.Refresh)
+	switch failure {
+	case "":
+	case CodeCode:
+		m.needs.Cache.count(RefreshRefused)
+		m.end(&s.id)
+		return nil
+	default:
+		return m.later(s)
+	}
+	switch m.keep(r, next, s) {
+	case refreshKept:
+	case refreshUnsure:
+		return m.later(s)
+	case refreshOver:
+		m.needs.Cache.count(RefreshRefused)
+		m.end(&s.id)
+		return nil
+	}
+	sealed, err := m.seal(token, r)
+	if err != nil {
+		return m.later(s)
+	}
+	left := time.UnixMilli(r.Created).Add(m.config.Session.Absolute).Sub(now)
+	there, err := m.needs.Store.Set(ctx, s.id, sealed, min(m.config.Session.Idle, left), present)
+	switch {
+	case err != nil:
+		m.needs.Cache.count(StoreFailed)
+		return m.later(s)
+	case !there: // logged out meanwhile
+		m.needs.Cache.drop(&s.id)
+		return nil
+	}
+	out := m.asSession(&s.id, sealed, r)
+	if out == nil {
+		return nil
+	}
+	out.checked.Store(now.UnixMilli())
+	out.epoch.Store(s.epoch.Load())
+	m.needs.Cache.put(out)
+	m.needs.Cache.count(Refreshed)
+	return out
+}
+
+// refreshOutcome is what a provider's answer to a refresh is worth.
+type refreshOutcome uint8
+
+const (
+	refreshKept refreshOutcome = iota
+	refreshUnsure
+	refreshOver
+)
+
+// keep takes the new tokens into r. A new ID token must be about the same user
+// (OpenID Connect Core, section 12.2).
+func (m *Method) keep(r, next *record, s *session) refreshOutcome {
+	if next.IDToken != "" && next.IDToken != r.IDToken {
+		claims, failure := m.verify(next.IDToken, "")
+		if failure == CodeProvider {
+			return refreshUnsure
+		}
+		if failure != "" || claims["sub"] != s.subject || !m.meant(claims) {
+			return refreshOver
+		}
+		if _, there := claims["sid"]; there || s.claims["sid"] == nil {
+			r.IDToken = next.IDToken // one without the sid could not be logged out by it
+		}
+	}
+	if next.Refresh != "" {
+		r.Refresh = next.Refresh
+	}
+	if m.config.Forward != nil {
+		r.Access = next.Access
+	}
+	r.Expires = next.Expires
+	return refreshKept
+}

@@ -1,0 +1,196 @@
+package oidc
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/auth"
+)
+
+// record is a session as the store has it, sealed.
+type record struct {
+	IDToken string `json:"id"` // verified when it came; its claims are the caller's
+	Access  string `json:"at,omitempty"`
+	Refresh string `json:"rt,omitempty"`
+	Created int64  `json:"c"`           // milliseconds of Unix time
+	Expires int64  `json:"e,omitempty"` // Unix seconds at which the access token runs out; 0: unknown
+}
+
+// session finds the session of a cookie's token and has it refreshed when it is
+// due. It is nil where there is none, with what that means for the caller.
+func (m *Method) session(token string) (*session, auth.Result) {
+	if len(token) != tokenText {
+		return nil, auth.Result{Outcome: auth.Absent}
+	}
+	id := m.seals.sessionID(token)
+	now := m.needs.Now()
+	s := m.needs.Cache.get(&id)
+	if s == nil || !m.confirmed(s, now, fresh) {
+		var result auth.Result
+		if s, result = m.load(&id, token, s, now); s == nil {
+			return nil, result
+		}
+	}
+	if now.UnixMilli() >= s.created+m.config.Session.Absolute.Milliseconds() {
+		m.end(&id)
+		return nil, auth.Result{Outcome: auth.Absent}
+	}
+	if s.refresh != 0 && now.Unix() >= s.refresh && now.Unix() >= s.again.Load() {
+		if s = m.renew(s, token, now); s == nil {
+			return nil, auth.Result{Outcome: auth.Absent}
+		}
+	}
+	return s, auth.Result{Outcome: auth.Accepted}
+}
+
+// confirmed reports whether the store had s no longer ago than age.
+func (m *Method) confirmed(s *session, now time.Time, age time.Duration) bool {
+	return now.UnixMilli()-s.checked.Load() < age.Milliseconds() && s.epoch.Load() == m.needs.Cache.epoch.Load()
+}
+
+// load asks the store for a session; known, if there is one, is what was read of
+// it before. A store that fails does not end sessions that it had a moment ago.
+func (m *Method) load(id *[32]byte, token string, known *session, now time.Time) (*session, auth.Result) {
+	ctx := context.Background() // the store has its own limits
+	epoch := m.needs.Cache.epoch.Load()
+	keys := [][32]byte{*id}
+	if known != nil {
+		keys = append(keys, known.marks[:]...)
+	}
+	values, err := m.needs.Store.Get(ctx, keys, m.config.Session.Idle)
+	if err == nil && values[0] == nil {
+		m.needs.Cache.drop(id)
+		return nil, auth.Result{Outcome: auth.Absent}
+	}
+	s := known
+	if err == nil && (known == nil || !bytes.HasPrefix(values[0], known.mark[:])) {
+		if s = m.open(id, token, values[0]); s == nil {
+			return nil, auth.Result{Outcome: auth.Absent}
+		}
+		if known == nil {
+			var marks [][]byte
+			if marks, err = m.needs.Store.Get(ctx, s.marks[:], m.config.Session.Absolute); err == nil {
+				values = append(values, marks...)
+			}
+		}
+	}
+	if err != nil {
+		m.needs.Cache.count(StoreFailed)
+		if known != nil && m.confirmed(known, now, stale) {
+			return known, auth.Result{}
+		}
+		return nil, auth.Result{Outcome: auth.Unavailable, Code: CodeStore, RetryAfter: retryAfter}
+	}
+	for _, mark := range values[1:] {
+		if len(mark) == 8 && s.created <= int64(binary.BigEndian.Uint64(mark)) {
+			m.end(id)
+			return nil, auth.Result{Outcome: auth.Absent}
+		}
+	}
+	s.epoch.Store(epoch)
+	s.checked.Store(now.UnixMilli())
+	if s != known {
+		m.needs.Cache.put(s)
+	}
+	return s, auth.Result{}
+}
+
+// end removes a session.
+func (m *Method) end(id *[32]byte) {
+	if err := m.needs.Store.Delete(context.Background(), *id); err != nil {
+		m.needs.Cache.count(StoreFailed)
+	}
+	m.needs.Cache.drop(id)
+}
+
+// seal makes of a record what the store gets.
+func (m *Method) seal(token string, r *record) ([]byte, error) {
+	plain, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	key, err := m.seals.sessionKey(token)
+	if err != nil {
+		return nil, err
+	}
+	return key.Seal(nil, nil, plain, m.seals.realm[:]), nil
+}
+
+// unseal is seal's inverse; nil for what this token did not seal.
+func (m *Method) unseal(token string, sealed []byte) *record {
+	key, err := m.seals.sessionKey(token)
+	if err != nil {
+		return nil
+	}
+	plain, err := key.Open(nil, nil, sealed, m.seals.realm[:])
+	if err != nil {
+		return nil
+	}
+	r := &record{}
+	if json.Unmarshal(plain, r) != nil {
+		return nil
+	}
+	return r
+}
+
+// open reads a sealed record; nil if it cannot be.
+func (m *Method) open(id *[32]byte, token string, sealed []byte) *session {
+	r := m.unseal(token, sealed)
+	if r == nil {
+		return nil
+	}
+	return m.asSession(id, sealed, r)
+}
+
+// asSession is a record as requests see it.
+func (m *Method) asSession(id *[32]byte, sealed []byte, r *record) *session {
+	s := &session{id: *id, created: r.Created, expires: r.Expires, bytes: len(sealed)}
+	copy(s.mark[:], sealed)
+	if s.claims = claimsOf(r.IDToken); s.claims == nil {
+		return nil
+	}
+	s.subject, _ = s.claims["sub"].(string)
+	if m.config.Forward != nil {
+		s.access = r.Access
+	}
+	if r.Refresh != "" && r.Expires != 0 {
+		s.refresh = r.Expires - refreshAhead
+	}
+	sid, _ := s.claims["sid"].(string)
+	s.marks = [2][32]byte{m.seals.markID("sid ", sid), m.seals.markID("sub ", s.subject)}
+	return s
+}
+
+// claimsOf reads the payload of a token that has been verified.
+func claimsOf(token string) map[string]any {
+	_, rest, _ := strings.Cut(token, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	plain, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		return nil
+	}
+	var claims map[string]any
+	if json.Unmarshal(plain, &claims) != nil {
+		return nil
+	}
+	return claims
+}
+
+// revoke ends all sessions of a sid or sub that were made until now. It cannot
+// list them: it leaves a mark that lives as long as any of them.
+func (m *Method) revoke(kind, value string) error {
+	now := make([]byte, 8)
+	binary.BigEndian.PutUint64(now, uint64(m.needs.Now().UnixMilli()))
+	_, err := m.needs.Store.Set(context.Background(), m.seals.markID(kind, value), now, m.config.Session.Absolute, always)
+	if err != nil {
+		m.needs.Cache.count(StoreFailed)
+		return err
+	}
+	m.needs.Cache.epoch.Add(1)
+	return nil
+}
