@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"bytes"
+
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/basic"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/sessions"
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
 	"github.com/gatehouse-dev/gatehouse/proxy/guard"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -20,6 +23,8 @@ type Checks struct {
 	Schema    func(document []byte) error               // a JSON Schema
 	KeySet    func(document []byte) error               // a JWK set
 	Password  func(hash string) error                   // the hash of one htpasswd line
+
+	SessionStore func(url, ca []byte) error // of a Redis; ca may be empty
 }
 
 // NewChecks returns the checks. They are good for any goroutine.
@@ -43,5 +48,9 @@ func NewChecks() (Checks, error) {
 			return err
 		},
 		Password: func(hash string) error { return basic.ValidateHash([]byte(hash)) },
+		SessionStore: func(url, ca []byte) error {
+			_, err := sessions.NewRedis(&table.Redis{URL: bytes.TrimRight(url, "\r\n"), CA: ca})
+			return err
+		},
 	}, nil
 }

@@ -85,7 +85,11 @@ func New(opts Options) (*Server, error) {
 	if s.owners.Sessions, err = session.NewKeys(); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
-	s.metrics = telemetry.New(opts.Version, telemetry.Sources{KeySets: s.keySetAges, Backends: s.owners.Upstreams.Each})
+	s.metrics = telemetry.New(opts.Version, telemetry.Sources{
+		KeySets: s.keySetAges, Backends: s.owners.Upstreams.Each,
+		Logins:   func(f func(event string, n uint64)) { s.owners.Guard.Logins(f) },
+		Sessions: func() (int, int, uint64) { f := s.owners.Guard.Sessions(); return f.Values, f.Bytes, f.Lost },
+	})
 	s.forward = forward.New(forward.Config{Trusted: s.trusted, Mirrored: &s.metrics.Mirrored})
 	s.sockets = listener.New(s.listening())
 	if s.owners.Guard, err = guard.New(guard.Config{

@@ -27,6 +27,8 @@ type Checks struct {
 	Schema    func(document []byte) error               // a JSON Schema
 	KeySet    func(document []byte) error               // a JWK set
 	Password  func(hash string) error                   // the hash of one htpasswd line
+
+	SessionStore func(url, ca []byte) error // of a Redis; ca may be empty
 }
 
 // Config is what a Builder knows beside the objects.

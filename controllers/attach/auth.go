@@ -73,11 +73,15 @@ func (d *draft) method(item, field string, m *v1alpha1.AuthenticationMethod) {
 		set++
 		d.resolved[item] = d.htpasswd(item, m.Basic)
 	}
+	if m.OIDC != nil {
+		set++
+		d.oidc(item, field+".oidc", m.OIDC)
+	}
 	if m.Anonymous != nil {
 		set++
 	}
 	if set != 1 {
-		d.bad(field, "%d methods are set; set exactly one of jwt, apiKey, basic and anonymous", set)
+		d.bad(field, "%d methods are set; set exactly one of jwt, apiKey, basic, oidc and anonymous", set)
 	}
 }
 

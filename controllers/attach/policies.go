@@ -85,7 +85,7 @@ type Ancestor struct {
 
 // Parts is what the references of one item of a policy resolved to.
 type Parts struct {
-	Secrets []*corev1.Secret // API keys, or the one htpasswd
+	Secrets []*corev1.Secret // API keys, the one htpasswd, or a login's: its client's, its session store's
 	Config  *corev1.ConfigMap
 	Broken  string // why it cannot be used now: fail closed with 503
 }

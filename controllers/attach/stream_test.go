@@ -130,7 +130,8 @@ func (st *stream) object() (store.Kind, metav1.Object) {
 		return store.HTTPRoute, st.route()
 	case n < 58:
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: st.namespace(), Name: pick(st, "s", "t"), Labels: labels}}
-		secret.Data = pick(st, nil, map[string][]byte{"apiKey": []byte("k")}, map[string][]byte{v1alpha1.HtpasswdKey: []byte("a:bad\n")})
+		secret.Data = pick(st, nil, map[string][]byte{"apiKey": []byte("k")}, map[string][]byte{v1alpha1.HtpasswdKey: []byte("a:bad\n")},
+			map[string][]byte{v1alpha1.ClientSecretKey: []byte("c"), v1alpha1.RedisURLKey: []byte("redis://r")})
 		return store.Secret, secret
 	case n < 62:
 		return store.ConfigMap, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: st.namespace(), Name: "c"}, Data: map[string]string{"k": pick(st, "{}", "bad", "")}}
@@ -182,7 +183,14 @@ func (st *stream) authSpec() v1alpha1.AuthPolicySpec {
 		v1alpha1.AuthenticationMethod{Anonymous: &v1alpha1.AnonymousAuthentication{}},
 		v1alpha1.AuthenticationMethod{APIKey: &v1alpha1.APIKeyAuthentication{Selector: metav1.LabelSelector{MatchLabels: map[string]string{"edge": "yes"}}}},
 		v1alpha1.AuthenticationMethod{Basic: &v1alpha1.BasicAuthentication{}},
+		v1alpha1.AuthenticationMethod{OIDC: &v1alpha1.OIDCAuthentication{Issuer: "https://issuer.example", ClientID: "shop"}},
 	)
+	if method.OIDC != nil {
+		method.OIDC.ClientSecretRef.Name = pick[gatewayv1.ObjectName](st, "s", "t")
+		store := &v1alpha1.OIDCSessionStore{}
+		store.Redis.SecretRef.Name = pick[gatewayv1.ObjectName](st, "s", "t")
+		method.OIDC.Session = pick(st, nil, &v1alpha1.OIDCSession{Store: store})
+	}
 	if method.Basic != nil {
 		method.Basic.SecretRef.Name = pick[gatewayv1.ObjectName](st, "s", "t")
 	}

@@ -84,7 +84,11 @@ func (c *Compiler) compileRoute(r *graph.Route, reached *attach.RoutePolicies, l
 		for _, at := range p.Attached {
 			m := &member{route: r, at: at}
 			for _, rule := range r.Rules {
-				m.rules = append(m.rules, c.compileRule(out, rule, at)...)
+				rules := c.compileRule(out, rule, at)
+				m.rules = append(m.rules, rules...)
+				if len(rules) > 0 {
+					m.rules = append(m.rules, c.endpoints(out, m.rules, rules[0])...)
+				}
 			}
 			for _, rule := range m.rules {
 				used[rule.key] = rule.rule.Action

@@ -24,6 +24,7 @@ type descs struct {
 	table                            tableDescs
 	mirrored                         *prometheus.Desc
 	keySetAge, logDropped            *prometheus.Desc
+	logins                           loginDescs
 }
 
 type routeDescs struct{ requests, duration, retries *prometheus.Desc }
@@ -73,6 +74,7 @@ func newDescs() descs {
 		},
 		keySetAge:  desc("key_set_age_seconds", "Time since a key set's keys were last fetched.", "key_set"),
 		logDropped: desc("access_log_dropped_total", "Access log lines lost to a full queue or a failing writer."),
+		logins:     newLoginDescs(),
 	}
 }
 
@@ -96,6 +98,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		c.m.sources.KeySets(func(id string, age time.Duration) { o.gauge(d.keySetAge, age.Seconds(), id) })
 	}
 	o.counter(d.logDropped, &c.m.LogDropped)
+	c.logins(&d.logins, o)
 }
 
 func (c collector) requests(d *descs, o output) {

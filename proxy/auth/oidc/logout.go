@@ -176,7 +176,7 @@ func logoutToken(x *exchange.Exchange) (string, bool) {
 			x.Fail(&exchange.Error{Status: 413, Code: CodeLogoutToken, Detail: "the form is too large, or takes too long", Close: true})
 			return "", false
 		}
-		if err == io.EOF { //nolint:errorlint // Body returns it as it is
+		if err == io.EOF {
 			break
 		}
 		if err != nil {

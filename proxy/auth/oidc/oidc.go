@@ -184,6 +184,7 @@ func (m *Method) Serve(x *exchange.Exchange) bool {
 		return false
 	}
 	x.Response.Header.Add("Cache-Control", "no-store")
+	x.Response.Header.Add("Referrer-Policy", "no-referrer") // the callback's URL is nobody else's
 	return true
 }
 

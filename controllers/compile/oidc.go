@@ -1,0 +1,136 @@
+package compile
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// What holds where a policy does not say.
+const (
+	defaultCallback = "/oauth2/callback"
+	defaultAbsolute = 12 * time.Hour
+	defaultIdle     = time.Hour
+)
+
+// oidc compiles an oidc method and notes the key set its tokens are verified
+// with, which is that of jwt methods with the same issuer.
+func (c *authCompiler) oidc(spec *v1alpha1.OIDCAuthentication, parts attach.Parts) (*table.OIDC, error) {
+	if len(parts.Secrets) == 0 {
+		return nil, fmt.Errorf("clientSecretRef: no Secret")
+	}
+	out := &table.OIDC{
+		Issuer: spec.Issuer, ClientID: spec.ClientID, ClientSecret: parts.ClientSecret(), Scopes: []string{"openid"},
+		Audiences: spec.Audiences, Leeway: defaultLeeway,
+		Paths: table.OIDCPaths{
+			Callback: string(spec.RedirectPath), Logout: string(deref(spec.LogoutPath)), AfterLogout: deref(spec.PostLogoutRedirect),
+			Backchannel: string(deref(spec.BackchannelLogoutPath)), EndSession: spec.EndSession == nil || *spec.EndSession,
+		},
+	}
+	if out.Paths.Callback == "" {
+		out.Paths.Callback = defaultCallback
+	}
+	for _, s := range spec.Scopes {
+		if s != "openid" {
+			out.Scopes = append(out.Scopes, s)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(spec.AuthorizationParameters)) {
+		out.Parameters = append(out.Parameters, table.Header{Name: name, Value: spec.AuthorizationParameters[name]})
+	}
+	var err error
+	if out.Session, err = oidcSession(spec.Session, parts); err != nil {
+		return nil, err
+	}
+	if f := spec.ForwardAccessToken; f != nil {
+		out.Forward = forwardedToken(f)
+	}
+	set := &table.KeySet{ID: "discovery " + spec.Issuer, Discovery: spec.Issuer}
+	out.KeySet = set.ID
+	c.out.keySets = append(c.out.keySets, set)
+	return out, nil
+}
+
+func oidcSession(spec *v1alpha1.OIDCSession, parts attach.Parts) (out table.OIDCSession, err error) {
+	out.Absolute, out.Idle = defaultAbsolute, defaultIdle
+	if spec == nil {
+		return out, nil
+	}
+	out.Cookie = deref(spec.CookieName)
+	for _, d := range []struct {
+		from *gatewayv1.Duration
+		to   *time.Duration
+	}{{spec.AbsoluteTimeout, &out.Absolute}, {spec.IdleTimeout, &out.Idle}} {
+		if d.from != nil {
+			if *d.to, err = time.ParseDuration(string(*d.from)); err != nil {
+				return out, fmt.Errorf("session: %w", err)
+			}
+		}
+	}
+	if spec.Store != nil {
+		id, url, ca := parts.Redis()
+		if id == "" {
+			return out, fmt.Errorf("session.store.redis.secretRef: no Secret")
+		}
+		out.Redis = &table.Redis{ID: id, URL: url, CA: ca}
+	}
+	return out, nil
+}
+
+func forwardedToken(spec *v1alpha1.ForwardedToken) *table.TokenHeader {
+	out := &table.TokenHeader{Name: strings.ToLower(string(spec.Header)), Scheme: deref(spec.Scheme)}
+	if out.Name == "" {
+		out.Name = "authorization"
+	}
+	if out.Name == "authorization" && out.Scheme == "" {
+		out.Scheme = "Bearer"
+	}
+	return out
+}
+
+// endpointsKey sets the action of a rule's endpoints apart; no prefix is like it.
+const endpointsKey = "oidc"
+
+// endpoints returns what takes the paths that oidc methods of a rule's policy
+// answer themselves: a browser must come back to them whatever the rule itself
+// matches. They are of the rule, so that the most specific of a host goes first
+// as it does anyway. For each member one is enough for each path and policy.
+func (c *Compiler) endpoints(r *compiledRoute, members []ranked, rule ranked) (out []ranked) {
+	guarded := rule.rule.Action
+	if guarded.Auth == nil || guarded.GRPC {
+		return nil
+	}
+	for i := range guarded.Auth.Methods {
+		o := guarded.Auth.Methods[i].OIDC
+		if o == nil {
+			continue
+		}
+		o.Paths.Each(func(path string) {
+			taken := func(other ranked) bool {
+				return other.key.matched == endpointsKey && other.rule.Match.Path.Value == path && other.rule.Action.Auth == guarded.Auth
+			}
+			if slices.ContainsFunc(members, taken) || slices.ContainsFunc(out, taken) {
+				return
+			}
+			key := actionKey{rule: rule.key.rule, policies: rule.key.policies, matched: endpointsKey}
+			action := r.actions[key]
+			if action == nil {
+				action = &table.Action{Route: guarded.Route, Rule: guarded.Rule, Auth: guarded.Auth}
+				r.actions[key] = action
+			}
+			out = append(out, ranked{
+				rule: &table.Rule{Match: table.Match{Path: table.PathMatch{Kind: table.PathExact, Value: path}}, Action: action},
+				key:  key, route: rule.route, matchIndex: rule.matchIndex,
+			})
+		})
+	}
+	return out
+}

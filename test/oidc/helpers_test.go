@@ -1,0 +1,5 @@
+package oidc
+
+import "time"
+
+func sleep() { time.Sleep(20 * time.Millisecond) }
