@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,7 +62,7 @@ type Pipeline struct {
 	attach   *attach.Builder
 	compiler *compile.Compiler
 	slices   *endpoints.Tracker
-	known    map[string]bool // backends of the last table
+	known    map[string][]string // backends of the last table, by the id their addresses come under
 	builds   int
 }
 
@@ -99,7 +100,7 @@ func New(opts Options) *Pipeline {
 		attach:   attach.NewBuilder(opts.Attach),
 		compiler: compile.New(),
 		slices:   endpoints.NewTracker(),
-		known:    map[string]bool{},
+		known:    map[string][]string{},
 	}
 }
 
@@ -171,8 +172,8 @@ func (p *Pipeline) step() {
 		p.build()
 	}
 	for id, eps := range p.slices.Changed() {
-		if p.known[id] {
-			p.opts.Outputs.SetEndpoints(id, eps)
+		for _, backend := range p.known[id] {
+			p.opts.Outputs.SetEndpoints(backend, eps)
 		}
 	}
 }
@@ -207,11 +208,12 @@ func (p *Pipeline) build() {
 	policies := p.attach.Build(p.store, g)
 	t := p.compiler.Compile(g, policies)
 	built := time.Now()
-	known := make(map[string]bool, len(t.Backends))
+	known := make(map[string][]string, len(t.Backends))
 	for _, b := range t.Backends {
-		known[b.ID] = true
-		if !p.known[b.ID] {
-			p.opts.Outputs.SetEndpoints(b.ID, p.slices.Endpoints(b.ID))
+		at := b.Endpoints()
+		known[at] = append(known[at], b.ID)
+		if !slices.Contains(p.known[at], b.ID) {
+			p.opts.Outputs.SetEndpoints(b.ID, p.slices.Endpoints(at))
 		}
 	}
 	p.known = known

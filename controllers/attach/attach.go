@@ -51,6 +51,8 @@ type Builder struct {
 	bundles   generations[RulePolicies, *RulePolicies]
 	routes    generations[*graph.Route, *routed]
 	published map[PolicyKey]published
+	reached   generations[*graph.Route, []destination]
+	secured   map[PolicyKey]*Policy // the BackendTLSPolicies
 }
 
 // NewBuilder returns a Builder that has built nothing yet.
@@ -99,6 +101,7 @@ func (b *Builder) Build(s *store.Store, g *graph.Graph) *Policies {
 		return b.last
 	}
 	b.graph, b.last = g, b.build(s, g)
+	b.backendTLS(s, g, b.last)
 	return b.last
 }
 
@@ -151,9 +154,7 @@ func (b *Builder) stale(all *store.Reader, p *Policies) (out []PolicyKey) {
 		present[p.Key] = true
 	}
 	old := func(key PolicyKey, status *gatewayv1.PolicyStatus) {
-		if !present[key] && slices.ContainsFunc(status.Ancestors, func(a gatewayv1.PolicyAncestorStatus) bool {
-			return a.ControllerName == b.config.Controller
-		}) {
+		if !present[key] && b.ours(status) {
 			out = append(out, key)
 		}
 	}

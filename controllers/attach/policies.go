@@ -20,7 +20,8 @@ import (
 )
 
 // Policies is everything one build found about the policies of a Graph. Slices
-// are sorted by kind, namespace, then name, so that equal inputs print equally.
+// are sorted by kind, namespace, then name, BackendTLSPolicies behind the others, so
+// that equal inputs print equally.
 type Policies struct {
 	All []*Policy // with at least one targetRef that leads to a Gateway of ours, or to nothing
 	// Routes has what reaches the rules of each route of the Graph. A route that no
@@ -67,11 +68,11 @@ type TargetKey struct {
 	Section gatewayv1.SectionName
 }
 
-// Policy is an AuthPolicy or a ValidationPolicy.
+// Policy is an AuthPolicy, a ValidationPolicy or a BackendTLSPolicy.
 type Policy struct {
 	Key        PolicyKey
 	Generation int64
-	Object     any              // *v1alpha1.AuthPolicy or *v1alpha1.ValidationPolicy
+	Object     any              // *v1alpha1.AuthPolicy, *v1alpha1.ValidationPolicy or *gatewayv1.BackendTLSPolicy
 	Ancestors  []*Ancestor      // one per Gateway it reaches, or would reach
 	Resolved   map[string]Parts // what the references of each named item resolved to
 }
@@ -80,7 +81,7 @@ type Policy struct {
 type Ancestor struct {
 	Gateway    types.NamespacedName
 	Missing    TargetKey          // set instead of Gateway: a target that leads nowhere is its own ancestor
-	Conditions []metav1.Condition // Accepted, and Programmed when accepted
+	Conditions []metav1.Condition // Accepted, and Programmed when accepted; of a BackendTLSPolicy ResolvedRefs
 }
 
 // Parts is what the references of one item of a policy resolved to.

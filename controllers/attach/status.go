@@ -1,7 +1,6 @@
 package attach
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -279,32 +278,8 @@ func (s *standing) ancestors(reach map[tallyKey]*policy.Reach) (out []*Ancestor)
 		}
 		out = append(out, &Ancestor{Gateway: gateway, Conditions: s.conditions(u, s.tally.faults[at], r)})
 	}
-	slices.SortFunc(out, func(a, b *Ancestor) int {
-		return cmp.Or(strings.Compare(a.Gateway.Namespace, b.Gateway.Namespace), strings.Compare(a.Gateway.Name, b.Gateway.Name))
-	})
-	out = append(out, s.missing...)
-	room := maxAncestors
-	for _, a := range s.node.status.Ancestors {
-		if a.ControllerName != s.tally.builder.config.Controller {
-			room--
-		}
-	}
-	if room = max(room, 0); len(out) > room {
-		for _, a := range out[room:] {
-			if a.Missing.Kind == "" {
-				s.tally.unreported(a.Gateway, s.node.core.Key)
-			}
-		}
-		out = out[:room]
-	}
-	return out
-}
-
-func (t *tally) unreported(gateway types.NamespacedName, key PolicyKey) {
-	if t.out.Unreported == nil {
-		t.out.Unreported = map[types.NamespacedName][]PolicyKey{}
-	}
-	t.out.Unreported[gateway] = append(t.out.Unreported[gateway], key)
+	sortAncestors(out)
+	return s.tally.builder.fit(append(out, s.missing...), s.node.status, s.node.core.Key, s.tally.out)
 }
 
 // conditions is what the policy's status says under one Gateway: Accepted and,

@@ -17,7 +17,7 @@ func (c *Compiler) compileBackends(routes []*compiledRoute) []*table.Backend {
 	for _, r := range routes {
 		for _, b := range r.backends {
 			if _, seen := c.backends.now[b.ID]; !seen {
-				out = append(out, c.backends.keep(b.ID, b, func(a, b *table.Backend) bool { return *a == *b }))
+				out = append(out, c.backends.keep(b.ID, b, sameBackend))
 			}
 		}
 	}
@@ -25,19 +25,24 @@ func (c *Compiler) compileBackends(routes []*compiledRoute) []*table.Backend {
 	return out
 }
 
-// appendBackends adds the backends of a rule that are not there yet.
-func appendBackends(list []*table.Backend, rule *graph.Rule) []*table.Backend {
+// sameBackend compares two backends of one ID, which tells their TLS settings apart.
+func sameBackend(a, b *table.Backend) bool {
+	return a.ID == b.ID && a.Protocol == b.Protocol && (a.Retries == b.Retries || a.Retries != nil && b.Retries != nil && *a.Retries == *b.Retries)
+}
+
+// appendBackends adds the backends of a rule that are not there yet, as the
+// Gateways of these clients reach them.
+func appendBackends(list []*table.Backend, rule *graph.Rule, clients []graph.Client) []*table.Backend {
 	all := slices.Concat(rule.Backends, rule.Mirrors)
 	for _, b := range rule.Backends {
 		all = append(all, b.Mirrors...)
 	}
 	for _, b := range all {
-		if b.Broken != "" {
-			continue
-		}
-		id := backendID(b)
-		if !slices.ContainsFunc(list, func(have *table.Backend) bool { return have.ID == id }) {
-			list = append(list, &table.Backend{ID: id, Protocol: backendProtocol(b.Protocol)})
+		for _, client := range clients {
+			t, reply := reach(b, client)
+			if reply == nil && !slices.ContainsFunc(list, func(have *table.Backend) bool { return have.ID == t.ID }) {
+				list = append(list, t)
+			}
 		}
 	}
 	return list
@@ -63,14 +68,15 @@ func backendProtocol(app *string) table.BackendProtocol {
 
 // weightedBackend compiles one backendRef. A reference that cannot be used
 // keeps its share of the requests and answers them 500.
-func weightedBackend(b *graph.Backend, matched string) table.WeightedBackend {
+func weightedBackend(b *graph.Backend, matched string, client graph.Client) table.WeightedBackend {
 	w := table.WeightedBackend{Weight: uint32(max(b.Weight, 0))}
-	if b.Broken != "" {
-		w.Reply = referenceReply(b.Reason)
+	t, reply := reach(b, client)
+	if reply != nil {
+		w.Reply = reply
 		return w
 	}
-	w.Backend = backendID(b)
-	filters, problem := compileFilters(b.Filters, b.Mirrors, matched)
+	w.Backend = t.ID
+	filters, problem := compileFilters(b.Filters, reachable(b.Mirrors, client), matched)
 	if problem != "" {
 		w.Reply = &table.Reply{Status: 500, Code: "rule_invalid", Detail: "The route's backend has a filter that cannot be used."}
 		return w

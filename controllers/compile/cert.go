@@ -20,3 +20,14 @@ func (c *Compiler) compileCertificates(certs []*graph.Certificate) []*table.Cert
 func sameCertificate(a, b *table.Certificate) bool {
 	return bytes.Equal(a.Chain, b.Chain) && bytes.Equal(a.Key, b.Key)
 }
+
+func compileClients(c *graph.Clients) *table.ClientCAs {
+	if c == nil {
+		return nil
+	}
+	return &table.ClientCAs{CAs: c.CAs, Insecure: c.Insecure}
+}
+
+func sameClients(a, b *table.ClientCAs) bool {
+	return a == b || a != nil && b != nil && a.Insecure == b.Insecure && bytes.Equal(a.CAs, b.CAs)
+}

@@ -14,6 +14,8 @@
 package compile
 
 import (
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -29,6 +31,7 @@ type Compiler struct {
 	backends  memo[string, *table.Backend]
 	streams   memo[streamKey, *table.Stream]
 	policies  policyMemo
+	clients   map[types.NamespacedName]graph.Client // what Gateways show to backends, those that show or cannot show any
 }
 
 // New returns a Compiler that remembers nothing.
@@ -41,6 +44,7 @@ func Compile(g *graph.Graph, p *attach.Policies) *table.Table { return New().Com
 // earlier table.
 func (c *Compiler) Compile(g *graph.Graph, p *attach.Policies) *table.Table {
 	c.turn()
+	c.clients = clients(g)
 	routes := c.compileRoutes(g, p)
 	t := &table.Table{Listeners: c.compileListeners(g, routes), Backends: c.addStreamBackends(c.compileBackends(routes), g)}
 	for _, r := range routes {
@@ -48,6 +52,7 @@ func (c *Compiler) Compile(g *graph.Graph, p *attach.Policies) *table.Table {
 	}
 	t.Rejected = append(t.Rejected, ingressRejections(g)...)
 	t.Rejected = append(t.Rejected, streamRejections(g)...)
+	t.Rejected = append(t.Rejected, clientRejections(g)...)
 	t.KeySets = c.policies.used()
 	t.Rejected = append(t.Rejected, c.policies.rejections()...)
 	return t

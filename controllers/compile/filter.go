@@ -5,16 +5,15 @@ import (
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
 // compileFilters keeps the user's order. matched is the path prefix that a
 // prefix replacement replaces. A filter that is not known is a problem of the
-// whole rule: Gateway API forbids to skip it. mirrors are the backends of the
-// RequestMirror filters among them; one that is broken is left out.
-func compileFilters(filters []gatewayv1.HTTPRouteFilter, mirrors []*graph.Backend, matched string) (out []table.Filter, problem string) {
+// whole rule: Gateway API forbids to skip it. mirrors are where the RequestMirror
+// filters among them lead; one that leads nowhere is left out.
+func compileFilters(filters []gatewayv1.HTTPRouteFilter, mirrors []target, matched string) (out []table.Filter, problem string) {
 	for i := range filters {
 		f := &filters[i]
 		switch {
@@ -29,7 +28,7 @@ func compileFilters(filters []gatewayv1.HTTPRouteFilter, mirrors []*graph.Backen
 		case f.Type == gatewayv1.HTTPRouteFilterCORS && f.CORS != nil:
 			out = append(out, table.Filter{CORS: cors(f.CORS)})
 		case f.Type == gatewayv1.HTTPRouteFilterRequestMirror && f.RequestMirror != nil && len(mirrors) > 0:
-			if mirrors[0].Broken == "" {
+			if mirrors[0] != "" {
 				out = append(out, table.Filter{Mirror: mirror(f.RequestMirror, mirrors[0])})
 			}
 			mirrors = mirrors[1:]
@@ -76,8 +75,8 @@ func rewrite(f *gatewayv1.HTTPURLRewriteFilter, matched string) *table.Rewrite {
 	return r
 }
 
-func mirror(f *gatewayv1.HTTPRequestMirrorFilter, to *graph.Backend) *table.Mirror {
-	m := &table.Mirror{Backend: backendID(to)}
+func mirror(f *gatewayv1.HTTPRequestMirrorFilter, to target) *table.Mirror {
+	m := &table.Mirror{Backend: string(to)}
 	m.Numerator, m.Denominator = spec.MirrorShare(f)
 	return m
 }

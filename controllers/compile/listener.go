@@ -48,6 +48,7 @@ func (c *Compiler) compileListener(l *graph.Listener, hosts []*table.Host, strea
 		Protocol:     table.Protocol(l.Spec.Protocol),
 		Hostname:     l.Hostname,
 		Certificates: c.compileCertificates(l.Certificates),
+		Clients:      compileClients(l.Clients),
 		Hosts:        hosts,
 		Streams:      streams,
 	}, sameListener)
@@ -55,7 +56,7 @@ func (c *Compiler) compileListener(l *graph.Listener, hosts []*table.Host, strea
 
 func sameListener(a, b *table.Listener) bool {
 	return a.ID == b.ID && a.Address == b.Address && a.Port == b.Port && a.Target == b.Target && a.Protocol == b.Protocol && a.Hostname == b.Hostname &&
-		slices.Equal(a.Certificates, b.Certificates) && slices.Equal(a.Hosts, b.Hosts) && slices.Equal(a.Streams, b.Streams)
+		sameClients(a.Clients, b.Clients) && slices.Equal(a.Certificates, b.Certificates) && slices.Equal(a.Hosts, b.Hosts) && slices.Equal(a.Streams, b.Streams)
 }
 
 // compileHosts gathers every attachment under its listener and host name.

@@ -17,6 +17,7 @@ import (
 type compiledRoute struct {
 	node     *graph.Route
 	reached  *attach.RoutePolicies // by these policies
+	clients  []graph.Client        // one per parent
 	members  []*member             // one per attachment, in order
 	actions  map[actionKey]*table.Action
 	policies []*attach.RulePolicies // distinct
@@ -26,17 +27,19 @@ type compiledRoute struct {
 
 // member is what one route brings to every host of one listener.
 type member struct {
-	route *graph.Route
-	at    *graph.Attachment
-	rules []ranked
+	route  *graph.Route
+	at     *graph.Attachment
+	client graph.Client
+	rules  []ranked
 }
 
 // actionKey is everything an Action depends on.
 type actionKey struct {
 	rule     *graph.Rule
 	policies *attach.RulePolicies
-	matched  string // the prefix to replace; empty when nothing replaces one
-	cookie   string // the path of the rule's session cookie; empty when it has none
+	matched  string       // the prefix to replace; empty when nothing replaces one
+	cookie   string       // the path of the rule's session cookie; empty when it has none
+	client   graph.Client // of the Gateway; none where no backend is to see it
 }
 
 // compileRoutes compiles the routes that are attached somewhere.
@@ -47,8 +50,9 @@ func (c *Compiler) compileRoutes(g *graph.Graph, policies *attach.Policies) (out
 		}
 		name := r.Key()
 		last := c.routes.last[name]
-		if reached := policies.Routes[r]; last == nil || last.node != r || last.reached != reached {
-			last = c.compileRoute(r, reached, last)
+		reached, clients := policies.Routes[r], c.clientsOf(r)
+		if last == nil || last.node != r || last.reached != reached || !slices.Equal(last.clients, clients) {
+			last = c.compileRoute(&compiledRoute{node: r, reached: reached, clients: clients}, last)
 		}
 		c.routes.now[name] = last
 		for _, p := range last.policies {
@@ -70,8 +74,9 @@ func attached(r *graph.Route) bool {
 
 // compileRoute compiles a route that changed; Actions whose rule and policies
 // did not are kept from the last build.
-func (c *Compiler) compileRoute(r *graph.Route, reached *attach.RoutePolicies, last *compiledRoute) *compiledRoute {
-	out := &compiledRoute{node: r, reached: reached, actions: map[actionKey]*table.Action{}, rejected: rejections(r)}
+func (c *Compiler) compileRoute(out, last *compiledRoute) *compiledRoute {
+	r := out.node
+	out.actions, out.rejected = map[actionKey]*table.Action{}, rejections(r)
 	if last != nil {
 		for key, a := range last.actions {
 			if slices.Contains(r.Rules, key.rule) {
@@ -80,11 +85,11 @@ func (c *Compiler) compileRoute(r *graph.Route, reached *attach.RoutePolicies, l
 		}
 	}
 	used := make(map[actionKey]*table.Action, len(out.actions))
-	for _, p := range r.Parents {
+	for i, p := range r.Parents {
 		for _, at := range p.Attached {
-			m := &member{route: r, at: at}
+			m := &member{route: r, at: at, client: out.clients[i]}
 			for _, rule := range r.Rules {
-				rules := c.compileRule(out, rule, at)
+				rules := c.compileRule(out, rule, m)
 				m.rules = append(m.rules, rules...)
 				if len(rules) > 0 {
 					m.rules = append(m.rules, c.endpoints(out, m.rules, rules[0])...)
@@ -98,15 +103,15 @@ func (c *Compiler) compileRoute(r *graph.Route, reached *attach.RoutePolicies, l
 	}
 	out.actions = used
 	for _, rule := range r.Rules {
-		out.backends = appendBackends(out.backends, rule)
+		out.backends = appendBackends(out.backends, rule, out.clients)
 	}
 	return out
 }
 
 // compileRule returns one table rule per match. A match that can take no
 // request is left out; rejections names it.
-func (c *Compiler) compileRule(r *compiledRoute, rule *graph.Rule, at *graph.Attachment) (out []ranked) {
-	policies := r.reached.Rule(at, rule.Index)
+func (c *Compiler) compileRule(r *compiledRoute, rule *graph.Rule, m *member) (out []ranked) {
+	policies := r.reached.Rule(m.at, rule.Index)
 	if policies != nil && !slices.Contains(r.policies, policies) {
 		r.policies = append(r.policies, policies)
 	}
@@ -115,7 +120,10 @@ func (c *Compiler) compileRule(r *compiledRoute, rule *graph.Rule, at *graph.Att
 		if problem != "" {
 			continue
 		}
-		key := actionKey{rule, policies, matchedPrefix(rule, match), cookiePath(rule, match)}
+		key := actionKey{rule, policies, matchedPrefix(rule, match), cookiePath(rule, match), graph.Client{}}
+		if overTLS(rule) {
+			key.client = m.client
+		}
 		action := r.actions[key]
 		if action == nil {
 			action = c.compileAction(r.node, key)
@@ -164,7 +172,7 @@ func (c *Compiler) compileAction(r *graph.Route, key actionKey) *table.Action {
 		Timeouts: table.Timeouts{Request: rule.Request, Backend: rule.Backend},
 	}
 	c.policies.fill(a, key.policies)
-	filters, problem := compileFilters(rule.Filters, rule.Mirrors, key.matched)
+	filters, problem := compileFilters(rule.Filters, reachable(rule.Mirrors, key.client), key.matched)
 	if rule.Broken != "" || problem != "" {
 		a.Reply = &table.Reply{Status: 500, Code: "rule_invalid", Detail: "The route has a rule that cannot be used."}
 		return a
@@ -175,7 +183,7 @@ func (c *Compiler) compileAction(r *graph.Route, key actionKey) *table.Action {
 	}
 	a.Session = ruleSession(a, rule.Session, key.cookie)
 	for _, b := range rule.Backends {
-		a.Backends = append(a.Backends, weightedBackend(b, key.matched))
+		a.Backends = append(a.Backends, weightedBackend(b, key.matched, key.client))
 	}
 	if noBackend(rule) != "" {
 		a.Reply = &table.Reply{Status: 500, Code: "no_backend", Detail: "The route has no backend."}
@@ -239,7 +247,7 @@ func rejections(r *graph.Route) (out []table.Rejection) {
 				reject(0, "match %d: %s", i, problem)
 			}
 		}
-		_, problem := compileFilters(rule.Filters, rule.Mirrors, "")
+		_, problem := compileFilters(rule.Filters, reachable(rule.Mirrors, graph.Client{}), "")
 		switch {
 		case rule.Broken != "":
 			reject(500, "%s", rule.Broken)
@@ -252,9 +260,9 @@ func rejections(r *graph.Route) (out []table.Rejection) {
 			reject(500, "%s", why)
 		}
 		for _, b := range rule.Backends {
-			if b.Broken != "" {
-				reject(500, "%s", b.Broken)
-			} else if _, problem := compileFilters(b.Filters, b.Mirrors, ""); problem != "" {
+			if why := unreachable(b); why != "" {
+				reject(500, "%s", why)
+			} else if _, problem := compileFilters(b.Filters, reachable(b.Mirrors, graph.Client{}), ""); problem != "" {
 				reject(500, "backend %s: %s", backendID(b), problem)
 			}
 		}

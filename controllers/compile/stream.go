@@ -20,12 +20,7 @@ type streamKey struct {
 // the same connections the oldest has them: all those of a TCP or UDP listener,
 // those of one server name on a TLS listener (GEP-1364, Conflict resolution).
 func (c *Compiler) compileStreams(g *graph.Graph) map[graph.ListenerKey][]*table.Stream {
-	ends := map[graph.ListenerKey]bool{} // where TLS ends
-	for _, gw := range g.Gateways {
-		for _, l := range gw.Listeners {
-			ends[l.Key] = spec.Terminates(l.Spec)
-		}
-	}
+	ends := endsOf(g)
 	routes := slices.Clone(g.Streams)
 	slices.SortStableFunc(routes, compareAge)
 	out := map[graph.ListenerKey][]*table.Stream{}
@@ -36,7 +31,7 @@ func (c *Compiler) compileStreams(g *graph.Graph) map[graph.ListenerKey][]*table
 				if len(hosts) == 0 {
 					continue
 				}
-				s := &table.Stream{Route: string(r.Kind) + " " + r.Name().String(), Terminate: ends[at.Listener], Backends: streamBackends(r)}
+				s := &table.Stream{Route: string(r.Kind) + " " + r.Name().String(), Terminate: ends[at.Listener], Backends: streamBackends(r, end{ends[at.Listener], c.clients[p.Gateway]})}
 				if r.Kind == spec.KindTLSRoute {
 					s.Hosts = hosts
 				}
@@ -48,6 +43,17 @@ func (c *Compiler) compileStreams(g *graph.Graph) map[graph.ListenerKey][]*table
 		slices.SortStableFunc(list, func(a, b *table.Stream) int { return compareHostnames(first(a.Hosts), first(b.Hosts)) })
 	}
 	return out
+}
+
+// endsOf says of which listeners TLS ends there.
+func endsOf(g *graph.Graph) map[graph.ListenerKey]bool {
+	ends := map[graph.ListenerKey]bool{}
+	for _, gw := range g.Gateways {
+		for _, l := range gw.Listeners {
+			ends[l.Key] = spec.Terminates(l.Spec)
+		}
+	}
+	return ends
 }
 
 func compareAge(a, b *graph.Stream) int {
@@ -74,13 +80,29 @@ func first(hosts []string) string {
 	return hosts[0]
 }
 
-func streamBackends(r *graph.Stream) []table.WeightedBackend {
+// end is what becomes of a stream's TLS on a listener.
+type end struct {
+	here   bool         // it ends there; else it passes through, and is the client's own with the backend
+	client graph.Client // what the Gateway shows to backends of TLS
+}
+
+// backend is b as the stream's connections reach it.
+func (e end) backend(b *graph.Backend) *graph.Backend {
+	if e.here || b.TLS == nil {
+		return b
+	}
+	plain := *b
+	plain.TLS = nil
+	return &plain
+}
+
+func streamBackends(r *graph.Stream, e end) []table.WeightedBackend {
 	if r.Broken != "" {
 		return []table.WeightedBackend{{Weight: 1, Reply: &table.Reply{Status: 500, Code: "rule_invalid", Detail: "The route cannot be used."}}}
 	}
 	out := make([]table.WeightedBackend, 0, len(r.Backends))
 	for _, b := range r.Backends {
-		out = append(out, weightedBackend(b, ""))
+		out = append(out, weightedBackend(e.backend(b), "", e.client))
 	}
 	return out
 }
@@ -95,20 +117,11 @@ func sameStream(a, b *table.Stream) bool {
 // addStreamBackends adds the backends of routes that are attached somewhere. One
 // that HTTP routes use too stays as they have it: to relay takes no protocol.
 func (c *Compiler) addStreamBackends(out []*table.Backend, g *graph.Graph) []*table.Backend {
+	ends := endsOf(g)
 	for _, r := range g.Streams {
-		if !slices.ContainsFunc(r.Parents, func(p *graph.Parent) bool { return len(p.Attached) > 0 }) {
-			continue
-		}
-		for _, b := range r.Backends {
-			if b.Broken != "" {
-				continue
-			}
-			t := &table.Backend{ID: backendID(b), Protocol: table.BackendTCP}
-			if b.UDP {
-				t.Protocol = table.BackendUDP
-			}
-			if _, seen := c.backends.now[t.ID]; !seen {
-				out = append(out, c.backends.keep(t.ID, t, func(a, b *table.Backend) bool { return *a == *b }))
+		for _, p := range r.Parents {
+			for _, at := range p.Attached {
+				out = c.addBackendsOf(out, r, end{ends[at.Listener], c.clients[p.Gateway]})
 			}
 		}
 	}
@@ -116,18 +129,39 @@ func (c *Compiler) addStreamBackends(out []*table.Backend, g *graph.Graph) []*ta
 	return out
 }
 
+func (c *Compiler) addBackendsOf(out []*table.Backend, r *graph.Stream, e end) []*table.Backend {
+	for _, b := range r.Backends {
+		t, reply := reach(e.backend(b), e.client)
+		if reply != nil {
+			continue
+		}
+		t.Protocol = table.BackendTCP
+		if b.UDP {
+			t.Protocol = table.BackendUDP
+		}
+		if _, seen := c.backends.now[t.ID]; !seen {
+			out = append(out, c.backends.keep(t.ID, t, sameBackend))
+		}
+	}
+	return out
+}
+
 // streamRejections lists what of the routes cannot be used: its connections are
 // refused.
 func streamRejections(g *graph.Graph) (out []table.Rejection) {
+	at := endsOf(g)
 	for _, r := range g.Streams {
+		ends := slices.ContainsFunc(r.Parents, func(p *graph.Parent) bool {
+			return slices.ContainsFunc(p.Attached, func(a *graph.Attachment) bool { return at[a.Listener] })
+		})
 		name := string(r.Kind) + " " + r.Name().String()
 		if r.Broken != "" {
 			out = append(out, table.Rejection{Object: name, Reason: r.Broken, Status: 500})
 			continue
 		}
 		for _, b := range r.Backends {
-			if b.Broken != "" {
-				out = append(out, table.Rejection{Object: name, Reason: b.Broken, Status: 500})
+			if why := unreachable(end{here: ends}.backend(b)); why != "" {
+				out = append(out, table.Rejection{Object: name, Reason: why, Status: 500})
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/backendtls"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
@@ -89,6 +90,13 @@ func resolveService(r *store.Reader, route *gatewayv1.HTTPRoute, out *Backend, r
 		return spec.Problemf(gatewayv1.RouteReasonBackendNotFound, "%s: Service %s has no port %d; it has %s", field, out.Service, out.Port, spec.List(has))
 	}
 	out.Protocol = service.Spec.Ports[i].AppProtocol
+	if app := out.Protocol; app != nil && marksTLS(*app) {
+		if _, secured := backendtls.At(r, service, service.Spec.Ports[i].Name); secured {
+			return nil
+		}
+		return spec.Problemf(gatewayv1.RouteReasonUnsupportedProtocol, "%s: port %d of Service %s has appProtocol %q; give the Service a BackendTLSPolicy, which says whom to trust",
+			field, out.Port, out.Service, *app)
+	}
 	if out.Protocol != nil && !slices.Contains(appProtocols(), *out.Protocol) {
 		return spec.Problemf(gatewayv1.RouteReasonUnsupportedProtocol, "%s: port %d of Service %s has appProtocol %q, which is not supported; use %s",
 			field, out.Port, out.Service, *out.Protocol, spec.List(appProtocols()[1:]))
@@ -96,8 +104,8 @@ func resolveService(r *store.Reader, route *gatewayv1.HTTPRoute, out *Backend, r
 	return nil
 }
 
-// appProtocols are what a Service port may be marked with (GEP-1911): whatever
-// is HTTP in cleartext, the one thing the proxy speaks to backends.
+// appProtocols are what a Service port may be marked with (GEP-1911) whatever else
+// is said of it; marksTLS has the others.
 func appProtocols() []string {
 	return []string{"", "http", "kubernetes.io/ws", "kubernetes.io/h2c", "grpc", "tcp"}
 }

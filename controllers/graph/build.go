@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/backendtls"
 	"github.com/gatehouse-dev/gatehouse/controllers/ingress"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
@@ -44,14 +45,20 @@ type Builder struct {
 	claims   store.Memo[struct{}, map[types.NamespacedName]*taken]
 	lost     store.Memo[struct{}, map[types.NamespacedName]string]
 	gateways store.Memo[gatewayInput, *Gateway]
-	certs    store.Memo[types.NamespacedName, keyPair]
-	routes   store.Memo[types.NamespacedName, *Route]
-	grpcs    store.Memo[types.NamespacedName, *Route]
-	streams  store.Memo[StreamKey, *Stream]
-	ingress  *ingress.Translator
+	read
+	routes  store.Memo[types.NamespacedName, *Route]
+	grpcs   store.Memo[types.NamespacedName, *Route]
+	streams store.Memo[StreamKey, *Stream]
+	ingress *ingress.Translator
 	// ingresses are those of the last Graph, by what the translation made of them.
 	ingresses map[*Ingress]*Ingress
 	settled   map[*Route]*Route // the routes that lost a host to one of the other kind, as they stand without it
+}
+
+// read is what other objects say, read once for all that refer to them.
+type read struct {
+	certs store.Memo[types.NamespacedName, keyPair]
+	tls   store.Memo[types.NamespacedName, *backendtls.Settings]
 }
 
 // NewBuilder returns a Builder that has built nothing yet.
@@ -205,6 +212,7 @@ func (b *Builder) sweep(s *store.Store) {
 	b.grpcs.Sweep()
 	// A Gateway that did not change does not ask for its certificates again.
 	b.certs.Drop(func(name types.NamespacedName) bool { return s.Read().Secret(name) == nil })
+	b.tls.Drop(func(name types.NamespacedName) bool { return s.Read().BackendTLSPolicy(name) == nil })
 }
 
 func nameOf(o metav1.Object) types.NamespacedName {

@@ -3,6 +3,7 @@ package graph
 import (
 	"crypto/tls"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -30,28 +31,12 @@ func (b *Builder) certificates(r *store.Reader, in listenerInput) (out []*Certif
 	}
 	for i, ref := range l.TLS.CertificateRefs {
 		field := fmt.Sprintf("spec.listeners[%d].tls.certificateRefs[%d]", in.index, i)
-		if ref.Group != nil && *ref.Group != "" || ref.Kind != nil && *ref.Kind != kindSecret {
-			bad = append(bad, spec.Problemf(gatewayv1.ListenerReasonInvalidCertificateRef, "%s: only a Secret of the core group can be used", field))
+		certificate, p := b.keyPair(r, &ref, user{in.gateway.kind, in.gateway.Namespace, ofIngresses(in.gateway.Gateway)}, field)
+		if p != nil {
+			bad = append(bad, p)
 			continue
 		}
-		name := types.NamespacedName{Namespace: in.gateway.Namespace, Name: string(ref.Name)}
-		if ref.Namespace != nil {
-			name.Namespace = string(*ref.Namespace)
-		}
-		from := gatewayv1.ReferenceGrantFrom{Group: gatewayv1.GroupName, Kind: gatewayv1.Kind(in.gateway.kind), Namespace: gatewayv1.Namespace(in.gateway.Namespace)}
-		// Ingresses use Secrets of their own namespace.
-		if !ofIngresses(in.gateway.Gateway) && !granted(r, from, kindSecret, name) {
-			bad = append(bad, spec.Problemf(gatewayv1.ListenerReasonRefNotPermitted,
-				"%s: no ReferenceGrant in namespace %s lets %ss of namespace %s use Secret %s", field, name.Namespace, in.gateway.kind, in.gateway.Namespace, name.Name))
-			continue
-		}
-		r.Secret(name) // what b.certs keeps is read here too
-		pair := b.certs.Get(b.store, name, parseCertificate)
-		if pair.certificate == nil {
-			bad = append(bad, spec.Problemf(gatewayv1.ListenerReasonInvalidCertificateRef, "%s: Secret %s %s", field, name, pair.wrong))
-			continue
-		}
-		out = append(out, pair.certificate)
+		out = append(out, certificate)
 	}
 	return out, bad
 }
@@ -70,8 +55,13 @@ func parseCertificate(r *store.Reader, name types.NamespacedName) keyPair {
 	if len(chain) == 0 || len(key) == 0 {
 		return keyPair{wrong: fmt.Sprintf("must have data under %s and %s", corev1.TLSCertKey, corev1.TLSPrivateKeyKey)}
 	}
-	if _, err := tls.X509KeyPair(chain, key); err != nil {
+	pair, err := tls.X509KeyPair(chain, key)
+	if err != nil {
 		return keyPair{wrong: "holds no usable certificate and key: " + err.Error()}
 	}
-	return keyPair{certificate: &Certificate{Secret: name, Chain: chain, Key: key}}
+	c := &Certificate{Secret: name, Chain: chain, Key: key}
+	for _, host := range pair.Leaf.DNSNames {
+		c.Names = append(c.Names, strings.ToLower(host))
+	}
+	return keyPair{certificate: c}
 }

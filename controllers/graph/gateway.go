@@ -63,6 +63,7 @@ func (b *Builder) gateway(r *store.Reader, in gatewayInput) *Gateway {
 		gw.Conditions = refusedConditions(cmp.Or(refused, found.OfGateway), class.Name, found.OfClass, serving(gw.Listeners))
 	}
 	gw.Conditions = append(gw.Conditions, defaultGateway(obj)...)
+	gw.Conditions = append(gw.Conditions, b.frontAndBack(r, gw)...)
 	observed(obj.Generation, gw.Conditions)
 	if holds(gw.Conditions, string(gatewayv1.GatewayConditionProgrammed)) || !accepted && serving(gw.Listeners) {
 		gw.Addresses = way.addresses

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/backendtls"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 )
 
@@ -57,6 +58,7 @@ type Gateway struct {
 	Sets       []*ListenerSet // in the order of their precedence
 	Addresses  []gatewayv1.GatewayStatusAddress
 	Service    *Service           // that it needs to be reached; nil: none, or whatever there is
+	Client     Client             // what it shows to backends of TLS
 	Conditions []metav1.Condition // Accepted; Programmed as far as the graph can tell
 }
 
@@ -75,6 +77,7 @@ type Listener struct {
 	Target         uint16 // port to bind, where it is not that of the spec; else 0
 	Hostname       string // lower case; "" for any
 	Certificates   []*Certificate
+	Clients        *Clients // HTTPS: how clients' certificates are checked; nil: they are not asked for
 	SupportedKinds []gatewayv1.RouteGroupKind
 	Conditions     []metav1.Condition // Accepted, ResolvedRefs, Conflicted; Programmed as far as the graph can tell
 	Serves         bool               // it goes into the table
@@ -86,8 +89,9 @@ type Listener struct {
 // the proxy can load it.
 type Certificate struct {
 	Secret types.NamespacedName
-	Chain  []byte // PEM
-	Key    []byte // PEM
+	Chain  []byte   // PEM
+	Key    []byte   // PEM
+	Names  []string // the host names it is for, lower case
 }
 
 // Route is an HTTPRoute or GRPCRoute, or what an Ingress says of a host, with what
@@ -144,7 +148,8 @@ type Backend struct {
 	UDP      bool    // the Service port is of UDP
 	Protocol *string // the Service port's appProtocol
 	Filters  []gatewayv1.HTTPRouteFilter
-	Mirrors  []*Backend // of the RequestMirror filters, in their order
+	Mirrors  []*Backend           // of the RequestMirror filters, in their order
+	TLS      *backendtls.Settings // nil: reached in the clear
 	// Reason and Broken are set when the reference cannot be used: its share of
 	// the requests gets 500.
 	Reason gatewayv1.RouteConditionReason

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -32,6 +33,11 @@ func (b *Builder) listener(r *store.Reader, in listenerInput) *Listener {
 	}
 	refused := cmp.Or(in.conflict, spec.Listener(in.gateway.Gateway, in.index), in.lost())
 	unresolved := badKinds
+	if of.Protocol == gatewayv1.HTTPSProtocolType {
+		clients, untrusting, bad := b.clients(r, in.gateway, of.Port)
+		l.Clients, refused = clients, cmp.Or(refused, untrusting)
+		unresolved = append(unresolved, bad...)
+	}
 	if spec.Terminates(of) {
 		var bad []*spec.Problem
 		l.Certificates, bad = b.certificates(r, in)
@@ -77,20 +83,50 @@ func (in listenerInput) lost() *spec.Problem {
 		in.index, in.taken.listeners[key], l.Port)
 }
 
-// overlapping marks the HTTPS listeners of which one's hosts include another's
-// on the same port: a client that reuses a connection may meet the other's
-// certificate (GEP-3567).
+// overlapping marks the HTTPS listeners of one port that a client may take for
+// one another, because it reuses a connection for every host that the certificate
+// it was shown is for (GEP-3567): those whose certificates are for the same
+// hosts, and those whose own hosts overlap.
 func overlapping(listeners []*Listener) {
 	for _, l := range listeners {
-		with := slices.IndexFunc(listeners, func(o *Listener) bool {
-			if o == l || l.Spec.Protocol != gatewayv1.HTTPSProtocolType || o.Spec.Protocol != l.Spec.Protocol || o.Spec.Port != l.Spec.Port {
-				return false
-			}
-			return spec.Overlap(l.Hostname, o.Hostname)
-		})
-		if with >= 0 {
+		if c := overlap(l, listeners, certificatesOverlap); c != nil {
+			l.Conditions = append(l.Conditions, yes(gatewayv1.ListenerConditionOverlappingTLSConfig, gatewayv1.ListenerReasonOverlappingCertificates,
+				fmt.Sprintf("a certificate is for hosts that one of listener %s on the same port is for too", c.Spec.Name)))
+		} else if c := overlap(l, listeners, func(a, b *Listener) bool { return spec.Overlap(a.Hostname, b.Hostname) }); c != nil {
 			l.Conditions = append(l.Conditions, yes(gatewayv1.ListenerConditionOverlappingTLSConfig, gatewayv1.ListenerReasonOverlappingHostnames,
-				fmt.Sprintf("the hostnames overlap with those of listener %s on the same port", listeners[with].Spec.Name)))
+				fmt.Sprintf("the hostnames overlap with those of listener %s on the same port", c.Spec.Name)))
 		}
 	}
+}
+
+// overlap is the first other HTTPS listener of l's port of which test holds.
+func overlap(l *Listener, listeners []*Listener, test func(a, b *Listener) bool) *Listener {
+	for _, o := range listeners {
+		https := l.Spec.Protocol == gatewayv1.HTTPSProtocolType && o.Spec.Protocol == l.Spec.Protocol
+		if o != l && https && o.Spec.Port == l.Spec.Port && test(l, o) {
+			return o
+		}
+	}
+	return nil
+}
+
+func certificatesOverlap(a, b *Listener) bool {
+	for _, x := range a.Certificates {
+		for _, y := range b.Certificates {
+			if slices.ContainsFunc(x.Names, func(n string) bool {
+				return slices.ContainsFunc(y.Names, func(m string) bool { return n == m || certifies(n, m) || certifies(m, n) })
+			}) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// certifies says whether a certificate's wildcard, which stands for one label
+// (RFC 9525, section 6.3), takes a host.
+func certifies(wildcard, host string) bool {
+	parent, isWildcard := strings.CutPrefix(wildcard, "*.")
+	_, rest, _ := strings.Cut(host, ".")
+	return isWildcard && rest == parent
 }

@@ -103,7 +103,7 @@ func TestBackends(t *testing.T) {
 		"spec.rules[0].backendRefs[1]: Service shop/api has no port 8081; it has 80, 443, 81, 82\n", "1*shop/api:80 1*shop/api:8081!\n")
 	f("udp port", "{name: api, port: 53}", "", "BackendNotFound")
 	f("no port", "{name: api}", "", "ResolvedRefs=False/BackendNotFound", "spec.rules[0].backendRefs[0].port: is missing; Service shop/api has 80, 443, 81, 82")
-	f("tls", "{name: api, port: 443}", "", "ResolvedRefs=False/UnsupportedProtocol", `has appProtocol "https", which is not supported; use http, kubernetes.io/ws, kubernetes.io/h2c, grpc, tcp`)
+	f("tls", "{name: api, port: 443}", "", "ResolvedRefs=False/UnsupportedProtocol", `has appProtocol "https"; give the Service a BackendTLSPolicy, which says whom to trust`)
 	f("external name", "{name: ext, port: 80}", "", "ResolvedRefs=False/InvalidKind")
 	f("kind", "{kind: Bucket, name: api, port: 80}", "", "ResolvedRefs=False/InvalidKind", "spec.rules[0].backendRefs[0]: Bucket is not supported; name a Service")
 	f("group", "{group: x, kind: Service, name: api, port: 80}", "", "InvalidKind")

@@ -83,6 +83,9 @@ func (b *Builder) stream(r *store.Reader, key StreamKey) *Stream {
 	for _, p := range b.parents(r, read.Object, read.Common) {
 		if node == nil {
 			node, rules = resolveStream(r, read)
+			if read.Kind == spec.KindTLSRoute {
+				b.secureBackends(r, node.Backends)
+			}
 		}
 		node.Parents = append(node.Parents, attach(r, applicant{read.Kind, read.Object, read.Hostnames}, p, rules))
 	}

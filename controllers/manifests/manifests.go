@@ -239,7 +239,7 @@ func written(s *corev1.Secret) {
 
 // read are the kinds that are read.
 var read = [...]string{
-	"GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "ReferenceGrant", "AuthPolicy", "ValidationPolicy", "GatewayParameters",
+	"GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "ReferenceGrant", "BackendTLSPolicy", "AuthPolicy", "ValidationPolicy", "GatewayParameters",
 	"Ingress", "IngressClass", "Service", "EndpointSlice", "Secret", "ConfigMap", "Namespace",
 }
 

@@ -15,9 +15,6 @@ func Gateway(obj *gatewayv1.Gateway) *Problem {
 			return Problemf(gatewayv1.GatewayReasonUnsupportedAddress, "spec.addresses[%d].type: %s is not supported; give an IPAddress or a Hostname", i, kind)
 		}
 	}
-	if tls := obj.Spec.TLS; tls != nil && tls.Backend != nil {
-		return Problemf(gatewayv1.GatewayReasonInvalid, "spec.tls.backend: is not supported; remove it")
-	}
 	return nil
 }
 

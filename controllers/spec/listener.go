@@ -32,9 +32,6 @@ func Listener(gw *gatewayv1.Gateway, index int) *Problem {
 		return Problemf(gatewayv1.ListenerReasonUnsupportedValue, "%s.tls: an HTTPS listener needs one; name a Secret in certificateRefs", field)
 	case !Terminates(l):
 		return Problemf(gatewayv1.ListenerReasonUnsupportedValue, "%s.tls.mode: %s does not go with HTTPS; use Terminate", field, *l.TLS.Mode)
-	case validatesClients(gw, l.Port):
-		return Problemf(gatewayv1.ListenerReasonUnsupportedValue,
-			"spec.tls.frontend: client certificates cannot be validated, so port %d is not opened; remove the validation to serve without", l.Port)
 	}
 	return nil
 }
@@ -42,19 +39,6 @@ func Listener(gw *gatewayv1.Gateway, index int) *Problem {
 // Terminates says whether a listener ends TLS itself.
 func Terminates(l *gatewayv1.Listener) bool {
 	return overTLS(l.Protocol) && l.TLS != nil && (l.TLS.Mode == nil || *l.TLS.Mode == gatewayv1.TLSModeTerminate)
-}
-
-// validatesClients says whether the Gateway asks for client certificates on a port (GEP-91).
-func validatesClients(gw *gatewayv1.Gateway, port gatewayv1.PortNumber) bool {
-	if gw.Spec.TLS == nil || gw.Spec.TLS.Frontend == nil {
-		return false
-	}
-	for _, p := range gw.Spec.TLS.Frontend.PerPort {
-		if p.Port == port {
-			return p.TLS.Validation != nil
-		}
-	}
-	return gw.Spec.TLS.Frontend.Default.Validation != nil
 }
 
 // Kinds returns the kinds of route a listener takes, and the problems with those

@@ -51,6 +51,8 @@ func complaints(obj client.Object, controller gatewayv1.GatewayController) (out 
 		addParents(o.Status.Parents, controller, add)
 	case *gatewayv1.GRPCRoute:
 		addParents(o.Status.Parents, controller, add)
+	case *gatewayv1.BackendTLSPolicy:
+		addAncestors(o.Status.Ancestors, controller, add)
 	case *v1alpha1.AuthPolicy:
 		addAncestors(o.Status.Ancestors, controller, add)
 	case *v1alpha1.ValidationPolicy:

@@ -43,6 +43,8 @@ const (
 	kindUDP     = "UDPRoute"
 	kindGRPC    = "GRPCRoute"
 	kindIngress = "Ingress"
+
+	kindBackendTLS = "BackendTLSPolicy"
 )
 
 // Key names an object with a status.

@@ -274,6 +274,8 @@ func empty(kind string) client.Object {
 		return &gatewayv1.UDPRoute{}
 	case kindIngress:
 		return &networkingv1.Ingress{}
+	case kindBackendTLS:
+		return &gatewayv1.BackendTLSPolicy{}
 	case v1alpha1.KindAuthPolicy:
 		return &v1alpha1.AuthPolicy{}
 	case v1alpha1.KindValidationPolicy:
@@ -303,6 +305,8 @@ func (w *Writer) merge(obj client.Object, d Desired) {
 		o.Status.Parents = m.parents(o.Status.Parents, d.Parents)
 	case *networkingv1.Ingress:
 		w.mergeIngress(o, d.Ingress)
+	case *gatewayv1.BackendTLSPolicy:
+		o.Status.Ancestors = m.ancestors(o.Status.Ancestors, d.Ancestors)
 	case *v1alpha1.AuthPolicy:
 		o.Status.Ancestors = m.ancestors(o.Status.Ancestors, d.Ancestors)
 	case *v1alpha1.ValidationPolicy:

@@ -34,6 +34,7 @@ const (
 	TLSRoute          Kind = "TLSRoute"
 	TCPRoute          Kind = "TCPRoute"
 	UDPRoute          Kind = "UDPRoute"
+	BackendTLSPolicy  Kind = "BackendTLSPolicy"
 	ReferenceGrant    Kind = "ReferenceGrant"
 	Service           Kind = "Service"
 	Secret            Kind = "Secret"
@@ -48,18 +49,19 @@ const (
 
 // Store is the last known objects. Use New.
 type Store struct {
-	clock     uint64 // ticks with every change that matters
-	classes   *shelf[*gatewayv1.GatewayClass]
-	gateways  *shelf[*gatewayv1.Gateway]
-	sets      *shelf[*gatewayv1.ListenerSet]
-	routes    *shelf[*gatewayv1.HTTPRoute]
-	grpcs     *shelf[*gatewayv1.GRPCRoute]
-	streams   streams
-	ingresses ingresses
-	grants    *shelf[*gatewayv1.ReferenceGrant]
-	core      core
-	ours      ours
-	shelves   map[Kind]keeper
+	clock      uint64 // ticks with every change that matters
+	classes    *shelf[*gatewayv1.GatewayClass]
+	gateways   *shelf[*gatewayv1.Gateway]
+	sets       *shelf[*gatewayv1.ListenerSet]
+	routes     *shelf[*gatewayv1.HTTPRoute]
+	grpcs      *shelf[*gatewayv1.GRPCRoute]
+	streams    streams
+	ingresses  ingresses
+	grants     *shelf[*gatewayv1.ReferenceGrant]
+	backendTLS *shelf[*gatewayv1.BackendTLSPolicy]
+	core       core
+	ours       ours
+	shelves    map[Kind]keeper
 }
 
 // core is the kinds of the core group.
@@ -89,21 +91,22 @@ type keeper interface {
 // New returns an empty Store.
 func New() *Store {
 	s := &Store{
-		classes:   newShelf(sameClass, listed),
-		gateways:  newShelf(sameGateway, byScope),
-		sets:      newShelf(sameListenerSet, listed),
-		routes:    newShelf(sameRoute, listed),
-		grpcs:     newShelf(sameGRPC, listed),
-		streams:   newStreams(),
-		ingresses: newIngresses(),
-		grants:    newShelf(sameGrant, byNamespace),
-		core:      newCore(),
-		ours:      newOurs(),
+		classes:    newShelf(sameClass, listed),
+		gateways:   newShelf(sameGateway, byScope),
+		sets:       newShelf(sameListenerSet, listed),
+		routes:     newShelf(sameRoute, listed),
+		grpcs:      newShelf(sameGRPC, listed),
+		streams:    newStreams(),
+		ingresses:  newIngresses(),
+		grants:     newShelf(sameGrant, byNamespace),
+		backendTLS: newShelf(sameBackendTLS, byService),
+		core:       newCore(),
+		ours:       newOurs(),
 	}
 	s.shelves = map[Kind]keeper{
 		GatewayClass: s.classes, Gateway: s.gateways, ListenerSet: s.sets, HTTPRoute: s.routes, GRPCRoute: s.grpcs, ReferenceGrant: s.grants,
 		Service: s.core.services, Secret: s.core.secrets, ConfigMap: s.core.configs, Namespace: s.core.namespaces,
-		TLSRoute: s.streams.tls, TCPRoute: s.streams.tcp, UDPRoute: s.streams.udp,
+		TLSRoute: s.streams.tls, TCPRoute: s.streams.tcp, UDPRoute: s.streams.udp, BackendTLSPolicy: s.backendTLS,
 		Ingress: s.ingresses.objects, IngressClass: s.ingresses.classes,
 		AuthPolicy: s.ours.auth, ValidationPolicy: s.ours.validation, GatewayParameters: s.ours.parameters,
 	}
@@ -131,6 +134,8 @@ func (s *Store) Apply(obj metav1.Object) bool {
 		changed = s.grants.put(o, tick)
 	case *gatewayv1beta1.ReferenceGrant:
 		changed = s.grants.put((*gatewayv1.ReferenceGrant)(o), tick)
+	case *gatewayv1.BackendTLSPolicy:
+		changed = s.backendTLS.put(o, tick)
 	case *corev1.Service:
 		changed = s.core.services.put(o, tick)
 	case *corev1.Secret:

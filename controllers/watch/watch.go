@@ -34,7 +34,7 @@ type Sink struct {
 // from when the cluster lacks them.
 func kinds() []client.Object {
 	return []client.Object{
-		&gatewayv1.GatewayClass{}, &gatewayv1.Gateway{}, &gatewayv1.ListenerSet{}, &gatewayv1.HTTPRoute{}, &gatewayv1.GRPCRoute{}, &gatewayv1.ReferenceGrant{},
+		&gatewayv1.GatewayClass{}, &gatewayv1.Gateway{}, &gatewayv1.ListenerSet{}, &gatewayv1.HTTPRoute{}, &gatewayv1.GRPCRoute{}, &gatewayv1.ReferenceGrant{}, &gatewayv1.BackendTLSPolicy{},
 		&gatewayv1.TLSRoute{}, &gatewayv1.TCPRoute{}, &gatewayv1.UDPRoute{},
 		&networkingv1.Ingress{}, &networkingv1.IngressClass{},
 		&v1alpha1.AuthPolicy{}, &v1alpha1.ValidationPolicy{}, &v1alpha1.GatewayParameters{},

@@ -40,6 +40,7 @@ type Conn struct {
 	Peer      netip.AddrPort // address it connected from
 	TLS       bool           //
 	SNI       string         // server name the client asked for, lower case; empty without TLS
+	Client    *Client        // the certificate it showed; nil for none
 	Protocol  string         // "HTTP/1.1", "HTTP/2.0"
 	Exchanges int            // how many requests were read from it so far
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/clientcert"
 	"github.com/gatehouse-dev/gatehouse/proxy/stream"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
@@ -23,6 +24,7 @@ type names = byName[entry]
 type entry struct {
 	listener *table.Listener
 	certs    []*tls.Certificate
+	config   *tls.Config // of handshakes that ask for client certificates; nil: the socket's
 	streams  byName[stream.Route]
 }
 
@@ -54,6 +56,9 @@ func (p *Plan) names(listeners []*table.Listener, certs map[*table.Certificate]*
 		}
 		if len(l.Certificates) == 0 && l.Protocol == table.HTTPS {
 			p.Failed[l.ID] = errors.New("no certificate")
+		}
+		if l.Clients != nil && l.Protocol == table.HTTPS {
+			e.config = e.asking(l.Clients)
 		}
 		n.add(l.Hostname, e)
 	}
@@ -118,7 +123,14 @@ func (s *Set) parse(c *table.Certificate, certs map[*table.Certificate]*certific
 // pick from, crypto/tls sends unrecognized_name (RFC 6066, section 3).
 func (p *Port) certificate(hello *tls.ClientHelloInfo) *tls.Certificate {
 	e := p.names.find(strings.ToLower(hello.ServerName))
-	if e == nil || len(e.certs) == 0 {
+	if e == nil {
+		return nil
+	}
+	return e.certificate(hello)
+}
+
+func (e *entry) certificate(hello *tls.ClientHelloInfo) *tls.Certificate {
+	if len(e.certs) == 0 {
 		return nil
 	}
 	anyName := *hello
@@ -131,4 +143,21 @@ func (p *Port) certificate(hello *tls.ClientHelloInfo) *tls.Certificate {
 		}
 	}
 	return e.certs[0]
+}
+
+// asking is the configuration of handshakes that ask for a client's certificate.
+func (e *entry) asking(t *table.ClientCAs) *tls.Config {
+	c := &tls.Config{MinVersion: minVersion, NextProtos: protocols()}
+	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return e.certificate(hello), nil }
+	clientcert.New(t).Ask(c)
+	return c
+}
+
+// handshake is the configuration for a client that differs from the socket's; nil
+// for none.
+func (p *Port) handshake(hello *tls.ClientHelloInfo) *tls.Config {
+	if e := p.names.find(strings.ToLower(hello.ServerName)); e != nil {
+		return e.config
+	}
+	return nil
 }

@@ -35,8 +35,14 @@ func newSocket(s *Set, id uint32, ln *net.TCPListener) *socket {
 	k := &socket{set: s, id: id, ln: ln, protocols: s.cfg.Protocols(), conns: map[*net.TCPConn]struct{}{}, stopped: make(chan struct{})}
 	k.metrics = s.cfg.Metrics.Port(ln.Addr().String())
 	k.tls = &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"h2", "http/1.1"},
+		MinVersion: minVersion,
+		NextProtos: protocols(),
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if p := s.cfg.Current()[id]; p != nil {
+				return p.handshake(hello), nil
+			}
+			return nil, nil
+		},
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			if p := s.cfg.Current()[id]; p != nil {
 				return p.certificate(hello), nil
@@ -45,9 +51,14 @@ func newSocket(s *Set, id uint32, ln *net.TCPListener) *socket {
 		},
 	}
 	k.relayed = k.tls.Clone()
-	k.relayed.NextProtos = nil
+	k.relayed.NextProtos, k.relayed.GetConfigForClient = nil, nil // GEP-91 is about HTTPS
 	return k
 }
+
+// What every handshake for HTTP has in common.
+const minVersion = tls.VersionTLS12
+
+func protocols() []string { return []string{"h2", "http/1.1"} }
 
 // start begins accepting, once.
 func (k *socket) start() {

@@ -21,6 +21,9 @@ func (k *socket) serveTLS(c *tls.Conn, conn *exchange.Conn) {
 	}
 	state := c.ConnectionState()
 	conn.TLS, conn.SNI = true, strings.ToLower(state.ServerName)
+	if len(state.PeerCertificates) > 0 {
+		conn.Client = exchange.NewClient(state.PeerCertificates)
+	}
 	if state.NegotiatedProtocol == "h2" {
 		conn.Protocol = "HTTP/2.0"
 		k.protocols.HTTP2(c, conn)

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/clientcert"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
 	"github.com/gatehouse-dev/gatehouse/proxy/guard"
@@ -53,9 +54,10 @@ type group struct{ listeners names[*listener] }
 // listener is one listener's hosts. Listeners of the same host name on one port
 // follow each other; the first with a rule for the request takes it.
 type listener struct {
-	table *table.Listener
-	hosts names[*host]
-	next  *listener
+	table   *table.Listener
+	hosts   names[*host]
+	clients *clientcert.Authorities // nil: whoever connects may ask
+	next    *listener
 }
 
 // Build makes the router of t. Parts that prev, which may be nil, has built
@@ -113,6 +115,9 @@ type builder struct {
 
 func (b *builder) buildListener(t *table.Listener) (*listener, error) {
 	l := &listener{table: t}
+	if t.Clients != nil {
+		l.clients = clientcert.New(t.Clients)
+	}
 	for _, th := range t.Hosts {
 		h, err := b.buildHost(th)
 		if err != nil {
@@ -144,7 +149,7 @@ func (r *Router) spread(t *table.Table) {
 	for at, g := range r.addresses {
 		for _, tl := range t.Listeners {
 			if tl.Address == "" && tl.BindPort() == at.Port() && byHost(tl) {
-				join(g, &listener{table: tl, hosts: r.listeners[tl].hosts})
+				join(g, &listener{table: tl, hosts: r.listeners[tl].hosts, clients: r.listeners[tl].clients})
 			}
 		}
 	}
@@ -180,7 +185,8 @@ func join(g *group, l *listener) {
 // alone is nil when no rule matches. A request that no rule may take gets an
 // action with a Reply: 400 when its path has no such form, 421 when its host
 // belongs to another listener than the server name its TLS connection was made
-// for (RFC 9110, section 15.5.20).
+// for (RFC 9110, section 15.5.20), or when the listener does not believe the
+// certificate its client showed: another connection may show a better one.
 func (r *Router) Match(x *exchange.Exchange) (*Action, *table.Listener) {
 	g := r.group(x.Conn)
 	if g == nil {
@@ -207,6 +213,9 @@ func (r *Router) Match(x *exchange.Exchange) (*Action, *table.Listener) {
 	}
 	x.Request.Path = path
 	for at := l; at != nil; at = at.next {
+		if at.clients != nil && !at.clients.Admits(x.Conn.Client) {
+			return r.misdirected, at.table
+		}
 		if a := at.match(x); a != nil {
 			return a, at.table
 		}

@@ -14,6 +14,7 @@ package table
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -168,10 +169,17 @@ const (
 
 // Backend is a destination; its addresses come by the endpoints door, not here.
 type Backend struct {
-	ID       string          `json:"id"` // namespace/service:port, for UDP namespace/service:port/udp, and what else sets it apart: "shop/api:443 shop/edge"
+	ID       string          `json:"id"` // namespace/service:port, for UDP namespace/service:port/udp, and with TLS what tells its settings apart: "shop/api:443 tls-0b5c2f9a81d4"
 	Protocol BackendProtocol `json:"protocol"`
 	TLS      *BackendTLS     `json:"tls,omitempty"`     // nil: in the clear
 	Retries  *RetryBudget    `json:"retries,omitempty"` // nil: what rules say of retries is not bounded further
+}
+
+// Endpoints is the id that the backend's addresses come under: backends which
+// differ in how they are reached share them.
+func (b *Backend) Endpoints() string {
+	id, _, _ := strings.Cut(b.ID, " ")
+	return id
 }
 
 // Endpoint is one address of a backend.

@@ -24,6 +24,9 @@ func (t *Table) Text() string {
 		for _, c := range l.Certificates {
 			w.WriteString(" cert=" + c.ID)
 		}
+		if l.Clients != nil {
+			w.WriteString(" clients=" + l.Clients.String())
+		}
 		w.WriteByte('\n')
 		for _, h := range l.Hosts {
 			h.write(&w)
@@ -36,6 +39,9 @@ func (t *Table) Text() string {
 		fmt.Fprintf(&w, "backend %s %s", b.ID, b.Protocol)
 		if b.Retries != nil {
 			w.WriteString(" " + b.Retries.String())
+		}
+		if b.TLS != nil {
+			w.WriteString(" " + b.TLS.String())
 		}
 		w.WriteByte('\n')
 	}

@@ -65,8 +65,8 @@ func (r *Relay) Serve(c net.Conn, ahead []byte, to *stream.Route) {
 	p := pair{idle: r.cfg.Idle}
 	p.moved.Store(time.Now().UnixNano())
 	back := make(chan bool, 1)
-	go func() { back <- p.copy(c, backend.TCPConn, &to.Metrics.BytesOut) }()
-	ok := p.begin(backend.TCPConn, ahead, &to.Metrics.BytesIn) && p.copy(backend.TCPConn, c, &to.Metrics.BytesIn)
+	go func() { back <- p.copy(c, backend.Conn, &to.Metrics.BytesOut) }()
+	ok := p.begin(backend.Conn, ahead, &to.Metrics.BytesIn) && p.copy(backend.Conn, c, &to.Metrics.BytesIn)
 	if !ok { // the other direction ends with this one
 		_ = backend.Close()
 		_ = c.Close()
@@ -94,7 +94,7 @@ type pair struct {
 }
 
 // begin sends what was read ahead.
-func (p *pair) begin(to *net.TCPConn, ahead []byte, count *atomic.Uint64) bool {
+func (p *pair) begin(to net.Conn, ahead []byte, count *atomic.Uint64) bool {
 	if len(ahead) == 0 {
 		return true
 	}

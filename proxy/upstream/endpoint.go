@@ -31,20 +31,24 @@ type Endpoint struct {
 	fails atomic.Int32 // connects that failed, in a row
 	down  atomic.Int64 // left alone until then, Unix nanoseconds
 
-	streams *h2.Pool                    // the connections that speak HTTP/2
-	secure  *atomic.Pointer[tls.Config] // the backend's
+	streams atomic.Pointer[h2.Pool]   // the connections that speak HTTP/2
+	secure  *atomic.Pointer[security] // the backend's
 }
 
 func newEndpoint(addr netip.AddrPort, b *Backend) *Endpoint {
 	e := &Endpoint{addr: addr, name: addr.String(), cfg: b.cfg, pool: pool{size: b.cfg.MaxIdle}, secure: &b.secure}
-	e.streams = b.dialer.Pool(e.name)
+	dialer := b.dialer
+	if s := b.secure.Load(); s != nil {
+		dialer = s.dialer
+	}
+	e.streams.Store(dialer.Pool(e.name))
 	return e
 }
 
 // close closes the connections that are idle, and others with their last exchange.
 func (e *Endpoint) close() {
 	e.pool.close()
-	e.streams.Close()
+	e.streams.Load().Close()
 }
 
 // reached notes that the endpoint could be connected to.
@@ -93,9 +97,9 @@ func (e *Endpoint) dial(now, deadline time.Time) (*Conn, *exchange.Error) {
 		_ = e.unreached(now)
 	}
 	var over *tls.Conn
-	if config := e.secure.Load(); config != nil {
+	if secure := e.secure.Load(); secure != nil {
 		var err error
-		if over, err = e.handshake(nc, config, now, deadline); err != nil {
+		if over, err = e.handshake(nc, secure.http, now, deadline); err != nil {
 			lost()
 			return nil, errInsecure
 		}

@@ -33,14 +33,11 @@ func (c *Call) until() time.Time {
 // open is Connect over HTTP/2.
 func (c *Call) open(e *Endpoint) *exchange.Error {
 	c.now = time.Now()
-	if e.secure.Load() != nil {
-		return errInsecure // there is no HTTP/2 over TLS to backends, and in the clear nothing goes there
-	}
 	ctx := c.x.Context
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	s, err := e.streams.Open(ctx, c.until())
+	s, err := e.streams.Load().Open(ctx, c.until())
 	switch {
 	case err == nil:
 		e.reached()
@@ -49,6 +46,9 @@ func (c *Call) open(e *Endpoint) *exchange.Error {
 		return nil
 	case errors.Is(err, h2.ErrFull):
 		return errOverloaded
+	case errors.Is(err, h2.ErrHandshake):
+		_ = e.unreached(c.now)
+		return errInsecure
 	case errors.Is(err, h2.ErrConnect):
 		return e.unreached(c.now)
 	case errors.Is(err, context.Canceled):

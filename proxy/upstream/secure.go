@@ -11,12 +11,21 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
+	"github.com/gatehouse-dev/gatehouse/proxy/upstream/h2"
 )
 
 // sessions is how many TLS sessions of one backend are kept for resumption.
 const sessions = 64
 
 var errInsecure = &exchange.Error{Status: 502, Code: "backend_tls_failed", Detail: "the backend's certificate was not accepted, or it takes no TLS"}
+
+// security is how the endpoints of one backend are reached over TLS: what they
+// negotiate depends on what is to be sent.
+type security struct {
+	http   *tls.Config // for HTTP/1.1
+	stream *tls.Config // for bytes as they come: it negotiates nothing
+	dialer *h2.Dialer  // for HTTP/2
+}
 
 // Secure makes the backend of that id be reached over TLS; it is called at swap,
 // before anything is sent there. The settings of one id never change. With
@@ -32,7 +41,16 @@ func (s *Set) Secure(id string, t *table.BackendTLS) {
 	if err != nil {
 		config = &tls.Config{ServerName: t.ServerName, VerifyConnection: func(tls.ConnectionState) error { return err }}
 	}
-	b.secure.Store(config)
+	secure := &security{http: config, stream: config.Clone()}
+	secure.stream.NextProtos = nil
+	over := config.Clone()
+	over.NextProtos = []string{"h2"}
+	secure.dialer = h2.New(s.cfg.streams(over))
+	b.secure.Store(secure)
+	m := b.members.Load()
+	for _, e := range slices.Concat(m.live, m.draining) { // they came ahead of the table
+		e.streams.Store(secure.dialer.Pool(e.name))
+	}
 }
 
 func clientConfig(t *table.BackendTLS) (*tls.Config, error) {

@@ -9,7 +9,7 @@ func (s *Set) Each(f func(id string, inFlight, connections int)) {
 		for _, list := range [][]*Endpoint{m.live, m.draining} {
 			for _, e := range list {
 				inFlight += int(e.busy.Load())
-				connections += int(e.open.Load()) + e.streams.Connections()
+				connections += int(e.open.Load()) + e.streams.Load().Connections()
 			}
 		}
 		f(id, inFlight, connections)

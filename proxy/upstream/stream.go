@@ -5,6 +5,8 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 )
 
 // ErrNoEndpoint says that a backend has no endpoints.
@@ -16,9 +18,9 @@ const connectTries = 3
 // Stream is a connection to an endpoint that carries one client's bytes and is
 // never pooled.
 type Stream struct {
-	*net.TCPConn
-	ep     *Endpoint
-	closed atomic.Bool
+	net.Conn // *net.TCPConn, or *tls.Conn after the handshake
+	ep       *Endpoint
+	closed   atomic.Bool
 }
 
 // Connect opens a connection for a stream, to another endpoint when one cannot
@@ -31,16 +33,37 @@ func (b *Backend) Connect() (*Stream, error) {
 		if e == nil {
 			return nil, ErrNoEndpoint
 		}
-		c, failed := e.connect(now, time.Time{})
+		c, failed := e.join(now)
 		if failed == nil {
 			e.busy.Add(1)
-			return &Stream{TCPConn: c, ep: e}, nil
+			return &Stream{Conn: c, ep: e}, nil
 		}
 		if try == connectTries || e == avoid {
 			return nil, failed
 		}
 		avoid = e
 	}
+}
+
+// join opens a connection for a stream, and makes it one of TLS where the
+// backend is reached so.
+func (e *Endpoint) join(now time.Time) (net.Conn, *exchange.Error) {
+	c, failed := e.connect(now, time.Time{})
+	if failed != nil {
+		return nil, failed
+	}
+	secure := e.secure.Load()
+	if secure == nil {
+		return c, nil
+	}
+	over, err := e.handshake(c, secure.stream, now, time.Time{})
+	if err != nil {
+		_ = c.Close()
+		e.open.Add(-1)
+		_ = e.unreached(now)
+		return nil, errInsecure
+	}
+	return over, nil
 }
 
 // Close closes the connection. It may be called more than once.
@@ -50,7 +73,7 @@ func (s *Stream) Close() error {
 	}
 	s.ep.busy.Add(-1)
 	s.ep.open.Add(-1)
-	return s.TCPConn.Close()
+	return s.Conn.Close()
 }
 
 // Busy adds to what the endpoint is busy with: sessions of datagrams, when they

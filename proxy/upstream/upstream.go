@@ -71,11 +71,16 @@ type Set struct {
 // New returns an empty set. Run keeps its pools tidy.
 func New(cfg Config) *Set {
 	cfg.defaults()
-	return &Set{cfg: cfg, backends: map[string]*Backend{}, budgets: map[string]*Budget{}, dialer: h2.New(h2.Config{
-		Conns: cfg.MaxStreamConns, Streams: cfg.MaxStreams,
-		ConnectTimeout: cfg.ConnectTimeout, IdleTimeout: cfg.IdleTimeout, WriteTimeout: cfg.WriteTimeout,
-		Head: int64(cfg.Limits.Head), Fields: cfg.Limits.Fields,
-	})}
+	return &Set{cfg: cfg, backends: map[string]*Backend{}, budgets: map[string]*Budget{}, dialer: h2.New(cfg.streams(nil))}
+}
+
+// streams is the part that HTTP/2 has in c.
+func (c *Config) streams(over *tls.Config) h2.Config {
+	return h2.Config{
+		Conns: c.MaxStreamConns, Streams: c.MaxStreams,
+		ConnectTimeout: c.ConnectTimeout, IdleTimeout: c.IdleTimeout, WriteTimeout: c.WriteTimeout,
+		Head: int64(c.Limits.Head), Fields: c.Limits.Fields, TLS: over,
+	}
 }
 
 // Backend returns the backend of that id, the same one every time, and makes it
@@ -157,7 +162,7 @@ func (s *Set) reap(before time.Time) {
 	s.mu.Unlock()
 	for _, e := range all {
 		e.pool.reap(before.UnixNano())
-		e.streams.Reap()
+		e.streams.Load().Reap()
 	}
 }
 
@@ -168,8 +173,8 @@ type Backend struct {
 	dialer   *h2.Dialer
 	protocol atomic.Pointer[table.BackendProtocol]
 	members  atomic.Pointer[members]
-	secure   atomic.Pointer[tls.Config] // nil: reached in the clear
-	budget   atomic.Pointer[Budget]     // nil: retries are not bounded
+	budget   atomic.Pointer[Budget]   // nil: retries are not bounded
+	secure   atomic.Pointer[security] // nil: reached in the clear
 }
 
 // members is an immutable list of endpoints.

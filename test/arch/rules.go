@@ -47,6 +47,7 @@ var layers = []layer{
 	{"proxy/wire", []string{"proxy/mem", "proxy/exchange"}},
 	{"proxy/clientip", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
 	{"proxy/expr", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
+	{"proxy/clientcert", []string{"proxy/table", "proxy/exchange"}},
 	{"proxy/match", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
 	{"proxy/filter", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
 	{"proxy/session", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
@@ -63,7 +64,7 @@ var layers = []layer{
 	{"proxy/validate", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/expr", "proxy/filter"}},
 	{"proxy/router", []string{
 		"proxy/table", "proxy/mem", "proxy/exchange", "proxy/match", "proxy/filter", "proxy/filter/*",
-		"proxy/auth", "proxy/auth/*", "proxy/expr", "proxy/guard", "proxy/validate", "proxy/telemetry", "proxy/upstream", "proxy/session",
+		"proxy/clientcert", "proxy/auth", "proxy/auth/*", "proxy/expr", "proxy/guard", "proxy/validate", "proxy/telemetry", "proxy/upstream", "proxy/session",
 	}},
 	{"proxy/explain", []string{
 		"proxy/table", "proxy/exchange", "proxy/decision", "proxy/telemetry", "proxy/guard", "proxy/upstream", "proxy/router",
@@ -80,7 +81,7 @@ var layers = []layer{
 	{"proxy/tcp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/upstream", "proxy/stream"}},
 	{"proxy/udp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/upstream", "proxy/stream"}},
 	{"proxy/sni", nil},
-	{"proxy/listener", []string{"proxy/table", "proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange", "proxy/sni", "proxy/stream"}},
+	{"proxy/listener", []string{"proxy/table", "proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange", "proxy/clientcert", "proxy/sni", "proxy/stream"}},
 	{"proxy", []string{"proxy/**"}},
 
 	{"api/v1alpha1", nil},
@@ -89,9 +90,10 @@ var layers = []layer{
 	{"controllers/spec", nil},
 	{"controllers/params", []string{"api/v1alpha1", "controllers/store", "controllers/spec"}},
 	{"controllers/ingress", []string{"api/v1alpha1", "controllers/store", "controllers/spec"}},
-	{"controllers/graph", []string{"api/v1alpha1", "controllers/store", "controllers/spec", "controllers/params", "controllers/ingress"}},
-	{"controllers/attach", []string{"api/v1alpha1", "controllers/store", "controllers/policy", "controllers/spec", "controllers/graph"}},
-	{"controllers/compile", []string{"api/v1alpha1", "controllers/policy", "controllers/spec", "controllers/graph", "controllers/attach", "proxy/table"}},
+	{"controllers/backendtls", []string{"controllers/store", "controllers/spec"}},
+	{"controllers/graph", []string{"controllers/backendtls", "api/v1alpha1", "controllers/store", "controllers/spec", "controllers/params", "controllers/ingress"}},
+	{"controllers/attach", []string{"api/v1alpha1", "controllers/store", "controllers/policy", "controllers/spec", "controllers/backendtls", "controllers/graph"}},
+	{"controllers/compile", []string{"api/v1alpha1", "controllers/policy", "controllers/spec", "controllers/backendtls", "controllers/graph", "controllers/attach", "proxy/table"}},
 	{"controllers/status", []string{"api/v1alpha1", "controllers/store", "controllers/spec", "controllers/policy", "controllers/ingress", "controllers/graph", "controllers/attach"}},
 	{"controllers/provision", []string{"api/v1alpha1", "controllers/store", "controllers/spec", "controllers/graph"}},
 	{"controllers/sessionkey", []string{"controllers/store"}},
@@ -112,7 +114,7 @@ var (
 
 // pureRooms hold functions from values to values (N5): no client, no clock, no logger, no I/O.
 var (
-	pureRooms   = []string{"controllers/store", "controllers/policy", "controllers/spec", "controllers/params", "controllers/ingress", "controllers/graph", "controllers/attach", "controllers/compile"}
+	pureRooms   = []string{"controllers/store", "controllers/policy", "controllers/spec", "controllers/params", "controllers/ingress", "controllers/backendtls", "controllers/graph", "controllers/attach", "controllers/compile"}
 	pureBanned  = []string{"k8s.io/client-go/**", "sigs.k8s.io/controller-runtime/**"} // in their closure
 	pureImports = []string{"context", "net/http", "os", "log/**"}
 	pureCalls   = []string{"time.Now", "time.Since", "time.Until"}

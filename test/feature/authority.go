@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/url"
 	"testing"
 	"time"
 )
@@ -61,9 +62,13 @@ func (a *Authority) Pair(names ...string) (chain, key []byte) {
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
 	for _, n := range names {
-		if ip := net.ParseIP(n); ip != nil {
+		uri, err := url.Parse(n)
+		switch ip := net.ParseIP(n); {
+		case ip != nil:
 			template.IPAddresses = append(template.IPAddresses, ip)
-		} else {
+		case err == nil && uri.Scheme != "":
+			template.URIs = append(template.URIs, uri)
+		default:
 			template.DNSNames = append(template.DNSNames, n)
 		}
 	}
@@ -83,6 +88,31 @@ func (a *Authority) Secret(name string, names ...string) string {
 	a.t.Helper()
 	chain, key := a.Pair(names...)
 	return tlsSecret(name, chain, key)
+}
+
+// Server is what a server with a new certificate for the names shows.
+func (a *Authority) Server(names ...string) *tls.Config {
+	a.t.Helper()
+	return &tls.Config{Certificates: []tls.Certificate{a.Certificate(names...)}, MinVersion: tls.VersionTLS12}
+}
+
+// Certificate is a new certificate for the names, with its key.
+func (a *Authority) Certificate(names ...string) tls.Certificate {
+	a.t.Helper()
+	pair, err := tls.X509KeyPair(a.Pair(names...))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return pair
+}
+
+// Bundle is a ConfigMap "shop/<name>" with the certificates of authorities.
+func Bundle(name string, authorities ...*Authority) string {
+	text := ""
+	for _, a := range authorities {
+		text += string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}))
+	}
+	return fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: shop}\ndata: {ca.crt: %q}\n---\n", name, text)
 }
 
 // tlsSecret is a TLS Secret "shop/<name>" of what is given.

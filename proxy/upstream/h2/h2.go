@@ -79,6 +79,8 @@ func New(cfg Config) *Dialer {
 var (
 	ErrFull    = errors.New("h2: all connections to the endpoint carry as many requests as they may")
 	ErrConnect = errors.New("h2: the endpoint could not be reached")
+	// ErrHandshake says that there is no TLS, or no HTTP/2 over it, that is safe to use.
+	ErrHandshake = errors.New("h2: the endpoint was reached, but not over TLS as it must be")
 )
 
 // Pool is the connections to one endpoint.
@@ -115,7 +117,7 @@ func (p *Pool) acquire(ctx context.Context) (*http.ClientConn, error) {
 		select {
 		case <-dial.done:
 			if dial.err != nil {
-				return nil, ErrConnect
+				return nil, p.dialer.failure(dial.err)
 			}
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
@@ -126,6 +128,14 @@ func (p *Pool) acquire(ctx context.Context) (*http.ClientConn, error) {
 		err = ErrFull
 	}
 	return c, err
+}
+
+// failure names what went wrong with a connection.
+func (d *Dialer) failure(err error) error {
+	if op := (*net.OpError)(nil); d.cfg.TLS == nil || errors.As(err, &op) && op.Op == "dial" {
+		return ErrConnect
+	}
+	return ErrHandshake
 }
 
 // look returns a connection with room, or the attempt to wait for.
