@@ -92,9 +92,7 @@ func New(opts Options) (*Server, error) {
 	})
 	s.forward = forward.New(forward.Config{Trusted: s.trusted, Mirrored: &s.metrics.Mirrored})
 	s.sockets = listener.New(s.listening())
-	if s.owners.Guard, err = guard.New(guard.Config{
-		Now: opts.Now, Transport: opts.KeySets, Report: s.keySetFetched, Trusted: s.trusted.Contains,
-	}); err != nil {
+	if s.owners.Guard, err = guard.New(s.guarding()); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
 	s.owners.Env, s.owners.Metrics = s.owners.Guard.Expressions(), s.metrics
@@ -107,6 +105,13 @@ func New(opts Options) (*Server, error) {
 		s.access = telemetry.NewLog(opts.AccessLog.Writer, opts.AccessLog.Share, &s.metrics.LogDropped)
 	}
 	return s, nil
+}
+
+func (s *Server) guarding() guard.Config {
+	return guard.Config{
+		Now: s.opts.Now, Transport: s.opts.KeySets, Report: s.keySetFetched, Trusted: s.trusted.Contains,
+		Upstreams: s.owners.Upstreams, Asked: s.metrics.Asked.Add,
+	}
 }
 
 // Run serves until ctx ends, and then shuts down: it says it is not ready, goes

@@ -28,6 +28,7 @@ type Result struct {
 	Outcome    Outcome
 	Code       string        // stable cause: "jwt_expired"; docs/answers.md
 	RetryAfter time.Duration // with Unavailable
+	Answer     *Answer       // what a service that was asked wants done; nil for nothing
 }
 
 // Method is one way to say who is calling.

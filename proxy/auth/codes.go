@@ -26,4 +26,10 @@ const (
 	CodeRuleError      = "rule_error"               // an expression failed while it was evaluated
 	CodeHeaderValue    = "identity_header_unusable" // a header for the backend could not be computed
 	CodeClosed         = "policy_closed"            // the policy is broken
+
+	CodeExternal            = "forbidden_by_service"      // a service that was asked said no
+	CodeExternalUnavailable = "external_auth_unavailable" // it gave no answer
+	CodeExternalInvalid     = "external_auth_invalid"     // its answer cannot be understood, or must not be followed
+	CodeExternalBusy        = "external_auth_busy"        // as many requests wait for it as may
+	CodeExternalTooLarge    = "external_auth_too_large"   // it must see the content, and there is too much of it
 )

@@ -22,6 +22,7 @@ import (
 const (
 	maxSources = 64
 	maxHeaders = 64
+	maxAsked   = 4 // services, one after the other
 )
 
 // Build makes a policy. An error names the part that cannot be used; the router
@@ -45,8 +46,12 @@ func (b *Builder) Build(a *table.Auth) (*Policy, error) {
 	for i := range a.Methods {
 		c.method(&a.Methods[i])
 	}
-	for i := range a.Rules {
-		c.rule(&a.Rules[i])
+	for _, last := range []bool{false, true} { // what takes a call comes last
+		for i := range a.Rules {
+			if (a.Rules[i].External != nil) == last {
+				c.rule(&a.Rules[i])
+			}
+		}
 	}
 	for i := range a.Headers {
 		c.header(&a.Headers[i])
@@ -62,6 +67,7 @@ func (b *Builder) Build(a *table.Auth) (*Policy, error) {
 type compiler struct {
 	*Builder
 	policy *Policy
+	asked  int // rules that ask a service
 	err    error
 }
 
@@ -170,12 +176,19 @@ func (c *compiler) rule(t *table.AuthRule) {
 	r := rule{name: t.Name, source: c.source(t.Source, what), when: c.conditions(t.When, what), needs: t.String()}
 	var err error
 	switch {
+	case t.Unavailable != "":
+		r.rule = unavailable{}
+	case t.External != nil:
+		r.rule, err = c.External(t.External)
+		if c.asked++; c.asked > maxAsked {
+			c.fail(what, fmt.Errorf("more than %d rules ask a service; use fewer", maxAsked))
+		}
 	case t.CIDRs != nil:
 		r.rule, err = cidrs.New(t.CIDRs)
 	case t.CEL != "":
 		r.rule, err = cel.New(c.env, t.CEL)
 	default:
-		err = fmt.Errorf("it is of no kind; set cel or cidrs")
+		err = fmt.Errorf("it is of no kind; set cel, cidrs or external")
 	}
 	c.fail(what, err)
 	c.policy.rules = append(c.policy.rules, r)

@@ -14,12 +14,15 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/apikey"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/basic"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/extauth"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/jwt"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/oidc"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/sessions"
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
+	"github.com/gatehouse-dev/gatehouse/proxy/remote"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
+	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
 )
 
 // Config is what a Builder is made from. The zero value serves.
@@ -29,6 +32,9 @@ type Config struct {
 	Trusted   func(peer netip.Addr) bool     // proxies whose X-Forwarded-Proto and -Host are believed; nobody when nil
 	Report    func(keySet string, err error) // of each fetch of a key set, from the background; may be nil
 	Tokens    int                            // verified tokens remembered; 8192 when 0
+	Upstreams *upstream.Set                  // where services that are asked are found; nil: at URLs only
+
+	Asked func(service, outcome string) // counts requests a service was asked about; may be nil
 }
 
 // Builder makes policies, and owns what they share across tables. Its methods
@@ -43,6 +49,15 @@ type Builder struct {
 	api    generations[*table.APIKeys, *apikey.Index]
 	users  generations[*table.Basic, *basic.Users]
 	logins logins
+
+	external *extauth.Owner
+	services generations[[32]byte, service] // by content, so that equal ones share a bound on calls
+}
+
+// service is an extauth.Service, or why there is none.
+type service struct {
+	*extauth.Service
+	err error
 }
 
 // New makes a Builder. Close it.
@@ -62,9 +77,20 @@ func New(c Config) (*Builder, error) {
 	}
 	return &Builder{
 		now: c.Now, env: env, tokens: jwt.NewCache(c.Tokens), hashes: basic.NewChecker(c.Now),
-		keys:   keyset.New(keyset.Config{Transport: c.Transport, Report: c.Report}),
-		logins: newLogins(c),
+		logins:   newLogins(c),
+		keys:     keyset.New(keyset.Config{Transport: c.Transport, Report: c.Report}),
+		external: extauth.NewOwner(extauth.Config{Through: c.through(), Env: env, Now: c.Now, Asked: c.Asked}),
 	}, nil
+}
+
+// through returns the way to backends by their ID; nil when there are none.
+func (c *Config) through() func(id string, http2 bool) http.RoundTripper {
+	if c.Upstreams == nil {
+		return nil
+	}
+	return func(id string, http2 bool) http.RoundTripper {
+		return remote.Through(c.Upstreams.Backend(id, ""), http2)
+	}
 }
 
 // SetKeySets begins a table: its key sets replace those of the one before, and
@@ -75,6 +101,16 @@ func (b *Builder) SetKeySets(sets []*table.KeySet) {
 	b.api.next()
 	b.users.next()
 	b.logins.methods.next()
+	b.services.next()
+}
+
+// External returns the service that t asks.
+func (b *Builder) External(t *table.ExternalAuth) (*extauth.Service, error) {
+	s := b.services.get(table.Sum(t), func() service {
+		s, err := b.external.Service(t)
+		return service{s, err}
+	})
+	return s.Service, s.err
 }
 
 // Retain ends what t, which serves from now on, has no use for.
@@ -100,6 +136,7 @@ func (b *Builder) Expressions() *expr.Env { return b.env }
 func (b *Builder) Close() {
 	b.keys.Close()
 	b.logins.close()
+	b.external.Close()
 }
 
 // generations keeps what the current table and the one before it use, by

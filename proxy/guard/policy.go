@@ -75,6 +75,9 @@ type decision struct {
 	progress   progress      // how far it came
 	at         int           // the rule or header that decided, when that progress is the last
 	seen       seen
+	answer     *auth.Answer // what the service that refused wants answered
+	granted    [maxAsked]*auth.Answer
+	grants     int // services that allowed, and want something changed
 }
 
 // progress is how far a decision came.
@@ -146,6 +149,9 @@ func (p *Policy) Check(x *exchange.Exchange) bool {
 		if m := &p.methods[i]; m.forwarder != nil && m.name == x.Principal.Method {
 			m.forwarder.Forward(x)
 		}
+	}
+	for _, a := range d.granted[:d.grants] {
+		a.Apply(x)
 	}
 	return true
 }
@@ -350,11 +356,15 @@ func (p *Policy) authorize(x *exchange.Exchange, d *decision) {
 		}
 		switch res := r.rule.Authorize(x); res.Outcome {
 		case auth.Accepted:
+			if res.Answer != nil {
+				d.granted[d.grants] = res.Answer
+				d.grants++
+			}
 		case auth.Unavailable:
-			d.verdict, d.code, d.source, d.retryAfter = undecidable, res.Code, r.source, res.RetryAfter
+			d.verdict, d.code, d.source, d.retryAfter, d.answer = undecidable, res.Code, r.source, res.RetryAfter, res.Answer
 			return
 		case auth.Rejected, auth.Absent:
-			d.verdict, d.code, d.source = forbidden, res.Code, r.source
+			d.verdict, d.code, d.source, d.answer = forbidden, res.Code, r.source, res.Answer
 			return
 		}
 	}

@@ -8,13 +8,24 @@ import (
 
 // refuse sets up the answer to a request that may not pass.
 func (p *Policy) refuse(x *exchange.Exchange, d *decision) {
+	if d.answer != nil && d.answer.Failure != nil { // the client's own, and no policy's
+		x.Fail(d.answer.Failure)
+		return
+	}
 	x.Trace.Denied, x.Trace.Policy = d.code, p.policyName(d.source)
 	switch d.verdict {
 	case closed:
 		answer(x, p.closed, 500, d.code, "the policy that guards this cannot be applied")
 	case undecidable:
-		x.Reply(503, d.code, "it cannot be decided at the moment whether the request may pass; try again later")
-		x.RetryAfter(d.retryAfter)
+		const detail = "it cannot be decided at the moment whether the request may pass; try again later"
+		if d.answer != nil {
+			d.answer.Refuse(x, 503, d.code, detail)
+		} else {
+			x.Reply(503, d.code, detail)
+		}
+		if x.Response.Status == 503 {
+			x.RetryAfter(d.retryAfter)
+		}
 	case unauthenticated:
 		if p.invite(x, d) {
 			return
@@ -24,6 +35,10 @@ func (p *Policy) refuse(x *exchange.Exchange, d *decision) {
 			p.challenge(x, d)
 		}
 	case forbidden, allow:
+		if d.answer != nil {
+			d.answer.Refuse(x, 403, d.code, "the request is not allowed")
+			return
+		}
 		answer(x, p.denied, 403, d.code, "the request is not allowed")
 	}
 }

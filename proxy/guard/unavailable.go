@@ -11,7 +11,7 @@ import (
 // something: an operator has to act, or an object to arrive.
 const retryUnavailable = 10 * time.Second
 
-// unavailable stands for a method that lacks something of ours.
+// unavailable stands for a method or a rule that lacks something of ours.
 type unavailable struct{ from auth.Credential }
 
 // presented reports whether x carries a credential for the method, which then
@@ -25,6 +25,9 @@ func (u unavailable) presented(x *exchange.Exchange) bool {
 func (unavailable) Authenticate(*exchange.Exchange, *exchange.Principal) auth.Result {
 	return auth.Result{Outcome: auth.Unavailable, Code: auth.CodeUnavailable, RetryAfter: retryUnavailable}
 }
+
+// Authorize implements auth.Rule.
+func (u unavailable) Authorize(*exchange.Exchange) auth.Result { return u.Authenticate(nil, nil) }
 
 // Challenge implements auth.Method.
 func (unavailable) Challenge() string { return "" }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -91,9 +92,7 @@ func (t *through) exchange(r *http.Request, content []byte) *exchange.Exchange {
 	if q.Authority == "" {
 		q.Authority = r.URL.Host
 	}
-	if q.Path, q.RawQuery = r.URL.EscapedPath(), r.URL.RawQuery; q.Path == "" {
-		q.Path = "/"
-	}
+	q.Path, q.RawQuery = path(r.URL), r.URL.RawQuery
 	for name, values := range r.Header {
 		for _, v := range values {
 			q.Header.Add(name, v)
@@ -103,6 +102,21 @@ func (t *through) exchange(r *http.Request, content []byte) *exchange.Exchange {
 		q.ContentLength, q.Body = int64(len(content)), &exchange.Buffered{Content: content}
 	}
 	return x
+}
+
+// path returns the path as it is sent: Opaque, where it is set, is one, with
+// "//host" before it if it would pass for an authority.
+func path(u *url.URL) string {
+	p := u.Opaque
+	if p == "" {
+		p = u.EscapedPath()
+	} else if rest, ok := strings.CutPrefix(p, "//"+u.Host+"/"); ok {
+		p = "/" + rest
+	}
+	if p == "" {
+		return "/"
+	}
+	return p
 }
 
 // ask sends the request and waits for the answer to begin.

@@ -95,7 +95,7 @@ func (b *builder) fill(a *Action, t *table.Action) error {
 	var errs [6]error
 	a.Auth, errs[0] = b.buildAuth(t.Auth)
 	a.Validation, errs[1] = b.buildValidation(t.Validation)
-	a.Filters, a.CORS, errs[2] = buildChain(t.Filters)
+	a.Filters, a.CORS, errs[2] = b.buildChain(t.Filters)
 	a.Backends, errs[3] = b.buildBackends(t.Backends)
 	a.Mirrors, errs[4] = b.buildMirrors(t.Filters)
 	errs[5] = b.buildSessions(a, t)
@@ -123,7 +123,7 @@ func (b *builder) buildBackends(from []table.WeightedBackend) ([]Backend, error)
 	var out []Backend
 	for i := range from {
 		t := &from[i]
-		chain, _, err := buildChain(t.Filters)
+		chain, _, err := b.buildChain(t.Filters)
 		if err != nil {
 			return nil, fmt.Errorf("backend %s: %w", t.Backend, err)
 		}

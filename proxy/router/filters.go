@@ -15,12 +15,12 @@ import (
 // buildChain makes filters in their order, and returns the one among them that
 // must see requests before authentication. The first that cannot be made is the
 // error.
-func buildChain(from []table.Filter) (chain filter.Chain, share *cors.Filter, err error) {
+func (b *builder) buildChain(from []table.Filter) (chain filter.Chain, share *cors.Filter, err error) {
 	for i := range from {
 		if from[i].Mirror != nil {
 			continue // it sends, so it is no filter of the chain: see buildMirrors
 		}
-		f, err := buildFilter(&from[i])
+		f, err := b.buildFilter(&from[i])
 		if err != nil {
 			return filter.Chain{}, nil, err
 		}
@@ -33,7 +33,7 @@ func buildChain(from []table.Filter) (chain filter.Chain, share *cors.Filter, er
 }
 
 // buildFilter is the list of all filters there are.
-func buildFilter(t *table.Filter) (any, error) {
+func (b *builder) buildFilter(t *table.Filter) (any, error) {
 	switch {
 	case t.RequestHeaders != nil:
 		return headers.NewRequest(t.RequestHeaders)
@@ -49,6 +49,8 @@ func buildFilter(t *table.Filter) (any, error) {
 		return rewrite.New(&r)
 	case t.CORS != nil:
 		return cors.New(t.CORS)
+	case t.ExternalAuth != nil:
+		return b.owners.Guard.External(t.ExternalAuth)
 	}
 	return nil, errors.New("a filter is of no known kind")
 }

@@ -100,13 +100,16 @@ type BasicUser struct {
 	Hash Secret `json:"-"` // bcrypt, SHA-crypt, argon2id or {SHA}
 }
 
-// AuthRule is one authorization rule. Exactly one of CEL and CIDRs is set.
+// AuthRule is one authorization rule. Exactly one of CEL, CIDRs and External is
+// set, unless Unavailable is.
 type AuthRule struct {
-	Name   string   `json:"name"`
-	Source int      `json:"source"`
-	When   []string `json:"when,omitempty"` // CEL; false: the rule does not apply
-	CEL    string   `json:"cel,omitempty"`  // true allows; an error denies
-	CIDRs  *CIDRs   `json:"cidrs,omitempty"`
+	Name        string        `json:"name"`
+	Source      int           `json:"source"`
+	When        []string      `json:"when,omitempty"` // CEL; false: the rule does not apply
+	CEL         string        `json:"cel,omitempty"`  // true allows; an error denies
+	CIDRs       *CIDRs        `json:"cidrs,omitempty"`
+	External    *ExternalAuth `json:"external,omitempty"`
+	Unavailable string        `json:"unavailable,omitempty"` // why it cannot decide now (a missing Service): 503
 }
 
 // CIDRs allows by client address. Deny wins; an empty Allow allows everyone.

@@ -8,6 +8,8 @@ type Filter struct {
 	Rewrite         *Rewrite    `json:"rewrite,omitempty"`
 	CORS            *CORS       `json:"cors,omitempty"`
 	Mirror          *Mirror     `json:"mirror,omitempty"`
+
+	ExternalAuth *ExternalAuth `json:"externalAuth,omitempty"`
 }
 
 // HeaderEdit changes header fields: Set, then Add, then Remove.

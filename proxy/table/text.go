@@ -216,6 +216,8 @@ func (f Filter) String() string {
 		return "cors(" + f.CORS.String() + ")"
 	case f.Mirror != nil:
 		return "mirror(" + f.Mirror.String() + ")"
+	case f.ExternalAuth != nil:
+		return f.ExternalAuth.String()
 	}
 	return "nothing"
 }

@@ -116,9 +116,15 @@ func (s CredentialSource) String() string {
 	return "header " + s.Header
 }
 
-// String prints what the rule allows: its expression, or its networks.
+// String prints what the rule allows: its expression, its networks, or the
+// service it asks.
 func (r AuthRule) String() string {
-	if r.CIDRs == nil {
+	switch {
+	case r.Unavailable != "":
+		return "unavailable: " + r.Unavailable
+	case r.External != nil:
+		return r.External.String()
+	case r.CIDRs == nil:
 		return r.CEL
 	}
 	var out []string

@@ -22,7 +22,7 @@ type descs struct {
 	backend                          backendDescs
 	port                             portDescs
 	table                            tableDescs
-	mirrored                         *prometheus.Desc
+	aside                            asideDescs
 	keySetAge, logDropped            *prometheus.Desc
 	logins                           loginDescs
 }
@@ -30,6 +30,9 @@ type descs struct {
 type routeDescs struct{ requests, duration, retries *prometheus.Desc }
 
 type backendDescs struct{ requests, errors, inFlight, connections *prometheus.Desc }
+
+// asideDescs are of requests that others than the backend were sent.
+type asideDescs struct{ mirrored, asked *prometheus.Desc }
 
 type portDescs struct{ open, accepted, refused, handshakes *prometheus.Desc }
 
@@ -57,7 +60,10 @@ func newDescs() descs {
 			inFlight:    desc("backend_requests_in_flight", "Requests a backend is working on.", "backend"),
 			connections: desc("backend_connections_open", "Connections open to a backend, idle ones included.", "backend"),
 		},
-		mirrored: desc("mirrored_requests_total", "Requests that were to be mirrored, by the mirror's backend and what became of it.", "backend", "outcome"),
+		aside: asideDescs{
+			mirrored: desc("mirrored_requests_total", "Requests that were to be mirrored, by the mirror's backend and what became of it.", "backend", "outcome"),
+			asked:    desc("external_auth_requests_total", "Requests an external authorization service had to be asked about, by service and outcome.", "service", "outcome"),
+		},
 		port: portDescs{
 			open:       desc("client_connections_open", "Client connections open, by the socket they came in on.", "address"),
 			accepted:   desc("client_connections_total", "Client connections accepted, by the socket they came in on.", "address"),
@@ -114,7 +120,7 @@ func (c collector) causes(d *descs, o output) {
 	for _, s := range []struct {
 		desc   *prometheus.Desc
 		causes *Causes
-	}{{d.denials, &c.m.Denials}, {d.shadowDenials, &c.m.ShadowDenials}, {d.refusals, &c.m.Refusals}, {d.mirrored, &c.m.Mirrored}} {
+	}{{d.denials, &c.m.Denials}, {d.shadowDenials, &c.m.ShadowDenials}, {d.refusals, &c.m.Refusals}, {d.aside.mirrored, &c.m.Mirrored}, {d.aside.asked, &c.m.Asked}} {
 		s.causes.each(func(k cause, n uint64) { o.send(s.desc, prometheus.CounterValue, float64(n), k.policy, k.code) })
 	}
 	c.m.BadRequests.each(func(k cause, n uint64) { o.send(d.badRequests, prometheus.CounterValue, float64(n), k.code) })

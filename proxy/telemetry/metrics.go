@@ -29,16 +29,22 @@ type Metrics struct {
 	BadRequests   Causes // by code: requests refused before they could be routed
 	Answers       Causes // by code: every answer of the gateway's own
 	Mirrored      Causes // by backend and outcome: requests that were to be mirrored
+	Asked         Causes // by service and outcome: requests an external service had to be asked about
 
 	Table      Table
 	LogDropped atomic.Uint64 // access log lines lost to a full queue or a failing writer
 
+	series
+	sources Sources
+}
+
+// series are the counters that come and go with the table.
+type series struct {
 	routes    keyed[Route]
 	listeners keyed[Listener]
 	ports     keyed[Port]
 	backends  keyed[Backend]
 	streams   keyed[Stream]
-	sources   Sources
 }
 
 // Sources are figures that others keep, read when somebody asks for the
@@ -136,7 +142,7 @@ func (m *Metrics) Backend(id string) *Backend {
 
 // Retain drops the series of everything that is not in t.
 func (m *Metrics) Retain(t *table.Table) {
-	routes, listeners, backends, policies, streams := set{}, set{}, set{}, set{}, set{}
+	routes, listeners, backends, policies, streams, services := set{}, set{}, set{}, set{}, set{}, set{}
 	seen := map[*table.Action]bool{}
 	for _, l := range t.Listeners {
 		listeners[l.ID] = true
@@ -149,6 +155,7 @@ func (m *Metrics) Retain(t *table.Table) {
 					seen[r.Action] = true
 					routes[routeKey(r.Action)] = true
 					policies.add(r.Action)
+					services.ask(r.Action)
 				}
 			}
 		}
@@ -164,6 +171,7 @@ func (m *Metrics) Retain(t *table.Table) {
 	m.ShadowDenials.retain(policies)
 	m.Refusals.retain(policies)
 	m.Mirrored.retain(backends)
+	m.Asked.retain(services)
 }
 
 // DropPort drops the series of a socket that is gone.
@@ -231,5 +239,28 @@ func (k *keyed[T]) each(do func(*T)) {
 	defer k.mu.Unlock()
 	for _, v := range k.m {
 		do(v)
+	}
+}
+
+// ask adds the services that are asked about an action's requests.
+func (s set) ask(a *table.Action) {
+	for _, p := range []*table.Auth{a.Auth, a.ShadowAuth} {
+		if p == nil {
+			continue
+		}
+		for i := range p.Rules {
+			if e := p.Rules[i].External; e != nil {
+				s[e.Service()] = true
+			}
+		}
+	}
+	filters := a.Filters
+	for i := range a.Backends {
+		filters = append(filters[:len(filters):len(filters)], a.Backends[i].Filters...)
+	}
+	for i := range filters {
+		if e := filters[i].ExternalAuth; e != nil {
+			s[e.Service()] = true
+		}
 	}
 }

@@ -77,35 +77,15 @@ func read(x *exchange.Exchange, max int64, shadow bool) ([]byte, error) {
 			return data, nil
 		}
 		if err != nil {
-			x.Request.Body = &replayed{head: data, err: err, rest: body}
+			x.Request.Body = exchange.Replay(data, err, body)
 			return nil, err
 		}
 		if int64(len(data)+len(p)) > max {
-			x.Request.Body = &replayed{head: append(data, p...), rest: body}
+			x.Request.Body = exchange.Replay(append(data, p...), nil, body)
 			return nil, errTooLarge
 		}
 		data = append(data, p...)
 	}
-}
-
-// replayed is a body of which the beginning has been read already.
-type replayed struct {
-	head []byte
-	err  error // what reading ended with
-	rest exchange.Body
-}
-
-// Next implements exchange.Body.
-func (r *replayed) Next() ([]byte, error) {
-	switch {
-	case len(r.head) > 0:
-		p := r.head
-		r.head = nil
-		return p, nil
-	case r.err != nil:
-		return nil, r.err
-	}
-	return r.rest.Next()
 }
 
 // limited is a body that may not be larger than max. What exceeds it is not

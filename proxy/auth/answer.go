@@ -1,0 +1,86 @@
+package auth
+
+import (
+	"slices"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+)
+
+// Answer is what a service that was asked says beside yes or no: what to change
+// in a request that passes, or what to answer to one that does not. Requests
+// share it, so it does not change.
+type Answer struct {
+	Edits []Edit   // of an accepted request, in order
+	Names []string // lower case, as long as Edits: the edit's
+	Drop  []string // lower case: what the caller sent under these names is removed first
+
+	Status  int             // of the answer to a refused request; 0: the policy's
+	Header  exchange.Header // added to it
+	Type    string          // of Content
+	Content []byte          // nil: a problem document
+	Failure error           // the content that had to be looked at did not come: what that deserves is the answer
+}
+
+// Edit changes one field of a request.
+type Edit struct {
+	Value string
+	How   How
+}
+
+// How an Edit goes about it.
+type How uint8
+
+// The ways to edit.
+const (
+	Set        How = iota // in place of what is there
+	Add                   // behind what is there
+	AddAbsent             // if there is none
+	SetPresent            // if there is one
+	Remove
+)
+
+// Apply makes the changes to x's request. Nothing the caller sent, as a field or
+// as a trailer field, passes for what is set here.
+func (a *Answer) Apply(x *exchange.Exchange) {
+	h := &x.Request.Header
+	h.DropLike(a.Drop)
+	for i := range a.Edits {
+		e, name := &a.Edits[i], a.Names[i]
+		_, there := h.Get(name)
+		switch {
+		case e.How == AddAbsent && there, e.How == SetPresent && !there:
+			continue
+		case e.How != Add:
+			h.DropLike(a.Names[i : i+1])
+		}
+		if e.How != Remove {
+			h.Add(name, e.Value)
+		}
+	}
+	for _, names := range [...][]string{a.Names, a.Drop} {
+		switch {
+		case len(names) == 0:
+		case len(x.Request.Reserved) == 0:
+			x.Request.Reserved = names
+		default:
+			x.Request.Reserved = slices.Concat(x.Request.Reserved, names)
+		}
+	}
+}
+
+// Refuse sets up the answer to x: with status and detail where a says nothing.
+func (a *Answer) Refuse(x *exchange.Exchange, status int, code, detail string) {
+	if a.Failure != nil {
+		x.Fail(a.Failure)
+		return
+	}
+	if a.Status != 0 {
+		status = a.Status
+	}
+	if a.Content != nil {
+		x.ReplyBody(status, code, a.Type, a.Content)
+	} else {
+		x.Reply(status, code, detail)
+	}
+	x.Response.Header = append(x.Response.Header, a.Header...)
+}

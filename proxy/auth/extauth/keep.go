@@ -1,0 +1,84 @@
+package extauth
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/expr"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// keeper says which requests one kept answer is for.
+type keeper struct {
+	id      string // of the service: what is before every key
+	program *expr.Program
+	headers []string
+}
+
+func newKeeper(t *table.ExternalAuth, env *expr.Env) (*keeper, error) {
+	c := t.Cache
+	k := &keeper{id: id(t)}
+	switch {
+	case c.TTL <= 0:
+		return nil, errors.New("cache: ttl is not above 0")
+	case (c.Key == "") == (len(c.Headers) == 0):
+		return nil, errors.New("cache: set exactly one of key and headers")
+	case t.MaxBody > 0:
+		return nil, errors.New("cache: an answer to a request whose content was looked at is good for no other")
+	case c.Key == "":
+		k.headers = c.Headers
+		return k, nil
+	}
+	var err error
+	k.program, err = env.Compile(c.Key, expr.String)
+	return k, err
+}
+
+// key returns what x has in common with the requests its answer is good for, in
+// memory of the exchange's; false when there is nothing.
+func (k *keeper) key(x *exchange.Exchange) (string, bool) {
+	if k.program != nil {
+		v, ok, err := k.program.String(x)
+		if err != nil || !ok || v == "" {
+			return "", false
+		}
+		return x.Arena.Concat(k.id, v), true
+	}
+	q := &x.Request
+	size := len(k.id) + 128 + len(q.Method) + len(q.Scheme) + len(q.Authority) + len(q.Path) + len(q.RawQuery)
+	for i := range q.Header {
+		size += len(q.Header[i].Value) + 20
+	}
+	b := append(x.Arena.Alloc(size)[:0], k.id...)
+	for _, part := range [...]string{q.Method, q.Scheme, q.Authority, q.Path, q.RawQuery} {
+		b = appendPart(b, part)
+	}
+	for _, name := range k.headers {
+		b = append(b, '|')
+		for i := range q.Header {
+			if f := &q.Header[i]; len(f.Name) == len(name) && mem.EqualFold(f.Name, name) {
+				b = appendPart(b, f.Value)
+			}
+		}
+	}
+	return mem.String(b), true
+}
+
+// appendPart appends s so that no two lists of parts are the same text.
+func appendPart(b []byte, s string) []byte {
+	b = strconv.AppendInt(b, int64(len(s)), 10)
+	return append(append(b, ':'), s...)
+}
+
+// hop reports fields that belong to one connection or frame one message: none
+// of them is anybody's to pass on or to set.
+func hop(name string) bool {
+	return slices.Contains([]string{
+		"host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "keep-alive",
+		"proxy-connection", "expect", "proxy-authenticate",
+	}, name) || strings.HasPrefix(name, ":")
+}

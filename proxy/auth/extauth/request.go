@@ -1,0 +1,131 @@
+package extauth
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/auth"
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+)
+
+// request makes what the service is sent, in memory of its own: a call may go on
+// for a moment after x is over. Without one, the result says why not.
+func (s *Service) request(x *exchange.Exchange) (*http.Request, auth.Result) {
+	var content []byte
+	if s.t.MaxBody > 0 && x.Request.Body != nil {
+		var refused auth.Result
+		if content, refused = s.content(x); refused.Code != "" {
+			return nil, refused
+		}
+	}
+	if s.t.GRPC {
+		return s.check(x, content), auth.Result{}
+	}
+	return s.http(x, content), auth.Result{}
+}
+
+// content reads as much of x's content as the service may see. x.Request.Body
+// gives it again.
+func (s *Service) content(x *exchange.Exchange) ([]byte, auth.Result) {
+	limit, body := s.t.MaxBody, x.Request.Body
+	if x.Request.ContentLength > limit && !s.t.Partial {
+		return nil, tooLarge()
+	}
+	data := make([]byte, 0, min(limit, max(x.Request.ContentLength, 4<<10)))
+	for {
+		p, err := body.Next()
+		data = append(data, p...)
+		switch {
+		case int64(len(data)) > limit && !s.t.Partial:
+			x.Request.Body = exchange.Replay(data, err, body)
+			return nil, tooLarge()
+		case err == io.EOF:
+			if len(data) == 0 {
+				x.Request.Body = exchange.Replay(nil, io.EOF, body)
+			} else {
+				x.Request.Body = &exchange.Buffered{Content: data}
+			}
+			return data[:min(int64(len(data)), limit)], auth.Result{}
+		case err != nil:
+			x.Request.Body = exchange.Replay(data, err, body)
+			return nil, auth.Result{Outcome: auth.Rejected, Code: auth.CodeExternal, Answer: &auth.Answer{Failure: err}}
+		case int64(len(data)) >= limit && s.t.Partial:
+			x.Request.Body = exchange.Replay(data, nil, body)
+			return data[:limit], auth.Result{}
+		}
+	}
+}
+
+func tooLarge() auth.Result {
+	return auth.Result{Outcome: auth.Rejected, Code: auth.CodeExternalTooLarge, Answer: &auth.Answer{Status: 413}}
+}
+
+// http makes the request to an HTTP service: the caller's method, host, path and
+// query, the fields it may see, and the content if it may see that.
+func (s *Service) http(x *exchange.Exchange, content []byte) *http.Request {
+	q := &x.Request
+	u := s.endpoint
+	u.Path = ""
+	u.Opaque, u.RawQuery = strings.Clone(s.endpoint.Path+q.Path), strings.Clone(q.RawQuery)
+	if strings.HasPrefix(u.Opaque, "//") { // which would pass for an authority
+		u.Opaque = "//" + u.Host + u.Opaque
+	}
+	r := &http.Request{
+		Method: strings.Clone(q.Method), URL: &u, Host: strings.Clone(q.Authority), Header: http.Header{"User-Agent": nil},
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody,
+	}
+	if len(content) > 0 {
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(content)), int64(len(content))
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
+	}
+	for i := range q.Header {
+		f := &q.Header[i]
+		name := strings.ToLower(f.Name)
+		if name != "" && (s.all || s.headers[name]) && !hop(name) {
+			r.Header.Add(strings.Clone(name), strings.Clone(f.Value))
+		}
+	}
+	if s.t.Forwarded {
+		s.forwarded(x, r.Header)
+	}
+	return r
+}
+
+// forwarded adds the fields by which services of forward authentication know
+// what is asked.
+func (s *Service) forwarded(x *exchange.Exchange, h http.Header) {
+	q := &x.Request
+	uri := q.Path
+	if q.RawQuery != "" {
+		uri += "?" + q.RawQuery
+	}
+	h.Set("X-Forwarded-For", q.ClientIP.Unmap().String())
+	h.Set("X-Forwarded-Method", strings.Clone(q.Method))
+	h.Set("X-Forwarded-Proto", q.Scheme)
+	h.Set("X-Forwarded-Host", strings.Clone(q.Authority))
+	h.Set("X-Forwarded-Uri", strings.Clone(uri))
+}
+
+// check makes the request to a gRPC service.
+func (s *Service) check(x *exchange.Exchange, content []byte) *http.Request {
+	message := s.checkRequest(x, content, time.Now())
+	timeout := s.t.Timeout
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	return &http.Request{
+		Method: http.MethodPost, Host: s.endpoint.Host, ContentLength: int64(len(message)), Proto: "HTTP/2.0", ProtoMajor: 2,
+		URL: &url.URL{Scheme: s.endpoint.Scheme, Host: s.endpoint.Host, Path: s.endpoint.Path + "/envoy.service.auth.v3.Authorization/Check"},
+		Header: http.Header{
+			"Content-Type": {"application/grpc"}, "Te": {"trailers"}, "User-Agent": {"gatehouse"},
+			"Grpc-Timeout": {strconv.FormatInt(max(1, timeout.Milliseconds()), 10) + "m"},
+		},
+		Body:    io.NopCloser(bytes.NewReader(message)),
+		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(message)), nil },
+	}
+}
