@@ -15,7 +15,8 @@ import (
 // and nothing is set that must not be.
 func FuzzCheckResponse(f *testing.F) {
 	for _, m := range []*authv3.CheckResponse{
-		{}, allows(nil), denies(nil),
+		{},
+		allows(nil), denies(nil),
 		allows(&authv3.OkHttpResponse{Headers: []*corev3.HeaderValueOption{setting("x-a", "1")}, HeadersToRemove: []string{"x-b"}}),
 		denies(&authv3.DeniedHttpResponse{Status: &typev3.HttpStatus{Code: 401}, Body: "no", Headers: []*corev3.HeaderValueOption{setting("x-a", "1")}}),
 	} {
