@@ -36,7 +36,11 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := root().ExecuteContext(ctx)
+	// Root's own PATH has these, one that sudo or a build server gives may not.
+	err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
+	if err == nil {
+		err = root().ExecuteContext(ctx)
+	}
 	stop()
 	var ended *exec.ExitError
 	switch {
