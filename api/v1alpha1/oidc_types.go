@@ -13,7 +13,7 @@ const (
 
 // OIDCAuthentication logs people in with an OpenID provider, and keeps their sessions. Browsers are redirected; other callers get 401.
 //
-// +kubebuilder:validation:XValidation:rule="[self.redirectPath, has(self.logoutPath) ? self.logoutPath : ”, has(self.backchannelLogoutPath) ? self.backchannelLogoutPath : ”].all(p, p == ” || [self.redirectPath, has(self.logoutPath) ? self.logoutPath : ”, has(self.backchannelLogoutPath) ? self.backchannelLogoutPath : ”].exists_one(q, q == p))",message="redirectPath, logoutPath and backchannelLogoutPath must differ"
+// +kubebuilder:validation:XValidation:rule=`[self.redirectPath, has(self.logoutPath) ? self.logoutPath : "", has(self.backchannelLogoutPath) ? self.backchannelLogoutPath : ""].all(p, p == "" || [self.redirectPath, has(self.logoutPath) ? self.logoutPath : "", has(self.backchannelLogoutPath) ? self.backchannelLogoutPath : ""].exists_one(q, q == p))`,message="redirectPath, logoutPath and backchannelLogoutPath must differ"
 // +kubebuilder:validation:XValidation:rule="!has(self.postLogoutRedirect) || has(self.logoutPath)",message="postLogoutRedirect goes with logoutPath; set that too"
 type OIDCAuthentication struct {
 	// issuer is the provider: what its ID tokens name as iss, and where its metadata is found
