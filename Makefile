@@ -18,7 +18,7 @@ CLUSTER := bin/cluster
 TOOL_PINS := hack/tools/go.mod hack/tools/go.sum
 
 # The Gateway API's CRDs come from its module, so that they are of the release the code is built with.
-GATEWAY_API_CRDS = $(shell $(GO) mod download sigs.k8s.io/gateway-api && $(GO) list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/experimental/gateway.networking.k8s.io_*.yaml
+GATEWAY_API_CRDS = $(shell $(GO) mod download sigs.k8s.io/gateway-api && $(GO) list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/experimental/gateway.networking.*.yaml
 
 ##@ Use
 

@@ -52,7 +52,7 @@ type Builder struct {
 	routes    generations[*graph.Route, *routed]
 	published map[PolicyKey]published
 	reached   generations[*graph.Route, []destination]
-	secured   map[PolicyKey]*Policy // the BackendTLSPolicies
+	targeted  map[PolicyKey]*Policy // the policies on Services
 }
 
 // NewBuilder returns a Builder that has built nothing yet.
@@ -101,7 +101,7 @@ func (b *Builder) Build(s *store.Store, g *graph.Graph) *Policies {
 		return b.last
 	}
 	b.graph, b.last = g, b.build(s, g)
-	b.backendTLS(s, g, b.last)
+	b.direct(s, g, b.last)
 	return b.last
 }
 

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -26,21 +25,8 @@ type destination struct {
 	port    int32
 }
 
-// backendTLS finds what each BackendTLSPolicy's status says under each Gateway
-// whose routes lead to a Service it targets. It merges with nothing: graph has
-// what is in force (GEP-713, "Direct policy attachment").
-func (b *Builder) backendTLS(s *store.Store, g *graph.Graph, out *Policies) {
-	all := s.Read()
-	policies := all.BackendTLSPolicies()
-	b.reached.turn()
-	if len(policies) == 0 {
-		b.secured = nil
-		return
-	}
-	reached := map[types.NamespacedName][]destination{} // by Service
-	for _, r := range g.Routes {
-		addDestinations(reached, b.reached.get(r, func() []destination { return routeDestinations(r) }))
-	}
+// addStreams adds where the connections of TLSRoutes go whose TLS ends here.
+func addStreams(reached map[types.NamespacedName][]destination, g *graph.Graph) {
 	ends := map[graph.ListenerKey]bool{} // where TLS ends, and may begin anew
 	for _, gw := range g.Gateways {
 		for _, l := range gw.Listeners {
@@ -52,24 +38,6 @@ func (b *Builder) backendTLS(s *store.Store, g *graph.Graph, out *Policies) {
 			addDestinations(reached, pairs(r.Parents, r.Backends, func(at *graph.Attachment) bool { return ends[at.Listener] }))
 		}
 	}
-	now := map[PolicyKey]*Policy{}
-	for _, p := range policies {
-		key := PolicyKey{string(store.BackendTLSPolicy), nameOf(p)}
-		node := &Policy{Key: key, Generation: p.Generation, Object: p}
-		node.Ancestors = b.securedAncestors(all, p, reached, out)
-		if len(node.Ancestors) == 0 {
-			if b.ours(&p.Status) {
-				out.Stale = append(out.Stale, key)
-			}
-			continue
-		}
-		if was := b.secured[key]; was != nil && was.Object == node.Object && equality.Semantic.DeepEqual(was.Ancestors, node.Ancestors) {
-			node = was
-		}
-		now[key] = node
-		out.All = append(out.All, node)
-	}
-	b.secured = now
 }
 
 // routeDestinations are where a route sends requests, or copies of them.

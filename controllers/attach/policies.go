@@ -20,7 +20,7 @@ import (
 )
 
 // Policies is everything one build found about the policies of a Graph. Slices
-// are sorted by kind, namespace, then name, BackendTLSPolicies behind the others, so
+// are sorted by kind, namespace, then name, those on Services behind the others, so
 // that equal inputs print equally.
 type Policies struct {
 	All []*Policy // with at least one targetRef that leads to a Gateway of ours, or to nothing
@@ -68,7 +68,7 @@ type TargetKey struct {
 	Section gatewayv1.SectionName
 }
 
-// Policy is an AuthPolicy, a ValidationPolicy or a BackendTLSPolicy.
+// Policy is an AuthPolicy, a ValidationPolicy, a BackendTLSPolicy or an XBackendTrafficPolicy.
 type Policy struct {
 	Key        PolicyKey
 	Generation int64

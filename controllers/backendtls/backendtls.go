@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/policy"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
@@ -121,21 +122,13 @@ func Section(ref *gatewayv1.LocalPolicyTargetReferenceWithSectionName) string {
 }
 
 // oldest is the policy that has a section of a Service; nil for none.
-func oldest(policies []*gatewayv1.BackendTLSPolicy, service, section string) (first *gatewayv1.BackendTLSPolicy) {
-	for _, p := range policies {
-		targets := slices.ContainsFunc(p.Spec.TargetRefs, func(ref gatewayv1.LocalPolicyTargetReferenceWithSectionName) bool {
+func oldest(policies []*gatewayv1.BackendTLSPolicy, service, section string) *gatewayv1.BackendTLSPolicy {
+	first, _ := policy.Oldest(policies, func(p *gatewayv1.BackendTLSPolicy) bool {
+		return slices.ContainsFunc(p.Spec.TargetRefs, func(ref gatewayv1.LocalPolicyTargetReferenceWithSectionName) bool {
 			return IsService(&ref) && string(ref.Name) == service && Section(&ref) == section
 		})
-		if targets && (first == nil || older(p, first)) {
-			first = p
-		}
-	}
+	})
 	return first
-}
-
-// older says whether a takes precedence over b (GEP-713, conflict resolution).
-func older(a, b *gatewayv1.BackendTLSPolicy) bool {
-	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name)) < 0
 }
 
 func nameOf(p *gatewayv1.BackendTLSPolicy) types.NamespacedName {

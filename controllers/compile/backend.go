@@ -30,6 +30,16 @@ func sameBackend(a, b *table.Backend) bool {
 	return a.ID == b.ID && a.Protocol == b.Protocol && (a.Retries == b.Retries || a.Retries != nil && b.Retries != nil && *a.Retries == *b.Retries)
 }
 
+// retryBudget is the one of the backend's Service, for all its ports together; nil
+// for none.
+func retryBudget(b *graph.Backend) *table.RetryBudget {
+	if b.Traffic == nil || b.Traffic.Retries == nil {
+		return nil
+	}
+	r := b.Traffic.Retries
+	return &table.RetryBudget{ID: b.Service.String(), Percent: r.Percent, Interval: r.Interval, Least: r.Least, LeastInterval: r.LeastInterval}
+}
+
 // appendBackends adds the backends of a rule that are not there yet, as the
 // Gateways of these clients reach them.
 func appendBackends(list []*table.Backend, rule *graph.Rule, clients []graph.Client) []*table.Backend {

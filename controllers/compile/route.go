@@ -183,7 +183,11 @@ func (c *Compiler) compileAction(r *graph.Route, key actionKey) *table.Action {
 	}
 	a.Session = ruleSession(a, rule.Session, key.cookie)
 	for _, b := range rule.Backends {
-		a.Backends = append(a.Backends, weightedBackend(b, key.matched, key.client))
+		w := weightedBackend(b, key.matched, key.client)
+		if a.Session == nil && w.Reply == nil { // the rule's comes first
+			w.Session = backendSession(a, b)
+		}
+		a.Backends = append(a.Backends, w)
 	}
 	if noBackend(rule) != "" {
 		a.Reply = &table.Reply{Status: 500, Code: "no_backend", Detail: "The route has no backend."}

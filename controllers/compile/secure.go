@@ -18,7 +18,7 @@ func reach(b *graph.Backend, client graph.Client) (*table.Backend, *table.Reply)
 	case b.Broken != "":
 		return nil, referenceReply(b.Reason)
 	case b.TLS == nil:
-		return &table.Backend{ID: backendID(b), Protocol: backendProtocol(b.Protocol)}, nil
+		return &table.Backend{ID: backendID(b), Protocol: backendProtocol(b.Protocol), Retries: retryBudget(b)}, nil
 	case b.TLS.Refused != nil || client.Broken != "":
 		return nil, &table.Reply{Status: 500, Code: "backend_tls_invalid", Detail: "What says how to reach the route's backend over TLS cannot be used."}
 	}
@@ -35,7 +35,7 @@ func reach(b *graph.Backend, client graph.Client) (*table.Backend, *table.Reply)
 	}
 	// Settings that change make another backend: what is under way ends as it began.
 	sum := table.Sum(t)
-	return &table.Backend{ID: backendID(b) + " tls-" + hex.EncodeToString(sum[:6]), Protocol: backendProtocol(b.Protocol), TLS: t}, nil
+	return &table.Backend{ID: backendID(b) + " tls-" + hex.EncodeToString(sum[:6]), Protocol: backendProtocol(b.Protocol), TLS: t, Retries: retryBudget(b)}, nil
 }
 
 // unreachable says why a backend that is there is not reached; "" if it is.

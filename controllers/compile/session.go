@@ -22,6 +22,22 @@ func ruleSession(a *table.Action, s *spec.Session, path string) *table.Session {
 	return out
 }
 
+// backendSession compiles the sessionPersistence of a policy on a backend; nil for
+// none. Each rule has sessions of its own there, in a cookie of its own, for the
+// policy's has no path that could keep them apart (GEP-1619, "Route Rules Referencing
+// to a Session Persistent Enabled Service Must Not Share Sessions").
+func backendSession(a *table.Action, b *graph.Backend) *table.Session {
+	if b.Traffic == nil || b.Traffic.Session == nil {
+		return nil
+	}
+	s := b.Traffic.Session
+	name := sessionName(a, s)
+	if s.Name != "" && !s.Header {
+		name += "-" + ruleDigits(a)
+	}
+	return session(s, name)
+}
+
 func session(s *spec.Session, name string) *table.Session {
 	out := &table.Session{Cookie: name, Permanent: s.Permanent, Lifetime: s.Timeout}
 	if s.Header {

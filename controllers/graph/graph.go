@@ -150,6 +150,7 @@ type Backend struct {
 	Filters  []gatewayv1.HTTPRouteFilter
 	Mirrors  []*Backend           // of the RequestMirror filters, in their order
 	TLS      *backendtls.Settings // nil: reached in the clear
+	Traffic  *spec.Traffic        // of the XBackendTrafficPolicy there; nil: none
 	// Reason and Broken are set when the reference cannot be used: its share of
 	// the requests gets 500.
 	Reason gatewayv1.RouteConditionReason

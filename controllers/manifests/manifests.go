@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 )
@@ -239,14 +240,14 @@ func written(s *corev1.Secret) {
 
 // read are the kinds that are read.
 var read = [...]string{
-	"GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "ReferenceGrant", "BackendTLSPolicy", "AuthPolicy", "ValidationPolicy", "GatewayParameters",
+	"GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "ReferenceGrant", "BackendTLSPolicy", "XBackendTrafficPolicy", "AuthPolicy", "ValidationPolicy", "GatewayParameters",
 	"Ingress", "IngressClass", "Service", "EndpointSlice", "Secret", "ConfigMap", "Namespace",
 }
 
 // owned says whether a group's kinds are all meant for a gateway, so that one
 // which is not read is a mistake.
 func owned(group string) bool {
-	return group == gatewayv1.GroupName || group == v1alpha1.GroupName
+	return group == gatewayv1.GroupName || group == gatewayxv1alpha1.GroupName || group == v1alpha1.GroupName
 }
 
 // duplicates finds objects that are defined twice.

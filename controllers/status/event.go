@@ -4,6 +4,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 )
@@ -51,6 +52,8 @@ func complaints(obj client.Object, controller gatewayv1.GatewayController) (out 
 		addParents(o.Status.Parents, controller, add)
 	case *gatewayv1.GRPCRoute:
 		addParents(o.Status.Parents, controller, add)
+	case *gatewayxv1alpha1.XBackendTrafficPolicy:
+		addAncestors(o.Status.Ancestors, controller, add)
 	case *gatewayv1.BackendTLSPolicy:
 		addAncestors(o.Status.Ancestors, controller, add)
 	case *v1alpha1.AuthPolicy:

@@ -45,6 +45,7 @@ const (
 	kindIngress = "Ingress"
 
 	kindBackendTLS = "BackendTLSPolicy"
+	kindTraffic    = "XBackendTrafficPolicy"
 )
 
 // Key names an object with a status.

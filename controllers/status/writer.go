@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/util/flowcontrol"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
@@ -276,6 +277,8 @@ func empty(kind string) client.Object {
 		return &networkingv1.Ingress{}
 	case kindBackendTLS:
 		return &gatewayv1.BackendTLSPolicy{}
+	case kindTraffic:
+		return &gatewayxv1alpha1.XBackendTrafficPolicy{}
 	case v1alpha1.KindAuthPolicy:
 		return &v1alpha1.AuthPolicy{}
 	case v1alpha1.KindValidationPolicy:
@@ -305,6 +308,8 @@ func (w *Writer) merge(obj client.Object, d Desired) {
 		o.Status.Parents = m.parents(o.Status.Parents, d.Parents)
 	case *networkingv1.Ingress:
 		w.mergeIngress(o, d.Ingress)
+	case *gatewayxv1alpha1.XBackendTrafficPolicy:
+		o.Status.Ancestors = m.ancestors(o.Status.Ancestors, d.Ancestors)
 	case *gatewayv1.BackendTLSPolicy:
 		o.Status.Ancestors = m.ancestors(o.Status.Ancestors, d.Ancestors)
 	case *v1alpha1.AuthPolicy:

@@ -133,22 +133,6 @@ func (r *Reader) ReferenceGrants(namespace string) []*gatewayv1.ReferenceGrant {
 	return all(r, r.store.grants, namespaceList(namespace))
 }
 
-// BackendTLSPolicy returns the policy of that name.
-func (r *Reader) BackendTLSPolicy(name types.NamespacedName) *gatewayv1.BackendTLSPolicy {
-	return get(r, r.store.backendTLS, name)
-}
-
-// BackendTLSPolicies returns all BackendTLSPolicies.
-func (r *Reader) BackendTLSPolicies() []*gatewayv1.BackendTLSPolicy {
-	return all(r, r.store.backendTLS, everything)
-}
-
-// BackendTLSPoliciesOn returns the BackendTLSPolicies that target a Service, or
-// ports of it.
-func (r *Reader) BackendTLSPoliciesOn(service types.NamespacedName) []*gatewayv1.BackendTLSPolicy {
-	return all(r, r.store.backendTLS, targetList(service.Namespace, gatewayv1.Kind(Service), gatewayv1.ObjectName(service.Name)))
-}
-
 // Service returns the Service of that name.
 func (r *Reader) Service(name types.NamespacedName) *corev1.Service {
 	return get(r, r.store.core.services, name)

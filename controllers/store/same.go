@@ -40,10 +40,6 @@ func sameGrant(a, b *gatewayv1.ReferenceGrant) bool {
 	return sameSpec(a, b, &a.Spec, &b.Spec)
 }
 
-func sameBackendTLS(a, b *gatewayv1.BackendTLSPolicy) bool {
-	return sameSpec(a, b, &a.Spec, &b.Spec)
-}
-
 // ManagedBy is the label, and Manager its value, of what the controllers keep in
 // the cluster themselves.
 const (
@@ -115,17 +111,6 @@ func byLabel(o *corev1.Secret) []string {
 
 func targetList(namespace string, kind gatewayv1.Kind, name gatewayv1.ObjectName) string {
 	return "target " + namespace + " " + string(kind) + " " + string(name)
-}
-
-// byService puts a policy in one list per Service it targets.
-func byService(o *gatewayv1.BackendTLSPolicy) []string {
-	in := []string{everything}
-	for _, ref := range o.Spec.TargetRefs {
-		if on := targetList(o.Namespace, ref.Kind, ref.Name); !slices.Contains(in, on) {
-			in = append(in, on)
-		}
-	}
-	return in
 }
 
 // byTarget puts a policy in one list per object it targets, however many

@@ -26,42 +26,43 @@ type Kind string
 
 // The kinds a Store holds. EndpointSlices go past it, by controllers/endpoints.
 const (
-	GatewayClass      Kind = "GatewayClass"
-	Gateway           Kind = "Gateway"
-	ListenerSet       Kind = "ListenerSet"
-	HTTPRoute         Kind = "HTTPRoute"
-	GRPCRoute         Kind = "GRPCRoute"
-	TLSRoute          Kind = "TLSRoute"
-	TCPRoute          Kind = "TCPRoute"
-	UDPRoute          Kind = "UDPRoute"
-	BackendTLSPolicy  Kind = "BackendTLSPolicy"
-	ReferenceGrant    Kind = "ReferenceGrant"
-	Service           Kind = "Service"
-	Secret            Kind = "Secret"
-	ConfigMap         Kind = "ConfigMap"
-	Namespace         Kind = "Namespace"
-	Ingress           Kind = "Ingress"
-	IngressClass      Kind = "IngressClass"
-	AuthPolicy        Kind = v1alpha1.KindAuthPolicy
-	ValidationPolicy  Kind = v1alpha1.KindValidationPolicy
-	GatewayParameters Kind = v1alpha1.KindGatewayParameters
+	GatewayClass         Kind = "GatewayClass"
+	Gateway              Kind = "Gateway"
+	ListenerSet          Kind = "ListenerSet"
+	HTTPRoute            Kind = "HTTPRoute"
+	GRPCRoute            Kind = "GRPCRoute"
+	TLSRoute             Kind = "TLSRoute"
+	TCPRoute             Kind = "TCPRoute"
+	UDPRoute             Kind = "UDPRoute"
+	BackendTLSPolicy     Kind = "BackendTLSPolicy"
+	BackendTrafficPolicy Kind = "XBackendTrafficPolicy"
+	ReferenceGrant       Kind = "ReferenceGrant"
+	Service              Kind = "Service"
+	Secret               Kind = "Secret"
+	ConfigMap            Kind = "ConfigMap"
+	Namespace            Kind = "Namespace"
+	Ingress              Kind = "Ingress"
+	IngressClass         Kind = "IngressClass"
+	AuthPolicy           Kind = v1alpha1.KindAuthPolicy
+	ValidationPolicy     Kind = v1alpha1.KindValidationPolicy
+	GatewayParameters    Kind = v1alpha1.KindGatewayParameters
 )
 
 // Store is the last known objects. Use New.
 type Store struct {
-	clock      uint64 // ticks with every change that matters
-	classes    *shelf[*gatewayv1.GatewayClass]
-	gateways   *shelf[*gatewayv1.Gateway]
-	sets       *shelf[*gatewayv1.ListenerSet]
-	routes     *shelf[*gatewayv1.HTTPRoute]
-	grpcs      *shelf[*gatewayv1.GRPCRoute]
-	streams    streams
-	ingresses  ingresses
-	grants     *shelf[*gatewayv1.ReferenceGrant]
-	backendTLS *shelf[*gatewayv1.BackendTLSPolicy]
-	core       core
-	ours       ours
-	shelves    map[Kind]keeper
+	clock     uint64 // ticks with every change that matters
+	classes   *shelf[*gatewayv1.GatewayClass]
+	gateways  *shelf[*gatewayv1.Gateway]
+	sets      *shelf[*gatewayv1.ListenerSet]
+	routes    *shelf[*gatewayv1.HTTPRoute]
+	grpcs     *shelf[*gatewayv1.GRPCRoute]
+	streams   streams
+	ingresses ingresses
+	grants    *shelf[*gatewayv1.ReferenceGrant]
+	direct    direct
+	core      core
+	ours      ours
+	shelves   map[Kind]keeper
 }
 
 // core is the kinds of the core group.
@@ -91,22 +92,22 @@ type keeper interface {
 // New returns an empty Store.
 func New() *Store {
 	s := &Store{
-		classes:    newShelf(sameClass, listed),
-		gateways:   newShelf(sameGateway, byScope),
-		sets:       newShelf(sameListenerSet, listed),
-		routes:     newShelf(sameRoute, listed),
-		grpcs:      newShelf(sameGRPC, listed),
-		streams:    newStreams(),
-		ingresses:  newIngresses(),
-		grants:     newShelf(sameGrant, byNamespace),
-		backendTLS: newShelf(sameBackendTLS, byService),
-		core:       newCore(),
-		ours:       newOurs(),
+		classes:   newShelf(sameClass, listed),
+		gateways:  newShelf(sameGateway, byScope),
+		sets:      newShelf(sameListenerSet, listed),
+		routes:    newShelf(sameRoute, listed),
+		grpcs:     newShelf(sameGRPC, listed),
+		streams:   newStreams(),
+		ingresses: newIngresses(),
+		grants:    newShelf(sameGrant, byNamespace),
+		direct:    newDirect(),
+		core:      newCore(),
+		ours:      newOurs(),
 	}
 	s.shelves = map[Kind]keeper{
 		GatewayClass: s.classes, Gateway: s.gateways, ListenerSet: s.sets, HTTPRoute: s.routes, GRPCRoute: s.grpcs, ReferenceGrant: s.grants,
 		Service: s.core.services, Secret: s.core.secrets, ConfigMap: s.core.configs, Namespace: s.core.namespaces,
-		TLSRoute: s.streams.tls, TCPRoute: s.streams.tcp, UDPRoute: s.streams.udp, BackendTLSPolicy: s.backendTLS,
+		TLSRoute: s.streams.tls, TCPRoute: s.streams.tcp, UDPRoute: s.streams.udp, BackendTLSPolicy: s.direct.tls, BackendTrafficPolicy: s.direct.traffic,
 		Ingress: s.ingresses.objects, IngressClass: s.ingresses.classes,
 		AuthPolicy: s.ours.auth, ValidationPolicy: s.ours.validation, GatewayParameters: s.ours.parameters,
 	}
@@ -134,8 +135,6 @@ func (s *Store) Apply(obj metav1.Object) bool {
 		changed = s.grants.put(o, tick)
 	case *gatewayv1beta1.ReferenceGrant:
 		changed = s.grants.put((*gatewayv1.ReferenceGrant)(o), tick)
-	case *gatewayv1.BackendTLSPolicy:
-		changed = s.backendTLS.put(o, tick)
 	case *corev1.Service:
 		changed = s.core.services.put(o, tick)
 	case *corev1.Secret:
@@ -145,7 +144,7 @@ func (s *Store) Apply(obj metav1.Object) bool {
 	case *corev1.Namespace:
 		changed = s.core.namespaces.put(o, tick)
 	default:
-		changed = s.streams.put(o, tick) || s.ingresses.put(o, tick) || s.ours.put(o, tick)
+		changed = s.streams.put(o, tick) || s.ingresses.put(o, tick) || s.direct.put(o, tick) || s.ours.put(o, tick)
 	}
 	if changed {
 		s.clock = tick

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 )
@@ -38,6 +39,7 @@ func kinds() []client.Object {
 		&gatewayv1.TLSRoute{}, &gatewayv1.TCPRoute{}, &gatewayv1.UDPRoute{},
 		&networkingv1.Ingress{}, &networkingv1.IngressClass{},
 		&v1alpha1.AuthPolicy{}, &v1alpha1.ValidationPolicy{}, &v1alpha1.GatewayParameters{},
+		&gatewayxv1alpha1.XBackendTrafficPolicy{},
 		&corev1.Service{}, &corev1.Secret{}, &corev1.ConfigMap{}, &corev1.Namespace{}, &discoveryv1.EndpointSlice{},
 	}
 }
@@ -51,6 +53,7 @@ type Watch struct {
 	// Cache answers reads of the watched kinds from memory.
 	Cache cache.Cache
 
+	kinds  []client.Object // that the server has
 	config *rest.Config
 	scheme *runtime.Scheme
 }
@@ -59,7 +62,8 @@ type Watch struct {
 // it serves: an error says in one sentence what is missing, or that the server
 // cannot be reached now.
 func New(config *rest.Config, scheme *runtime.Scheme) (*Watch, error) {
-	if err := served(config, scheme); err != nil {
+	kinds, err := served(config, scheme)
+	if err != nil {
 		return nil, err
 	}
 	informers, err := cache.New(config, cache.Options{
@@ -70,14 +74,14 @@ func New(config *rest.Config, scheme *runtime.Scheme) (*Watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("setting up the watches: %w", err)
 	}
-	return &Watch{informers, config, scheme}, nil
+	return &Watch{informers, kinds, config, scheme}, nil
 }
 
 // Run watches every kind and tells sink, until ctx ends. While the API server is
 // away the informers retry by themselves.
 func (w *Watch) Run(ctx context.Context, sink Sink) error {
 	var synced []toolscache.InformerSynced
-	for _, kind := range kinds() {
+	for _, kind := range w.kinds {
 		informer, err := w.Cache.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
 		if err != nil {
 			return fmt.Errorf("watching %T: %w", kind, err)
@@ -110,31 +114,35 @@ func handler(sink Sink) toolscache.ResourceEventHandler {
 	}
 }
 
-// served checks that the cluster knows every kind.
-func served(config *rest.Config, scheme *runtime.Scheme) error {
+// served checks that the cluster knows every kind, and returns those it does know:
+// it may lack the Gateway API's experiments, which are of a group of their own.
+func served(config *rest.Config, scheme *runtime.Scheme) (known []client.Object, err error) {
 	http, err := rest.HTTPClientFor(config)
 	if err != nil {
-		return fmt.Errorf("reaching the API server: %w", err)
+		return nil, fmt.Errorf("reaching the API server: %w", err)
 	}
 	mapper, err := apiutil.NewDynamicRESTMapper(config, http)
 	if err != nil {
-		return fmt.Errorf("reaching the API server: %w", err)
+		return nil, fmt.Errorf("reaching the API server: %w", err)
 	}
 	for _, kind := range kinds() {
 		gvk, err := apiutil.GVKForObject(kind, scheme)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		_, err = mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
 		switch {
+		case meta.IsNoMatchError(err) && gvk.Group == gatewayxv1alpha1.GroupName:
+			continue
 		case meta.IsNoMatchError(err):
-			return fmt.Errorf("%w: the cluster does not serve %s of %s; install %s and start again",
+			return nil, fmt.Errorf("%w: the cluster does not serve %s of %s; install %s and start again",
 				ErrMissingKind, gvk.Kind, gvk.GroupVersion(), origin(gvk.Group))
 		case err != nil:
-			return fmt.Errorf("asking the API server for %s: %w", gvk.Kind, err)
+			return nil, fmt.Errorf("asking the API server for %s: %w", gvk.Kind, err)
 		}
+		known = append(known, kind)
 	}
-	return nil
+	return known, nil
 }
 
 // origin says where the definitions of a group come from.
