@@ -11,9 +11,9 @@ import (
 	gatewayxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
-	"github.com/gatehouse-dev/gatehouse/controllers/policy"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
+	"github.com/gatehouse-dev/gatehouse/controllers/traffic"
 )
 
 // direct finds what the statuses of the policies say that attach to Services. They
@@ -21,18 +21,18 @@ import (
 // attachment").
 func (b *Builder) direct(s *store.Store, g *graph.Graph, out *Policies) {
 	all := s.Read()
-	secure, traffic := all.BackendTLSPolicies(), all.BackendTrafficPolicies()
+	secure, shape := all.BackendTLSPolicies(), all.BackendTrafficPolicies()
 	b.reached.turn()
 	last := b.targeted
 	b.targeted = map[PolicyKey]*Policy{}
-	if len(secure)+len(traffic) == 0 {
+	if len(secure)+len(shape) == 0 {
 		return
 	}
 	reached := map[types.NamespacedName][]destination{} // by Service
 	for _, r := range g.Routes {
 		addDestinations(reached, b.reached.get(r, func() []destination { return routeDestinations(r) }))
 	}
-	for _, p := range traffic {
+	for _, p := range shape {
 		key := PolicyKey{string(store.BackendTrafficPolicy), nameOf(p)}
 		node := &Policy{Key: key, Generation: p.Generation, Object: p, Ancestors: b.trafficAncestors(all, p, reached, out)}
 		b.publishDirect(node, &p.Status, last, out)
@@ -70,9 +70,7 @@ func (b *Builder) trafficAncestors(r *store.Reader, p *gatewayxv1alpha1.XBackend
 		if !spec.TargetsService(p, service.Name) || ref.Kind != gatewayv1.Kind(store.Service) {
 			continue // another controller's
 		}
-		first, _ := policy.Oldest(r.BackendTrafficPoliciesOn(service), func(o *gatewayxv1alpha1.XBackendTrafficPolicy) bool {
-			return spec.TargetsService(o, service.Name)
-		})
+		first := traffic.At(r, service)
 		seen := map[types.NamespacedName]bool{}
 		for _, d := range reached[service] {
 			if seen[d.gateway] {

@@ -29,7 +29,6 @@ func (b *Builder) route(r *store.Reader, obj *gatewayv1.HTTPRoute) *Route {
 		if node == nil {
 			rules = resolveRules(r, obj)
 			b.secure(r, rules.rules)
-			direct(r, rules.rules)
 			node = &Route{Object: obj, Rules: rules.rules}
 		}
 		node.Parents = append(node.Parents, attach(r, applicant{spec.RouteKind(obj), obj, obj.Spec.Hostnames}, p, rules))

@@ -13,9 +13,10 @@ import (
 	"github.com/gatehouse-dev/gatehouse/controllers/backendtls"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
+	"github.com/gatehouse-dev/gatehouse/controllers/traffic"
 )
 
-// secure finds the BackendTLSPolicies that stand at a route's backends, and at
+// secure finds the BackendTLSPolicies and XBackendTrafficPolicies that stand at a route's backends, and at
 // those its requests are mirrored to.
 func (b *Builder) secure(r *store.Reader, rules []*Rule) {
 	for _, rule := range rules {
@@ -32,6 +33,7 @@ func (b *Builder) secureBackends(r *store.Reader, list []*Backend) {
 		if backend.Broken != "" || backend.UDP {
 			continue
 		}
+		backend.Traffic = traffic.Settings(r, backend.Service)
 		service := r.Service(backend.Service)
 		if service == nil {
 			continue

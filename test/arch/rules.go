@@ -91,9 +91,10 @@ var layers = []layer{
 	{"controllers/params", []string{"api/v1alpha1", "controllers/store", "controllers/spec"}},
 	{"controllers/ingress", []string{"api/v1alpha1", "controllers/store", "controllers/spec"}},
 	{"controllers/backendtls", []string{"controllers/store", "controllers/policy", "controllers/spec"}},
-	{"controllers/graph", []string{"controllers/backendtls", "api/v1alpha1", "controllers/store", "controllers/policy", "controllers/spec", "controllers/params", "controllers/ingress"}},
-	{"controllers/attach", []string{"api/v1alpha1", "controllers/store", "controllers/policy", "controllers/spec", "controllers/backendtls", "controllers/graph"}},
-	{"controllers/compile", []string{"api/v1alpha1", "controllers/policy", "controllers/spec", "controllers/backendtls", "controllers/graph", "controllers/attach", "proxy/table"}},
+	{"controllers/traffic", []string{"controllers/store", "controllers/policy", "controllers/spec"}},
+	{"controllers/graph", []string{"controllers/backendtls", "api/v1alpha1", "controllers/store", "controllers/spec", "controllers/traffic", "controllers/params", "controllers/ingress"}},
+	{"controllers/attach", []string{"api/v1alpha1", "controllers/store", "controllers/policy", "controllers/spec", "controllers/traffic", "controllers/backendtls", "controllers/graph"}},
+	{"controllers/compile", []string{"api/v1alpha1", "controllers/policy", "controllers/spec", "controllers/backendtls", "controllers/traffic", "controllers/graph", "controllers/attach", "proxy/table"}},
 	{"controllers/status", []string{"api/v1alpha1", "controllers/store", "controllers/spec", "controllers/policy", "controllers/ingress", "controllers/graph", "controllers/attach"}},
 	{"controllers/provision", []string{"api/v1alpha1", "controllers/store", "controllers/spec", "controllers/graph"}},
 	{"controllers/sessionkey", []string{"controllers/store"}},
@@ -114,7 +115,7 @@ var (
 
 // pureRooms hold functions from values to values (N5): no client, no clock, no logger, no I/O.
 var (
-	pureRooms   = []string{"controllers/store", "controllers/policy", "controllers/spec", "controllers/params", "controllers/ingress", "controllers/backendtls", "controllers/graph", "controllers/attach", "controllers/compile"}
+	pureRooms   = []string{"controllers/store", "controllers/policy", "controllers/spec", "controllers/params", "controllers/ingress", "controllers/backendtls", "controllers/traffic", "controllers/graph", "controllers/attach", "controllers/compile"}
 	pureBanned  = []string{"k8s.io/client-go/**", "sigs.k8s.io/controller-runtime/**"} // in their closure
 	pureImports = []string{"context", "net/http", "os", "log/**"}
 	pureCalls   = []string{"time.Now", "time.Since", "time.Until"}
