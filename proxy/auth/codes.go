@@ -23,6 +23,7 @@ const (
 	CodeBasicBusy      = "basic_busy"               // too many passwords are being checked at once
 	CodeRule           = "forbidden_by_rule"        // an expression said no
 	CodeCIDR           = "forbidden_by_cidr"        // the client's address is not allowed
+	CodeClaim          = "forbidden_by_claim"       // a claim has not the values that are asked for
 	CodeRuleError      = "rule_error"               // an expression failed while it was evaluated
 	CodeHeaderValue    = "identity_header_unusable" // a header for the backend could not be computed
 	CodeClosed         = "policy_closed"            // the policy is broken

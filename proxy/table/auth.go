@@ -118,6 +118,24 @@ type CIDRs struct {
 	Deny  []netip.Prefix `json:"deny,omitempty"`
 }
 
+// ClaimCondition asks for values of one claim.
+type ClaimCondition struct {
+	Claim  string     `json:"claim"` // "sub", or nested "realm_access.roles"
+	Match  ClaimMatch `json:"match,omitempty"`
+	Values []string   `json:"values"`
+}
+
+// ClaimMatch says how many of the values the claim must have. A claim that is a
+// list has each of its elements, scope each of its words.
+type ClaimMatch string
+
+// The ways to match. The zero value is Any.
+const (
+	ClaimAny  ClaimMatch = ""
+	ClaimAll  ClaimMatch = "All"
+	ClaimNone ClaimMatch = "None"
+)
+
 // HeaderExpr sets a header field of the forwarded request. Exactly one of CEL
 // and Value is set.
 type HeaderExpr struct {
