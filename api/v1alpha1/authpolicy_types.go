@@ -80,9 +80,17 @@ func (p *AuthPolicy) GetRules() *AuthRules {
 
 // AuthPolicySpec is what an AuthPolicy asks for.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.rules) ? 1 : 0) + (has(self.defaults) ? 1 : 0) + (has(self.overrides) ? 1 : 0) == 1",message="set exactly one of rules, defaults and overrides"
+// +kubebuilder:validation:XValidation:rule="(has(self.rules) ? 1 : 0) + (has(self.defaults) ? 1 : 0) + (has(self.overrides) ? 1 : 0) <= 1",message="set only one of rules, defaults and overrides"
+// +kubebuilder:validation:XValidation:rule="has(self.rules) || has(self.defaults) || has(self.overrides) || (has(self.requireAuth) && self.requireAuth)",message="set one of rules, defaults and overrides, or requireAuth"
+// +kubebuilder:validation:XValidation:rule="!has(self.requireAuth) || !self.requireAuth || self.targetRefs.all(t, t.kind in ['Gateway', 'ListenerSet'])",message="requireAuth goes with targets of kind Gateway and ListenerSet; a route says by its rules what it asks for"
 type AuthPolicySpec struct {
 	PolicyTargets `json:",inline"`
+
+	// requireAuth refuses to serve any rule below the Gateways, ListenerSets and listeners it targets unless an AuthPolicy asks its
+	// callers who they are, or declares it public and says why. Whatever more specific policies say, it stands. Default: false.
+	//
+	// +optional
+	RequireAuth *bool `json:"requireAuth,omitempty"`
 
 	// rules is short for defaults with strategy Atomic.
 	//
@@ -116,7 +124,8 @@ type AuthSection struct {
 
 // AuthRules say who may pass. Rules without authentication let anybody on to authorization.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.when) || has(self.authentication) || has(self.require) || has(self.authorization) || has(self.response) || has(self.forwardCredentials)",message="the rules are empty; name at least one authentication method or authorization rule"
+// +kubebuilder:validation:XValidation:rule="has(self.when) || has(self.authentication) || has(self.require) || has(self.authorization) || has(self.response) || has(self.forwardCredentials) || has(self.public)",message="the rules are empty; name at least one authentication method or authorization rule"
+// +kubebuilder:validation:XValidation:rule="!has(self.public) || !has(self.authentication)",message="public rules ask nobody who they are; remove authentication, or public"
 type AuthRules struct {
 	// when narrows the policy: all must be true for it to apply to a request.
 	//
@@ -155,15 +164,37 @@ type AuthRules struct {
 	// +optional
 	Response *AuthResponse `json:"response,omitempty"`
 
+	// public lets everybody on to authorization, whatever methods of authentication more general policies bring, and says why. It is
+	// what requireAuth asks for of rules that need no credential.
+	//
+	// +optional
+	Public *PublicAccess `json:"public,omitempty"`
+
 	// forwardCredentials leaves the credential in the request to the backend. Default: it is removed.
 	//
 	// +optional
 	ForwardCredentials *bool `json:"forwardCredentials,omitempty"`
 }
 
-// AuthorizationRule is one condition: a CEL expression or a list of networks.
+// PublicAccess is an exception from authentication.
+type PublicAccess struct {
+	// reason the rules are open to everybody, for whoever reviews them.
+	//
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Reason string `json:"reason"`
+
+	// expiresAt is when the exception ends: from then on what more general policies ask for is asked, and without any the rules are
+	// closed. Default: never.
+	//
+	// +optional
+	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
+}
+
+// AuthorizationRule is one condition: a CEL expression, a list of networks, or lists of what claims must hold.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.cel) != has(self.cidrs)",message="set exactly one of cel and cidrs"
+// +kubebuilder:validation:XValidation:rule="(has(self.cel) ? 1 : 0) + (has(self.cidrs) ? 1 : 0) + (has(self.claims) ? 1 : 0) == 1",message="set exactly one of cel, cidrs and claims"
 type AuthorizationRule struct {
 	// when narrows the rule: all must be true for it to count.
 	//
@@ -181,6 +212,54 @@ type AuthorizationRule struct {
 	//
 	// +optional
 	CIDRs *CIDRRule `json:"cidrs,omitempty"`
+
+	// claims must all hold for what is known of the caller: a token's claims, or an API key's scopes and plan.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Claims []ClaimCondition `json:"claims,omitempty"`
+}
+
+// ClaimMatch says how many of the listed values a claim must hold.
+//
+// +kubebuilder:validation:Enum=Any;All;None
+type ClaimMatch string
+
+const (
+	// ClaimMatchAny asks for one of the values. It is the default.
+	ClaimMatchAny ClaimMatch = "Any"
+	// ClaimMatchAll asks for each of them.
+	ClaimMatchAll ClaimMatch = "All"
+	// ClaimMatchNone asks for none of them; a claim that is missing has none.
+	ClaimMatchNone ClaimMatch = "None"
+)
+
+// ClaimCondition asks for values of one claim. A claim that is a list holds each of its elements, scope each of its words; numbers and
+// booleans are compared as JSON writes them.
+type ClaimCondition struct {
+	// claim by name; nested ones as realm_access.roles.
+	//
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Claim string `json:"claim"`
+
+	// match is Any (default), All or None.
+	//
+	// +optional
+	// +kubebuilder:default=Any
+	Match ClaimMatch `json:"match,omitempty"`
+
+	// values the claim is compared with.
+	//
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=512
+	Values []string `json:"values"`
 }
 
 // CIDR is a network in CIDR form, IPv4 or IPv6.

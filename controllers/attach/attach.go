@@ -73,6 +73,8 @@ type routed struct {
 	policies *RoutePolicies // nil: none reaches it
 	counts   []counted
 	touched  []PolicyKey // sorted
+
+	unguarded bool // some rule of it is not served for want of authentication
 }
 
 // generations keeps values while builds ask for them.
@@ -254,14 +256,63 @@ func (b *Builder) rulePolicies(path policy.Path, into *routed) *RulePolicies {
 	var p RulePolicies
 	p.Auth, p.ShadowAuth = b.effective(&b.auth, path, gateway, into)
 	p.Validation, p.ShadowValidation = b.effective(&b.check, path, gateway, into)
+	if by := b.required(path); by != nil && !asks(p.Auth) {
+		p.Unguarded = by
+		into.unguarded = true
+	}
 	if p == (RulePolicies{}) {
 		return nil
 	}
 	return b.bundles.get(p, func() *RulePolicies { return &p })
 }
 
+// required returns the policy that demands authentication on a path, the most
+// general one; nil if none does.
+func (b *Builder) required(path policy.Path) *Policy {
+	stack, _ := b.auth.attached.On(path)
+	for _, p := range stack {
+		if p != nil && b.auth.byRule[p].requires {
+			return b.auth.byRule[p].core
+		}
+	}
+	return nil
+}
+
+// demanding takes off a stack the policies that only demand authentication: they
+// bring nothing that could be merged, nor take anything away.
+func (k *policyKind) demanding(s *policy.Stack) {
+	for i, p := range s {
+		if p != nil && k.byRule[p].demands() {
+			s[i] = nil
+		}
+	}
+}
+
+// asks says whether an effective AuthPolicy lets nobody on whose credential it has
+// not seen, or says why it does.
+func asks(e *Effective) bool {
+	if e == nil {
+		return false
+	}
+	methods := false
+	for _, it := range e.Items {
+		switch section, name := splitItem(it.Name); {
+		case section == ItemPublic:
+			return true
+		case section == ItemAuthentication:
+			methods = true
+			if p, ok := it.From.Object.(*v1alpha1.AuthPolicy); ok && p.GetRules().Authentication[name].Anonymous != nil {
+				return false
+			}
+		}
+	}
+	return methods || e.Closed != nil
+}
+
 func (b *Builder) effective(k *policyKind, path policy.Path, gateway types.NamespacedName, into *routed) (enforced, shadow *Effective) {
 	stack, rehearsed := k.attached.On(path)
+	k.demanding(&stack)
+	k.demanding(&rehearsed)
 	merge := func(s policy.Stack, isShadow bool) *Effective {
 		merged := k.cache.Merge(s)
 		if merged == nil {

@@ -13,12 +13,20 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
 // authPolicy checks an AuthPolicy, names its items and resolves its references.
 // What the schema says is checked again as far as the table rests on it: objects
 // from manifests have met no API server.
 func (d *draft) authPolicy(p *v1alpha1.AuthPolicy) {
+	d.requires = p.Spec.RequireAuth != nil && *p.Spec.RequireAuth
+	if d.requires {
+		d.gatewaysOnly()
+		if p.GetRules() == nil {
+			return
+		}
+	}
 	if !d.oneSection(p.Spec.Rules != nil, p.Spec.Defaults != nil, p.Spec.Overrides != nil) {
 		return
 	}
@@ -41,8 +49,30 @@ func (d *draft) authPolicy(p *v1alpha1.AuthPolicy) {
 	if rules.Response != nil {
 		d.response(field+".response", rules.Response)
 	}
+	if rules.Public != nil {
+		d.item(ItemPublic)
+		d.public(field+".public", rules)
+	}
 	if rules.ForwardCredentials != nil {
 		d.item(ItemForwardCredentials)
+	}
+}
+
+// gatewaysOnly refuses a requirement of authentication on less than a listener.
+func (d *draft) gatewaysOnly() {
+	for i, t := range d.object.GetTargetRefs() {
+		if t.Kind != gatewayv1.Kind(store.Gateway) && t.Kind != gatewayv1.Kind(store.ListenerSet) {
+			d.bad(fmt.Sprintf("spec.targetRefs[%d]", i), "requireAuth goes with targets of kind Gateway and ListenerSet; remove it, or this target")
+		}
+	}
+}
+
+func (d *draft) public(field string, rules *v1alpha1.AuthRules) {
+	if rules.Public.Reason == "" {
+		d.bad(field+".reason", "it is empty; say why the rules are open to everybody")
+	}
+	if len(rules.Authentication) > 0 {
+		d.bad(field, "public rules ask nobody who they are; remove authentication, or public")
 	}
 }
 
@@ -176,12 +206,25 @@ func (d *draft) htpasswd(item string, spec *v1alpha1.BasicAuthentication) Parts 
 
 func (d *draft) authorization(field string, r *v1alpha1.AuthorizationRule) {
 	d.conditions(field+".when", r.When)
-	if (r.CEL != nil) == (r.CIDRs != nil) {
-		d.bad(field, "set exactly one of cel and cidrs")
-		return
+	set := 0
+	for _, is := range []bool{r.CEL != nil, r.CIDRs != nil, len(r.Claims) > 0} {
+		if is {
+			set++
+		}
 	}
-	if r.CEL != nil {
+	switch {
+	case set != 1:
+		d.bad(field, "set exactly one of cel, cidrs and claims")
+		return
+	case r.CEL != nil:
 		d.expression(field+".cel", d.checks.Condition, *r.CEL)
+		return
+	case r.CIDRs == nil:
+		for i, c := range r.Claims {
+			if c.Claim == "" || len(c.Values) == 0 {
+				d.bad(fmt.Sprintf("%s.claims[%d]", field, i), "name a claim, and at least one value")
+			}
+		}
 		return
 	}
 	if len(r.CIDRs.Allow)+len(r.CIDRs.Deny) == 0 {

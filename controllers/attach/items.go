@@ -20,6 +20,7 @@ const (
 	ItemUnauthenticated    = "unauthenticated"
 	ItemDenied             = "denied"
 	ItemForwardCredentials = "forwardCredentials"
+	ItemPublic             = "public"
 	ItemCheck              = "check"
 )
 

@@ -31,6 +31,8 @@ type policyNode struct {
 	core   *Policy        // what Items point to: all but Ancestors
 	rule   *policy.Policy // what merging knows of it
 	notes  []string       // what is wrong, but keeps nothing from working
+
+	requires bool // rules below its targets must ask who calls, or say why not
 }
 
 // draft collects what is found out about a policy.
@@ -43,6 +45,7 @@ type draft struct {
 	items    []string
 	resolved map[string]Parts
 	notes    []string
+	requires bool
 }
 
 // policyNode checks and resolves one policy.
@@ -70,7 +73,8 @@ func (b *Builder) policyNode(r *store.Reader, key PolicyKey) *policyNode {
 			Shadow:   d.object.GetMode() == v1alpha1.ModeShadow,
 			Items:    d.items,
 		},
-		notes: d.notes,
+		notes:    d.notes,
+		requires: d.requires,
 	}
 	for _, ref := range d.object.GetTargetRefs() {
 		n.rule.Targets = append(n.rule.Targets, targetOf(key, ref))
@@ -79,6 +83,11 @@ func (b *Builder) policyNode(r *store.Reader, key PolicyKey) *policyNode {
 		n.rule.Broken = p.Text
 	}
 	return n
+}
+
+// demands says whether all the policy does is to demand authentication.
+func (n *policyNode) demands() bool {
+	return n.requires && len(n.rule.Items) == 0 && n.rule.Broken == ""
 }
 
 func (n *policyNode) auth() *v1alpha1.AuthRules {

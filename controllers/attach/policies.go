@@ -30,6 +30,9 @@ type Policies struct {
 	// Affected says which policies reach an object, for its
 	// gatehouse.dev/<Kind>Affected condition.
 	Affected map[TargetKey][]PolicyKey
+	// Unguarded names the routes that have rules which are not served because a
+	// policy demands authentication and none asks for any, and that policy.
+	Unguarded map[TargetKey]PolicyKey
 	// Unreported names the policies that reach a Gateway and whose status has no
 	// room left to say so; the Gateway says it (GEP-713).
 	Unreported map[types.NamespacedName][]PolicyKey
@@ -96,6 +99,7 @@ type Parts struct {
 type RulePolicies struct {
 	Auth, ShadowAuth             *Effective
 	Validation, ShadowValidation *Effective
+	Unguarded                    *Policy // set: it demands authentication, and Auth asks for none; the rule is not served
 }
 
 // Effective is the policies of one kind on a path, merged. Every item keeps the

@@ -79,10 +79,31 @@ func (t *tally) add(r *routed) {
 			t.faults[tallyKey{rule: c.key.rule, gateway: c.key.gateway}] = c.fault
 		}
 	}
+	if r.unguarded {
+		t.unguarded(r)
+	}
 	if len(r.touched) > 0 {
 		name := nameOf(r.route.Object)
 		name.Name = spec.OwnerName(name.Name)
 		t.out.Affected[TargetKey{Kind: r.route.Kind(), NamespacedName: name}] = r.touched
+	}
+}
+
+// unguarded notes a route with rules that are not served.
+func (t *tally) unguarded(r *routed) {
+	key := TargetKey{Kind: r.route.Kind(), NamespacedName: nameOf(r.route.Object)}
+	for _, parent := range r.route.Parents {
+		for _, at := range parent.Attached {
+			for _, p := range r.policies.at[at] {
+				if p != nil && p.Unguarded != nil {
+					if t.out.Unguarded == nil {
+						t.out.Unguarded = map[TargetKey]PolicyKey{}
+					}
+					t.out.Unguarded[key] = p.Unguarded.Key
+					return
+				}
+			}
+		}
 	}
 }
 
@@ -307,6 +328,9 @@ func (s *standing) conditions(u *targets, fault string, r *policy.Reach) []metav
 
 func (s *standing) programmed(u *targets, r *policy.Reach) metav1.Condition {
 	v := r.Verdict()
+	if s.node.demands() {
+		v.Message = "no rule below is served unless a policy asks who is calling"
+	}
 	if v.Reason == "Programmed" && len(u.lost)+len(u.gone) > 0 {
 		v.Reason = "PartiallyProgrammed"
 	}

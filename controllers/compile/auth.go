@@ -79,6 +79,11 @@ func (c *authCompiler) item(rules *v1alpha1.AuthRules) error {
 		c.auth.Unauthenticated = denyReply(rules.Response.Unauthenticated, 401, "unauthenticated")
 	case attach.ItemDenied:
 		c.auth.Denied = denyReply(rules.Response.Denied, 403, "denied")
+	case attach.ItemPublic:
+		c.auth.Public = &table.Public{Source: c.at, Reason: rules.Public.Reason}
+		if at := rules.Public.ExpiresAt; at != nil {
+			c.auth.Public.Expires = max(at.Unix(), 1) // 0 would read as never
+		}
 	case attach.ItemForwardCredentials:
 		c.auth.ForwardCredentials = *rules.ForwardCredentials
 	default:
@@ -195,6 +200,13 @@ func basic(namespace string, spec *v1alpha1.BasicAuthentication, parts attach.Pa
 
 func (c *authCompiler) rule(name string, spec v1alpha1.AuthorizationRule) error {
 	r := table.AuthRule{Name: name, Source: c.at, When: expressions(spec.When), CEL: expression(spec.CEL)}
+	for _, claim := range spec.Claims {
+		m := table.ClaimMatch(claim.Match)
+		if claim.Match == v1alpha1.ClaimMatchAny {
+			m = table.ClaimAny
+		}
+		r.Claims = append(r.Claims, table.ClaimCondition{Claim: claim.Claim, Match: m, Values: claim.Values})
+	}
 	if spec.CIDRs != nil {
 		allow, err := prefixes(spec.CIDRs.Allow)
 		if err != nil {

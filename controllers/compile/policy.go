@@ -53,6 +53,9 @@ func (m *policyMemo) fill(a *table.Action, p *attach.RulePolicies) {
 	}
 	a.Auth, a.ShadowAuth = m.auth(p.Auth), m.auth(p.ShadowAuth)
 	a.Validation, a.ShadowValidation = m.validation(p.Validation), m.validation(p.ShadowValidation)
+	if p.Unguarded != nil {
+		a.Reply = unguarded()
+	}
 }
 
 // touch says that a rule with these policies is still in the table.
@@ -154,6 +157,12 @@ func sources(items []attach.Item, when func(*attach.Policy) []string) (list []ta
 func closed(c *attach.Closed) (*table.Reply, table.Rejection) {
 	return &table.Reply{Status: 500, Code: "policy_invalid", Detail: "A policy of this route cannot be used."},
 		table.Rejection{Object: policyName(c.Policy), Reason: c.Reason, Status: 500}
+}
+
+// unguarded is the answer to everyone where authentication is demanded and none
+// is asked for (403).
+func unguarded() *table.Reply {
+	return &table.Reply{Status: 403, Code: "route_unguarded", Detail: "The gateway serves no route that does not say who may use it."}
 }
 
 // unavailable is the answer to everyone where something a policy needs is

@@ -1,9 +1,11 @@
 package compile
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -102,6 +104,7 @@ func (c *Compiler) compileRoute(out, last *compiledRoute) *compiledRoute {
 		}
 	}
 	out.actions = used
+	out.rejected = append(out.rejected, unguardedRules(used)...)
 	for _, rule := range r.Rules {
 		out.backends = appendBackends(out.backends, rule, out.clients)
 	}
@@ -211,6 +214,25 @@ func noBackend(rule *graph.Rule) string {
 		}
 	}
 	return "the weights of its backendRefs are all 0"
+}
+
+// unguardedRules lists the rules that are not served because a policy demands
+// authentication there and none asks for any.
+func unguardedRules(actions map[actionKey]*table.Action) (out []table.Rejection) {
+	for key, a := range actions {
+		if key.policies == nil || key.policies.Unguarded == nil {
+			continue
+		}
+		r := table.Rejection{Object: a.Route + " rule " + a.Rule, Status: 403, Reason: fmt.Sprintf(
+			"%s requires authentication, and no AuthPolicy asks for any here; attach one with authentication, or with public and a reason", policyName(key.policies.Unguarded.Key))}
+		if !slices.Contains(out, r) {
+			out = append(out, r)
+		}
+	}
+	slices.SortFunc(out, func(a, b table.Rejection) int {
+		return cmp.Or(strings.Compare(a.Object, b.Object), strings.Compare(a.Reason, b.Reason))
+	})
+	return out
 }
 
 func routeName(r *graph.Route) string {

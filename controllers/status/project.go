@@ -97,9 +97,12 @@ type projection struct {
 type source struct {
 	node     any // pointer
 	affected []attach.PolicyKey
+	requires attach.PolicyKey // that leaves rules of a route out; the zero value if none does
 }
 
-func (s source) same(o source) bool { return s.node == o.node && slices.Equal(s.affected, o.affected) }
+func (s source) same(o source) bool {
+	return s.node == o.node && s.requires == o.requires && slices.Equal(s.affected, o.affected)
+}
 
 // each visits every Desired but those whose source is known.
 func (p projection) each(visit func(Desired, source), known func(Key, source) bool) {
@@ -123,9 +126,9 @@ func (p projection) each(visit func(Desired, source), known func(Key, source) bo
 			continue
 		}
 		key := Key(r.Key())
-		s := source{r, p.policies.Affected[attach.TargetKey{Kind: key.Kind, NamespacedName: key.NamespacedName}]}
-		if !known(key, s) {
-			visit(p.route(key, r, s.affected), s)
+		at := attach.TargetKey{Kind: key.Kind, NamespacedName: key.NamespacedName}
+		if s := (source{r, p.policies.Affected[at], p.policies.Unguarded[at]}); !known(key, s) {
+			visit(p.route(key, r, s), s)
 		}
 	}
 	for _, r := range p.graph.Streams {
@@ -157,10 +160,10 @@ func class(c *graph.Class) Desired {
 	}
 }
 
-func (p projection) route(key Key, r *graph.Route, affected []attach.PolicyKey) Desired {
+func (p projection) route(key Key, r *graph.Route, s source) Desired {
 	d := Desired{Key: key, Generation: r.Object.Generation, UID: r.Object.UID}
 	for _, parent := range r.Parents {
-		conditions := slices.Concat(parent.Conditions, affectedBy(affected, r.Object.Generation))
+		conditions := slices.Concat(parent.Conditions, affectedBy(s.affected, r.Object.Generation), unguarded(s.requires, r.Object.Generation))
 		d.Parents = append(d.Parents, gatewayv1.RouteParentStatus{ParentRef: parent.Ref, ControllerName: p.controller, Conditions: conditions})
 	}
 	return d
@@ -304,6 +307,7 @@ func setCondition(list []metav1.Condition, c metav1.Condition) {
 const (
 	ownPrefix      = v1alpha1.GroupName + "/"
 	typeUnreported = ownPrefix + "PolicyUnreported"
+	typeGuarded    = ownPrefix + "Guarded"
 )
 
 // affectedBy tells an object which policies reach it, one condition per kind
@@ -319,6 +323,18 @@ func affectedBy(policies []attach.PolicyKey, generation int64) (out []metav1.Con
 		}
 	}
 	return out
+}
+
+// unguarded tells a route that some of its rules are not served, and what to do.
+func unguarded(by attach.PolicyKey, generation int64) []metav1.Condition {
+	if by == (attach.PolicyKey{}) {
+		return nil
+	}
+	return []metav1.Condition{{
+		Type: typeGuarded, Status: metav1.ConditionFalse, Reason: "AuthenticationRequired", ObservedGeneration: generation,
+		Message: by.Kind + " " + by.String() + " requires authentication, and some rules ask for none: they answer 403. " +
+			"Attach an AuthPolicy with authentication to them, or one with public and a reason",
+	}}
 }
 
 // maxNames is how many policies a message names.

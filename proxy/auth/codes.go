@@ -26,6 +26,7 @@ const (
 	CodeClaim          = "forbidden_by_claim"       // a claim has not the values that are asked for
 	CodeRuleError      = "rule_error"               // an expression failed while it was evaluated
 	CodeHeaderValue    = "identity_header_unusable" // a header for the backend could not be computed
+	CodePublicExpired  = "public_expired"           // the rule was public until a time that is past
 	CodeClosed         = "policy_closed"            // the policy is broken
 
 	CodeExternal            = "forbidden_by_service"      // a service that was asked said no

@@ -17,6 +17,7 @@ type Step struct {
 // The parts of a judgement, in the order in which they are looked at.
 const (
 	PartPolicy      = "policy"      // do its conditions hold for the request?
+	PartPublic      = "public"      // is nobody to be asked who they are?
 	PartMethod      = "method"      // does the way of authentication accept the caller?
 	PartRequirement = "requirement" // do enough methods accept?
 	PartRule        = "rule"        // may the caller do this?
@@ -38,6 +39,7 @@ const (
 	StepAllowed     = "allowed"
 	StepDenied      = "denied"
 	StepFailed      = "failed"
+	StepExpired     = "expired"
 	StepBroken      = "broken"
 )
 

@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/basic"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/cel"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/cidrs"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/claims"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/credential"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/jwt"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/oidc"
@@ -28,7 +29,7 @@ const (
 // Build makes a policy. An error names the part that cannot be used; the router
 // then closes the rule, for a policy is used whole or not at all.
 func (b *Builder) Build(a *table.Auth) (*Policy, error) {
-	p := &Policy{closed: a.Closed, unauthenticated: a.Unauthenticated, denied: a.Denied, forward: a.ForwardCredentials}
+	p := &Policy{closed: a.Closed, public: a.Public, now: b.now, unauthenticated: a.Unauthenticated, denied: a.Denied, forward: a.ForwardCredentials}
 	if len(a.Sources) > maxSources || len(a.Headers) > maxHeaders {
 		return nil, fmt.Errorf("%d policies and %d headers meet on one rule; use at most %d and %d",
 			len(a.Sources), len(a.Headers), maxSources, maxHeaders)
@@ -42,6 +43,9 @@ func (b *Builder) Build(a *table.Auth) (*Policy, error) {
 	c := compiler{Builder: b, policy: p}
 	for i, s := range a.Sources {
 		p.sources[i].when = c.conditions(s.When, s.Policy)
+	}
+	if a.Public != nil {
+		c.source(a.Public.Source, "public")
 	}
 	for i := range a.Methods {
 		c.method(&a.Methods[i])
@@ -185,10 +189,12 @@ func (c *compiler) rule(t *table.AuthRule) {
 		}
 	case t.CIDRs != nil:
 		r.rule, err = cidrs.New(t.CIDRs)
+	case t.Claims != nil:
+		r.rule, err = claims.New(t.Claims)
 	case t.CEL != "":
 		r.rule, err = cel.New(c.env, t.CEL)
 	default:
-		err = fmt.Errorf("it is of no kind; set cel, cidrs or external")
+		err = fmt.Errorf("it is of no kind; set cel, cidrs, claims or external")
 	}
 	c.fail(what, err)
 	c.policy.rules = append(c.policy.rules, r)

@@ -62,6 +62,9 @@ func (p *Policy) steps(x *exchange.Exchange, d *decision) []exchange.Step {
 	if d.verdict == closed {
 		return out
 	}
+	if p.public != nil {
+		out = append(out, p.publicStep(d))
+	}
 	for _, i := range p.order {
 		out = append(out, p.methodStep(x, d, i))
 	}
@@ -89,6 +92,19 @@ func (p *Policy) sourceStep(d *decision, i int) exchange.Step {
 		s.Outcome = exchange.StepNotTried
 	case d.gates>>i&1 != 0:
 		s.Outcome = exchange.StepApplies
+	}
+	return s
+}
+
+func (p *Policy) publicStep(d *decision) exchange.Step {
+	s := exchange.Step{Part: exchange.PartPublic, Name: p.public.Reason, Policy: p.policyName(p.public.Source), Outcome: exchange.StepApplies}
+	switch {
+	case d.progress == gating:
+		s.Outcome = exchange.StepNotTried
+	case d.gates>>p.public.Source&1 == 0:
+		s.Outcome = exchange.StepSkipped
+	case p.public.Expires != 0 && p.now().Unix() >= p.public.Expires:
+		s.Outcome, s.Code = exchange.StepExpired, auth.CodePublicExpired
 	}
 	return s
 }

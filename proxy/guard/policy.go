@@ -14,6 +14,8 @@ import (
 type Policy struct {
 	closed          *table.Reply
 	sources         []source
+	public          *table.Public
+	now             func() time.Time
 	methods         []method // by name
 	order           []int    // in which methods are tried: by name, anonymous ones last
 	require         table.Requirement
@@ -226,6 +228,14 @@ func (p *Policy) authenticate(x *exchange.Exchange, d *decision) {
 	for i := range p.methods {
 		if d.gates>>p.methods[i].source&1 != 0 {
 			applying |= 1 << i
+		}
+	}
+	if p.public != nil && d.gates>>p.public.Source&1 != 0 {
+		if p.public.Expires == 0 || p.now().Unix() < p.public.Expires {
+			return
+		}
+		if applying == 0 {
+			d.verdict, d.code, d.source = forbidden, auth.CodePublicExpired, p.public.Source
 		}
 	}
 	if applying == 0 {

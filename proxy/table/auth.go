@@ -17,6 +17,7 @@ type Source struct {
 type Auth struct {
 	Closed             *Reply       `json:"closed,omitempty"` // set: a policy is broken, answer this to everyone
 	Sources            []Source     `json:"sources,omitempty"`
+	Public             *Public      `json:"public,omitempty"`  // set: until it expires nobody is asked who they are
 	Methods            []AuthMethod `json:"methods,omitempty"` // by name
 	Require            string       `json:"require,omitempty"` // over method names, see ParseRequire; empty: any of them
 	Rules              []AuthRule   `json:"rules,omitempty"`   // by name; all that apply must allow
@@ -24,6 +25,14 @@ type Auth struct {
 	Unauthenticated    *Reply       `json:"unauthenticated,omitempty"`
 	Denied             *Reply       `json:"denied,omitempty"`
 	ForwardCredentials bool         `json:"forwardCredentials,omitempty"` // false: credentials are removed before forwarding
+}
+
+// Public is an exception from authentication. Once it has expired the methods
+// count, and without any nobody may pass.
+type Public struct {
+	Source  int    `json:"source"`
+	Reason  string `json:"reason"`
+	Expires int64  `json:"expires,omitempty"` // Unix seconds; 0: never
 }
 
 // AuthMethod is one way to say who is calling. Exactly one of JWT, APIKeys,
@@ -100,16 +109,17 @@ type BasicUser struct {
 	Hash Secret `json:"-"` // bcrypt, SHA-crypt, argon2id or {SHA}
 }
 
-// AuthRule is one authorization rule. Exactly one of CEL, CIDRs and External is
-// set, unless Unavailable is.
+// AuthRule is one authorization rule. Exactly one of CEL, CIDRs, Claims and
+// External is set, unless Unavailable is.
 type AuthRule struct {
-	Name        string        `json:"name"`
-	Source      int           `json:"source"`
-	When        []string      `json:"when,omitempty"` // CEL; false: the rule does not apply
-	CEL         string        `json:"cel,omitempty"`  // true allows; an error denies
-	CIDRs       *CIDRs        `json:"cidrs,omitempty"`
-	External    *ExternalAuth `json:"external,omitempty"`
-	Unavailable string        `json:"unavailable,omitempty"` // why it cannot decide now (a missing Service): 503
+	Name        string           `json:"name"`
+	Source      int              `json:"source"`
+	When        []string         `json:"when,omitempty"`   // CEL; false: the rule does not apply
+	CEL         string           `json:"cel,omitempty"`    // true allows; an error denies
+	CIDRs       *CIDRs           `json:"cidrs,omitempty"`  //
+	Claims      []ClaimCondition `json:"claims,omitempty"` // all must hold
+	External    *ExternalAuth    `json:"external,omitempty"`
+	Unavailable string           `json:"unavailable,omitempty"` // why it cannot decide now (a missing Service): 503
 }
 
 // CIDRs allows by client address. Deny wins; an empty Allow allows everyone.

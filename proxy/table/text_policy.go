@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // String prints what the policies ask for, and by which policy:
@@ -14,6 +15,9 @@ func (a *Auth) String() string {
 		return a.Closed.String() + by(a.Sources)
 	}
 	p := parts{many: len(a.Sources) > 1}
+	if a.Public != nil {
+		p.add(a.Public.Source, "public(%s)", a.Public)
+	}
 	for _, m := range a.Methods {
 		p.add(m.Source, "%s=%s%s", m.Name, m, when(m.When))
 	}
@@ -40,6 +44,14 @@ func (a *Auth) String() string {
 		p.add(-1, "forwards credentials")
 	}
 	return strings.Join(p.list, " ") + by(a.Sources)
+}
+
+// String prints why, and until when: "status page until 2027-01-31T00:00:00Z".
+func (p *Public) String() string {
+	if p.Expires == 0 {
+		return p.Reason
+	}
+	return p.Reason + " until " + time.Unix(p.Expires, 0).UTC().Format(time.RFC3339)
 }
 
 // String prints how the method decides, and nothing secret:
@@ -119,15 +131,20 @@ func (s CredentialSource) String() string {
 // String prints what the rule allows: its expression, its networks, or the
 // service it asks.
 func (r AuthRule) String() string {
+	var out []string
+	for _, c := range r.Claims {
+		out = append(out, c.String())
+	}
 	switch {
 	case r.Unavailable != "":
 		return "unavailable: " + r.Unavailable
 	case r.External != nil:
 		return r.External.String()
+	case len(out) > 0:
+		return strings.Join(out, " and ")
 	case r.CIDRs == nil:
 		return r.CEL
 	}
-	var out []string
 	for _, p := range r.CIDRs.Allow {
 		out = append(out, "allow "+p.String())
 	}
@@ -135,6 +152,12 @@ func (r AuthRule) String() string {
 		out = append(out, "deny "+p.String())
 	}
 	return strings.Join(out, " ")
+}
+
+// String prints "groups any of ops, dev".
+func (c ClaimCondition) String() string {
+	how := map[ClaimMatch]string{ClaimAny: "any", ClaimAll: "all", ClaimNone: "none"}[c.Match]
+	return c.Claim + " " + how + " of " + strings.Join(c.Values, ", ")
 }
 
 // String prints the checks and the policies they came from.

@@ -120,6 +120,10 @@ func anonymously(a *table.Action) (how, because string) {
 	}
 	truth, conditions := withoutCredentials(auth)
 	switch {
+	case auth.Public != nil && len(conditions) == 0 && truth != table.Undecided:
+		return exposureOpen, "public: " + auth.Public.String()
+	case auth.Public != nil:
+		return exposureConditional, strings.Join(append([]string{"public: " + auth.Public.String()}, conditions...), "; ")
 	case truth == table.False:
 		return exposureClosed, "a credential is required"
 	case truth == table.Undecided || len(conditions) > 0:
