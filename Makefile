@@ -47,7 +47,7 @@ clean: ## Remove what make built in this folder.
 ##@ Check
 
 .PHONY: test
-test: test-unit test-race test-envtest ## Run every test below.
+test: test-unit test-race test-envtest test-cluster ## Run every test below.
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no API server.
@@ -67,7 +67,7 @@ test-envtest: ## Run the tests against a real API server, which is built once (6
 # One cluster for both. Where none can run and KUBECONFIG names none, this says so.
 .PHONY: test-cluster
 test-cluster: $(CLUSTER) ## Run e2e and conformance, where a cluster can run: Linux, as root.
-	$(CLUSTER) run --nodes 2 --if-possible -- make --no-print-directory e2e verify-conformance
+	$(CLUSTER) run --nodes 2 --if-possible -- make -k --no-print-directory verify-conformance e2e
 
 .PHONY: e2e
 e2e: $(CLUSTER) ## Run the tests on a real cluster: KUBECONFIG's, the one of make cluster, or one for the time of the test.
@@ -138,7 +138,7 @@ kind-e2e: image ## Run e2e on a cluster made by kind, with docker; cloud-provide
 # Rebuilt each time: the go command knows best what changed.
 .PHONY: $(CLUSTER)
 $(CLUSTER):
-	@CGO_ENABLED=0 $(GO) build -o $@ ./hack/cluster
+	@CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./hack/cluster
 
 ##@ Generate
 

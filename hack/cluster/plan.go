@@ -67,12 +67,26 @@ func (h home) self() string              { return filepath.Join(h.state(), "clus
 func (h home) nodes() (out []node) {
 	for k := 1; k <= maxNodes; k++ {
 		n := node{k, h}
-		if _, err := os.Stat(n.file("pid")); err != nil {
+		if !n.runs() {
 			return out
 		}
 		out = append(out, n)
 	}
 	return out
+}
+
+// runs tells whether the process that boot noted is in the node's network. The note may be older than the machine's last start.
+func (n node) runs() bool {
+	pid, err := os.ReadFile(n.file("pid"))
+	if err != nil {
+		return false
+	}
+	want, err := os.Stat(network(n.name()))
+	if err != nil {
+		return false
+	}
+	have, err := os.Stat(filepath.Join("/proc", string(pid), "ns", "net"))
+	return err == nil && os.SameFile(want, have)
 }
 
 // foreign is the kubeconfig of another cluster than ours, which KUBECONFIG names, or "".
