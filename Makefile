@@ -71,7 +71,7 @@ test-cluster: $(CLUSTER) ## Run e2e and conformance, where a cluster can run: Li
 
 .PHONY: e2e
 e2e: $(CLUSTER) ## Run the tests on a real cluster: KUBECONFIG's, the one of make cluster, or one for the time of the test.
-	$(CLUSTER) run --nodes 2 -- $(GO) test -tags e2e -count=1 -timeout 60m $(IN_CLUSTER) $(GO_TEST_FLAGS) ./test/e2e/...
+	$(CLUSTER) run --nodes 2 -- $(GO) test -tags e2e -count=1 -timeout 20m $(GO_TEST_FLAGS) ./test/e2e/...
 
 .PHONY: conformance
 conformance: $(CLUSTER) ## Run the Gateway API's conformance suite on such a cluster; write its report and docs/conformance.md.

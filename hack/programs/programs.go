@@ -1,8 +1,8 @@
 //go:build unix
 
 // Package programs builds the programs of other projects that the tests run, each once, into the user's cache: Kubernetes, etcd,
-// containerd, CoreDNS and the Gateway API's echo server, from their Go modules. hack/envtest and hack/cluster call it, and so share one
-// set of files. It calls the go command.
+// containerd, CoreDNS, Helm and the Gateway API's echo server, from their Go modules. hack/envtest, hack/cluster and test/e2e call it,
+// and so share one set of files. It calls the go command.
 package programs
 
 import (
@@ -25,6 +25,7 @@ const (
 	containerdVersion = "v2.3.7"
 	corednsVersion    = "v1.14.7"
 	GatewayAPIVersion = "v1.6.3"
+	HelmVersion       = "v4.3.1"
 )
 
 // Folder is where everything of ours lies in the user's cache. It can be removed at any time and fills again.

@@ -118,6 +118,11 @@ func sets() []set {
 			requires: []string{"sigs.k8s.io/gateway-api/conformance " + GatewayAPIVersion, "sigs.k8s.io/gateway-api " + GatewayAPIVersion},
 			programs: []program{{name: "echo-basic", pkg: "sigs.k8s.io/gateway-api/conformance/echo-basic"}},
 		},
+		{
+			folder:   "helm-" + HelmVersion,
+			requires: []string{"helm.sh/helm/v4 " + HelmVersion},
+			programs: []program{{name: "helm", pkg: "helm.sh/helm/v4/cmd/helm"}},
+		},
 		{folder: "pause-1", programs: []program{{name: "pause", main: pauseMain}}},
 	}
 }
