@@ -29,6 +29,7 @@ type merger struct {
 var standard = []string{
 	string(gatewayv1.GatewayConditionAccepted),
 	string(gatewayv1.GatewayConditionProgrammed),
+	string(gatewayv1.GatewayConditionInsecureFrontendValidationMode),
 	string(gatewayv1.ListenerConditionResolvedRefs),
 	string(gatewayv1.ListenerConditionConflicted),
 	string(gatewayv1.ListenerConditionOverlappingTLSConfig),

@@ -345,6 +345,8 @@ func describe(o client.Object) string {
 		ancestors(o.Status.Ancestors)
 	case *v1alpha1.ValidationPolicy:
 		ancestors(o.Status.Ancestors)
+	case *gatewayv1.BackendTLSPolicy:
+		ancestors(o.Status.Ancestors)
 	}
 	return b.String()
 }
