@@ -192,9 +192,9 @@ type PublicAccess struct {
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 }
 
-// AuthorizationRule is one condition: a CEL expression, a list of networks, or lists of what claims must hold.
+// AuthorizationRule is one condition: a CEL expression, a list of networks, lists of what claims must hold, or a service that is asked.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.cel) ? 1 : 0) + (has(self.cidrs) ? 1 : 0) + (has(self.claims) ? 1 : 0) == 1",message="set exactly one of cel, cidrs and claims"
+// +kubebuilder:validation:XValidation:rule="(has(self.cel) ? 1 : 0) + (has(self.cidrs) ? 1 : 0) + (has(self.claims) ? 1 : 0) + (has(self.externalAuth) ? 1 : 0) == 1",message="set exactly one of cel, cidrs, claims and externalAuth"
 type AuthorizationRule struct {
 	// when narrows the rule: all must be true for it to count.
 	//
@@ -220,6 +220,11 @@ type AuthorizationRule struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	Claims []ClaimCondition `json:"claims,omitempty"`
+
+	// externalAuth asks a service. It is asked last, once every other rule has let the request pass.
+	//
+	// +optional
+	ExternalAuth *ExternalAuth `json:"externalAuth,omitempty"`
 }
 
 // ClaimMatch says how many of the listed values a claim must hold.

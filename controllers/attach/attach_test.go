@@ -114,7 +114,7 @@ func TestPolicyFaults(t *testing.T) {
 	auth(`{authorization: {a: {cel: bad}}}`, "spec.rules.authorization.a.cel: it is bad; write good")
 	auth(`{authorization: {a: {when: [bad], cidrs: {}}}}`, "spec.rules.authorization.a.when[0]: it is bad; write good",
 		"spec.rules.authorization.a.cidrs: name at least one network in allow or deny")
-	auth(`{authorization: {a: {}}}`, "spec.rules.authorization.a: set exactly one of cel, cidrs and claims")
+	auth(`{authorization: {a: {}}}`, "spec.rules.authorization.a: 0 conditions are set; set exactly one of cel, cidrs, claims and externalAuth")
 	auth(`{authorization: {a: {cidrs: {allow: [192.0.2.0/24, 192.0.2.1]}}}}`, "spec.rules.authorization.a.cidrs.allow[1]: "+
 		`"192.0.2.1" is not a network in CIDR form; write 192.0.2.0/24, or 192.0.2.7/32 for one address`)
 	auth(`{response: {headers: {x: {cel: bad}, z: {}}}}`, "spec.rules.response.headers.x.cel: it is bad; write good",

@@ -42,9 +42,8 @@ func (d *draft) authPolicy(p *v1alpha1.AuthPolicy) {
 		d.require(field+".require", rules.Require, methods)
 	}
 	for _, name := range sortedKeys(rules.Authorization) {
-		d.item(ItemAuthorization, name)
 		rule := rules.Authorization[name]
-		d.authorization(field+".authorization."+name, &rule)
+		d.authorization(d.item(ItemAuthorization, name), field+".authorization."+name, &rule)
 	}
 	if rules.Response != nil {
 		d.response(field+".response", rules.Response)
@@ -204,34 +203,36 @@ func (d *draft) htpasswd(item string, spec *v1alpha1.BasicAuthentication) Parts 
 	return Parts{Secrets: []*corev1.Secret{s}}
 }
 
-func (d *draft) authorization(field string, r *v1alpha1.AuthorizationRule) {
+func (d *draft) authorization(item, field string, r *v1alpha1.AuthorizationRule) {
 	d.conditions(field+".when", r.When)
 	set := 0
-	for _, is := range []bool{r.CEL != nil, r.CIDRs != nil, len(r.Claims) > 0} {
-		if is {
-			set++
-		}
-	}
-	switch {
-	case set != 1:
-		d.bad(field, "set exactly one of cel, cidrs and claims")
-		return
-	case r.CEL != nil:
+	if r.CEL != nil {
+		set++
 		d.expression(field+".cel", d.checks.Condition, *r.CEL)
-		return
-	case r.CIDRs == nil:
+	}
+	if c := r.CIDRs; c != nil {
+		set++
+		if len(c.Allow)+len(c.Deny) == 0 {
+			d.bad(field+".cidrs", "name at least one network in allow or deny")
+		}
+		d.networks(field+".cidrs.allow", c.Allow)
+		d.networks(field+".cidrs.deny", c.Deny)
+	}
+	if len(r.Claims) > 0 {
+		set++
 		for i, c := range r.Claims {
 			if c.Claim == "" || len(c.Values) == 0 {
 				d.bad(fmt.Sprintf("%s.claims[%d]", field, i), "name a claim, and at least one value")
 			}
 		}
-		return
 	}
-	if len(r.CIDRs.Allow)+len(r.CIDRs.Deny) == 0 {
-		d.bad(field+".cidrs", "name at least one network in allow or deny")
+	if r.ExternalAuth != nil {
+		set++
+		d.external(item, field+".externalAuth", r.ExternalAuth)
 	}
-	d.networks(field+".cidrs.allow", r.CIDRs.Allow)
-	d.networks(field+".cidrs.deny", r.CIDRs.Deny)
+	if set != 1 {
+		d.bad(field, "%d conditions are set; set exactly one of cel, cidrs, claims and externalAuth", set)
+	}
 }
 
 func (d *draft) networks(field string, list []v1alpha1.CIDR) {

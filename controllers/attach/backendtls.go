@@ -44,9 +44,9 @@ func addStreams(reached map[types.NamespacedName][]destination, g *graph.Graph) 
 func routeDestinations(r *graph.Route) []destination {
 	var backends []*graph.Backend
 	for _, rule := range r.Rules {
-		backends = append(append(backends, rule.Backends...), rule.Mirrors...)
+		backends = append(append(backends, rule.Backends...), rule.Asides...)
 		for _, b := range rule.Backends {
-			backends = append(backends, b.Mirrors...)
+			backends = append(backends, b.Asides...)
 		}
 	}
 	return pairs(r.Parents, backends, func(*graph.Attachment) bool { return true })

@@ -91,7 +91,8 @@ type Ancestor struct {
 type Parts struct {
 	Secrets []*corev1.Secret // API keys, the one htpasswd, or a login's: its client's, its session store's
 	Config  *corev1.ConfigMap
-	Broken  string // why it cannot be used now: fail closed with 503
+	Service *corev1.Service // that is asked
+	Broken  string          // why it cannot be used now: fail closed with 503
 }
 
 // RulePolicies is the effective policies of one rule on one path. A nil entry

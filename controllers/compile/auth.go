@@ -218,6 +218,11 @@ func (c *authCompiler) rule(name string, spec v1alpha1.AuthorizationRule) error 
 		}
 		r.CIDRs = &table.CIDRs{Allow: allow, Deny: deny}
 	}
+	if spec.ExternalAuth != nil {
+		if err := c.external(&r, spec.ExternalAuth); err != nil {
+			return fmt.Errorf("externalAuth: %w", err)
+		}
+	}
 	c.auth.Rules = append(c.auth.Rules, r)
 	return nil
 }

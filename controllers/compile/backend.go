@@ -11,16 +11,21 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
-// compileBackends returns every backend that a route may send to, by ID.
+// compileBackends returns every backend that a route may send to or a policy
+// asks, by ID. The policies of the table are known by then.
 func (c *Compiler) compileBackends(routes []*compiledRoute) []*table.Backend {
 	var out []*table.Backend
-	for _, r := range routes {
-		for _, b := range r.backends {
+	add := func(list []*table.Backend) {
+		for _, b := range list {
 			if _, seen := c.backends.now[b.ID]; !seen {
 				out = append(out, c.backends.keep(b.ID, b, sameBackend))
 			}
 		}
 	}
+	for _, r := range routes {
+		add(r.backends)
+	}
+	add(c.policies.backends())
 	slices.SortFunc(out, func(a, b *table.Backend) int { return strings.Compare(a.ID, b.ID) })
 	return out
 }
@@ -43,9 +48,9 @@ func retryBudget(b *graph.Backend) *table.RetryBudget {
 // appendBackends adds the backends of a rule that are not there yet, as the
 // Gateways of these clients reach them.
 func appendBackends(list []*table.Backend, rule *graph.Rule, clients []graph.Client) []*table.Backend {
-	all := slices.Concat(rule.Backends, rule.Mirrors)
+	all := slices.Concat(rule.Backends, rule.Asides)
 	for _, b := range rule.Backends {
-		all = append(all, b.Mirrors...)
+		all = append(all, b.Asides...)
 	}
 	for _, b := range all {
 		for _, client := range clients {
@@ -86,7 +91,7 @@ func weightedBackend(b *graph.Backend, matched string, client graph.Client) tabl
 		return w
 	}
 	w.Backend = t.ID
-	filters, problem := compileFilters(b.Filters, reachable(b.Mirrors, client), matched)
+	filters, problem := compileFilters(b.Filters, reachable(b.Asides, client), matched)
 	if problem != "" {
 		w.Reply = &table.Reply{Status: 500, Code: "rule_invalid", Detail: "The route's backend has a filter that cannot be used."}
 		return w

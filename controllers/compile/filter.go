@@ -11,9 +11,10 @@ import (
 
 // compileFilters keeps the user's order. matched is the path prefix that a
 // prefix replacement replaces. A filter that is not known is a problem of the
-// whole rule: Gateway API forbids to skip it. mirrors are where the RequestMirror
-// filters among them lead; one that leads nowhere is left out.
-func compileFilters(filters []gatewayv1.HTTPRouteFilter, mirrors []target, matched string) (out []table.Filter, problem string) {
+// whole rule: Gateway API forbids to skip it. asides are where the RequestMirror
+// and ExternalAuth filters among them lead: a mirror that leads nowhere is left
+// out, authorization that does is a problem.
+func compileFilters(filters []gatewayv1.HTTPRouteFilter, asides []target, matched string) (out []table.Filter, problem string) {
 	for i := range filters {
 		f := &filters[i]
 		switch {
@@ -27,11 +28,17 @@ func compileFilters(filters []gatewayv1.HTTPRouteFilter, mirrors []target, match
 			out = append(out, table.Filter{Rewrite: rewrite(f.URLRewrite, matched)})
 		case f.Type == gatewayv1.HTTPRouteFilterCORS && f.CORS != nil:
 			out = append(out, table.Filter{CORS: cors(f.CORS)})
-		case f.Type == gatewayv1.HTTPRouteFilterRequestMirror && f.RequestMirror != nil && len(mirrors) > 0:
-			if mirrors[0] != "" {
-				out = append(out, table.Filter{Mirror: mirror(f.RequestMirror, mirrors[0])})
+		case f.Type == gatewayv1.HTTPRouteFilterRequestMirror && f.RequestMirror != nil && len(asides) > 0:
+			if asides[0] != "" {
+				out = append(out, table.Filter{Mirror: mirror(f.RequestMirror, asides[0])})
 			}
-			mirrors = mirrors[1:]
+			asides = asides[1:]
+		case f.Type == gatewayv1.HTTPRouteFilterExternalAuth && f.ExternalAuth != nil && len(asides) > 0:
+			if asides[0] == "" {
+				return nil, fmt.Sprintf("filter %d: the backendRef of its externalAuth cannot be used", i)
+			}
+			out = append(out, table.Filter{ExternalAuth: externalFilter(f.ExternalAuth, asides[0])})
+			asides = asides[1:]
 		default:
 			return nil, fmt.Sprintf("filter %d of type %s is not supported", i, f.Type)
 		}

@@ -27,6 +27,7 @@ type compiledAuth struct {
 	auth     *table.Auth // nil: open
 	sum      [32]byte
 	keySets  []*table.KeySet
+	backends []*table.Backend // that are asked
 	rejected []table.Rejection
 }
 
@@ -113,6 +114,14 @@ func (m *policyMemo) used() (out []*table.KeySet) {
 		}
 	}
 	slices.SortFunc(out, func(a, b *table.KeySet) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+// backends returns what the policies in the table ask, in no order.
+func (m *policyMemo) backends() (out []*table.Backend) {
+	for _, c := range m.auths.now {
+		out = append(out, c.backends...)
+	}
 	return out
 }
 

@@ -175,7 +175,7 @@ func (c *Compiler) compileAction(r *graph.Route, key actionKey) *table.Action {
 		Timeouts: table.Timeouts{Request: rule.Request, Backend: rule.Backend},
 	}
 	c.policies.fill(a, key.policies)
-	filters, problem := compileFilters(rule.Filters, reachable(rule.Mirrors, key.client), key.matched)
+	filters, problem := compileFilters(rule.Filters, reachable(rule.Asides, key.client), key.matched)
 	if rule.Broken != "" || problem != "" {
 		a.Reply = &table.Reply{Status: 500, Code: "rule_invalid", Detail: "The route has a rule that cannot be used."}
 		return a
@@ -273,7 +273,7 @@ func rejections(r *graph.Route) (out []table.Rejection) {
 				reject(0, "match %d: %s", i, problem)
 			}
 		}
-		_, problem := compileFilters(rule.Filters, reachable(rule.Mirrors, graph.Client{}), "")
+		_, problem := compileFilters(rule.Filters, reachable(rule.Asides, graph.Client{}), "")
 		switch {
 		case rule.Broken != "":
 			reject(500, "%s", rule.Broken)
@@ -288,7 +288,7 @@ func rejections(r *graph.Route) (out []table.Rejection) {
 		for _, b := range rule.Backends {
 			if why := unreachable(b); why != "" {
 				reject(500, "%s", why)
-			} else if _, problem := compileFilters(b.Filters, reachable(b.Mirrors, graph.Client{}), ""); problem != "" {
+			} else if _, problem := compileFilters(b.Filters, reachable(b.Asides, graph.Client{}), ""); problem != "" {
 				reject(500, "backend %s: %s", backendID(b), problem)
 			}
 		}

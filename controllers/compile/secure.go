@@ -49,13 +49,13 @@ func unreachable(b *graph.Backend) string {
 	return ""
 }
 
-// target is where copies of requests go; "" for nowhere.
+// target is where requests, or copies of them, go beside; "" for nowhere.
 type target string
 
-// reachable are the backends of mirrors as a Gateway reaches them.
-func reachable(mirrors []*graph.Backend, client graph.Client) []target {
-	out := make([]target, 0, len(mirrors))
-	for _, b := range mirrors {
+// reachable are backends beside the request's own as a Gateway reaches them.
+func reachable(asides []*graph.Backend, client graph.Client) []target {
+	out := make([]target, 0, len(asides))
+	for _, b := range asides {
 		to := target("")
 		if t, reply := reach(b, client); reply == nil {
 			to = target(t.ID)
@@ -93,8 +93,8 @@ func overTLS(rule *graph.Rule) bool {
 	secured := func(list []*graph.Backend) bool {
 		return slices.ContainsFunc(list, func(b *graph.Backend) bool { return b.TLS != nil })
 	}
-	return secured(rule.Backends) || secured(rule.Mirrors) ||
-		slices.ContainsFunc(rule.Backends, func(b *graph.Backend) bool { return secured(b.Mirrors) })
+	return secured(rule.Backends) || secured(rule.Asides) ||
+		slices.ContainsFunc(rule.Backends, func(b *graph.Backend) bool { return secured(b.Asides) })
 }
 
 // clientRejections lists the Gateways whose certificate for backends cannot be used.

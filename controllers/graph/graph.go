@@ -131,7 +131,7 @@ type Rule struct {
 	Index    int
 	Matches  []gatewayv1.HTTPRouteMatch // defaults filled in; never empty, except in a Broken rule that has no usable match
 	Filters  []gatewayv1.HTTPRouteFilter
-	Mirrors  []*Backend // of the RequestMirror filters, in their order
+	Asides   []*Backend // where filters send beside: RequestMirror and ExternalAuth, in their order
 	Backends []*Backend
 	Request  time.Duration // timeouts.request, 0 for none
 	Backend  time.Duration // timeouts.backendRequest, 0 for none
@@ -148,7 +148,7 @@ type Backend struct {
 	UDP      bool    // the Service port is of UDP
 	Protocol *string // the Service port's appProtocol
 	Filters  []gatewayv1.HTTPRouteFilter
-	Mirrors  []*Backend           // of the RequestMirror filters, in their order
+	Asides   []*Backend           // where filters send beside: RequestMirror and ExternalAuth, in their order
 	TLS      *backendtls.Settings // nil: reached in the clear
 	Traffic  *spec.Traffic        // of the XBackendTrafficPolicy there; nil: none
 	// Reason and Broken are set when the reference cannot be used: its share of

@@ -123,9 +123,9 @@ func TestRules(t *testing.T) {
 		t.Helper()
 		expect(t, name, edge+routeYAML("parentRefs: [{name: gw, namespace: web, sectionName: open}], rules: ["+rules+"]"), want...)
 	}
-	rules("one of two", "{filters: [{type: ExternalAuth}]}, {}", "routes=1", "Accepted=True/Accepted ResolvedRefs=True/ResolvedRefs PartiallyInvalid=True/UnsupportedValue",
+	rules("one of two", "{filters: [{type: Later}]}, {}", "routes=1", "Accepted=True/Accepted ResolvedRefs=True/ResolvedRefs PartiallyInvalid=True/UnsupportedValue",
 		"PartiallyInvalid: Dropped Rule: spec.rules[0].filters[0].type", "rule 0 matches=1 broken", "rule 1 matches=1\n")
-	rules("all, not counted", "{filters: [{type: ExternalAuth}]}", "listener open :80 serves=true routes=0", "parent web/gw open[*] Accepted=False/UnsupportedValue", "broken")
+	rules("all, not counted", "{filters: [{type: Later}]}", "listener open :80 serves=true routes=0", "parent web/gw open[*] Accepted=False/UnsupportedValue", "broken")
 	rules("only its bad match is gone", "{matches: [{path: {type: Glob}}, {method: GET}]}", "rule 0 matches=1 broken")
 	rules("same name", "{name: a}, {name: a}", "PartiallyInvalid=True", "spec.rules[1].name: spec.rules[0] is named a too")
 	rules("extension", "{filters: [{type: ExtensionRef, extensionRef: {group: x, kind: Y, name: z}}]}", "Accepted=False/UnsupportedValue ResolvedRefs=False/InvalidKind", "broken")

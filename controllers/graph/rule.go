@@ -35,7 +35,7 @@ func resolveRules(r *store.Reader, route *gatewayv1.HTTPRoute) outcome {
 		}
 		unresolved = append(unresolved, read.Unknown...)
 		var bad []*spec.Problem
-		rule.Mirrors, bad = resolveMirrors(r, route, rule.Filters, fmt.Sprintf("spec.rules[%d].filters", i))
+		rule.Asides, bad = resolveAsides(r, route, rule.Filters, fmt.Sprintf("spec.rules[%d].filters", i))
 		unresolved = append(unresolved, bad...)
 		for j := range read.Spec.BackendRefs {
 			field := refField(route, rule, j)
@@ -43,7 +43,7 @@ func resolveRules(r *store.Reader, route *gatewayv1.HTTPRoute) outcome {
 			if p != nil {
 				unresolved = append(unresolved, p)
 			}
-			backend.Mirrors, bad = resolveMirrors(r, route, backend.Filters, field+".filters")
+			backend.Asides, bad = resolveAsides(r, route, backend.Filters, field+".filters")
 			unresolved = append(unresolved, bad...)
 			rule.Backends = append(rule.Backends, backend)
 		}

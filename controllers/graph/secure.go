@@ -21,9 +21,9 @@ import (
 func (b *Builder) secure(r *store.Reader, rules []*Rule) {
 	for _, rule := range rules {
 		b.secureBackends(r, rule.Backends)
-		b.secureBackends(r, rule.Mirrors)
+		b.secureBackends(r, rule.Asides)
 		for _, backend := range rule.Backends {
-			b.secureBackends(r, backend.Mirrors)
+			b.secureBackends(r, backend.Asides)
 		}
 	}
 }

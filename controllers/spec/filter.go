@@ -76,6 +76,10 @@ func (r *ruleReader) filterProblem(f *gatewayv1.HTTPRouteFilter, field string) *
 		if missing = f.CORS == nil; !missing {
 			return corsProblem(f.CORS, field+".cors")
 		}
+	case gatewayv1.HTTPRouteFilterExternalAuth:
+		if missing = f.ExternalAuth == nil; !missing {
+			return externalAuthProblem(f.ExternalAuth, field+".externalAuth")
+		}
 	case gatewayv1.HTTPRouteFilterExtensionRef:
 		p := Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s: ExtensionRef is not supported; remove it", field)
 		if ref := f.ExtensionRef; ref != nil {
@@ -103,7 +107,7 @@ func filterTypes() []string {
 	return []string{
 		string(gatewayv1.HTTPRouteFilterRequestHeaderModifier), string(gatewayv1.HTTPRouteFilterResponseHeaderModifier),
 		string(gatewayv1.HTTPRouteFilterRequestRedirect), string(gatewayv1.HTTPRouteFilterURLRewrite), string(gatewayv1.HTTPRouteFilterCORS),
-		string(gatewayv1.HTTPRouteFilterRequestMirror),
+		string(gatewayv1.HTTPRouteFilterRequestMirror), string(gatewayv1.HTTPRouteFilterExternalAuth),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
 )
 
@@ -35,7 +36,7 @@ func NewTransport(idle int) *http.Transport {
 const defaultWait = 30 * time.Second
 
 // Through returns a transport to the endpoints of b, by its pools and its TLS
-// settings; with http2 it speaks HTTP/2 as gRPC does. Its requests' contents must
+// settings. With http2 it speaks HTTP/2, as gRPC does, whatever b is marked with. Its requests' contents must
 // be in memory. What cannot have reached an endpoint is sent to another.
 func Through(b *upstream.Backend, http2 bool) http.RoundTripper { return &through{b, http2} }
 
@@ -60,7 +61,7 @@ func (t *through) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	x := t.exchange(r, content)
 	c := &call{Call: upstream.NewCall(now, until), ctx: r.Context()}
-	if t.http2 {
+	if t.http2 || t.backend.Protocol() == table.BackendH2C {
 		c.StageHTTP2(x)
 	} else {
 		c.Stage(x)

@@ -57,7 +57,7 @@ var layers = []layer{
 		"proxy/table", "proxy/mem", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange",
 		"proxy/upstream/*",
 	}},
-	{"proxy/remote", []string{"proxy/exchange", "proxy/upstream"}},
+	{"proxy/remote", []string{"proxy/table", "proxy/exchange", "proxy/upstream"}},
 	{"proxy/filter/*", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/filter"}},
 	{"proxy/auth/*", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/expr", "proxy/remote", "proxy/filter", "proxy/auth"}},
 	{"proxy/guard", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/expr", "proxy/remote", "proxy/upstream", "proxy/filter", "proxy/auth", "proxy/auth/*"}},

@@ -1,0 +1,112 @@
+package compile
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// authTimeout is how long an authorization service may take where nothing says otherwise.
+const authTimeout = time.Second
+
+// externalFilter compiles an ExternalAuth filter. Lists that are empty mean what
+// the fields' own documentation says, which differs from one to the next.
+func externalFilter(f *gatewayv1.HTTPExternalAuthFilter, to target) *table.ExternalAuth {
+	out := &table.ExternalAuth{Backend: string(to), Timeout: authTimeout}
+	if f.ForwardBody != nil {
+		out.MaxBody = int64(f.ForwardBody.MaxSize)
+	}
+	if f.ExternalAuthProtocol == gatewayv1.HTTPRouteExternalAuthGRPCProtocol {
+		out.GRPC, out.Headers = true, []string{"*"}
+		if c := f.GRPCAuthConfig; c != nil && len(c.AllowedRequestHeaders) > 0 {
+			out.Headers = lowered(c.AllowedRequestHeaders)
+		}
+		return out
+	}
+	out.ToBackend, out.ToClient = []string{"*"}, []string{"*"}
+	if c := f.HTTPAuthConfig; c != nil {
+		out.Path, out.Headers = c.Path, lowered(c.AllowedRequestHeaders)
+		if len(c.AllowedResponseHeaders) > 0 {
+			out.ToBackend = lowered(c.AllowedResponseHeaders)
+		}
+	}
+	return out
+}
+
+// external compiles an externalAuth rule and notes the backend it asks.
+func (c *authCompiler) external(r *table.AuthRule, spec *v1alpha1.ExternalAuth) (err error) {
+	parts := c.from.Resolved[c.name]
+	if parts.Broken != "" {
+		r.Unavailable = parts.Broken
+		c.out.rejected = append(c.out.rejected,
+			table.Rejection{Object: policyName(c.from.Key), Reason: c.name + ": " + parts.Broken, Status: 503})
+		return nil
+	}
+	out := &table.ExternalAuth{URL: deref(spec.URL), Timeout: authTimeout, Status: int(deref(spec.StatusOnError))}
+	if s := parts.Service; s != nil && spec.BackendRef != nil {
+		b := &graph.Backend{Service: types.NamespacedName{Namespace: s.Namespace, Name: s.Name}, Port: int32(spec.BackendRef.Port)}
+		for _, p := range s.Spec.Ports {
+			if p.Port == b.Port {
+				b.Protocol = p.AppProtocol
+			}
+		}
+		to, _ := reach(b, graph.Client{})
+		out.Backend = to.ID
+		c.out.backends = append(c.out.backends, to)
+	}
+	if spec.Timeout != nil {
+		if out.Timeout, err = time.ParseDuration(string(*spec.Timeout)); err != nil {
+			return err
+		}
+	}
+	if b := spec.ForwardBody; b != nil {
+		out.MaxBody, out.Partial = int64(b.MaxSize), b.AllowPartial
+	}
+	if k := spec.Cache; k != nil {
+		out.Cache = &table.AuthCache{Key: expression(k.Key), Headers: lowered(k.Headers)}
+		if out.Cache.TTL, err = time.ParseDuration(string(k.TTL)); err != nil {
+			return err
+		}
+	}
+	asked(out, spec)
+	r.External = out
+	return nil
+}
+
+// asked fills in what differs between the protocols.
+func asked(out *table.ExternalAuth, spec *v1alpha1.ExternalAuth) {
+	if g := spec.GRPC; g != nil {
+		out.GRPC, out.Headers = true, orAll(g.Headers)
+		for _, name := range slices.Sorted(maps.Keys(g.Context)) {
+			out.Context = append(out.Context, table.Header{Name: name, Value: g.Context[name]})
+		}
+	}
+	if h := spec.HTTP; h != nil {
+		out.Path, out.Headers, out.Forwarded = h.Path, lowered(h.Headers), h.Forwarded
+		out.ToBackend, out.ToClient = lowered(h.ToBackend), orAll(h.ToClient)
+	}
+}
+
+func orAll(names []gatewayv1.HTTPHeaderName) []string {
+	if len(names) == 0 {
+		return []string{"*"}
+	}
+	return lowered(names)
+}
+
+// lowered are names of fields in lower case, each once, in order.
+func lowered[T ~string](names []T) (out []string) {
+	for _, name := range names {
+		out = append(out, strings.ToLower(string(name)))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
