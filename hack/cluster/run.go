@@ -19,6 +19,9 @@ import (
 	"github.com/gatehouse-dev/gatehouse/hack/progress"
 )
 
+// insideRun is a variable that run sets for its command.
+const insideRun = "CLUSTER_RUN"
+
 func runCommand(h home, log progress.Log) *cobra.Command {
 	var nodes int
 	var ifPossible bool
@@ -39,10 +42,10 @@ func runCommand(h home, log progress.Log) *cobra.Command {
 }
 
 // run runs the command beside the cluster, not in its network: it is told how to get there (environment). Another cluster that
-// KUBECONFIG names is used as it is. A cluster that was started for the command ends with it.
+// KUBECONFIG names is used as it is, and so is what an outer run has made. A cluster that was started for the command ends with it.
 func (h home) run(ctx context.Context, log progress.Log, nodes int, args []string) (err error) {
 	env := os.Environ()
-	if h.foreign() == "" {
+	if h.foreign() == "" && os.Getenv(insideRun) == "" {
 		began := len(h.nodes()) == 0
 		if err := h.locked(func() error { return h.up(ctx, log, max(nodes, len(h.nodes()))) }); err != nil {
 			return err
@@ -56,6 +59,7 @@ func (h home) run(ctx context.Context, log progress.Log, nodes int, args []strin
 		if env, err = h.environment(); err != nil {
 			return err
 		}
+		env = append(env, insideRun+"=1")
 	}
 	c := exec.CommandContext(ctx, args[0], args[1:]...)
 	c.Stdin, c.Stdout, c.Stderr, c.Env = os.Stdin, os.Stdout, os.Stderr, env
