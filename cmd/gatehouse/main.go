@@ -17,7 +17,7 @@ func run() int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if err := command.New(os.Stdout, os.Stderr).ExecuteContext(ctx); err != nil {
-		return 1
+		return command.ExitCode(err)
 	}
 	return 0
 }

@@ -90,6 +90,7 @@ var layers = []layer{
 	{"controllers/spec", nil},
 	{"controllers/params", []string{"api/v1alpha1", "controllers/store", "controllers/spec"}},
 	{"controllers/ingress", []string{"api/v1alpha1", "controllers/store", "controllers/spec"}},
+	{"controllers/migrate", []string{"api/v1alpha1", "controllers/spec", "controllers/ingress"}},
 	{"controllers/backendtls", []string{"controllers/store", "controllers/policy", "controllers/spec"}},
 	{"controllers/traffic", []string{"controllers/store", "controllers/policy", "controllers/spec"}},
 	{"controllers/graph", []string{"controllers/backendtls", "api/v1alpha1", "controllers/store", "controllers/spec", "controllers/traffic", "controllers/params", "controllers/ingress"}},
@@ -115,7 +116,7 @@ var (
 
 // pureRooms hold functions from values to values (N5): no client, no clock, no logger, no I/O.
 var (
-	pureRooms   = []string{"controllers/store", "controllers/policy", "controllers/spec", "controllers/params", "controllers/ingress", "controllers/backendtls", "controllers/traffic", "controllers/graph", "controllers/attach", "controllers/compile"}
+	pureRooms   = []string{"controllers/store", "controllers/policy", "controllers/spec", "controllers/params", "controllers/ingress", "controllers/migrate", "controllers/backendtls", "controllers/traffic", "controllers/graph", "controllers/attach", "controllers/compile"}
 	pureBanned  = []string{"k8s.io/client-go/**", "sigs.k8s.io/controller-runtime/**"} // in their closure
 	pureImports = []string{"context", "net/http", "os", "log/**"}
 	pureCalls   = []string{"time.Now", "time.Since", "time.Until"}

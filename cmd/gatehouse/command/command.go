@@ -28,7 +28,7 @@ GATEHOUSE_ACCESS_LOG_SAMPLE. The flag wins.`,
 	}
 	root.SetOut(out)
 	root.SetErr(errs)
-	root.AddCommand(newRun(), newStandalone(), newTable(), newExplain(), newWhy(), newExposure(), newKey(), newVersion())
+	root.AddCommand(newRun(), newStandalone(), newTable(), newExplain(), newWhy(), newExposure(), newKey(), newMigrate(), newVersion())
 	return root
 }
 

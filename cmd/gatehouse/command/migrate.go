@@ -1,0 +1,257 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
+	"github.com/gatehouse-dev/gatehouse/controllers/migrate"
+	"github.com/gatehouse-dev/gatehouse/controllers/watch"
+)
+
+// errIncomplete is in the chain of the error of a migration that left something behind.
+var errIncomplete = errors.New("not carried over")
+
+// ExitCode is what the program ends with: 3 when a migration left something
+// behind, 1 for any other error, 0 for none.
+func ExitCode(err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errIncomplete):
+		return 3
+	}
+	return 1
+}
+
+// migrating is one run of the migrate command.
+type migrating struct {
+	paths      []string
+	kubeconfig string
+	gateway    string
+	class      string
+	only       string // the class of the Ingresses
+	output     string
+	folder     string
+	report     string
+}
+
+func newMigrate() *cobra.Command {
+	m := &migrating{}
+	c := &cobra.Command{
+		Use:   "migrate",
+		Short: "Turn Ingresses with the annotations of ingress-nginx into Gateway API objects and policies",
+		Long: `Migrate reads Ingresses, and the Services whose ports they name, from manifests or, without
+--filename, from a cluster. It writes a Gateway, HTTPRoutes and policies that do what they did, and an
+account of each thing they ask for: carried, carried with a difference, or not carried and what to do.
+It changes nothing in the cluster.
+
+What cannot be carried over and kept callers out closes the routes until somebody has seen to it.
+
+It exits with 0 when all was carried over, with 3 when something was not, and with 1 when the input
+cannot be read.`,
+		Example: "  gatehouse migrate -f ingresses/ > gateway.yaml\n  kubectl get ingress,service -A -o yaml | gatehouse migrate -f - --output-dir migrated --report json\n" +
+			"  gatehouse migrate --kubeconfig ~/.kube/config --ingress-class nginx --gateway infra/edge",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return m.run(c) },
+	}
+	f := c.Flags()
+	f.StringSliceVarP(&m.paths, "filename", "f", nil, "manifest file, or folder of them, to read, or - for standard input; without it a cluster is read")
+	f.StringVar(&m.kubeconfig, "kubeconfig", "", "how to reach the API server; default: KUBECONFIG, or ~/.kube/config")
+	f.StringVar(&m.only, "ingress-class", "", "migrate the Ingresses of this class; empty for all")
+	f.StringVar(&m.gateway, "gateway", systemNamespace+"/ingress", "namespace/name of the Gateway to write and attach everything to")
+	f.StringVar(&m.class, "gateway-class", "gatehouse", "its gatewayClassName")
+	f.StringVarP(&m.output, "output", "o", "yaml", "form of the manifests: yaml or json")
+	f.StringVar(&m.folder, "output-dir", "", "folder to write them to, a file each; default: standard output")
+	f.StringVar(&m.report, "report", "text", "form of the account, on standard error: text or json")
+	return c
+}
+
+func (m *migrating) run(c *cobra.Command) error {
+	namespace, name, ok := strings.Cut(m.gateway, "/")
+	switch {
+	case !ok || namespace == "" || name == "":
+		return fmt.Errorf("--gateway %q: write namespace/name", m.gateway)
+	case m.output != "yaml" && m.output != "json":
+		return fmt.Errorf("--output %q: use yaml or json", m.output)
+	case m.report != "text" && m.report != "json":
+		return fmt.Errorf("--report %q: use text or json", m.report)
+	}
+	in := migrate.Input{Gateway: types.NamespacedName{Namespace: namespace, Name: name}, Class: m.class}
+	var err error
+	if len(m.paths) > 0 {
+		err = m.files(c, &in)
+	} else {
+		err = m.cluster(c.Context(), &in)
+	}
+	if err != nil {
+		return err
+	}
+	in.Ingresses = slices.DeleteFunc(in.Ingresses, func(i *networkingv1.Ingress) bool { return m.only != "" && classOf(i) != m.only })
+	if len(in.Ingresses) == 0 {
+		return errors.New("no Ingress was found")
+	}
+	out := migrate.Migrate(in)
+	if err := errors.Join(m.write(c.OutOrStdout(), out.Objects), m.account(c.ErrOrStderr(), out.Account)); err != nil {
+		return err
+	}
+	if !out.Complete() {
+		return fmt.Errorf("some of it was %w; see the account", errIncomplete)
+	}
+	return nil
+}
+
+func classOf(i *networkingv1.Ingress) string {
+	if name := i.Annotations["kubernetes.io/ingress.class"]; name != "" || i.Spec.IngressClassName == nil {
+		return name
+	}
+	return *i.Spec.IngressClassName
+}
+
+// files reads manifests.
+func (m *migrating) files(c *cobra.Command, in *migrate.Input) error {
+	reader, err := manifests.NewReader(watch.Scheme())
+	if err != nil {
+		return err
+	}
+	var all []*manifests.Manifest
+	var problems []manifests.Problem
+	for _, path := range m.paths {
+		ms, wrong := []*manifests.Manifest(nil), []manifests.Problem(nil)
+		if path == "-" {
+			text, err := io.ReadAll(c.InOrStdin())
+			if err != nil {
+				return fmt.Errorf("reading standard input: %w", err)
+			}
+			if text, err = unlisted(text); err != nil {
+				return err
+			}
+			ms, wrong = reader.Parse("-", text)
+		} else {
+			ms, wrong = reader.Load(path)
+		}
+		all, problems = append(all, ms...), append(problems, wrong...)
+	}
+	for _, p := range problems {
+		fmt.Fprintln(c.ErrOrStderr(), p)
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("%d problem(s) in the manifests; nothing is migrated", len(problems))
+	}
+	for _, one := range all {
+		switch o := one.Object.(type) {
+		case *networkingv1.Ingress:
+			in.Ingresses = append(in.Ingresses, o)
+		case *corev1.Service:
+			in.Services = append(in.Services, o)
+		}
+	}
+	return nil
+}
+
+// unlisted makes documents of the items of lists, as kubectl get prints them.
+func unlisted(text []byte) ([]byte, error) {
+	var out bytes.Buffer
+	write := yaml.NewEncoder(&out)
+	read := yaml.NewDecoder(bytes.NewReader(text))
+	for {
+		var doc map[string]any
+		err := read.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return out.Bytes(), write.Close()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("standard input is not valid YAML: %w", err)
+		}
+		items := []any{doc}
+		if list, is := doc["items"].([]any); is {
+			items = list
+		}
+		for _, item := range items {
+			if err := write.Encode(item); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// cluster reads what there is.
+func (m *migrating) cluster(ctx context.Context, in *migrate.Input) error {
+	config, err := (&running{kubeconfig: m.kubeconfig}).config()
+	if err != nil {
+		return err
+	}
+	c, err := client.New(config, client.Options{Scheme: watch.Scheme()})
+	if err != nil {
+		return fmt.Errorf("reaching the API server: %w", err)
+	}
+	var ingresses networkingv1.IngressList
+	var services corev1.ServiceList
+	if err := errors.Join(c.List(ctx, &ingresses), c.List(ctx, &services)); err != nil {
+		return fmt.Errorf("reading Ingresses and Services: %w", err)
+	}
+	for i := range ingresses.Items {
+		in.Ingresses = append(in.Ingresses, &ingresses.Items[i])
+	}
+	for i := range services.Items {
+		in.Services = append(in.Services, &services.Items[i])
+	}
+	return nil
+}
+
+// write writes the objects to out, or to files.
+func (m *migrating) write(out io.Writer, objects []migrate.Object) error {
+	form := migrate.YAML
+	if m.output == "json" {
+		form = migrate.JSON
+	}
+	if m.folder == "" {
+		text, err := form(objects)
+		if err == nil {
+			_, err = out.Write(text)
+		}
+		return err
+	}
+	if err := os.MkdirAll(m.folder, 0o755); err != nil {
+		return err
+	}
+	for _, o := range objects {
+		text, err := form([]migrate.Object{o})
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(m.folder, migrate.File(o)+"."+m.output), text, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *migrating) account(out io.Writer, entries []migrate.Entry) error {
+	if m.report == "json" {
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		return e.Encode(entries)
+	}
+	for _, e := range entries {
+		if _, err := fmt.Fprintln(out, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
