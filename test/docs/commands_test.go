@@ -364,7 +364,7 @@ func printed(t *testing.T, b block, out string) {
 }
 
 // asks are the commands that ask a gateway, or with -f manifests, and end.
-var asks = regexp.MustCompile(`^\S+ (why|explain|exposure|key) `)
+var asks = regexp.MustCompile(`^\S+ (why|explain|exposure|key|migrate) `)
 
 var paths = regexp.MustCompile(` -[kf] (\S+)`)
 
