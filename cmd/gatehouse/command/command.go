@@ -4,6 +4,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"k8s.io/client-go/rest"
+
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/migration"
 )
 
 // New returns the root command. Results go to out, everything else to errs.
@@ -28,8 +32,25 @@ GATEHOUSE_ACCESS_LOG_SAMPLE. The flag wins.`,
 	}
 	root.SetOut(out)
 	root.SetErr(errs)
-	root.AddCommand(newRun(), newStandalone(), newTable(), newExplain(), newWhy(), newExposure(), newKey(), newMigrate(), newVersion())
+	root.AddCommand(newRun(), newStandalone(), newTable(), newExplain(), newWhy(), newExposure(), newKey(), migration.New(connect, systemNamespace), newVersion())
 	return root
+}
+
+// connect finds an API server.
+func connect(kubeconfig string) (*rest.Config, error) {
+	return (&running{kubeconfig: kubeconfig}).config()
+}
+
+// ExitCode is what the program ends with: 3 when a migration left something
+// behind, 1 for any other error, 0 for none.
+func ExitCode(err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, migration.ErrIncomplete):
+		return 3
+	}
+	return 1
 }
 
 // EnvironmentVariable is the name of the variable that sets a flag.

@@ -1,4 +1,8 @@
-package command
+// Package migration is the command line of `gatehouse migrate`: it reads Ingresses
+// from files or a cluster, and writes what controllers/migrate makes of them.
+//
+// cmd/gatehouse/command adds it to the others.
+package migration
 
 import (
 	"bytes"
@@ -17,6 +21,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
@@ -24,23 +29,12 @@ import (
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
 )
 
-// errIncomplete is in the chain of the error of a migration that left something behind.
-var errIncomplete = errors.New("not carried over")
-
-// ExitCode is what the program ends with: 3 when a migration left something
-// behind, 1 for any other error, 0 for none.
-func ExitCode(err error) int {
-	switch {
-	case err == nil:
-		return 0
-	case errors.Is(err, errIncomplete):
-		return 3
-	}
-	return 1
-}
+// ErrIncomplete is in the chain of the error of a migration that left something behind.
+var ErrIncomplete = errors.New("not carried over")
 
 // migrating is one run of the migrate command.
 type migrating struct {
+	connect    func(kubeconfig string) (*rest.Config, error)
 	paths      []string
 	kubeconfig string
 	gateway    string
@@ -51,8 +45,10 @@ type migrating struct {
 	report     string
 }
 
-func newMigrate() *cobra.Command {
-	m := &migrating{}
+// New returns the command. connect finds an API server by a kubeconfig, which may
+// be empty; namespace is that of the Gateway unless a flag says otherwise.
+func New(connect func(kubeconfig string) (*rest.Config, error), namespace string) *cobra.Command {
+	m := &migrating{connect: connect}
 	c := &cobra.Command{
 		Use:   "migrate",
 		Short: "Turn Ingresses with the annotations of ingress-nginx into Gateway API objects and policies",
@@ -74,7 +70,7 @@ cannot be read.`,
 	f.StringSliceVarP(&m.paths, "filename", "f", nil, "manifest file, or folder of them, to read, or - for standard input; without it a cluster is read")
 	f.StringVar(&m.kubeconfig, "kubeconfig", "", "how to reach the API server; default: KUBECONFIG, or ~/.kube/config")
 	f.StringVar(&m.only, "ingress-class", "", "migrate the Ingresses of this class; empty for all")
-	f.StringVar(&m.gateway, "gateway", systemNamespace+"/ingress", "namespace/name of the Gateway to write and attach everything to")
+	f.StringVar(&m.gateway, "gateway", namespace+"/ingress", "namespace/name of the Gateway to write and attach everything to")
 	f.StringVar(&m.class, "gateway-class", "gatehouse", "its gatewayClassName")
 	f.StringVarP(&m.output, "output", "o", "yaml", "form of the manifests: yaml or json")
 	f.StringVar(&m.folder, "output-dir", "", "folder to write them to, a file each; default: standard output")
@@ -111,7 +107,7 @@ func (m *migrating) run(c *cobra.Command) error {
 		return err
 	}
 	if !out.Complete() {
-		return fmt.Errorf("some of it was %w; see the account", errIncomplete)
+		return fmt.Errorf("some of it was %w; see the account", ErrIncomplete)
 	}
 	return nil
 }
@@ -192,7 +188,7 @@ func unlisted(text []byte) ([]byte, error) {
 
 // cluster reads what there is.
 func (m *migrating) cluster(ctx context.Context, in *migrate.Input) error {
-	config, err := (&running{kubeconfig: m.kubeconfig}).config()
+	config, err := m.connect(m.kubeconfig)
 	if err != nil {
 		return err
 	}
