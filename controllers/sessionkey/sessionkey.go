@@ -32,13 +32,16 @@ const (
 	Previous   = "previous"
 )
 
+// longestRetry is how long a write that fails again and again waits for the next.
+const longestRetry = 5 * time.Minute
+
 // Options configure a Keeper. All but Retry are required.
 type Options struct {
 	Client    client.Client
 	Namespace string
 	Set       func(keys ...string) error // the first seals, all open
 	Log       logr.Logger
-	Retry     time.Duration // what could not be written is tried again after this; default 5 s
+	Retry     time.Duration // what could not be written is tried again after this, then ever later; default 5 s
 }
 
 // Keeper keeps the Secret. Saw and Gone may be called from any goroutine.
@@ -84,11 +87,15 @@ func (k *Keeper) Gone(o client.Object) {
 
 // Run makes the Secret whenever there is none, until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
+	wait := k.opts.Retry
 	for {
 		var again <-chan time.Time
 		if err := k.ensure(ctx); err != nil && ctx.Err() == nil {
 			k.opts.Log.Info("the Secret with the session key was not made; each replica keeps sessions by itself", "secret", k.name.String(), "reason", err.Error())
-			again = time.After(k.opts.Retry)
+			again = time.After(wait)
+			wait = min(2*wait, longestRetry)
+		} else {
+			wait = k.opts.Retry
 		}
 		select {
 		case <-ctx.Done():
