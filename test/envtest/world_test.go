@@ -24,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 )
@@ -341,6 +342,8 @@ func describe(o client.Object) string {
 			fmt.Fprintf(&b, "parent %s by %s\n", reference(p.ParentRef), p.ControllerName)
 			conditions(p.Conditions)
 		}
+	case *gatewayxv1alpha1.XBackendTrafficPolicy:
+		ancestors(o.Status.Ancestors)
 	case *v1alpha1.AuthPolicy:
 		ancestors(o.Status.Ancestors)
 	case *v1alpha1.ValidationPolicy:

@@ -33,13 +33,22 @@ func contains(t *testing.T, text string, parts ...string) {
 
 const whyPolicy = `rules: {authentication: {keys: {` + apiKeys + `}}, authorization: {paths: {cel: "request.path != '/no'"}}}`
 
+// why asks about a decision. It is kept once the answer is written, which is a
+// moment after the caller has it.
+func why(t *testing.T, w *World, id string) (text string) {
+	t.Helper()
+	w.Until("the decision is kept", func() bool {
+		var err error
+		text, err = gatehouse(t, w, "why", id)
+		return err == nil
+	})
+	return text
+}
+
 func TestWhy(t *testing.T) {
 	w := Start(t, Base+Route("r", toAPI)+key("good", "k-good", "")+Auth("a", guarded, whyPolicy))
 	id := w.Do("GET http://a/no?token=planted-secret", "x-api-key: k-good", "cookie: planted-secret").Problem().ID
-	text, err := gatehouse(t, w, "why", id)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := why(t, w, id)
 	contains(t, text, "decision "+id, "403 forbidden_by_rule", "GET a/no from 127.0.0.1", "HTTPRoute shop/r 0", "AuthPolicy shop/a", "request.path != '/no'")
 	structured, err := gatehouse(t, w, "why", id, "--output", "json")
 	if err != nil {
@@ -64,11 +73,7 @@ func TestWhy(t *testing.T) {
 	}
 	// What no policy refused has an id too.
 	w.Delete(Route("r", toAPI))
-	text, err = gatehouse(t, w, "why", w.Do("GET http://a/").Problem().ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	contains(t, text, "404 no_route")
+	contains(t, why(t, w, w.Do("GET http://a/").Problem().ID), "404 no_route")
 }
 
 func TestWhyShadow(t *testing.T) {
@@ -76,14 +81,14 @@ func TestWhyShadow(t *testing.T) {
 	if a := w.Do("GET http://a/"); a.Status != 200 {
 		t.Fatal(a)
 	}
-	list, err := gatehouse(t, w, "why", "--output", "json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var records []decision.Record
-	if err := json.Unmarshal([]byte(list), &records); err != nil || len(records) != 1 {
-		t.Fatalf("%v %s", err, list)
-	}
+	w.Until("the decision is kept", func() bool {
+		list, err := gatehouse(t, w, "why", "--output", "json")
+		if err == nil {
+			err = json.Unmarshal([]byte(list), &records)
+		}
+		return err == nil && len(records) == 1
+	})
 	if r := records[0]; r.Shadow != "auth_missing" || r.Status != 200 || r.Policy != "AuthPolicy shop/a" || len(r.Steps) == 0 || !r.Steps[0].Shadow {
 		t.Errorf("%+v", r)
 	}
