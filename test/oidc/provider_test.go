@@ -46,22 +46,46 @@ type Provider struct {
 type users struct {
 	*storage.Storage
 	mu    sync.Mutex
-	claim string // a claim "big" of every ID token
-	sid   string // the session's id at the provider
+	claim string           // a claim "big" of every ID token
+	keys  *storage.Storage // whose key signs
+	sid   string           // the session's id at the provider
+
+	goodbye string // where logouts may lead
 }
 
 // client is the example's client whose ID tokens have all claims.
-type client struct{ op.Client }
+type client struct {
+	op.Client
+	goodbye string
+}
 
 func (client) IDTokenUserinfoClaimsAssertion() bool { return true }
-func (client) PostLogoutRedirectURIs() []string     { return []string{"http://shop.example/bye"} }
+func (c client) PostLogoutRedirectURIs() []string   { return []string{c.goodbye} }
+
+// Rotate makes it sign with another key.
+func (u *users) Rotate() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.keys = storage.NewStorage(storage.NewUserStore("http://localhost"))
+}
+
+func (u *users) signer() *storage.Storage {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.keys
+}
+
+func (u *users) SigningKey(ctx context.Context) (op.SigningKey, error) {
+	return u.signer().SigningKey(ctx)
+}
+func (u *users) KeySet(ctx context.Context) ([]op.Key, error) { return u.signer().KeySet(ctx) }
 
 func (u *users) GetClientByClientID(ctx context.Context, id string) (op.Client, error) {
 	c, err := u.Storage.GetClientByClientID(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return client{c}, nil
+	return client{c, u.goodbye}, nil
 }
 
 func (u *users) SetUserinfoFromRequest(ctx context.Context, info *oidc.UserInfo, token op.IDTokenRequest, scopes []string) error {
@@ -88,9 +112,16 @@ func NewProvider(t testing.TB, redirects ...string) *Provider {
 	p.server = httptest.NewServer(p)
 	t.Cleanup(p.server.Close)
 	storage.RegisterClients(storage.WebClient(clientID, clientSecret, redirects...))
-	p.users = &users{Storage: storage.NewStorage(storage.NewUserStore(p.URL())), sid: "sid-1"}
+	store := storage.NewStorage(storage.NewUserStore(p.URL()))
+	p.users = &users{Storage: store, sid: "sid-1", keys: store, goodbye: "http://shop.example/bye"}
 	p.op = exampleop.SetupServer(p.URL(), p.users, slog.New(slog.NewTextHandler(io.Discard, nil)), false)
 	return p
+}
+
+// register sends logins and logouts back elsewhere.
+func (p *Provider) register(redirect, goodbye string) {
+	storage.RegisterClients(storage.WebClient(clientID, clientSecret, redirect))
+	p.users.goodbye = goodbye
 }
 
 // URL is the issuer.

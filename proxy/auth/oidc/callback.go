@@ -11,10 +11,13 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 )
 
-// The bounds of waiting for a key the provider has just begun to sign with.
+// How long a key is waited for that the provider has just begun to sign with: a
+// login would be lost, and its key set may have been fetched up to 10 s ago; a
+// logout token can come from anybody.
 const (
-	keyWait = 4 * time.Second
-	keyPoll = 50 * time.Millisecond
+	loginKeyWait  = 11 * time.Second
+	logoutKeyWait = 2 * time.Second
+	keyPoll       = 50 * time.Millisecond
 )
 
 // callback ends a login (OpenID Connect Core, section 3.1.2.5 and following). It
@@ -124,9 +127,13 @@ func (m *Method) exchange(x *exchange.Exchange, code string, l *login, browser s
 	if failure != "" {
 		return nil, failure
 	}
-	claims, failure := m.verify(r.IDToken, "")
-	if failure != "" {
-		return nil, failure
+	claims, failure := m.verify(r.IDToken, "", loginKeyWait)
+	switch failure {
+	case "":
+	case auth.CodeKeySet, auth.CodeJWTKey:
+		return nil, CodeProvider
+	default:
+		return nil, CodeToken
 	}
 	if nonce, _ := claims["nonce"].(string); nonce != m.seals.derive("nonce", l.id, browser) {
 		return nil, CodeToken
@@ -138,17 +145,12 @@ func (m *Method) exchange(x *exchange.Exchange, code string, l *login, browser s
 }
 
 // verify judges a token of the provider. If it is signed with a key we do not
-// have yet, it waits a little for the fetch that causes.
-func (m *Method) verify(token, typ string) (map[string]any, string) {
-	for wait := time.Duration(0); ; wait += keyPoll {
+// have, it waits for the fetch that causes.
+func (m *Method) verify(token, typ string, most time.Duration) (map[string]any, string) {
+	for waited := time.Duration(0); ; waited += keyPoll {
 		claims, code := m.needs.Tokens.Verify(token, typ)
-		switch {
-		case code == "":
-			return claims, ""
-		case code == auth.CodeKeySet:
-			return nil, CodeProvider
-		case code != auth.CodeJWTKey || wait >= keyWait:
-			return nil, CodeToken
+		if code != auth.CodeJWTKey || waited >= most {
+			return claims, code
 		}
 		time.Sleep(keyPoll)
 	}

@@ -117,9 +117,9 @@ func (m *Method) backchannel(x *exchange.Exchange) {
 	if !ok {
 		return
 	}
-	claims, code := m.verify(token, logoutType)
+	claims, code := m.verify(token, logoutType, logoutKeyWait)
 	switch {
-	case code == CodeProvider:
+	case code == auth.CodeKeySet:
 		unavailable(x, CodeProvider)
 		return
 	case code != "" || !isLogout(claims):

@@ -141,8 +141,8 @@ const (
 // (OpenID Connect Core, section 12.2).
 func (m *Method) keep(r, next *record, s *session) refreshOutcome {
 	if next.IDToken != "" && next.IDToken != r.IDToken {
-		claims, failure := m.verify(next.IDToken, "")
-		if failure == CodeProvider {
+		claims, failure := m.verify(next.IDToken, "", 0)
+		if failure == auth.CodeKeySet || failure == auth.CodeJWTKey {
 			return refreshUnsure
 		}
 		if failure != "" || claims["sub"] != s.subject || !m.meant(claims) {
