@@ -64,6 +64,15 @@ test-envtest: ## Run the tests against a real API server, which is built once (6
 	echo "KUBEBUILDER_ASSETS=$$assets $(GO) test -tags envtest -count=1 $(GO_TEST_FLAGS) ./test/envtest/..." && \
 	KUBEBUILDER_ASSETS=$$assets $(GO) test -tags envtest -count=1 $(GO_TEST_FLAGS) ./test/envtest/...
 
+# A module of its own. -count=1: it does not see that the program changed.
+.PHONY: test-oidc
+test-oidc: ## Test logins against a real OpenID provider and Redis (Debian: redis-server).
+	$(GO) test -C test/oidc -race -count=1 $(GO_TEST_FLAGS) ./...
+
+.PHONY: test-browser
+test-browser: ## Test logins in a real browser (Debian: chromium).
+	$(GO) test -C test/oidc -tags browser -run '^TestBrowser' -count=1 $(GO_TEST_FLAGS) ./...
+
 # One cluster for both. Where none can run and KUBECONFIG names none, this says so.
 .PHONY: test-cluster
 test-cluster: $(CLUSTER) ## Run e2e and conformance, where a cluster can run: Linux, as root.
