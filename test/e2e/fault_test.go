@@ -12,8 +12,8 @@ import (
 	k8s "sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// tries is how often a client sends a request that must outlive a crash.
-const tries = 10
+// tries is how often a client sends a request that must outlive a crash. Until the slices say so, every other connection is led to the dead.
+const tries = 20
 
 // leader is the pod that holds the lease.
 func leader(t *testing.T) (name string) {
