@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -61,30 +62,57 @@ func (s *source) auth() *v1alpha1.AuthRules {
 		methods["basic"] = s.basic()
 	}
 	networks, shut := s.networks()
-	for _, name := range []string{"auth-url", "auth-tls-secret"} {
-		if s.get(name) != "" {
-			shut = true
-			s.say(name, NotCarried, "%s; until then AuthPolicy %s closes the routes: mend its method %s", notCarried()[name], s.Name, closed)
-			s.take(name)
-		}
+	asked, unclear := s.asked()
+	const clients = "auth-tls-secret"
+	if s.get(clients) != "" {
+		unclear = true
+		s.say(clients, NotCarried, "%s; until then AuthPolicy %s closes the routes: mend its method %s", notCarried()[clients], s.Name, closed)
+		s.take(clients)
 	}
-	if shut {
+	if shut || unclear {
 		methods[closed] = basicOf(s.Name+"-not-migrated", "")
 	}
 	rules := &v1alpha1.AuthRules{Authentication: methods}
 	if len(methods) > 1 {
 		rules.Require = strings.Join(slices.Sorted(maps.Keys(methods)), " && ")
 	}
+	rules.Authorization = map[string]v1alpha1.AuthorizationRule{}
 	if len(networks.Allow)+len(networks.Deny) > 0 {
-		rules.Authorization = map[string]v1alpha1.AuthorizationRule{"networks": {CIDRs: networks}}
-		if len(methods) == 0 {
-			methods["anybody"] = v1alpha1.AuthenticationMethod{Anonymous: &v1alpha1.AnonymousAuthentication{}}
-		}
+		rules.Authorization["networks"] = v1alpha1.AuthorizationRule{CIDRs: networks}
 	}
-	if len(methods) == 0 {
+	if asked != nil {
+		rules.Authorization["asked"] = v1alpha1.AuthorizationRule{ExternalAuth: asked}
+	}
+	switch {
+	case len(methods)+len(rules.Authorization) == 0:
 		return nil
+	case len(methods) == 0:
+		methods["anybody"] = v1alpha1.AuthenticationMethod{Anonymous: &v1alpha1.AnonymousAuthentication{}}
 	}
 	return rules
+}
+
+// asked reads the service that is asked about each request; unclear says that it
+// cannot be asked in the way of a policy.
+func (s *source) asked() (out *v1alpha1.ExternalAuth, unclear bool) {
+	target, headers := s.take("auth-url"), s.take("auth-response-headers")
+	if target == "" {
+		return nil, false
+	}
+	u, err := url.Parse(target)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || strings.Contains(target, "$") {
+		s.say("auth-url", NotCarried, "a policy asks at a URL without variables and query; until then AuthPolicy %s closes the routes: put externalAuth in the place of its method %s", s.Name, closed)
+		return nil, true
+	}
+	out = &v1alpha1.ExternalAuth{URL: &target, HTTP: &v1alpha1.ExternalHTTP{Headers: []gatewayv1.HTTPHeaderName{"Cookie"}, Forwarded: true}}
+	for _, name := range list(headers) {
+		out.HTTP.ToBackend = append(out.HTTP.ToBackend, gatewayv1.HTTPHeaderName(name))
+	}
+	s.say("auth-url", Different, "the service is asked with the caller's method, and with the caller's path behind that of the URL: it must take what is below its own; of the caller's headers it sees Authorization, Cookie and X-Forwarded-*")
+	if headers != "" {
+		s.carried("auth-response-headers")
+	}
+	return out, false
 }
 
 func basicOf(secret, realm string) v1alpha1.AuthenticationMethod {
@@ -154,7 +182,7 @@ func (s *source) check() *v1alpha1.ValidationRules {
 	}
 	// 8m is 8Mi, 8k 8Ki, 8g 8Gi.
 	form := text
-	if last := strings.ToUpper(text[len(text)-1:]); strings.Contains("KMG", last) {
+	if last := strings.ToUpper(text[len(text)-1:]); slices.Contains([]string{"K", "M", "G"}, last) {
 		form = text[:len(text)-1] + last + "i"
 	}
 	size, err := resource.ParseQuantity(form)
@@ -174,7 +202,7 @@ func (s *source) rest() {
 		case name == "rewrite-target" || name == "use-regex":
 		case name == "backend-protocol" && (strings.EqualFold(value, "HTTP") || value == ""):
 			s.carried(name)
-		case name == "backend-protocol" && (strings.EqualFold(value, "GRPC")):
+		case name == "backend-protocol" && strings.EqualFold(value, "GRPC"):
 			s.say(name, NotCarried, "set appProtocol: kubernetes.io/h2c on the port of the Service")
 		case name == "backend-protocol" && (strings.EqualFold(value, "HTTPS") || strings.EqualFold(value, "GRPCS")):
 			s.say(name, NotCarried, "write a BackendTLSPolicy for the Service that names the authority its certificate comes from")
@@ -205,14 +233,15 @@ func notCarried() map[string]string {
 	const (
 		rate     = "there is no rate limit yet; keep one in front, or in the backend"
 		snippet  = "it is configuration of nginx; say what it is for with filters and policies"
-		external = "no policy asks a service of yours yet; a jwt method may do, if its tokens are JSON Web Tokens"
+		signin   = "a refusal of the service goes to the caller as it is; to log people in use the method oidc"
+		external = "see externalAuth of the AuthPolicy"
 		clients  = "set tls.frontend.default.validation of the Gateway"
 		flags    = "it is the same for all routes: see --backend-connect-timeout, --backend-idle-timeout and --body-timeout"
 	)
 	return map[string]string{
 		"limit-rps": rate, "limit-rpm": rate, "limit-connections": rate, "limit-burst-multiplier": rate, "limit-rate": rate, "limit-rate-after": rate, "limit-whitelist": rate,
 		"server-snippet": snippet, "configuration-snippet": snippet, "stream-snippet": snippet, "auth-snippet": snippet, "modsecurity-snippet": snippet,
-		"auth-url": external, "auth-signin": external, "auth-method": external, "auth-response-headers": external, "auth-cache-key": external, "enable-global-auth": external,
+		"auth-signin": signin, "auth-signin-redirect-param": signin, "auth-method": external, "auth-cache-key": external, "enable-global-auth": external,
 		"auth-tls-secret": clients, "auth-tls-verify-client": clients, "auth-tls-verify-depth": clients, "auth-tls-pass-certificate-to-upstream": clients, "auth-tls-error-page": clients,
 		"proxy-connect-timeout": flags, "proxy-send-timeout": flags,
 		"proxy-next-upstream": "set retry of the rules", "proxy-next-upstream-tries": "set retry of the rules", "proxy-next-upstream-timeout": "set retry of the rules",

@@ -102,7 +102,7 @@ func TestMigratedAnnotations(t *testing.T) {
 		on("root", nginx+`app-root: /app, `+nginx+`upstream-vhost: internal.example`, "/", "Prefix") +
 		on("small", nginx+`proxy-body-size: 1k`, "/", "Prefix") +
 		on("near", nginx+`whitelist-source-range: "192.0.2.0/24"`, "/", "Prefix") +
-		on("asked", nginx+`auth-url: "http://auth.example/"`, "/", "Prefix") +
+		on("asked", nginx+`auth-url: "http://127.0.0.1:1/"`, "/", "Prefix") +
 		on("split", "", "/", "Prefix") +
 		ingress("next", nginx+`canary: "true", `+nginx+`canary-by-header: x-next, `+nginx+`canary-by-cookie: next`,
 			"  rules: [{host: split.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: other, port: {number: 8080}}}}]}}]")
