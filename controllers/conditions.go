@@ -84,6 +84,11 @@ func Conditions(g *graph.Graph, policies *attach.Policies) (out []Condition) {
 			add(string(r.Kind)+" "+r.Name().String(), "parent "+p.Gateway.String(), p.Conditions)
 		}
 	}
+	for _, e := range policies.Externals {
+		for _, gw := range e.Gateways {
+			add("XBackend "+e.Object.Namespace+"/"+e.Object.Name, "ancestor "+gw.String(), e.Conditions)
+		}
+	}
 	for _, p := range policies.All {
 		for _, a := range p.Ancestors {
 			add(p.Key.Kind+" "+p.Key.String(), "ancestor "+a.Gateway.String(), a.Conditions)

@@ -32,6 +32,7 @@ type Object interface {
 type Outputs struct {
 	Swap         func(*table.Table) error                     // the proxy's, or a printer
 	SetEndpoints func(backend string, eps []table.Endpoint)   // side door: no table is built
+	Names        func(map[string]table.Name)                  // backends known by host name, all of them; may be nil
 	Publish      func(*graph.Graph, *attach.Policies)         // to the status writer; must not block
 	Built        func(objects int, build, swap time.Duration) // for metrics; may be nil
 }
@@ -55,6 +56,7 @@ type Pipeline struct {
 	mu      sync.Mutex
 	pending map[ObjectKey]change // latest change per object, so it is bounded by the number of objects
 	synced  bool
+	found   map[string][]table.Endpoint // of names, not yet handed on
 
 	// Owned by Run's goroutine from here on.
 	store    *store.Store
@@ -63,6 +65,7 @@ type Pipeline struct {
 	compiler *compile.Compiler
 	slices   *endpoints.Tracker
 	known    map[string][]string // backends of the last table, by the id their addresses come under
+	named    map[string]named    // of those, which have a name
 	builds   int
 }
 
@@ -101,6 +104,8 @@ func New(opts Options) *Pipeline {
 		compiler: compile.New(),
 		slices:   endpoints.NewTracker(),
 		known:    map[string][]string{},
+		found:    map[string][]table.Endpoint{},
+		named:    map[string]named{},
 	}
 }
 
@@ -116,6 +121,15 @@ func (p *Pipeline) Delete(o Object) { p.change(o, true) }
 func (p *Pipeline) Synced() {
 	p.mu.Lock()
 	p.synced = true
+	p.mu.Unlock()
+	p.signal()
+}
+
+// Found tells the pipeline the endpoints of a backend that is known by name. Any
+// goroutine may call it.
+func (p *Pipeline) Found(backend string, eps []table.Endpoint) {
+	p.mu.Lock()
+	p.found[backend] = eps
 	p.mu.Unlock()
 	p.signal()
 }
@@ -166,6 +180,8 @@ func (p *Pipeline) step() {
 	}
 	pending := p.pending
 	p.pending = make(map[ObjectKey]change, 8)
+	found := p.found
+	p.found = map[string][]table.Endpoint{}
 	p.mu.Unlock()
 
 	if p.apply(pending) || p.builds == 0 {
@@ -176,6 +192,7 @@ func (p *Pipeline) step() {
 			p.opts.Outputs.SetEndpoints(backend, eps)
 		}
 	}
+	p.arrived(found)
 }
 
 // apply brings the store up to date and reports whether a build is due.
@@ -208,15 +225,7 @@ func (p *Pipeline) build() {
 	policies := p.attach.Build(p.store, g)
 	t := p.compiler.Compile(g, policies)
 	built := time.Now()
-	known := make(map[string][]string, len(t.Backends))
-	for _, b := range t.Backends {
-		at := b.Endpoints()
-		known[at] = append(known[at], b.ID)
-		if !slices.Contains(p.known[at], b.ID) {
-			p.opts.Outputs.SetEndpoints(b.ID, p.slices.Endpoints(at))
-		}
-	}
-	p.known = known
+	p.backends(t.Backends)
 	p.builds++
 	if err := p.opts.Outputs.Swap(t); err != nil {
 		p.opts.Log.Error(err, "the new table was refused; the last one stays in force")
@@ -224,5 +233,58 @@ func (p *Pipeline) build() {
 	p.opts.Outputs.Publish(g, policies)
 	if p.opts.Outputs.Built != nil {
 		p.opts.Outputs.Built(len(g.Routes), built.Sub(start), time.Since(built))
+	}
+}
+
+// named is a name that is followed, and what was found of it last.
+type named struct {
+	name table.Name
+	eps  []table.Endpoint
+}
+
+// backends learns which backends there are now. A new one has the addresses that
+// are known; names that are new are followed from now on.
+func (p *Pipeline) backends(all []*table.Backend) {
+	known, names := make(map[string][]string, len(all)), map[string]table.Name{}
+	for _, b := range all {
+		at := b.Endpoints()
+		known[at] = append(known[at], b.ID)
+		if b.Name != (table.Name{}) {
+			names[at] = b.Name
+		}
+		switch {
+		case slices.Contains(p.known[at], b.ID):
+		case b.Name == (table.Name{}):
+			p.opts.Outputs.SetEndpoints(b.ID, p.slices.Endpoints(at))
+		case p.named[at].name == b.Name:
+			p.opts.Outputs.SetEndpoints(b.ID, p.named[at].eps)
+		}
+	}
+	p.known = known
+	changed := len(names) != len(p.named)
+	next := make(map[string]named, len(names))
+	for at, name := range names {
+		if next[at] = p.named[at]; next[at].name != name {
+			next[at], changed = named{name: name}, true
+		}
+	}
+	p.named = next
+	if changed && p.opts.Outputs.Names != nil {
+		p.opts.Outputs.Names(names)
+	}
+}
+
+// arrived hands on what was found of names.
+func (p *Pipeline) arrived(found map[string][]table.Endpoint) {
+	for at, eps := range found {
+		of, followed := p.named[at]
+		if !followed {
+			continue
+		}
+		of.eps = eps
+		p.named[at] = of
+		for _, id := range p.known[at] {
+			p.opts.Outputs.SetEndpoints(id, eps)
+		}
 	}
 }

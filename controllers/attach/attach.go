@@ -104,6 +104,7 @@ func (b *Builder) Build(s *store.Store, g *graph.Graph) *Policies {
 	}
 	b.graph, b.last = g, b.build(s, g)
 	b.direct(s, g, b.last)
+	b.last.Externals = b.externals(s, g)
 	return b.last
 }
 

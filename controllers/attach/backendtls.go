@@ -61,7 +61,7 @@ func pairs(parents []*graph.Parent, backends []*graph.Backend, counts func(*grap
 		}
 		for _, b := range backends {
 			d := destination{p.Gateway, b.Service, b.Port}
-			if b.Service.Name != "" && !slices.Contains(out, d) {
+			if b.Service.Name != "" && !b.Outside && !slices.Contains(out, d) {
 				out = append(out, d)
 			}
 		}

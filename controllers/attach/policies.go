@@ -23,7 +23,8 @@ import (
 // are sorted by kind, namespace, then name, those on Services behind the others, so
 // that equal inputs print equally.
 type Policies struct {
-	All []*Policy // with at least one targetRef that leads to a Gateway of ours, or to nothing
+	Externals []*External // XBackends that routes lead to, and those whose status has entries of ours to lose
+	All       []*Policy   // with at least one targetRef that leads to a Gateway of ours, or to nothing
 	// Routes has what reaches the rules of each route of the Graph. A route that no
 	// policy reaches is not in it.
 	Routes map[*graph.Route]*RoutePolicies

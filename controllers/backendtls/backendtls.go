@@ -33,18 +33,25 @@ type Settings struct {
 // Read resolves one policy, which is there.
 func Read(r *store.Reader, name types.NamespacedName) *Settings {
 	p := r.BackendTLSPolicy(name)
-	v := &p.Spec.Validation
-	s := &Settings{Policy: name, Hostname: string(v.Hostname), Names: v.SubjectAltNames}
-	s.Refused = spec.Sentences(validate(v))
+	s := Resolve(r, name.Namespace, "spec.validation", &p.Spec.Validation)
+	s.Policy = name
+	return s
+}
+
+// Resolve resolves what says whom to trust, at a field of an object of that
+// namespace: a policy, or an XBackend.
+func Resolve(r *store.Reader, namespace, at string, v *gatewayv1.BackendTLSPolicyValidation) *Settings {
+	s := &Settings{Hostname: string(v.Hostname), Names: v.SubjectAltNames}
+	s.Refused = spec.Sentences(validate(v, at))
 	var bad []*spec.Problem
 	for i, ref := range v.CACertificateRefs {
-		field := fmt.Sprintf("spec.validation.caCertificateRefs[%d]", i)
+		field := fmt.Sprintf("%s.caCertificateRefs[%d]", at, i)
 		if ref.Group != "" || ref.Kind != gatewayv1.Kind(store.ConfigMap) {
 			bad = append(bad, spec.Problemf(gatewayv1.BackendTLSPolicyReasonInvalidKind,
 				"%s: %s is not supported; name a ConfigMap of the core group", field, cmp.Or(string(ref.Kind), "an empty kind")))
 			continue
 		}
-		of := types.NamespacedName{Namespace: name.Namespace, Name: string(ref.Name)}
+		of := types.NamespacedName{Namespace: namespace, Name: string(ref.Name)}
 		bundle, wrong := spec.Authorities(r.ConfigMap(of))
 		if wrong != "" {
 			bad = append(bad, spec.Problemf(gatewayv1.BackendTLSPolicyReasonInvalidCACertificateRef, "%s: ConfigMap %s %s", field, of, wrong))
@@ -60,9 +67,9 @@ func Read(r *store.Reader, name types.NamespacedName) *Settings {
 }
 
 // validate finds what the schema refuses too, and what only we do.
-func validate(v *gatewayv1.BackendTLSPolicyValidation) (bad []*spec.Problem) {
+func validate(v *gatewayv1.BackendTLSPolicyValidation, at string) (bad []*spec.Problem) {
 	problem := func(field, text string) {
-		bad = append(bad, spec.Problemf(gatewayv1.PolicyReasonInvalid, "spec.validation.%s: %s", field, text))
+		bad = append(bad, spec.Problemf(gatewayv1.PolicyReasonInvalid, "%s.%s: %s", at, field, text))
 	}
 	wellKnown := v.WellKnownCACertificates != nil && *v.WellKnownCACertificates != ""
 	switch {

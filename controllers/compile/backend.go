@@ -32,7 +32,7 @@ func (c *Compiler) compileBackends(routes []*compiledRoute) []*table.Backend {
 
 // sameBackend compares two backends of one ID, which tells their TLS settings apart.
 func sameBackend(a, b *table.Backend) bool {
-	return a.ID == b.ID && a.Protocol == b.Protocol && (a.Retries == b.Retries || a.Retries != nil && b.Retries != nil && *a.Retries == *b.Retries)
+	return a.ID == b.ID && a.Protocol == b.Protocol && a.Name == b.Name && (a.Retries == b.Retries || a.Retries != nil && b.Retries != nil && *a.Retries == *b.Retries)
 }
 
 // retryBudget is the one of the backend's Service, for all its ports together; nil
@@ -63,9 +63,22 @@ func appendBackends(list []*table.Backend, rule *graph.Rule, clients []graph.Cli
 	return list
 }
 
-// backendID is namespace/service:port, with /udp behind it for a port of UDP.
+// nameOf is where the addresses of an XBackend come from.
+func nameOf(b *graph.Backend) table.Name {
+	if b.External == nil {
+		return table.Name{}
+	}
+	return table.Name{Host: b.External.Host, Port: uint16(b.Port)}
+}
+
+// backendID is namespace/service:port, with /udp behind it for a port of UDP, and
+// namespace/xbackend/name:port of an XBackend.
 func backendID(b *graph.Backend) string {
-	id := b.Service.Namespace + "/" + b.Service.Name + ":" + strconv.Itoa(int(b.Port))
+	id := b.Service.Namespace + "/"
+	if b.External != nil {
+		id += "xbackend/"
+	}
+	id += b.Service.Name + ":" + strconv.Itoa(int(b.Port))
 	if b.UDP {
 		id += "/udp"
 	}

@@ -14,11 +14,14 @@ import (
 // reach is a backend as a Gateway reaches it that shows client there, or what its
 // share of the requests is answered instead.
 func reach(b *graph.Backend, client graph.Client) (*table.Backend, *table.Reply) {
+	if b.Client != nil {
+		client = *b.Client
+	}
 	switch {
 	case b.Broken != "":
 		return nil, referenceReply(b.Reason)
 	case b.TLS == nil:
-		return &table.Backend{ID: backendID(b), Protocol: backendProtocol(b.Protocol), Retries: retryBudget(b)}, nil
+		return &table.Backend{ID: backendID(b), Protocol: backendProtocol(b.Protocol), Retries: retryBudget(b), Name: nameOf(b)}, nil
 	case b.TLS.Refused != nil || client.Broken != "":
 		return nil, &table.Reply{Status: 500, Code: "backend_tls_invalid", Detail: "What says how to reach the route's backend over TLS cannot be used."}
 	}
@@ -35,7 +38,7 @@ func reach(b *graph.Backend, client graph.Client) (*table.Backend, *table.Reply)
 	}
 	// Settings that change make another backend: what is under way ends as it began.
 	sum := table.Sum(t)
-	return &table.Backend{ID: backendID(b) + " tls-" + hex.EncodeToString(sum[:6]), Protocol: backendProtocol(b.Protocol), TLS: t, Retries: retryBudget(b)}, nil
+	return &table.Backend{ID: backendID(b) + " tls-" + hex.EncodeToString(sum[:6]), Protocol: backendProtocol(b.Protocol), TLS: t, Retries: retryBudget(b), Name: nameOf(b)}, nil
 }
 
 // unreachable says why a backend that is there is not reached; "" if it is.
@@ -43,6 +46,8 @@ func unreachable(b *graph.Backend) string {
 	switch {
 	case b.Broken != "":
 		return b.Broken
+	case b.TLS != nil && b.TLS.Refused != nil && b.External != nil:
+		return "XBackend " + b.Service.String() + ": " + b.TLS.Refused.Text
 	case b.TLS != nil && b.TLS.Refused != nil:
 		return "BackendTLSPolicy " + b.TLS.Policy.String() + ": " + b.TLS.Refused.Text
 	}

@@ -10,6 +10,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/backendtls"
+	"github.com/gatehouse-dev/gatehouse/controllers/external"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
@@ -71,8 +72,16 @@ func (b *Backend) service(r *store.Reader, kind gatewayv1.Kind, namespace, field
 }
 
 func resolveService(r *store.Reader, route *gatewayv1.HTTPRoute, out *Backend, ref *gatewayv1.HTTPBackendRef, field string) *spec.Problem {
+	if external.Is(&ref.BackendRef) {
+		var p *spec.Problem
+		out.Outside = true
+		if out.External, p = external.Resolve(r, route.Namespace, &ref.BackendRef, field); p == nil {
+			out.Port, out.Protocol = out.External.Port, out.External.Protocol
+		}
+		return p
+	}
 	if ref.Group != nil && *ref.Group != "" {
-		return spec.Problemf(gatewayv1.RouteReasonInvalidKind, "%s.group: %s is not supported; name a Service of the core group", field, *ref.Group)
+		return spec.Problemf(gatewayv1.RouteReasonInvalidKind, "%s.group: %s is not supported; name a Service of the core group, or an XBackend", field, *ref.Group)
 	}
 	if ref.Kind != nil && *ref.Kind != kindService {
 		return spec.Problemf(gatewayv1.RouteReasonInvalidKind, "%s: %s is not supported; name a Service", field, *ref.Kind)

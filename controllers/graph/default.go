@@ -6,20 +6,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
-
-// ConditionDefaultGateway says that a Gateway is a default one, with the scope in
-// its message (GEP-3793). The API's package has no name for it.
-const ConditionDefaultGateway gatewayv1.GatewayConditionType = "DefaultGateway"
 
 // parent is a parentRef of a route, as written or for a default Gateway, and what
 // it names.
 type parent struct {
-	ref gatewayv1.ParentReference
-	of  *holder
-	// note goes to the message of the route that is accepted there.
-	note string
+	ref  gatewayv1.ParentReference
+	of   *holder
+	note string // for the message of the route that is accepted there
 }
 
 // parents are the parentRefs of a route that lead to Gateways of ours, and one for
@@ -37,7 +33,7 @@ func (b *Builder) parents(r *store.Reader, route metav1.Object, common *gatewayv
 			of := own(gw)
 			known := func(p parent) bool { return p.of.kind == of.kind && p.of.gateway == of.gateway }
 			if b.ours(r, gw) != nil && !slices.ContainsFunc(named, known) && len(out) < maxParents {
-				out = append(out, parent{defaultRef(gw), of, "; the Gateway is a default one"})
+				out = append(out, parent{spec.ParentRef(gw), of, "; the Gateway is a default one"})
 			}
 		}
 	}
@@ -46,19 +42,3 @@ func (b *Builder) parents(r *store.Reader, route metav1.Object, common *gatewayv
 
 // maxParents is how many the schema of RouteStatus has room for.
 const maxParents = 32
-
-// defaultRef is how a route could have named a default Gateway.
-func defaultRef(gw *gatewayv1.Gateway) gatewayv1.ParentReference {
-	group, kind, namespace := gatewayv1.Group(gatewayv1.GroupName), gatewayv1.Kind(store.Gateway), gatewayv1.Namespace(gw.Namespace)
-	return gatewayv1.ParentReference{Group: &group, Kind: &kind, Namespace: &namespace, Name: gatewayv1.ObjectName(gw.Name)}
-}
-
-// defaultGateway is the condition of a Gateway that has a default scope; none of
-// another.
-func defaultGateway(gw *gatewayv1.Gateway) []metav1.Condition {
-	scope := gw.Spec.DefaultScope
-	if scope == "" || scope == gatewayv1.GatewayDefaultScopeNone {
-		return nil
-	}
-	return []metav1.Condition{yes(ConditionDefaultGateway, ConditionDefaultGateway, "the Gateway has default scope "+string(scope))}
-}

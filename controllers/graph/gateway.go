@@ -62,7 +62,9 @@ func (b *Builder) gateway(r *store.Reader, in gatewayInput) *Gateway {
 	} else {
 		gw.Conditions = refusedConditions(cmp.Or(refused, found.OfGateway), class.Name, found.OfClass, serving(gw.Listeners))
 	}
-	gw.Conditions = append(gw.Conditions, defaultGateway(obj)...)
+	if scope := spec.DefaultScope(obj); scope != "" {
+		gw.Conditions = append(gw.Conditions, yes(spec.ConditionDefaultGateway, spec.ConditionDefaultGateway, "the Gateway has default scope "+scope))
+	}
 	gw.Conditions = append(gw.Conditions, b.frontAndBack(r, gw)...)
 	observed(obj.Generation, gw.Conditions)
 	if holds(gw.Conditions, string(gatewayv1.GatewayConditionProgrammed)) || !accepted && serving(gw.Listeners) {

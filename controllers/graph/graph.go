@@ -19,6 +19,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/backendtls"
+	"github.com/gatehouse-dev/gatehouse/controllers/external"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 )
 
@@ -145,12 +146,15 @@ type Backend struct {
 	Service  types.NamespacedName
 	Port     int32
 	Weight   int32
-	UDP      bool    // the Service port is of UDP
-	Protocol *string // the Service port's appProtocol
+	UDP      bool              // the Service port is of UDP
+	Outside  bool              // Service is the name of an XBackend
+	External *external.Backend // what that is; nil: it cannot be used
+	Protocol *string           // the Service port's appProtocol
 	Filters  []gatewayv1.HTTPRouteFilter
 	Asides   []*Backend           // where filters send beside: RequestMirror and ExternalAuth, in their order
 	TLS      *backendtls.Settings // nil: reached in the clear
 	Traffic  *spec.Traffic        // of the XBackendTrafficPolicy there; nil: none
+	Client   *Client              // what is shown to it over TLS, whatever the Gateway shows; nil: what that does
 	// Reason and Broken are set when the reference cannot be used: its share of
 	// the requests gets 500.
 	Reason gatewayv1.RouteConditionReason

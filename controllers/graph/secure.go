@@ -9,8 +9,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayx "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/backendtls"
+	"github.com/gatehouse-dev/gatehouse/controllers/external"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 	"github.com/gatehouse-dev/gatehouse/controllers/traffic"
@@ -33,6 +35,10 @@ func (b *Builder) secureBackends(r *store.Reader, list []*Backend) {
 		if backend.Broken != "" || backend.UDP {
 			continue
 		}
+		if backend.Outside {
+			b.secureExternal(r, backend)
+			continue
+		}
 		backend.Traffic = traffic.Settings(r, backend.Service)
 		service := r.Service(backend.Service)
 		if service == nil {
@@ -45,6 +51,15 @@ func (b *Builder) secureBackends(r *store.Reader, list []*Backend) {
 		if policy, found := backendtls.At(r, service, service.Spec.Ports[i].Name); found {
 			backend.TLS = b.settings(r, policy)
 		}
+	}
+}
+
+// secureExternal finds how an XBackend is reached over TLS, and what is shown to it.
+func (b *Builder) secureExternal(r *store.Reader, backend *Backend) {
+	settings, ref := external.Secure(r, backend.Service)
+	backend.TLS, backend.Client = settings, &Client{}
+	if ref != nil && settings != nil && settings.Refused == nil {
+		backend.Client.Certificate, settings.Refused = b.keyPair(r, ref, user{kind: store.XBackend, namespace: backend.Service.Namespace}, "spec.tls.clientCertificateRef")
 	}
 }
 
@@ -117,6 +132,9 @@ func (b *Builder) keyPair(r *store.Reader, ref *gatewayv1.SecretObjectReference,
 // permitted says what keeps by from using an object of the core group.
 func (by user) permitted(r *store.Reader, kind gatewayv1.Kind, name types.NamespacedName, field string) *spec.Problem {
 	from := gatewayv1.ReferenceGrantFrom{Group: gatewayv1.GroupName, Kind: gatewayv1.Kind(by.kind), Namespace: gatewayv1.Namespace(by.namespace)}
+	if by.kind == store.XBackend {
+		from.Group = gatewayx.GroupName
+	}
 	if by.free || granted(r, from, kind, name) {
 		return nil
 	}

@@ -241,7 +241,7 @@ func written(s *corev1.Secret) {
 // read are the kinds that are read.
 var read = [...]string{
 	"GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "ReferenceGrant", "BackendTLSPolicy", "XBackendTrafficPolicy", "AuthPolicy", "ValidationPolicy", "GatewayParameters",
-	"Ingress", "IngressClass", "Service", "EndpointSlice", "Secret", "ConfigMap", "Namespace",
+	"XBackend", "Ingress", "IngressClass", "Service", "EndpointSlice", "Secret", "ConfigMap", "Namespace",
 }
 
 // owned says whether a group's kinds are all meant for a gateway, so that one

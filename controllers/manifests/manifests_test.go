@@ -48,7 +48,7 @@ func TestProblemsNameTheirPlace(t *testing.T) {
 	refused("apiVersion: v1\nkind: Service\nmetadata: {name: api}\nspec:\n  prts: []\n",
 		"shop.yaml:5: Service api: spec.prts: unknown field; remove it or mend its name")
 	refused("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRute\nmetadata: {name: api}\n",
-		"shop.yaml:2: kind: HTTPRute of gateway.networking.k8s.io/v1 is not a kind Gatehouse reads; it reads GatewayClass, Gateway, ListenerSet, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, UDPRoute, ReferenceGrant, BackendTLSPolicy, AuthPolicy, ValidationPolicy, GatewayParameters, Ingress, IngressClass, Service, EndpointSlice, Secret, ConfigMap, Namespace")
+		"shop.yaml:2: kind: HTTPRute of gateway.networking.k8s.io/v1 is not a kind Gatehouse reads; it reads GatewayClass, Gateway, ListenerSet, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, UDPRoute, ReferenceGrant, BackendTLSPolicy, XBackendTrafficPolicy, AuthPolicy, ValidationPolicy, GatewayParameters, XBackend, Ingress, IngressClass, Service, EndpointSlice, Secret, ConfigMap, Namespace")
 	refused("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api}\n")
 }
 

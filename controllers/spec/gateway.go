@@ -41,3 +41,21 @@ func BindAddress(obj *gatewayv1.Gateway) (string, *Problem) {
 	}
 	return ip.String(), nil
 }
+
+// ParentRef is how a route could have named a Gateway.
+func ParentRef(gw *gatewayv1.Gateway) gatewayv1.ParentReference {
+	group, kind, namespace := gatewayv1.Group(gatewayv1.GroupName), gatewayv1.Kind("Gateway"), gatewayv1.Namespace(gw.Namespace)
+	return gatewayv1.ParentReference{Group: &group, Kind: &kind, Namespace: &namespace, Name: gatewayv1.ObjectName(gw.Name)}
+}
+
+// ConditionDefaultGateway says that a Gateway is a default one, with the scope in
+// its message (GEP-3793). The API's package has no name for it.
+const ConditionDefaultGateway gatewayv1.GatewayConditionType = "DefaultGateway"
+
+// DefaultScope is the default scope of a Gateway, "" for none.
+func DefaultScope(gw *gatewayv1.Gateway) string {
+	if gw.Spec.DefaultScope == gatewayv1.GatewayDefaultScopeNone {
+		return ""
+	}
+	return string(gw.Spec.DefaultScope)
+}

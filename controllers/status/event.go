@@ -56,6 +56,12 @@ func complaints(obj client.Object, controller gatewayv1.GatewayController) (out 
 		addAncestors(o.Status.Ancestors, controller, add)
 	case *gatewayv1.BackendTLSPolicy:
 		addAncestors(o.Status.Ancestors, controller, add)
+	case *gatewayxv1alpha1.XBackend:
+		for _, a := range o.Status.Ancestors {
+			if a.ControllerName == controller {
+				add(a.Conditions)
+			}
+		}
 	case *v1alpha1.AuthPolicy:
 		addAncestors(o.Status.Ancestors, controller, add)
 	case *v1alpha1.ValidationPolicy:

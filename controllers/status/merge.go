@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 )
 
 // The limits of the schemas.
@@ -35,7 +35,7 @@ var standard = []string{
 	string(gatewayv1.ListenerConditionOverlappingTLSConfig),
 	string(gatewayv1.RouteConditionPartiallyInvalid),
 	string(gatewayv1.GatewayClassConditionStatusSupportedVersion),
-	string(graph.ConditionDefaultGateway),
+	string(spec.ConditionDefaultGateway),
 }
 
 func isOurs(kind string) bool {

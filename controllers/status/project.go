@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
@@ -46,6 +47,7 @@ const (
 
 	kindBackendTLS = "BackendTLSPolicy"
 	kindTraffic    = "XBackendTrafficPolicy"
+	kindOutside    = "XBackend"
 )
 
 // Key names an object with a status.
@@ -55,7 +57,7 @@ type Key struct {
 }
 
 // Desired is what the status of one object should say, our part of it.
-// Conditions have no times yet. Of Class, Gateway, Set, Ingress, Parents and Ancestors the one
+// Conditions have no times yet. Of Class, Gateway, Set, Ingress, Parents, Ancestors and Backend the one
 // that goes with the kind counts; no entries there means that none of ours
 // should be left.
 type Desired struct {
@@ -70,6 +72,7 @@ type Desired struct {
 	Ingress   *ingressStatus
 	Parents   []gatewayv1.RouteParentStatus
 	Ancestors []gatewayv1.PolicyAncestorStatus
+	Backend   []gatewayxv1alpha1.BackendAncestorStatus
 }
 
 // Project computes what every status should say: classes first, then Gateways,
@@ -136,6 +139,9 @@ func (p projection) each(visit func(Desired, source), known func(Key, source) bo
 		if s := (source{node: r}); !known(key, s) {
 			visit(Desired{Key: key, Generation: r.Object.GetGeneration(), UID: r.Object.GetUID(), Parents: p.parents(r.Parents)}, s)
 		}
+	}
+	for _, e := range p.policies.Externals {
+		visit(p.external(e), source{})
 	}
 	for _, policy := range p.policies.All {
 		key := Key{policy.Key.Kind, policy.Key.NamespacedName}

@@ -201,7 +201,7 @@ func (w *Writer) pass(ctx context.Context, latest *picture, applied Applied) {
 // try writes one status and remembers whether it is done.
 func (w *Writer) try(ctx context.Context, d Desired, s source) {
 	switch err := w.write(ctx, d); {
-	case err == nil && len(d.Parents) == 0 && len(d.Ancestors) == 0 && d.Class == nil && d.Gateway == nil && d.Set == nil && d.Ingress == nil:
+	case err == nil && len(d.Parents) == 0 && len(d.Ancestors) == 0 && len(d.Backend) == 0 && d.Class == nil && d.Gateway == nil && d.Set == nil && d.Ingress == nil:
 		delete(w.written, d.Key)
 	case err == nil:
 		w.written[d.Key] = done{d, s}
@@ -279,6 +279,8 @@ func empty(kind string) client.Object {
 		return &gatewayv1.BackendTLSPolicy{}
 	case kindTraffic:
 		return &gatewayxv1alpha1.XBackendTrafficPolicy{}
+	case kindOutside:
+		return &gatewayxv1alpha1.XBackend{}
 	case v1alpha1.KindAuthPolicy:
 		return &v1alpha1.AuthPolicy{}
 	case v1alpha1.KindValidationPolicy:
@@ -312,6 +314,8 @@ func (w *Writer) merge(obj client.Object, d Desired) {
 		o.Status.Ancestors = m.ancestors(o.Status.Ancestors, d.Ancestors)
 	case *gatewayv1.BackendTLSPolicy:
 		o.Status.Ancestors = m.ancestors(o.Status.Ancestors, d.Ancestors)
+	case *gatewayxv1alpha1.XBackend:
+		o.Status.Ancestors = m.backend(o.Status.Ancestors, d.Backend)
 	case *v1alpha1.AuthPolicy:
 		o.Status.Ancestors = m.ancestors(o.Status.Ancestors, d.Ancestors)
 	case *v1alpha1.ValidationPolicy:

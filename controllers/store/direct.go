@@ -14,6 +14,7 @@ import (
 type direct struct {
 	tls     *shelf[*gatewayv1.BackendTLSPolicy]
 	traffic *shelf[*gatewayxv1alpha1.XBackendTrafficPolicy]
+	outside *shelf[*gatewayxv1alpha1.XBackend]
 }
 
 func newDirect() direct {
@@ -34,6 +35,7 @@ func newDirect() direct {
 				}
 				return targetLists(in)
 			}),
+		outside: newShelf(func(a, b *gatewayxv1alpha1.XBackend) bool { return sameSpec(a, b, &a.Spec, &b.Spec) }, listed),
 	}
 }
 
@@ -45,6 +47,8 @@ func targetLists(targets []string) []string {
 
 func (d *direct) put(obj metav1.Object, tick uint64) bool {
 	switch o := obj.(type) {
+	case *gatewayxv1alpha1.XBackend:
+		return d.outside.put(o, tick)
 	case *gatewayv1.BackendTLSPolicy:
 		return d.tls.put(o, tick)
 	case *gatewayxv1alpha1.XBackendTrafficPolicy:
@@ -82,4 +86,14 @@ func (r *Reader) BackendTrafficPolicies() []*gatewayxv1alpha1.XBackendTrafficPol
 // BackendTrafficPoliciesOn returns the XBackendTrafficPolicies that target a Service.
 func (r *Reader) BackendTrafficPoliciesOn(service types.NamespacedName) []*gatewayxv1alpha1.XBackendTrafficPolicy {
 	return all(r, r.store.direct.traffic, serviceList(service))
+}
+
+// XBackend returns the XBackend of that name.
+func (r *Reader) XBackend(name types.NamespacedName) *gatewayxv1alpha1.XBackend {
+	return get(r, r.store.direct.outside, name)
+}
+
+// XBackends returns all XBackends.
+func (r *Reader) XBackends() []*gatewayxv1alpha1.XBackend {
+	return all(r, r.store.direct.outside, everything)
 }

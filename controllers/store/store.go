@@ -41,6 +41,7 @@ const (
 	Secret               Kind = "Secret"
 	ConfigMap            Kind = "ConfigMap"
 	Namespace            Kind = "Namespace"
+	XBackend             Kind = "XBackend"
 	Ingress              Kind = "Ingress"
 	IngressClass         Kind = "IngressClass"
 	AuthPolicy           Kind = v1alpha1.KindAuthPolicy
@@ -107,7 +108,7 @@ func New() *Store {
 	s.shelves = map[Kind]keeper{
 		GatewayClass: s.classes, Gateway: s.gateways, ListenerSet: s.sets, HTTPRoute: s.routes, GRPCRoute: s.grpcs, ReferenceGrant: s.grants,
 		Service: s.core.services, Secret: s.core.secrets, ConfigMap: s.core.configs, Namespace: s.core.namespaces,
-		TLSRoute: s.streams.tls, TCPRoute: s.streams.tcp, UDPRoute: s.streams.udp, BackendTLSPolicy: s.direct.tls, BackendTrafficPolicy: s.direct.traffic,
+		TLSRoute: s.streams.tls, TCPRoute: s.streams.tcp, UDPRoute: s.streams.udp, BackendTLSPolicy: s.direct.tls, BackendTrafficPolicy: s.direct.traffic, XBackend: s.direct.outside,
 		Ingress: s.ingresses.objects, IngressClass: s.ingresses.classes,
 		AuthPolicy: s.ours.auth, ValidationPolicy: s.ours.validation, GatewayParameters: s.ours.parameters,
 	}

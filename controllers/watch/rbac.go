@@ -8,6 +8,7 @@ package watch
 //+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gatewayclasses;gateways;listenersets;httproutes;grpcroutes;tlsroutes;tcproutes;udproutes;referencegrants;backendtlspolicies,verbs=get;list;watch
 //+kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses;ingressclasses,verbs=get;list;watch
 //+kubebuilder:rbac:groups=gateway.networking.x-k8s.io,resources=xbackendtrafficpolicies,verbs=get;list;watch
+//+kubebuilder:rbac:groups=gateway.networking.x-k8s.io,resources=xbackends,verbs=get;list;watch
 //+kubebuilder:rbac:groups=gatehouse.dev,resources=authpolicies;validationpolicies;gatewayparameters,verbs=get;list;watch
 //+kubebuilder:rbac:groups="",resources=services;secrets;configmaps;namespaces;nodes,verbs=get;list;watch
 //+kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
@@ -21,6 +22,7 @@ package watch
 //+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gatewayclasses/status;gateways/status;listenersets/status;httproutes/status;grpcroutes/status;tlsroutes/status;tcproutes/status;udproutes/status;backendtlspolicies/status,verbs=get;update;patch
 //+kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses/status,verbs=get;update;patch
 //+kubebuilder:rbac:groups=gateway.networking.x-k8s.io,resources=xbackendtrafficpolicies/status,verbs=get;update;patch
+//+kubebuilder:rbac:groups=gateway.networking.x-k8s.io,resources=xbackends/status,verbs=get;update;patch
 //+kubebuilder:rbac:groups=gatehouse.dev,resources=authpolicies/status;validationpolicies/status,verbs=get;update;patch
 //+kubebuilder:rbac:groups="";events.k8s.io,resources=events,verbs=create;patch
 

@@ -39,7 +39,7 @@ func kinds() []client.Object {
 		&gatewayv1.TLSRoute{}, &gatewayv1.TCPRoute{}, &gatewayv1.UDPRoute{},
 		&networkingv1.Ingress{}, &networkingv1.IngressClass{},
 		&v1alpha1.AuthPolicy{}, &v1alpha1.ValidationPolicy{}, &v1alpha1.GatewayParameters{},
-		&gatewayxv1alpha1.XBackendTrafficPolicy{},
+		&gatewayxv1alpha1.XBackendTrafficPolicy{}, &gatewayxv1alpha1.XBackend{},
 		&corev1.Service{}, &corev1.Secret{}, &corev1.ConfigMap{}, &corev1.Namespace{}, &discoveryv1.EndpointSlice{},
 	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // kept are the kinds that the gateway reads.
-var kept = [...]string{"AuthPolicy", "BackendTLSPolicy", "GRPCRoute", "Gateway", "GatewayClass", "GatewayParameters", "HTTPRoute", "ListenerSet", "ReferenceGrant", "TCPRoute", "TLSRoute", "UDPRoute", "ValidationPolicy", "XBackendTrafficPolicy"}
+var kept = [...]string{"AuthPolicy", "BackendTLSPolicy", "GRPCRoute", "Gateway", "GatewayClass", "GatewayParameters", "HTTPRoute", "ListenerSet", "ReferenceGrant", "TCPRoute", "TLSRoute", "UDPRoute", "ValidationPolicy", "XBackend", "XBackendTrafficPolicy"}
 
 func main() {
 	if len(os.Args) < 3 {

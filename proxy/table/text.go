@@ -36,7 +36,7 @@ func (t *Table) Text() string {
 		}
 	}
 	for _, b := range t.Backends {
-		fmt.Fprintf(&w, "backend %s %s", b.ID, b.Protocol)
+		fmt.Fprintf(&w, "backend %s %s%s", b.ID, b.Protocol, b.Name)
 		if b.Retries != nil {
 			w.WriteString(" " + b.Retries.String())
 		}
@@ -286,4 +286,12 @@ func word(s string) string {
 		return strconv.Quote(s)
 	}
 	return s
+}
+
+// String is the part of a backend's line that says where its addresses come from.
+func (n Name) String() string {
+	if n == (Name{}) {
+		return ""
+	}
+	return " at " + n.Host + ":" + strconv.Itoa(int(n.Port))
 }

@@ -93,13 +93,15 @@ var layers = []layer{
 	{"controllers/migrate", []string{"api/v1alpha1", "controllers/spec", "controllers/ingress"}},
 	{"controllers/backendtls", []string{"controllers/store", "controllers/policy", "controllers/spec"}},
 	{"controllers/traffic", []string{"controllers/store", "controllers/policy", "controllers/spec"}},
-	{"controllers/graph", []string{"controllers/backendtls", "api/v1alpha1", "controllers/store", "controllers/spec", "controllers/traffic", "controllers/params", "controllers/ingress"}},
-	{"controllers/attach", []string{"api/v1alpha1", "controllers/store", "controllers/policy", "controllers/spec", "controllers/traffic", "controllers/backendtls", "controllers/graph"}},
+	{"controllers/external", []string{"controllers/store", "controllers/spec", "controllers/backendtls"}},
+	{"controllers/graph", []string{"controllers/external", "controllers/backendtls", "api/v1alpha1", "controllers/store", "controllers/spec", "controllers/traffic", "controllers/params", "controllers/ingress"}},
+	{"controllers/attach", []string{"controllers/external", "api/v1alpha1", "controllers/store", "controllers/policy", "controllers/spec", "controllers/traffic", "controllers/backendtls", "controllers/graph"}},
 	{"controllers/compile", []string{"api/v1alpha1", "controllers/policy", "controllers/spec", "controllers/backendtls", "controllers/graph", "controllers/attach", "proxy/table"}},
 	{"controllers/status", []string{"api/v1alpha1", "controllers/store", "controllers/spec", "controllers/policy", "controllers/ingress", "controllers/graph", "controllers/attach"}},
 	{"controllers/provision", []string{"api/v1alpha1", "controllers/store", "controllers/spec", "controllers/graph"}},
 	{"controllers/sessionkey", []string{"controllers/store"}},
 	{"controllers/endpoints", []string{"proxy/table"}},
+	{"controllers/names", []string{"proxy/table"}},
 	{"controllers/watch", []string{"api/v1alpha1", "controllers/store"}},
 	{"controllers/manifests", []string{"api/v1alpha1", "controllers/store", "controllers/watch"}},
 	{"controllers", []string{"controllers/**", "api/v1alpha1", "proxy/table"}},
@@ -116,7 +118,7 @@ var (
 
 // pureRooms hold functions from values to values (N5): no client, no clock, no logger, no I/O.
 var (
-	pureRooms   = []string{"controllers/store", "controllers/policy", "controllers/spec", "controllers/params", "controllers/ingress", "controllers/migrate", "controllers/backendtls", "controllers/traffic", "controllers/graph", "controllers/attach", "controllers/compile"}
+	pureRooms   = []string{"controllers/store", "controllers/policy", "controllers/spec", "controllers/params", "controllers/ingress", "controllers/migrate", "controllers/backendtls", "controllers/external", "controllers/traffic", "controllers/graph", "controllers/attach", "controllers/compile"}
 	pureBanned  = []string{"k8s.io/client-go/**", "sigs.k8s.io/controller-runtime/**"} // in their closure
 	pureImports = []string{"context", "net/http", "os", "log/**"}
 	pureCalls   = []string{"time.Now", "time.Since", "time.Until"}

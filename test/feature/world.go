@@ -28,8 +28,10 @@ import (
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
+	"github.com/gatehouse-dev/gatehouse/controllers/names"
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
 	"github.com/gatehouse-dev/gatehouse/proxy"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
 // Base is what most features start from: a Gateway "edge" with an HTTP listener
@@ -64,6 +66,7 @@ type World struct {
 	t         testing.TB
 	Server    *proxy.Server
 	pipeline  *controllers.Pipeline
+	names     *names.Resolver
 	reader    *manifests.Reader
 	published chan picture
 	policies  *attach.Policies // of the graph that wait returned last
@@ -71,6 +74,7 @@ type World struct {
 
 	mu       sync.Mutex
 	backends map[string]*Backend // by namespace/service
+	hosts    map[string]string   // what DNS says, beside errors
 }
 
 // Backend stands behind a Service. It answers with what it was asked, as JSON,
@@ -130,17 +134,22 @@ func Start(t testing.TB, yaml string, change ...func(*proxy.Options)) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &World{t: t, Server: server, reader: reader, backends: map[string]*Backend{}, published: make(chan picture, 1)}
+	w := &World{t: t, Server: server, reader: reader, backends: map[string]*Backend{}, hosts: map[string]string{}, published: make(chan picture, 1)}
+	w.names = names.New(names.Options{
+		Found: func(id string, eps []table.Endpoint) { w.pipeline.Found(id, eps) }, Lookup: w.lookup, Log: logr.Discard(),
+		Allow: func(netip.Addr) bool { return true }, Every: 20 * time.Millisecond, Retry: time.Millisecond,
+	})
 	w.pipeline = controllers.New(controllers.Options{
 		Graph:   graph.Config{Controller: "gatehouse.dev/gateway-controller", Ingress: "gatehouse.dev/ingress-controller", Namespace: "gatehouse-system", Addresses: []string{"127.0.0.1"}},
 		Attach:  attach.Config{Controller: "gatehouse.dev/gateway-controller", Checks: attach.Checks(checks)},
-		Outputs: controllers.Outputs{Swap: server.Swap, SetEndpoints: server.SetEndpoints, Publish: w.publish},
+		Outputs: controllers.Outputs{Swap: server.Swap, SetEndpoints: server.SetEndpoints, Names: w.names.Want, Publish: w.publish},
 		Quiet:   time.Millisecond,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = server.Run(ctx) })
 	running.Go(func() { _ = w.pipeline.Run(ctx) })
+	running.Go(func() { _ = w.names.Run(ctx) })
 	t.Cleanup(func() {
 		cancel()
 		running.Wait()
@@ -231,6 +240,21 @@ func (w *World) upsert(yaml string) {
 		}
 		w.pipeline.Upsert(m.Object)
 	}
+}
+
+// Host makes DNS say where a name is; "" that there is no such name.
+func (w *World) Host(name, address string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hosts[name] = address
+}
+
+// lookup is the DNS of the World.
+func (w *World) lookup(_ context.Context, name string) ([]netip.Addr, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	address, err := netip.ParseAddr(w.hosts[name])
+	return []netip.Addr{address}, err
 }
 
 // Backend returns the one behind a Service, "shop/api". It is started when first

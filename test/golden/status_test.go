@@ -57,6 +57,11 @@ func status(g *graph.Graph, policies *attach.Policies) string {
 			conditions(r.Kind()+" "+r.Object.Namespace+"/"+r.Object.Name+" under "+p.Gateway.String(), p.Conditions)
 		}
 	}
+	for _, e := range policies.Externals {
+		for _, gw := range e.Gateways {
+			conditions("XBackend "+e.Object.Namespace+"/"+e.Object.Name+" under Gateway "+gw.String(), e.Conditions)
+		}
+	}
 	for _, p := range policies.All {
 		for _, a := range p.Ancestors {
 			under := "Gateway " + a.Gateway.String()

@@ -116,7 +116,7 @@ func namespaces(objects []controllers.Object) (made []controllers.Object) {
 
 // feed tells the pipeline how one reading differs from the last.
 type feed struct {
-	pipeline *controllers.Pipeline
+	pipeline joined
 	last     map[controllers.ObjectKey]controllers.Object
 }
 
