@@ -176,11 +176,13 @@ func checked(a *remote.Answer) (auth.Result, error) {
 	return checkResponse(a.Content[prefixSize:])
 }
 
-// field is one field of a message: number holds a varint, bytes all else that has a length.
+// field is one field of a message. A field of another type than it should have
+// counts as unknown, so each type has its own number; the other is 0.
 type field struct {
-	n      protowire.Number
-	number uint64
+	n      protowire.Number // of what has a length
 	bytes  []byte
+	v      protowire.Number // of a varint
+	number uint64
 }
 
 // each calls f with the fields of a message that we could know.
@@ -191,15 +193,17 @@ func each(b []byte, f func(field) error) error {
 			return fmt.Errorf("%w: %w", errInvalid, protowire.ParseError(size))
 		}
 		b = b[size:]
-		v := field{n: n}
+		var v field
 		switch kind {
 		case protowire.VarintType:
+			v.v = n
 			v.number, size = protowire.ConsumeVarint(b)
 		case protowire.BytesType:
+			v.n = n
 			v.bytes, size = protowire.ConsumeBytes(b)
 			v.bytes = append([]byte{}, v.bytes...) // never nil, and never the whole answer's memory
 		default:
-			v.n, size = 0, protowire.ConsumeFieldValue(n, kind, b)
+			size = protowire.ConsumeFieldValue(n, kind, b)
 		}
 		if size < 0 {
 			return fmt.Errorf("%w: %w", errInvalid, protowire.ParseError(size))
@@ -218,12 +222,15 @@ func checkResponse(b []byte) (auth.Result, error) {
 	var code uint64
 	var status, denied, ok []byte
 	err := each(b, func(f field) error {
+		if f.n == 1 && status != nil || f.n == 2 && denied != nil || f.n == 3 && ok != nil {
+			return fmt.Errorf("%w: it says one thing twice", errInvalid)
+		}
 		switch f.n {
 		case 1:
 			status = f.bytes
 			return each(f.bytes, func(f field) error {
-				if f.n == 1 {
-					code = f.number
+				if f.v == 1 {
+					code = uint64(uint32(f.number)) // it is an int32
 				}
 				return nil
 			})
@@ -282,30 +289,36 @@ func option(a *auth.Answer, b []byte) error {
 			return err
 		case 2:
 			return each(f.bytes, func(f field) error {
-				if f.n == 1 && f.number != 0 {
+				if f.v == 1 && f.number != 0 {
 					how = auth.Add
 				}
 				return nil
 			})
-		case 3:
-			switch f.number {
-			case 0:
-			case 1:
-				how = auth.AddAbsent
-			case 2:
-				how = auth.Set
-			case 3:
-				how = auth.SetPresent
-			default:
-				return fmt.Errorf("%w: append_action %d is not known", errInvalid, f.number)
-			}
 		}
-		return nil
+		if f.v == 3 {
+			how, err = action(f.number, how)
+		}
+		return err
 	})
 	if err != nil {
 		return err
 	}
 	return edit(a, name, value, how)
+}
+
+// action reads an append_action; without one things stay as they are.
+func action(number uint64, how auth.How) (auth.How, error) {
+	switch number {
+	case 0:
+		return how, nil
+	case 1:
+		return auth.AddAbsent, nil
+	case 2:
+		return auth.Set, nil
+	case 3:
+		return auth.SetPresent, nil
+	}
+	return how, fmt.Errorf("%w: append_action %d is not known", errInvalid, number)
 }
 
 // headerValue reads a HeaderValue.
@@ -329,7 +342,7 @@ func deniedResponse(b []byte) (auth.Result, error) {
 		switch f.n {
 		case 1:
 			return each(f.bytes, func(f field) error {
-				if f.n == 1 && f.number < 600 {
+				if f.v == 1 && f.number < 600 {
 					out.Status = refusal(int(f.number))
 				}
 				return nil
