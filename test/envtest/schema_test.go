@@ -86,6 +86,35 @@ func TestAuthPolicySchema(t *testing.T) {
 	})
 }
 
+func TestOIDCSchema(t *testing.T) {
+	login := func(more string) string {
+		return method("{oidc: {issuer: 'https://login.example', clientID: shop, clientSecretRef: {name: client}" + more + "}}")
+	}
+	const differ, path = "redirectPath, logoutPath and backchannelLogoutPath must differ", "redirectPath"
+	testSchema(t, v1alpha1.KindAuthPolicy, []schemaCase{
+		{"a login", login(""), ""},
+		{"a login with everything", login(`, scopes: [openid, email], audiences: [billing], authorizationParameters: {prompt: login, acr_values: high}, redirectPath: /app/back,
+			logoutPath: /logout, postLogoutRedirect: /bye, endSession: false, backchannelLogoutPath: /oauth2/backchannel, forwardAccessToken: {header: X-Token},
+			session: {absoluteTimeout: 8h, idleTimeout: 30m, cookieName: shop, store: {redis: {secretRef: {name: sessions}}}}`), ""},
+		{"a logout to another site", login(", logoutPath: /logout, postLogoutRedirect: 'https://shop.example/bye'"), ""},
+		{"an issuer that is no URL", method("{oidc: {issuer: me, clientID: shop, clientSecretRef: {name: client}}}"), "not an absolute http or https URL"},
+		{"one path for two", login(", logoutPath: /oauth2/callback"), differ},
+		{"one path for two others", login(", logoutPath: /a, backchannelLogoutPath: /a"), differ},
+		{"a path with a query", login(", redirectPath: '/a?b'"), path},
+		{"a path that climbs", login(", redirectPath: /a/../b"), "the path has . or .. in it"},
+		{"a path that is none", login(", redirectPath: 'https://a/b'"), path},
+		{"a logout to a host without a scheme", login(", logoutPath: /logout, postLogoutRedirect: //evil.example"), "not an absolute http or https URL, nor a path"},
+		{"a goodbye without a logout", login(", postLogoutRedirect: /bye"), "postLogoutRedirect goes with logoutPath"},
+		{"a parameter of the login's own", login(", authorizationParameters: {state: x}"), "the login itself sets this parameter"},
+		{"a parameter with a bad name", login(", authorizationParameters: {'a b': x}"), "a parameter has a name"},
+		{"a session without end", login(", session: {absoluteTimeout: 1000h}"), "absoluteTimeout is 1s to 720h"},
+		{"a session without time", login(", session: {idleTimeout: 0s}"), "idleTimeout is 1s to 720h"},
+		{"a cookie with the prefix", login(", session: {cookieName: __Host-a}"), "the prefix __Host- is set where it can be"},
+		{"a cookie with a bad name", login(", session: {cookieName: 'a;b'}"), "cookieName"},
+		{"a token in the connection's header", login(", forwardAccessToken: {header: Connection}"), "the gateway itself sets this header"},
+	})
+}
+
 func TestValidationPolicySchema(t *testing.T) {
 	testSchema(t, v1alpha1.KindValidationPolicy, []schemaCase{
 		{"body", check("{methods: [POST, PUT], maxBodyBytes: 1Mi, contentTypes: [application/json, 'image/*'], jsonSchema: {inline: {type: object, required: [id]}}}"), ""},
