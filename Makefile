@@ -64,14 +64,14 @@ test-envtest: ## Run the tests against a real API server, which is built once (6
 	echo "KUBEBUILDER_ASSETS=$$assets $(GO) test -tags envtest -count=1 $(GO_TEST_FLAGS) ./test/envtest/..." && \
 	KUBEBUILDER_ASSETS=$$assets $(GO) test -tags envtest -count=1 $(GO_TEST_FLAGS) ./test/envtest/...
 
-# A module of its own. -count=1: it does not see that the program changed.
+# A module of its own. -mod=mod: it follows what the program requires. -count=1: it does not see that the program changed.
 .PHONY: test-oidc
 test-oidc: ## Test logins against a real OpenID provider and Redis (Debian: redis-server).
-	$(GO) test -C test/oidc -race -count=1 $(GO_TEST_FLAGS) ./...
+	$(GO) test -C test/oidc -mod=mod -race -count=1 $(GO_TEST_FLAGS) ./...
 
 .PHONY: test-browser
 test-browser: ## Test logins in a real browser (Debian: chromium).
-	$(GO) test -C test/oidc -tags browser -run '^TestBrowser' -count=1 $(GO_TEST_FLAGS) ./...
+	$(GO) test -C test/oidc -mod=mod -tags browser -run '^TestBrowser' -count=1 $(GO_TEST_FLAGS) ./...
 
 # One cluster for both. Where none can run and KUBECONFIG names none, this says so.
 .PHONY: test-cluster

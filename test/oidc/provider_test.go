@@ -35,6 +35,8 @@ type Provider struct {
 	op     http.Handler
 	users  *users
 
+	clients map[string]*storage.Client
+
 	mu     sync.Mutex
 	fault  http.HandlerFunc // nil: none
 	calls  map[string]int   // by path
@@ -111,16 +113,16 @@ func NewProvider(t testing.TB, redirects ...string) *Provider {
 	p := &Provider{t: t, calls: map[string]int{}}
 	p.server = httptest.NewServer(p)
 	t.Cleanup(p.server.Close)
-	storage.RegisterClients(storage.WebClient(clientID, clientSecret, redirects...))
-	store := storage.NewStorage(storage.NewUserStore(p.URL()))
+	p.clients = map[string]*storage.Client{clientID: storage.WebClient(clientID, clientSecret, redirects...)}
+	store := storage.NewStorageWithClients(storage.NewUserStore(p.URL()), p.clients)
 	p.users = &users{Storage: store, sid: "sid-1", keys: store, goodbye: "http://shop.example/bye"}
 	p.op = exampleop.SetupServer(p.URL(), p.users, slog.New(slog.NewTextHandler(io.Discard, nil)), false)
 	return p
 }
 
-// register sends logins and logouts back elsewhere.
+// register sends logins and logouts back elsewhere, if nobody logs in yet.
 func (p *Provider) register(redirect, goodbye string) {
-	storage.RegisterClients(storage.WebClient(clientID, clientSecret, redirect))
+	p.clients[clientID] = storage.WebClient(clientID, clientSecret, redirect)
 	p.users.goodbye = goodbye
 }
 
