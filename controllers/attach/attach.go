@@ -302,9 +302,11 @@ func asks(e *Effective) bool {
 			return true
 		case section == ItemAuthentication:
 			methods = true
-			if p, ok := it.From.Object.(*v1alpha1.AuthPolicy); ok && p.GetRules().Authentication[name].Anonymous != nil {
+			if it.From.AuthRules().Authentication[name].Anonymous != nil {
 				return false
 			}
+		case section == ItemAuthorization && it.From.AuthRules().Authorization[name].ExternalAuth != nil:
+			methods = true // such a service must authenticate callers (GEP-1494)
 		}
 	}
 	return methods || e.Closed != nil
@@ -349,7 +351,7 @@ func (b *Builder) resolve(k *policyKind, merged *policy.Effective) *Effective {
 		}
 	}
 	if require != nil && b.config.Checks.Require != nil {
-		if err := b.config.Checks.Require(require.auth().Require, methods); err != nil {
+		if err := b.config.Checks.Require(require.core.AuthRules().Require, methods); err != nil {
 			return &Effective{Closed: &Closed{Policy: require.core.Key, Reason: err.Error()}}
 		}
 	}

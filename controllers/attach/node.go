@@ -90,13 +90,6 @@ func (n *policyNode) demands() bool {
 	return n.requires && len(n.rule.Items) == 0 && n.rule.Broken == ""
 }
 
-func (n *policyNode) auth() *v1alpha1.AuthRules {
-	if p, ok := n.object.(*v1alpha1.AuthPolicy); ok && p.GetRules() != nil {
-		return p.GetRules()
-	}
-	return &v1alpha1.AuthRules{}
-}
-
 func strategyOf(s v1alpha1.Section) policy.Strategy {
 	overrides, merge := s.Precedence == v1alpha1.PrecedenceOverrides, s.Strategy == v1alpha1.StrategyMerge
 	switch {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 )
 
@@ -79,6 +80,14 @@ type Policy struct {
 	Object     any              // *v1alpha1.AuthPolicy, *v1alpha1.ValidationPolicy or *gatewayv1.BackendTLSPolicy
 	Ancestors  []*Ancestor      // one per Gateway it reaches, or would reach
 	Resolved   map[string]Parts // what the references of each named item resolved to
+}
+
+// AuthRules are the rules of an AuthPolicy; empty ones of what has none.
+func (p *Policy) AuthRules() *v1alpha1.AuthRules {
+	if object, ok := p.Object.(*v1alpha1.AuthPolicy); ok && object.GetRules() != nil {
+		return object.GetRules()
+	}
+	return &v1alpha1.AuthRules{}
 }
 
 // Ancestor is what became of a policy under one Gateway (GEP-713).

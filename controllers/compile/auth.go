@@ -39,23 +39,16 @@ func compileAuth(e *attach.Effective) *compiledAuth {
 	if len(e.Items) == 0 {
 		return &compiledAuth{}
 	}
-	list, index := sources(e.Items, func(p *attach.Policy) []string { return expressions(authRules(p).When) })
+	list, index := sources(e.Items, func(p *attach.Policy) []string { return expressions(p.AuthRules().When) })
 	c := &authCompiler{auth: &table.Auth{Sources: list}, out: &compiledAuth{}}
 	for _, it := range e.Items { // by name, so every list of the Auth is by name
 		c.from, c.name, c.at = it.From, it.Name, index[it.From]
-		if err := c.item(authRules(it.From)); err != nil {
+		if err := c.item(it.From.AuthRules()); err != nil {
 			return compileAuth(&attach.Effective{Closed: &attach.Closed{Policy: it.From.Key, Reason: it.Name + ": " + err.Error()}})
 		}
 	}
 	c.out.auth = c.auth
 	return c.out
-}
-
-func authRules(p *attach.Policy) *v1alpha1.AuthRules {
-	if object, ok := p.Object.(*v1alpha1.AuthPolicy); ok && object.GetRules() != nil {
-		return object.GetRules()
-	}
-	return &v1alpha1.AuthRules{}
 }
 
 // item compiles the named item of the rules it came from.

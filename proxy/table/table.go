@@ -173,7 +173,7 @@ type Backend struct {
 	Protocol BackendProtocol `json:"protocol"`
 	TLS      *BackendTLS     `json:"tls,omitempty"`     // nil: in the clear
 	Retries  *RetryBudget    `json:"retries,omitempty"` // nil: what rules say of retries is not bounded further
-	Name     Name            `json:"name,omitzero"` // its addresses are those of this name; none: they are endpoints'
+	Name     Name            `json:"name,omitzero"`     // its addresses are those of this name; none: they are endpoints'
 }
 
 // Name is a host name whose addresses a backend has, and the port it has there.
