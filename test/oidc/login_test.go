@@ -86,10 +86,13 @@ func TestTabsAtOnce(t *testing.T) {
 	ready(t, NewBrowser(t, w))
 	b := NewBrowser(t, w)
 	var tabs [8]Page
+	var copies [8]Browser
+	for i := range copies {
+		copies[i] = *b
+	}
 	var all sync.WaitGroup
 	for i := range tabs {
-		tab := *b
-		all.Go(func() { tabs[i] = tab.Get(app) })
+		all.Go(func() { tabs[i] = copies[i].Get(app) })
 	}
 	all.Wait()
 	for i := range tabs {

@@ -10,6 +10,8 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,16 +84,18 @@ func NewBrowser(t testing.TB, worlds ...*feature.World) *Browser {
 		t.Fatal(err)
 	}
 	b := &Browser{t: t}
-	turn := 0
+	var turn atomic.Int64
+	var tabs sync.Mutex // copies of b are its tabs, and may be used at once
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		if host, _, _ := net.SplitHostPort(address); strings.HasSuffix(host, ".example") {
-			address = worlds[turn%len(worlds)].Addr("")
-			turn++
+			address = worlds[int(turn.Add(1)-1)%len(worlds)].Addr("")
 		}
 		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}
 	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
 	b.client = &http.Client{Jar: jar, Transport: transport, Timeout: 20 * time.Second, CheckRedirect: func(r *http.Request, via []*http.Request) error {
+		tabs.Lock()
+		defer tabs.Unlock()
 		b.Hops = append(b.Hops, r.URL.String())
 		if len(via) > 20 {
 			return fmt.Errorf("it loops: %v", b.Hops)
