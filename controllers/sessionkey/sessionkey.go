@@ -35,13 +35,14 @@ const (
 // longestRetry is how long a write that fails again and again waits for the next.
 const longestRetry = 5 * time.Minute
 
-// Options configure a Keeper. All but Retry are required.
+// Options configure a Keeper. All but Owner and Retry are required.
 type Options struct {
 	Client    client.Client
 	Namespace string
 	Set       func(keys ...string) error // the first seals, all open
 	Log       logr.Logger
-	Retry     time.Duration // what could not be written is tried again after this, then ever later; default 5 s
+	Owner     func(context.Context) []metav1.OwnerReference // with which the Secret goes; nil: it stays when Gatehouse is uninstalled
+	Retry     time.Duration                                 // what could not be written is tried again after this, then ever later; default 5 s
 }
 
 // Keeper keeps the Secret. Saw and Gone may be called from any goroutine.
@@ -107,13 +108,17 @@ func (k *Keeper) Run(ctx context.Context) error {
 }
 
 func (k *Keeper) ensure(ctx context.Context) error {
-	err := k.opts.Client.Create(ctx, &corev1.Secret{
+	s := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: k.name.Namespace, Name: k.name.Name,
 			Labels: map[string]string{store.ManagedBy: store.Manager},
 		},
 		Data: map[string][]byte{Current: newKey()},
-	})
+	}
+	if k.opts.Owner != nil {
+		s.OwnerReferences = k.opts.Owner(ctx)
+	}
+	err := k.opts.Client.Create(ctx, s)
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("making the Secret: %w", err)
 	}

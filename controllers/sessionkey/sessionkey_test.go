@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -31,6 +32,9 @@ func TestKeeper(t *testing.T) {
 	}).Build()
 	k := New(Options{
 		Client: c, Namespace: "gatehouse-system", Log: logr.Discard(), Retry: time.Millisecond,
+		Owner: func(context.Context) []metav1.OwnerReference {
+			return []metav1.OwnerReference{{APIVersion: "coordination.k8s.io/v1", Kind: "Lease", Name: "gatehouse-leader", UID: "1"}}
+		},
 		Set: func(keys ...string) error {
 			if len(keys[0]) < 32 {
 				return errors.New("too short")
@@ -64,6 +68,9 @@ func TestKeeper(t *testing.T) {
 	first := made()
 	if len(first.Data[Current]) != 32 {
 		t.Fatalf("a key of %d bytes", len(first.Data[Current]))
+	}
+	if len(first.OwnerReferences) != 1 {
+		t.Error("the Secret outlives what it is for")
 	}
 	k.Saw(first)
 	if len(set) != 1 || set[0] != string(first.Data[Current]) {

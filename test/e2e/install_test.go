@@ -10,10 +10,13 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 	k8s "sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/sessionkey"
 )
 
 // system is the namespace that Gatehouse is installed in.
@@ -91,13 +94,24 @@ func TestInstallByHelm(t *testing.T) {
 	nothingLeft(t, before)
 }
 
-// TestUninstallWithDefinitions leaves nothing for others to delete when it is told so.
+// TestUninstallWithDefinitions leaves nothing for others to delete when it is told so, in a namespace that stays: what the leader made for
+// itself goes too.
 func TestUninstallWithDefinitions(t *testing.T) {
 	absent(t)
+	theCluster.kubectl(t, "create", "namespace", "edge")
+	t.Cleanup(func() { theCluster.kubectl(t, "delete", "namespace", "edge") })
+	for _, o := range []string{"serviceaccount/default", "configmap/kube-root-ca.crt"} { // what each namespace gets
+		theCluster.kubectl(t, "wait", "--for=create", "-n", "edge", o, "--timeout=30s")
+	}
 	before := everything(t)
-	theCluster.helm(t, "install", "edge", "charts/gatehouse", "--namespace", "edge", "--create-namespace", "--set", "crds.keep=false", "--wait", "--timeout=90s")
+	theCluster.helm(t, "install", "edge", "charts/gatehouse", "--namespace", "edge", "--set", "crds.keep=false", "--wait", "--timeout=90s")
+	eventually(t, 30*time.Second, func() string {
+		if err := theCluster.client.Get(t.Context(), k8s.ObjectKey{Namespace: "edge", Name: sessionkey.SecretName}, &corev1.Secret{}); err != nil {
+			return "the leader has made no session key: " + err.Error()
+		}
+		return ""
+	})
 	theCluster.helm(t, "uninstall", "edge", "--namespace", "edge", "--wait", "--timeout=90s")
-	theCluster.kubectl(t, "delete", "namespace", "edge")
 	nothingLeft(t, before)
 }
 

@@ -106,6 +106,23 @@ func nodeAddresses(ctx context.Context, c client.Reader, name string) ([]string,
 	return nil, nil
 }
 
+// leaseName is the Lease that replicas elect their leader by.
+const leaseName = "gatehouse-leader"
+
+// release returns what goes when Gatehouse is uninstalled: the Lease, which Helm
+// counts to the release. What is made at run time can go with it. Without
+// elections there is none.
+func (r *running) release(c *cluster) func(context.Context) []metav1.OwnerReference {
+	return func(ctx context.Context) []metav1.OwnerReference {
+		lease := &metav1.PartialObjectMetadata{}
+		lease.SetGroupVersionKind(schema.GroupVersionKind{Group: "coordination.k8s.io", Version: "v1", Kind: "Lease"})
+		if !r.elect || c.live.Get(ctx, client.ObjectKey{Namespace: r.namespace, Name: leaseName}, lease) != nil {
+			return nil
+		}
+		return []metav1.OwnerReference{{APIVersion: "coordination.k8s.io/v1", Kind: "Lease", Name: leaseName, UID: lease.UID}}
+	}
+}
+
 // lead runs do while this replica is the leader. A replica that loses the lease
 // goes on serving and stands for election again.
 func (r *running) lead(ctx context.Context, c *cluster, do func(context.Context) error, log logr.Logger) error {
@@ -113,7 +130,7 @@ func (r *running) lead(ctx context.Context, c *cluster, do func(context.Context)
 		return do(ctx)
 	}
 	lock := &resourcelock.LeaseLock{
-		LeaseMeta:  metav1.ObjectMeta{Namespace: r.namespace, Name: "gatehouse-leader"},
+		LeaseMeta:  metav1.ObjectMeta{Namespace: r.namespace, Name: leaseName},
 		Client:     c.clientset.CoordinationV1(),
 		LockConfig: resourcelock.ResourceLockConfig{Identity: r.identity},
 	}

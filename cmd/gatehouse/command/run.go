@@ -153,7 +153,7 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 		Event:      events,
 		Log:        log,
 	})
-	keys := sessionkey.New(sessionkey.Options{Client: cluster.client, Namespace: r.namespace, Set: server.SetSessionKeys, Log: log})
+	keys := sessionkey.New(sessionkey.Options{Client: cluster.client, Namespace: r.namespace, Set: server.SetSessionKeys, Log: log, Owner: r.release(cluster)})
 	pipeline := join(server, half, func(g *graph.Graph, p *attach.Policies) {
 		services.publish(g)
 		writer.Publish(g, p)
