@@ -8,7 +8,7 @@ import (
 
 // AuthenticationMethod is one way to prove who a caller is.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.jwt) ? 1 : 0) + (has(self.apiKey) ? 1 : 0) + (has(self.basic) ? 1 : 0) + (has(self.oidc) ? 1 : 0) + (has(self.anonymous) ? 1 : 0) == 1",message="set exactly one of jwt, apiKey, basic, oidc and anonymous"
+// +kubebuilder:validation:XValidation:rule="(has(self.jwt) ? 1 : 0) + (has(self.apiKey) ? 1 : 0) + (has(self.basic) ? 1 : 0) + (has(self.clientCertificate) ? 1 : 0) + (has(self.oidc) ? 1 : 0) + (has(self.anonymous) ? 1 : 0) == 1",message="set exactly one of jwt, apiKey, basic, clientCertificate, oidc and anonymous"
 type AuthenticationMethod struct {
 	// when narrows the method: all must be true for it to be tried.
 	//
@@ -31,6 +31,11 @@ type AuthenticationMethod struct {
 	//
 	// +optional
 	Basic *BasicAuthentication `json:"basic,omitempty"`
+
+	// clientCertificate accepts a TLS client certificate that the listener has verified; write {} for any.
+	//
+	// +optional
+	ClientCertificate *ClientCertificateAuthentication `json:"clientCertificate,omitempty"`
 
 	// oidc logs people in with an OpenID provider.
 	//

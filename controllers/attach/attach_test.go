@@ -98,7 +98,7 @@ func TestPolicyFaults(t *testing.T) {
 	auth(`{when: [good, bad]}`, "spec.rules.when[1]: it is bad; write good")
 	refused(v1alpha1.KindAuthPolicy, "overrides: {rules: {when: [bad]}}", "spec.overrides.rules.when[0]: it is bad; write good")
 	refused(v1alpha1.KindAuthPolicy, "defaults: {rules: {when: [bad]}}", "spec.defaults.rules.when[0]: it is bad; write good")
-	auth(`{authentication: {a: {}}}`, one+": 0 methods are set; set exactly one of jwt, apiKey, basic, oidc and anonymous")
+	auth(`{authentication: {a: {}}}`, one+": 0 methods are set; set exactly one of jwt, apiKey, basic, clientCertificate, oidc and anonymous")
 	auth(`{authentication: {a: {anonymous: {}, when: [bad]}}}`, one+".when[0]: it is bad; write good")
 	auth(`{authentication: {a: {jwt: {issuer: "https://i.example"}}}}`,
 		one+".jwt: list the accepted audiences, or write audienceCheck: None to accept a token meant for any")
@@ -114,6 +114,18 @@ func TestPolicyFaults(t *testing.T) {
 	auth(`{authorization: {a: {cel: bad}}}`, "spec.rules.authorization.a.cel: it is bad; write good")
 	auth(`{authorization: {a: {when: [bad], cidrs: {}}}}`, "spec.rules.authorization.a.when[0]: it is bad; write good",
 		"spec.rules.authorization.a.cidrs: name at least one network in allow or deny")
+	certificate := func(match, want string) {
+		t.Helper()
+		auth(`{authentication: {a: {clientCertificate: {match: [`+match+`]}}}}`, one+".clientCertificate.match[0]"+want)
+	}
+	certificate(`{}`, ": set at least one of san, subject, commonName and spkiSHA256")
+	certificate(`{spkiSHA256: abcd}`, ".spkiSHA256: it is not a SHA-256 in base64 or hexadecimal")
+	certificate(`{san: {type: Other, value: a}}`, `.san.type: "Other" is none of DNS, URI, Email and IP`)
+	certificate(`{san: {type: IP, value: a}}`, `.san.value: "a" is not an address such as 192.0.2.7`)
+	certificate(`{san: {type: Email, value: a}}`, `.san.value: "a" is not an e-mail address`)
+	certificate(`{san: {type: URI, value: "spiffe://*"}}`, `.san.value: "spiffe://*" is not a URI, nor the beginning of one as spiffe://shop.example/*`)
+	certificate(`{san: {type: DNS, value: "a.*"}}`,
+		`.san.value: "a.*": a * stands for the first label of a DNS name (*.shop.example) or for the rest of a URI's path (spiffe://shop.example/*), and nowhere else`)
 	auth(`{authorization: {a: {}}}`, "spec.rules.authorization.a: 0 conditions are set; set exactly one of cel, cidrs, claims and externalAuth")
 	auth(`{authorization: {a: {cidrs: {allow: [192.0.2.0/24, 192.0.2.1]}}}}`, "spec.rules.authorization.a.cidrs.allow[1]: "+
 		`"192.0.2.1" is not a network in CIDR form; write 192.0.2.0/24, or 192.0.2.7/32 for one address`)

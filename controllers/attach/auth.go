@@ -102,6 +102,10 @@ func (d *draft) method(item, field string, m *v1alpha1.AuthenticationMethod) {
 		set++
 		d.resolved[item] = d.htpasswd(item, m.Basic)
 	}
+	if m.ClientCertificate != nil {
+		set++
+		d.clientCertificate(field+".clientCertificate", m.ClientCertificate)
+	}
 	if m.OIDC != nil {
 		set++
 		d.oidc(item, field+".oidc", m.OIDC)
@@ -110,7 +114,7 @@ func (d *draft) method(item, field string, m *v1alpha1.AuthenticationMethod) {
 		set++
 	}
 	if set != 1 {
-		d.bad(field, "%d methods are set; set exactly one of jwt, apiKey, basic, oidc and anonymous", set)
+		d.bad(field, "%d methods are set; set exactly one of jwt, apiKey, basic, clientCertificate, oidc and anonymous", set)
 	}
 }
 

@@ -103,6 +103,8 @@ func (c *authCompiler) method(name string, spec v1alpha1.AuthenticationMethod) e
 	case spec.Basic != nil:
 		m.From = credentialSources(nil, table.CredentialSource{Header: "authorization", Scheme: "Basic"})
 		m.Basic, err = basic(c.from.Key.Namespace, spec.Basic, parts)
+	case spec.ClientCertificate != nil:
+		m.ClientCertificate, err = clientCertificate(spec.ClientCertificate)
 	case spec.OIDC != nil:
 		m.OIDC, err = c.oidc(spec.OIDC, parts)
 	case spec.Anonymous != nil:

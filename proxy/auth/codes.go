@@ -4,30 +4,33 @@ package auth
 // callers read in a problem document's code, and operators in metrics and logs.
 // None says which user or key exists.
 const (
-	CodeMissing        = "auth_missing"             // no credential that would satisfy the policy
-	CodeRepeated       = "credential_repeated"      // one credential sent twice, so it cannot be told which counts
-	CodeUnavailable    = "auth_unavailable"         // a method lacks something of ours it needs to decide
-	CodeKeySet         = "key_set_unavailable"      // no key set has been fetched yet
-	CodeJWTMalformed   = "jwt_malformed"            //
-	CodeJWTAlgorithm   = "jwt_algorithm_refused"    // not in the allow-list, or not one for its key
-	CodeJWTKey         = "jwt_key_unknown"          // the key set has no such key
-	CodeJWTSignature   = "jwt_signature_invalid"    //
-	CodeJWTIssuer      = "jwt_issuer_invalid"       //
-	CodeJWTAudience    = "jwt_audience_invalid"     //
-	CodeJWTExpired     = "jwt_expired"              //
-	CodeJWTNotYetValid = "jwt_not_yet_valid"        //
-	CodeAPIKeyUnknown  = "api_key_unknown"          //
-	CodeAPIKeyExpired  = "api_key_expired"          //
-	CodeAPIKeyEarly    = "api_key_not_yet_valid"    //
-	CodeBasicInvalid   = "basic_invalid"            // unknown user or wrong password
-	CodeBasicBusy      = "basic_busy"               // too many passwords are being checked at once
-	CodeRule           = "forbidden_by_rule"        // an expression said no
-	CodeCIDR           = "forbidden_by_cidr"        // the client's address is not allowed
-	CodeClaim          = "forbidden_by_claim"       // a claim has not the values that are asked for
-	CodeRuleError      = "rule_error"               // an expression failed while it was evaluated
-	CodeHeaderValue    = "identity_header_unusable" // a header for the backend could not be computed
-	CodePublicExpired  = "public_expired"           // the rule was public until a time that is past
-	CodeClosed         = "policy_closed"            // the policy is broken
+	CodeMissing        = "auth_missing"                  // no credential that would satisfy the policy
+	CodeRepeated       = "credential_repeated"           // one credential sent twice, so it cannot be told which counts
+	CodeUnavailable    = "auth_unavailable"              // a method lacks something of ours it needs to decide
+	CodeKeySet         = "key_set_unavailable"           // no key set has been fetched yet
+	CodeJWTMalformed   = "jwt_malformed"                 //
+	CodeJWTAlgorithm   = "jwt_algorithm_refused"         // not in the allow-list, or not one for its key
+	CodeJWTKey         = "jwt_key_unknown"               // the key set has no such key
+	CodeJWTSignature   = "jwt_signature_invalid"         //
+	CodeJWTIssuer      = "jwt_issuer_invalid"            //
+	CodeJWTAudience    = "jwt_audience_invalid"          //
+	CodeJWTExpired     = "jwt_expired"                   //
+	CodeJWTNotYetValid = "jwt_not_yet_valid"             //
+	CodeAPIKeyUnknown  = "api_key_unknown"               //
+	CodeAPIKeyExpired  = "api_key_expired"               //
+	CodeAPIKeyEarly    = "api_key_not_yet_valid"         //
+	CodeBasicInvalid   = "basic_invalid"                 // unknown user or wrong password
+	CodeBasicBusy      = "basic_busy"                    // too many passwords are being checked at once
+	CodeCertUnverified = "client_certificate_unverified" // no authority of the listener vouches for it
+	CodeCertExpired    = "client_certificate_expired"    // since the connection began
+	CodeCertMismatch   = "client_certificate_mismatch"   // none that the policy describes
+	CodeRule           = "forbidden_by_rule"             // an expression said no
+	CodeCIDR           = "forbidden_by_cidr"             // the client's address is not allowed
+	CodeClaim          = "forbidden_by_claim"            // a claim has not the values that are asked for
+	CodeRuleError      = "rule_error"                    // an expression failed while it was evaluated
+	CodeHeaderValue    = "identity_header_unusable"      // a header for the backend could not be computed
+	CodePublicExpired  = "public_expired"                // the rule was public until a time that is past
+	CodeClosed         = "policy_closed"                 // the policy is broken
 
 	CodeExternal            = "forbidden_by_service"      // a service that was asked said no
 	CodeExternalUnavailable = "external_auth_unavailable" // it gave no answer

@@ -75,6 +75,9 @@ func TestAdmits(t *testing.T) {
 		if strict.Admits(c) != believed || c.Verified() != believed {
 			t.Errorf("%s: want believed: %v", name, believed)
 		}
+		if strict.Vouches(c) != believed || asked.Vouches(c) != believed || (*Authorities)(nil).Vouches(c) {
+			t.Errorf("%s: want vouched for: %v", name, believed)
+		}
 		if !asked.Admits(c) || c.Verified() != believed {
 			t.Errorf("%s, where all are let in: want in, and believed: %v", name, believed)
 		}
@@ -106,7 +109,7 @@ func TestJudgedAnew(t *testing.T) {
 	for range 4 {
 		running.Go(func() {
 			for range 50 {
-				if !both.Admits(c) || none.Admits(c) || !first.Admits(c) {
+				if !both.Admits(c) || none.Admits(c) || !first.Admits(c) || none.Vouches(c) || !first.Vouches(c) {
 					t.Error("judged by other authorities than were asked")
 				}
 			}

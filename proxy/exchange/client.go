@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -25,7 +26,14 @@ type Client struct {
 	SPKI       string              // SHA-256 of its public key, base64: a pin as in RFC 7469
 	NotAfter   time.Time           //
 
-	judged atomic.Pointer[Judgement]
+	judged   atomic.Pointer[Judgement]
+	identity atomic.Pointer[Identity]
+}
+
+// Identity is who a Client is to policies. Nobody writes to it.
+type Identity struct {
+	Subject string
+	Claims  map[string]any
 }
 
 // Judgement is what certain authorities make of a Client.
@@ -52,6 +60,47 @@ func NewClient(chain []*x509.Certificate) *Client {
 	return c
 }
 
+// Identity is made for the first request that asks, and is the same for the rest
+// of the connection. The subject is the SPIFFE ID, the first URI with that scheme;
+// else the first DNS name, e-mail address, common name, or all of Subject.
+func (c *Client) Identity() *Identity {
+	if id := c.identity.Load(); id != nil {
+		return id
+	}
+	id := &Identity{Subject: c.name(), Claims: map[string]any{
+		"subject": c.Subject, "commonName": c.CommonName, "issuer": c.Issuer, "sha256": c.SHA256,
+		"notAfter": c.NotAfter.UTC().Format(time.RFC3339),
+		"sans":     map[string]any{"dns": list(c.DNSNames), "uri": list(c.URIs), "email": list(c.Emails), "ip": list(c.IPs)},
+	}}
+	c.identity.Store(id) // requests at the same time make equal ones
+	return id
+}
+
+func (c *Client) name() string {
+	for _, uri := range c.URIs {
+		if strings.HasPrefix(uri, "spiffe://") {
+			return uri
+		}
+	}
+	switch {
+	case len(c.DNSNames) > 0:
+		return c.DNSNames[0]
+	case len(c.Emails) > 0:
+		return c.Emails[0]
+	case c.CommonName != "":
+		return c.CommonName
+	}
+	return c.Subject
+}
+
+// list is in, and a list to expressions even when there is nothing in it.
+func list(in []string) []string {
+	if in == nil {
+		return []string{}
+	}
+	return in
+}
+
 // Judged returns the latest judgement; nil before the first.
 func (c *Client) Judged() *Judgement { return c.judged.Load() }
 
@@ -59,8 +108,10 @@ func (c *Client) Judged() *Judgement { return c.judged.Load() }
 // time.
 func (c *Client) Judge(j *Judgement) { c.judged.Store(j) }
 
-// Verified reports whether an authority of the listener vouches for the
-// certificate. It holds of the listener that took the request under way.
+// Verified reports whether the authorities that judged the certificate last vouch
+// for it. Of the listener that took a request, Exchange.Vouched holds: other
+// requests of the connection may be with other listeners, or with one that has
+// ceased to ask.
 func (c *Client) Verified() bool {
 	if c == nil {
 		return false

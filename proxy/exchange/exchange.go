@@ -25,6 +25,7 @@ type Exchange struct {
 	Conn      *Conn           // the client connection it came on
 	Writer    Writer          // the way back to the client
 	Start     time.Time       // when the request's head was complete
+	Vouched   bool            // an authority of the listener stands for Conn.Client
 	Principal Principal       // who is calling, once authentication has decided
 	Trace     Trace           // what happened, for the access log and the metrics
 	Marker    Marker          // of the answers of our own; nil for none
@@ -77,7 +78,7 @@ type Response struct {
 type Principal struct {
 	Method  string         // name of the authentication method that accepted; empty: nobody asked
 	Subject string         //
-	Claims  map[string]any // JWT claims, or an API key's scopes, plan and metadata
+	Claims  map[string]any // JWT claims, an API key's scopes, plan and metadata, or a certificate's names
 	Token   string         // access token that the method holds for the caller and may forward; never shown
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/claims"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/credential"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/jwt"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/mtls"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/oidc"
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -107,7 +108,7 @@ func (c *compiler) method(t *table.AuthMethod) {
 		from = defaultFrom(t)
 	}
 	places := &credential.Places{}
-	if !t.Anonymous {
+	if !t.Anonymous && t.ClientCertificate == nil { // those stand nowhere in a request
 		var err error
 		places, err = credential.New(from)
 		c.fail(what, err)
@@ -158,6 +159,8 @@ func (c *compiler) leaf(t *table.AuthMethod, places *credential.Places, from []t
 	case t.Basic != nil:
 		users := c.users.get(t.Basic, func() *basic.Users { return basic.NewUsers(t.Basic) })
 		return basic.New(users, places, c.hashes), nil
+	case t.ClientCertificate != nil:
+		return mtls.New(t.ClientCertificate, c.now)
 	case t.JWT != nil:
 		keys := c.keys.Get(t.JWT.KeySet)
 		if keys == nil {
@@ -172,7 +175,7 @@ func (c *compiler) leaf(t *table.AuthMethod, places *credential.Places, from []t
 		}
 		return c.logins.method(t.OIDC, keys)
 	}
-	return nil, fmt.Errorf("it is of no kind; set jwt, apiKeys, basic, oidc or anonymous")
+	return nil, fmt.Errorf("it is of no kind; set jwt, apiKeys, basic, clientCertificate, oidc or anonymous")
 }
 
 func (c *compiler) rule(t *table.AuthRule) {

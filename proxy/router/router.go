@@ -216,6 +216,7 @@ func (r *Router) Match(x *exchange.Exchange) (*Action, *table.Listener) {
 		if at.clients != nil && !at.clients.Admits(x.Conn.Client) {
 			return r.misdirected, at.table
 		}
+		x.Vouched = at.clients.Vouches(x.Conn.Client)
 		if a := at.match(x); a != nil {
 			return a, at.table
 		}

@@ -36,18 +36,19 @@ type Public struct {
 }
 
 // AuthMethod is one way to say who is calling. Exactly one of JWT, APIKeys,
-// Basic, OIDC and Anonymous is set, unless Unavailable is.
+// Basic, ClientCertificate, OIDC and Anonymous is set, unless Unavailable is.
 type AuthMethod struct {
-	Name        string             `json:"name"`
-	Source      int                `json:"source"`
-	When        []string           `json:"when,omitempty"` // CEL; false: the method accepts nobody
-	From        []CredentialSource `json:"from,omitempty"` // tried in order
-	JWT         *JWT               `json:"jwt,omitempty"`
-	APIKeys     *APIKeys           `json:"apiKeys,omitempty"`
-	Basic       *Basic             `json:"basic,omitempty"`
-	OIDC        *OIDC              `json:"oidc,omitempty"`
-	Anonymous   bool               `json:"anonymous,omitempty"`
-	Unavailable string             `json:"unavailable,omitempty"` // why it cannot decide now (a missing Secret): 503, never 401
+	Name              string             `json:"name"`
+	Source            int                `json:"source"`
+	When              []string           `json:"when,omitempty"` // CEL; false: the method accepts nobody
+	From              []CredentialSource `json:"from,omitempty"` // tried in order
+	JWT               *JWT               `json:"jwt,omitempty"`
+	APIKeys           *APIKeys           `json:"apiKeys,omitempty"`
+	Basic             *Basic             `json:"basic,omitempty"`
+	ClientCertificate *ClientCertificate `json:"clientCertificate,omitempty"`
+	OIDC              *OIDC              `json:"oidc,omitempty"`
+	Anonymous         bool               `json:"anonymous,omitempty"`
+	Unavailable       string             `json:"unavailable,omitempty"` // why it cannot decide now (a missing Secret): 503, never 401
 }
 
 // CredentialSource is a place in a request. Exactly one of Header, Cookie and
@@ -108,6 +109,39 @@ type BasicUser struct {
 	Name string `json:"name"`
 	Hash Secret `json:"-"` // bcrypt, SHA-crypt, argon2id or {SHA}
 }
+
+// ClientCertificate accepts the caller's TLS client certificate, if the listener
+// has verified it and it fits one of Match; without any, every one does.
+type ClientCertificate struct {
+	Match []CertificateMatch `json:"match,omitempty"`
+}
+
+// CertificateMatch describes certificates; all that is set must hold.
+type CertificateMatch struct {
+	SAN        *SAN   `json:"san,omitempty"`
+	Subject    string `json:"subject,omitempty"`    // RFC 4514: "CN=orders,O=Shop"
+	CommonName string `json:"commonName,omitempty"` // of the subject
+	SPKI       string `json:"spki,omitempty"`       // SHA-256 of the public key, base64
+}
+
+// SAN is a subject alternative name (RFC 5280, section 4.2.1.6) or a pattern:
+// "*.shop.example" of type DNS is any one label before the rest,
+// "spiffe://shop.example/*" of type URI every path beneath it.
+type SAN struct {
+	Type  SANType `json:"type"`
+	Value string  `json:"value"`
+}
+
+// SANType is a kind of subject alternative name.
+type SANType string
+
+// The kinds of subject alternative names.
+const (
+	SANDNS   SANType = "DNS"
+	SANURI   SANType = "URI"
+	SANEmail SANType = "Email"
+	SANIP    SANType = "IP"
+)
 
 // AuthRule is one authorization rule. Exactly one of CEL, CIDRs, Claims and
 // External is set, unless Unavailable is.

@@ -70,6 +70,8 @@ func (m AuthMethod) String() string {
 		out = "apiKey(" + count(len(m.APIKeys.Keys), "key")
 	case m.Basic != nil:
 		out = "basic(" + count(len(m.Basic.Users), "user")
+	case m.ClientCertificate != nil:
+		return "clientCertificate(" + m.ClientCertificate.String() + ")"
 	case m.OIDC != nil:
 		return "oidc(" + m.OIDC.String() + ")"
 	case m.Anonymous:
@@ -83,6 +85,32 @@ func (m AuthMethod) String() string {
 		}
 	}
 	return out + ")"
+}
+
+// String prints "any", or what it accepts: "san URI spiffe://a/*; cn orders".
+func (c *ClientCertificate) String() string {
+	if len(c.Match) == 0 {
+		return "any"
+	}
+	out := make([]string, len(c.Match))
+	for i, m := range c.Match {
+		out[i] = m.String()
+	}
+	return strings.Join(out, "; ")
+}
+
+// String prints "san DNS orders.example & cn orders".
+func (m CertificateMatch) String() string {
+	var out []string
+	if m.SAN != nil {
+		out = append(out, "san "+string(m.SAN.Type)+" "+m.SAN.Value)
+	}
+	for _, p := range []struct{ what, value string }{{"subject", m.Subject}, {"cn", m.CommonName}, {"spki", m.SPKI}} {
+		if p.value != "" {
+			out = append(out, p.what+" "+p.value)
+		}
+	}
+	return strings.Join(out, " & ")
 }
 
 // String prints "https://issuer.example client shop callback /oauth2/callback" and

@@ -30,6 +30,9 @@ func full() *Table {
 				Name: "staff", When: []string{"request.method == 'GET'"}, From: []CredentialSource{{Header: "authorization", Scheme: "Bearer"}},
 				JWT: &JWT{Issuer: "https://issuer.example", Audiences: []string{"orders"}, Algorithms: []string{"RS256"}, Leeway: time.Second, KeySet: "k"},
 			},
+			{Name: "services", ClientCertificate: &ClientCertificate{Match: []CertificateMatch{
+				{SAN: &SAN{Type: SANURI, Value: "spiffe://shop.example/*"}, CommonName: "orders"}, {Subject: "CN=a,O=b", SPKI: "pin"},
+			}}},
 			{Name: "waiting", Unavailable: "Secret shop/gone not found"},
 		},
 		Require: "staff || partners",
@@ -96,7 +99,7 @@ rejected o: r -> takes nothing
 `
 
 const fullSteps = `auth:open=anonymous@0 partners=apiKey(1 key from query key from cookie k)@1 people=basic(1 user)@0 ` +
-	`staff=jwt(https://issuer.example aud=orders) when(request.method == 'GET')@0 waiting=unavailable(Secret shop/gone not found)@0 ` +
+	`staff=jwt(https://issuer.example aud=orders) when(request.method == 'GET')@0 services=clientCertificate(san URI spiffe://shop.example/* & cn orders; subject CN=a,O=b & spki pin)@0 waiting=unavailable(Secret shop/gone not found)@0 ` +
 	`require="staff || partners" rule office(allow 192.0.2.0/24 deny 192.0.2.7/32)@0 ` +
 	`rule writers('w' in auth.scopes) when(request.method != 'GET')@1 header x-user=cel(auth.subject)@1 header x-zone=a@0 ` +
 	`unauthenticated -> 401 unauthenticated denied -> 403 denied retry 1s body 2 bytes forwards credentials ` +
