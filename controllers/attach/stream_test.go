@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -183,6 +184,9 @@ func (st *stream) authSpec() v1alpha1.AuthPolicySpec {
 		v1alpha1.AuthenticationMethod{Anonymous: &v1alpha1.AnonymousAuthentication{}},
 		v1alpha1.AuthenticationMethod{APIKey: &v1alpha1.APIKeyAuthentication{Selector: metav1.LabelSelector{MatchLabels: map[string]string{"edge": "yes"}}}},
 		v1alpha1.AuthenticationMethod{Basic: &v1alpha1.BasicAuthentication{}},
+		v1alpha1.AuthenticationMethod{ClientCertificate: &v1alpha1.ClientCertificateAuthentication{
+			Match: []v1alpha1.CertificateMatch{{SPKISHA256: pick(st, strings.Repeat("ab", 32), "torn")}},
+		}},
 		v1alpha1.AuthenticationMethod{OIDC: &v1alpha1.OIDCAuthentication{Issuer: "https://issuer.example", ClientID: "shop"}},
 	)
 	if method.OIDC != nil {
