@@ -130,7 +130,7 @@ func TestValidationPolicySchema(t *testing.T) {
 		{"schema in a ConfigMap", check("{jsonSchema: {configMapRef: {name: schemas, key: order.json}}}"), ""},
 		{"defaults", route + "mode: Shadow\ndefaults: {strategy: Merge, rules: {when: ['true'], checks: {a: {maxBodyBytes: 1}}}}", ""},
 
-		{"no section", route, "set one of rules, defaults and overrides, or requireAuth"},
+		{"no section", route, "set exactly one of rules, defaults and overrides"},
 		{"a Service as target", "targetRefs: [{group: '', kind: Service, name: orders}]\nrules: {checks: {a: {maxBodyBytes: 1}}}", "a target must be a Gateway, ListenerSet, HTTPRoute or GRPCRoute"},
 		{"no checks", route + "rules: {checks: {}}", "should have at least 1 properties"},
 		{"bad check name", route + "rules: {checks: {1st: {maxBodyBytes: 1}}}", "a name must start with a letter"},
