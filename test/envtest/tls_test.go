@@ -8,7 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/util/cert"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -31,9 +33,18 @@ spec:
 		t.Helper()
 		Status(w, name, &gatewayv1.BackendTLSPolicy{}, "ancestor Gateway NS/edge by CONTROLLER\nAccepted="+accepted+" @0\nResolvedRefs="+resolved+" @0")
 	}
+	// Not by Apply: what base64 writes may have one of the names in it that Apply replaces.
 	bundle := func(text string) {
 		t.Helper()
-		w.Apply(fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ca, namespace: NS}\ndata: {ca.crt: %q}\n", text))
+		c := &corev1.ConfigMap{}
+		c.Namespace, c.Name = w.Namespace, "ca"
+		_, err := controllerutil.CreateOrUpdate(t.Context(), w.Client, c, func() error {
+			c.Data = map[string]string{"ca.crt": text}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	authority, _, err := cert.GenerateSelfSignedCertKey("ca.internal", nil, nil)
 	if err != nil {
