@@ -115,7 +115,9 @@ func (s *Set) SetEndpoints(id string, eps []table.Endpoint) {
 	s.backend(id).set(eps)
 }
 
-// Retain drops the backends that are not among ids.
+// Retain drops the backends that are not among ids. Requests that began by an
+// earlier table may still be on their way to one: they find its endpoints, and the
+// connections they make end with them.
 func (s *Set) Retain(ids []string) {
 	keep := make(map[string]bool, len(ids))
 	for _, id := range ids {
@@ -125,7 +127,7 @@ func (s *Set) Retain(ids []string) {
 	defer s.mu.Unlock()
 	for id, b := range s.backends {
 		if !keep[id] {
-			b.set(nil)
+			b.retire()
 			delete(s.backends, id)
 		}
 	}
@@ -217,6 +219,17 @@ func (b *Backend) set(eps []table.Endpoint) {
 	b.members.Store(next)
 	for _, e := range known {
 		if !kept[e] {
+			e.close()
+		}
+	}
+}
+
+// retire closes the connections that are idle, and each other one when its
+// exchange ends.
+func (b *Backend) retire() {
+	m := b.members.Load()
+	for _, list := range [...][]*Endpoint{m.live, m.draining} {
+		for _, e := range list {
 			e.close()
 		}
 	}

@@ -101,8 +101,11 @@ func TestSetEndpoints(t *testing.T) {
 		t.Error("the backend changed")
 	}
 	s.Retain([]string{"other"})
-	if s.Backend("b", "") == b || b.Pick(nil, time.Now()) != nil {
+	if again := s.Backend("b", ""); again == b || again.Pick(nil, time.Now()) != nil {
 		t.Error("the backend was kept")
+	}
+	if e := b.Pick(nil, time.Now()); e == nil || e.pool.put(&Conn{}) {
+		t.Error("a request under way finds no endpoint, or its connection is kept")
 	}
 }
 
