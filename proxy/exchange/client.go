@@ -101,21 +101,11 @@ func list(in []string) []string {
 	return in
 }
 
-// Judged returns the latest judgement; nil before the first.
+// Judged returns the latest judgement; nil before the first. Of the listener that
+// took a request, Exchange.Vouched holds: other requests of the connection may be
+// with other listeners, or with one that has ceased to ask.
 func (c *Client) Judged() *Judgement { return c.judged.Load() }
 
 // Judge replaces the judgement. Requests of one connection may do so at the same
 // time.
 func (c *Client) Judge(j *Judgement) { c.judged.Store(j) }
-
-// Verified reports whether the authorities that judged the certificate last vouch
-// for it. Of the listener that took a request, Exchange.Vouched holds: other
-// requests of the connection may be with other listeners, or with one that has
-// ceased to ask.
-func (c *Client) Verified() bool {
-	if c == nil {
-		return false
-	}
-	j := c.judged.Load()
-	return j != nil && j.OK
-}

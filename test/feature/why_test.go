@@ -147,6 +147,17 @@ func TestExposure(t *testing.T) {
 	is("conditional shop/edge/http", `rules: {when: ["request.path != '/healthz'"], authentication: {keys: {`+apiKeys+`}}}`)
 }
 
+// An address that is empty, as an unset variable makes it, names nobody to ask.
+func TestNobodyToAsk(t *testing.T) {
+	for _, args := range [][]string{{"exposure"}, {"explain", "GET", "http://a/"}} {
+		c := command.New(io.Discard, io.Discard)
+		c.SetArgs(append(args, "--admin-address="))
+		if err := c.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "--admin-address") {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+}
+
 func TestDebugDecisionsBounds(t *testing.T) {
 	w := Start(t, Base)
 	for _, path := range []string{"/debug/decisions?n=0", "/debug/decisions?n=x", "/debug/decisions?n=1025"} {

@@ -21,6 +21,14 @@ func (a *admins) add(c *cobra.Command) {
 	c.Flags().StringSliceVar((*[]string)(a), "admin-address", []string{"127.0.0.1:9901"}, "admin address of the running gateway to ask; several for several replicas")
 }
 
+// first is the one to ask where one is enough; "" where none was given.
+func (a admins) first() string {
+	if len(a) == 0 {
+		return ""
+	}
+	return a[0]
+}
+
 // errUnknown is what a gateway says that does not have what was asked for.
 var errUnknown = errors.New("not known")
 
@@ -29,6 +37,9 @@ const maxAnswer = 16 << 20
 
 // ask sends body, or nothing for a GET, to one gateway and decodes its answer.
 func ask(ctx context.Context, address, path string, body, into any) error {
+	if address == "" {
+		return errors.New("no gateway is named; give --admin-address HOST:PORT")
+	}
 	method, content := http.MethodGet, io.Reader(nil)
 	if body != nil {
 		b, err := json.Marshal(body)

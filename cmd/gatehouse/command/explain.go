@@ -77,20 +77,13 @@ func (a *asking) run(c *cobra.Command, args []string) error {
 
 func (a *asking) answers(c *cobra.Command) (answers []explain.Explanation, err error) {
 	if len(a.paths) == 0 {
-		return answers, ask(c.Context(), a.gateways[0], "/debug/explain", a.query, &answers)
+		return answers, ask(c.Context(), a.gateways.first(), "/debug/explain", a.query, &answers)
 	}
-	s, err := newSource(defaultController, ingressController, nil, a.paths)
+	t, err := manifestTable(c, a.paths)
 	if err != nil {
 		return nil, err
 	}
-	r := s.read()
-	for _, p := range r.problems {
-		fmt.Fprintln(c.ErrOrStderr(), p)
-	}
-	if r.table == nil {
-		return nil, fmt.Errorf("%d problem(s) found; nothing can be explained", len(r.problems))
-	}
-	return explain.Offline(r.table, a.query)
+	return explain.Offline(t, a.query)
 }
 
 func printExplanation(out io.Writer, e *explain.Explanation) error {

@@ -70,11 +70,17 @@ everybody on, "conditional" ones those for whom further conditions hold. It read
 func tableOf(c *cobra.Command, paths []string, gateways admins) (*table.Table, error) {
 	if len(paths) == 0 {
 		var raw json.RawMessage
-		if err := ask(c.Context(), gateways[0], "/debug/table?format=json", nil, &raw); err != nil {
+		if err := ask(c.Context(), gateways.first(), "/debug/table?format=json", nil, &raw); err != nil {
 			return nil, err
 		}
 		return table.Load(raw)
 	}
+	return manifestTable(c, paths)
+}
+
+// manifestTable is the table that manifests compile to. What is wrong with them is
+// told; where a table comes of them all the same, it is returned.
+func manifestTable(c *cobra.Command, paths []string) (*table.Table, error) {
 	s, err := newSource(defaultController, ingressController, nil, paths)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -150,9 +149,7 @@ func (k *keys) addDryRun(c *cobra.Command) {
 
 // client reaches the API server, and settles the namespace.
 func (k *keys) client() (client.Client, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = k.kubeconfig
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil)
+	loader := kubeconfig(k.kubeconfig)
 	config, err := loader.ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("reaching the API server: %w", err)

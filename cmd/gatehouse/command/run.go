@@ -82,11 +82,17 @@ func hostname() string {
 	return name
 }
 
+// kubeconfig is how the API server is reached: by the file that is named, else by
+// what kubectl goes by.
+func kubeconfig(file string) clientcmd.ClientConfig {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = file
+	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil)
+}
+
 // config finds the API server.
 func (r *running) config() (*rest.Config, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = r.kubeconfig
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	config, err := kubeconfig(r.kubeconfig).ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("how to reach the API server: %w", err)
 	}
