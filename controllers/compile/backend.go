@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
@@ -17,15 +19,15 @@ func (c *Compiler) compileBackends(routes []*compiledRoute) []*table.Backend {
 	var out []*table.Backend
 	add := func(list []*table.Backend) {
 		for _, b := range list {
-			if _, seen := c.backends.now[b.ID]; !seen {
-				out = append(out, c.backends.keep(b.ID, b, sameBackend))
+			if _, seen := c.backends.Now[b.ID]; !seen {
+				out = append(out, c.backends.Keep(b.ID, b, sameBackend))
 			}
 		}
 	}
 	for _, r := range routes {
 		add(r.backends)
 	}
-	add(c.policies.backends())
+	add(c.policies.Backends())
 	slices.SortFunc(out, func(a, b *table.Backend) int { return strings.Compare(a.ID, b.ID) })
 	return out
 }
@@ -61,6 +63,18 @@ func appendBackends(list []*table.Backend, rule *graph.Rule, clients []graph.Cli
 		}
 	}
 	return list
+}
+
+// asked is a Service's port as policies reach it, which no route sends to.
+func asked(s *corev1.Service, port int32) *table.Backend {
+	b := &graph.Backend{Service: types.NamespacedName{Namespace: s.Namespace, Name: s.Name}, Port: port}
+	for _, p := range s.Spec.Ports {
+		if p.Port == port {
+			b.Protocol = p.AppProtocol
+		}
+	}
+	t, _ := reach(b, graph.Client{})
+	return t
 }
 
 // nameOf is where the addresses of an XBackend come from.

@@ -12,7 +12,7 @@ func (c *Compiler) compileCertificates(certs []*graph.Certificate) []*table.Cert
 	var out []*table.Certificate
 	for _, cert := range certs {
 		id := cert.Secret.String()
-		out = append(out, c.certs.keep(id, &table.Certificate{ID: id, Chain: cert.Chain, Key: cert.Key}, sameCertificate))
+		out = append(out, c.certs.Keep(id, &table.Certificate{ID: id, Chain: cert.Chain, Key: cert.Key}, sameCertificate))
 	}
 	return out
 }

@@ -1,6 +1,6 @@
 // Package compile turns the resolved picture of the cluster and its policies into the table the
 // proxy serves by. There is one file per output: listener, route, match,
-// filter, backend, cert, auth, validation.
+// filter, backend, cert; policies have a room of their own, access.
 //
 // The pipeline calls Compiler.Compile with every new Graph. It calls nothing
 // but proxy/table; it reads no clock, does no I/O and never fails: what cannot
@@ -17,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
+	"github.com/gatehouse-dev/gatehouse/controllers/compile/access"
+	"github.com/gatehouse-dev/gatehouse/controllers/compile/memo"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
@@ -24,18 +26,18 @@ import (
 // Compiler builds tables. Its zero value is not ready; use New. It is not for
 // concurrent use.
 type Compiler struct {
-	routes    memo[graph.ObjectKey, *compiledRoute]
-	hosts     memo[hostKey, *host]
-	listeners memo[graph.ListenerKey, *table.Listener]
-	certs     memo[string, *table.Certificate]
-	backends  memo[string, *table.Backend]
-	streams   memo[streamKey, *table.Stream]
-	policies  policyMemo
+	routes    memo.Map[graph.ObjectKey, *compiledRoute]
+	hosts     memo.Map[hostKey, *host]
+	listeners memo.Map[graph.ListenerKey, *table.Listener]
+	certs     memo.Map[string, *table.Certificate]
+	backends  memo.Map[string, *table.Backend]
+	streams   memo.Map[streamKey, *table.Stream]
+	policies  *access.Policies
 	clients   map[types.NamespacedName]graph.Client // what Gateways show to backends, those that show or cannot show any
 }
 
 // New returns a Compiler that remembers nothing.
-func New() *Compiler { return &Compiler{} }
+func New() *Compiler { return &Compiler{policies: access.New(asked)} }
 
 // Compile builds the table of g, with its policies, from nothing.
 func Compile(g *graph.Graph, p *attach.Policies) *table.Table { return New().Compile(g, p) }
@@ -53,52 +55,17 @@ func (c *Compiler) Compile(g *graph.Graph, p *attach.Policies) *table.Table {
 	t.Rejected = append(t.Rejected, ingressRejections(g)...)
 	t.Rejected = append(t.Rejected, streamRejections(g)...)
 	t.Rejected = append(t.Rejected, clientRejections(g)...)
-	t.KeySets = c.policies.used()
-	t.Rejected = append(t.Rejected, c.policies.rejections()...)
+	t.KeySets = c.policies.KeySets()
+	t.Rejected = append(t.Rejected, c.policies.Rejections()...)
 	return t
 }
 
 func (c *Compiler) turn() {
-	c.routes.turn()
-	c.hosts.turn()
-	c.listeners.turn()
-	c.certs.turn()
-	c.backends.turn()
-	c.streams.turn()
-	c.policies.turn()
-}
-
-// memo keeps values by key from one build to the next. What a build does not
-// ask for is forgotten with the next one.
-type memo[K comparable, V any] struct {
-	last, now map[K]V
-}
-
-func (m *memo[K, V]) turn() {
-	m.last, m.now = m.now, make(map[K]V, len(m.now))
-}
-
-// get returns the value of k, building it if the last build had none.
-func (m *memo[K, V]) get(k K, build func() V) V {
-	if v, ok := m.now[k]; ok {
-		return v
-	}
-	v, ok := m.last[k]
-	if !ok {
-		v = build()
-	}
-	m.now[k] = v
-	return v
-}
-
-// keep returns this or the last build's value of k if it is the same as v, else v.
-func (m *memo[K, V]) keep(k K, v V, same func(a, b V) bool) V {
-	if now, ok := m.now[k]; ok && same(now, v) {
-		return now
-	}
-	if old, ok := m.last[k]; ok && same(old, v) {
-		v = old
-	}
-	m.now[k] = v
-	return v
+	c.routes.Turn()
+	c.hosts.Turn()
+	c.listeners.Turn()
+	c.certs.Turn()
+	c.backends.Turn()
+	c.streams.Turn()
+	c.policies.Turn()
 }

@@ -5,6 +5,7 @@ import (
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/compile/access"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
@@ -37,7 +38,7 @@ func compileFilters(filters []gatewayv1.HTTPRouteFilter, asides []target, matche
 			if asides[0] == "" {
 				return nil, fmt.Sprintf("filter %d: the backendRef of its externalAuth cannot be used", i)
 			}
-			out = append(out, table.Filter{ExternalAuth: externalFilter(f.ExternalAuth, asides[0])})
+			out = append(out, table.Filter{ExternalAuth: access.ExternalFilter(f.ExternalAuth, string(asides[0]))})
 			asides = asides[1:]
 		default:
 			return nil, fmt.Sprintf("filter %d of type %s is not supported", i, f.Type)

@@ -40,7 +40,7 @@ func (c *Compiler) compileListeners(g *graph.Graph, routes []*compiledRoute) []*
 
 func (c *Compiler) compileListener(l *graph.Listener, hosts []*table.Host, streams []*table.Stream) *table.Listener {
 	slices.SortFunc(hosts, func(a, b *table.Host) int { return compareHostnames(a.Name, b.Name) })
-	return c.listeners.keep(l.Key, &table.Listener{
+	return c.listeners.Keep(l.Key, &table.Listener{
 		ID:           l.Key.ID(),
 		Address:      l.Address,
 		Port:         uint16(l.Spec.Port),
@@ -61,7 +61,7 @@ func sameListener(a, b *table.Listener) bool {
 
 // compileHosts gathers every attachment under its listener and host name.
 func (c *Compiler) compileHosts(routes []*compiledRoute) map[graph.ListenerKey][]*table.Host {
-	members := make(map[hostKey][]*member, len(c.hosts.last))
+	members := make(map[hostKey][]*member, len(c.hosts.Last))
 	for _, r := range routes {
 		for _, m := range r.members {
 			for _, name := range m.at.Hostnames {
@@ -82,8 +82,8 @@ func (c *Compiler) compileHosts(routes []*compiledRoute) map[graph.ListenerKey][
 }
 
 func (c *Compiler) compileHost(k hostKey, members []*member) *table.Host {
-	if old, ok := c.hosts.last[k]; ok && slices.Equal(old.members, members) {
-		c.hosts.now[k] = old
+	if old, ok := c.hosts.Last[k]; ok && slices.Equal(old.members, members) {
+		c.hosts.Now[k] = old
 		return old.table
 	}
 	var ranked []ranked
@@ -95,7 +95,7 @@ func (c *Compiler) compileHost(k hostKey, members []*member) *table.Host {
 	for _, r := range ranked {
 		h.Rules = append(h.Rules, r.rule)
 	}
-	c.hosts.now[k] = &host{members: members, table: h}
+	c.hosts.Now[k] = &host{members: members, table: h}
 	return h
 }
 

@@ -10,6 +10,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
+	"github.com/gatehouse-dev/gatehouse/controllers/compile/access"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -51,14 +52,14 @@ func (c *Compiler) compileRoutes(g *graph.Graph, policies *attach.Policies) (out
 			continue
 		}
 		name := r.Key()
-		last := c.routes.last[name]
+		last := c.routes.Last[name]
 		reached, clients := policies.Routes[r], c.clientsOf(r)
 		if last == nil || last.node != r || last.reached != reached || !slices.Equal(last.clients, clients) {
 			last = c.compileRoute(&compiledRoute{node: r, reached: reached, clients: clients}, last)
 		}
-		c.routes.now[name] = last
+		c.routes.Now[name] = last
 		for _, p := range last.policies {
-			c.policies.touch(p)
+			c.policies.Touch(p)
 		}
 		out = append(out, last)
 	}
@@ -174,7 +175,7 @@ func (c *Compiler) compileAction(r *graph.Route, key actionKey) *table.Action {
 		GRPC:     r.Kind() == spec.KindGRPCRoute,
 		Timeouts: table.Timeouts{Request: rule.Request, Backend: rule.Backend},
 	}
-	c.policies.fill(a, key.policies)
+	c.policies.Fill(a, key.policies)
 	filters, problem := compileFilters(rule.Filters, reachable(rule.Asides, key.client), key.matched)
 	if rule.Broken != "" || problem != "" {
 		a.Reply = &table.Reply{Status: 500, Code: "rule_invalid", Detail: "The route has a rule that cannot be used."}
@@ -224,7 +225,7 @@ func unguardedRules(actions map[actionKey]*table.Action) (out []table.Rejection)
 			continue
 		}
 		r := table.Rejection{Object: a.Route + " rule " + a.Rule, Status: 403, Reason: fmt.Sprintf(
-			"%s requires authentication, and no AuthPolicy asks for any here; attach one with authentication, or with public and a reason", policyName(key.policies.Unguarded.Key))}
+			"%s requires authentication, and no AuthPolicy asks for any here; attach one with authentication, or with public and a reason", access.Name(key.policies.Unguarded.Key))}
 		if !slices.Contains(out, r) {
 			out = append(out, r)
 		}

@@ -35,7 +35,7 @@ func (c *Compiler) compileStreams(g *graph.Graph) map[graph.ListenerKey][]*table
 				if r.Kind == spec.KindTLSRoute {
 					s.Hosts = hosts
 				}
-				out[at.Listener] = append(out[at.Listener], c.streams.keep(streamKey{at.Listener, r.Key()}, s, sameStream))
+				out[at.Listener] = append(out[at.Listener], c.streams.Keep(streamKey{at.Listener, r.Key()}, s, sameStream))
 			}
 		}
 	}
@@ -139,8 +139,8 @@ func (c *Compiler) addBackendsOf(out []*table.Backend, r *graph.Stream, e end) [
 		if b.UDP {
 			t.Protocol = table.BackendUDP
 		}
-		if _, seen := c.backends.now[t.ID]; !seen {
-			out = append(out, c.backends.keep(t.ID, t, sameBackend))
+		if _, seen := c.backends.Now[t.ID]; !seen {
+			out = append(out, c.backends.Keep(t.ID, t, sameBackend))
 		}
 	}
 	return out

@@ -96,7 +96,9 @@ var layers = []layer{
 	{"controllers/external", []string{"controllers/store", "controllers/spec", "controllers/backendtls"}},
 	{"controllers/graph", []string{"controllers/external", "controllers/backendtls", "api/v1alpha1", "controllers/store", "controllers/spec", "controllers/traffic", "controllers/params", "controllers/ingress"}},
 	{"controllers/attach", []string{"controllers/external", "api/v1alpha1", "controllers/store", "controllers/policy", "controllers/spec", "controllers/traffic", "controllers/backendtls", "controllers/graph"}},
-	{"controllers/compile", []string{"api/v1alpha1", "controllers/policy", "controllers/spec", "controllers/backendtls", "controllers/graph", "controllers/attach", "proxy/table"}},
+	{"controllers/compile/memo", nil},
+	{"controllers/compile/access", []string{"api/v1alpha1", "controllers/attach", "controllers/compile/memo", "proxy/table"}},
+	{"controllers/compile", []string{"api/v1alpha1", "controllers/policy", "controllers/spec", "controllers/backendtls", "controllers/graph", "controllers/attach", "controllers/compile/memo", "controllers/compile/access", "proxy/table"}},
 	{"controllers/status", []string{"api/v1alpha1", "controllers/store", "controllers/spec", "controllers/policy", "controllers/ingress", "controllers/graph", "controllers/attach"}},
 	{"controllers/provision", []string{"api/v1alpha1", "controllers/store", "controllers/spec", "controllers/graph"}},
 	{"controllers/sessionkey", []string{"controllers/store"}},
@@ -118,7 +120,7 @@ var (
 
 // pureRooms hold functions from values to values (N5): no client, no clock, no logger, no I/O.
 var (
-	pureRooms   = []string{"controllers/store", "controllers/policy", "controllers/spec", "controllers/params", "controllers/ingress", "controllers/migrate", "controllers/backendtls", "controllers/external", "controllers/traffic", "controllers/graph", "controllers/attach", "controllers/compile"}
+	pureRooms   = []string{"controllers/store", "controllers/policy", "controllers/spec", "controllers/params", "controllers/ingress", "controllers/migrate", "controllers/backendtls", "controllers/external", "controllers/traffic", "controllers/graph", "controllers/attach", "controllers/compile", "controllers/compile/*"}
 	pureBanned  = []string{"k8s.io/client-go/**", "sigs.k8s.io/controller-runtime/**"} // in their closure
 	pureImports = []string{"context", "net/http", "os", "log/**"}
 	pureCalls   = []string{"time.Now", "time.Since", "time.Until"}

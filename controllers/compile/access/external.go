@@ -1,4 +1,4 @@
-package compile
+package access
 
 import (
 	"maps"
@@ -6,21 +6,19 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
-	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
 // authTimeout is how long an authorization service may take where nothing says otherwise.
 const authTimeout = time.Second
 
-// externalFilter compiles an ExternalAuth filter. Lists that are empty mean what
+// ExternalFilter compiles an ExternalAuth filter that asks backend. Lists that are empty mean what
 // the fields' own documentation says, which differs from one to the next.
-func externalFilter(f *gatewayv1.HTTPExternalAuthFilter, to target) *table.ExternalAuth {
-	out := &table.ExternalAuth{Backend: string(to), Timeout: authTimeout}
+func ExternalFilter(f *gatewayv1.HTTPExternalAuthFilter, backend string) *table.ExternalAuth {
+	out := &table.ExternalAuth{Backend: backend, Timeout: authTimeout}
 	if f.ForwardBody != nil {
 		out.MaxBody = int64(f.ForwardBody.MaxSize)
 	}
@@ -47,18 +45,12 @@ func (c *authCompiler) external(r *table.AuthRule, spec *v1alpha1.ExternalAuth) 
 	if parts.Broken != "" {
 		r.Unavailable = parts.Broken
 		c.out.rejected = append(c.out.rejected,
-			table.Rejection{Object: policyName(c.from.Key), Reason: c.name + ": " + parts.Broken, Status: 503})
+			table.Rejection{Object: Name(c.from.Key), Reason: c.name + ": " + parts.Broken, Status: 503})
 		return nil
 	}
 	out := &table.ExternalAuth{URL: deref(spec.URL), Timeout: authTimeout, Status: int(deref(spec.StatusOnError))}
 	if s := parts.Service; s != nil && spec.BackendRef != nil {
-		b := &graph.Backend{Service: types.NamespacedName{Namespace: s.Namespace, Name: s.Name}, Port: int32(spec.BackendRef.Port)}
-		for _, p := range s.Spec.Ports {
-			if p.Port == b.Port {
-				b.Protocol = p.AppProtocol
-			}
-		}
-		to, _ := reach(b, graph.Client{})
+		to := c.reach(s, int32(spec.BackendRef.Port))
 		out.Backend = to.ID
 		c.out.backends = append(c.out.backends, to)
 	}

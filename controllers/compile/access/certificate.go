@@ -1,4 +1,4 @@
-package compile
+package access
 
 import (
 	"encoding/base64"

@@ -1,4 +1,4 @@
-package compile
+package access
 
 import (
 	"fmt"
@@ -29,7 +29,7 @@ func compileValidation(e *attach.Effective) *compiledValidation {
 	for _, it := range e.Items { // by name
 		if broken := it.From.Resolved[it.Name].Broken; broken != "" {
 			return closedValidation(unavailable(),
-				table.Rejection{Object: policyName(it.From.Key), Reason: it.Name + ": " + broken, Status: 503})
+				table.Rejection{Object: Name(it.From.Key), Reason: it.Name + ": " + broken, Status: 503})
 		}
 		check, err := compileCheck(it)
 		if err != nil {
@@ -94,7 +94,7 @@ func compileSchema(it attach.Item, s *v1alpha1.JSONSchemaSource) (*table.Schema,
 	switch {
 	case s.Inline != nil:
 		_, name, _ := strings.Cut(it.Name, "/")
-		return &table.Schema{ID: policyName(it.From.Key) + " check " + name, Document: s.Inline.Raw}, nil
+		return &table.Schema{ID: Name(it.From.Key) + " check " + name, Document: s.Inline.Raw}, nil
 	case s.ConfigMapRef != nil && config != nil:
 		return &table.Schema{
 			ID:       "ConfigMap " + config.Namespace + "/" + config.Name + " " + s.ConfigMapRef.Key,

@@ -1,4 +1,4 @@
-package compile
+package access
 
 import (
 	"fmt"
@@ -19,20 +19,21 @@ const defaultLeeway = 30 * time.Second
 
 // authCompiler collects the parts of one effective AuthPolicy.
 type authCompiler struct {
-	out  *compiledAuth
-	auth *table.Auth
-	from *attach.Policy // of the item at hand
-	name string         // of the item at hand
-	at   int            // index of from in Sources
+	reach Reach
+	out   *compiledAuth
+	auth  *table.Auth
+	from  *attach.Policy // of the item at hand
+	name  string         // of the item at hand
+	at    int            // index of from in Sources
 }
 
 // compileAuth compiles an effective AuthPolicy. One that asks for nothing is
 // open: its Auth is nil.
-func compileAuth(e *attach.Effective) *compiledAuth {
+func compileAuth(e *attach.Effective, reach Reach) *compiledAuth {
 	if e.Closed != nil {
 		reply, rejection := closed(e.Closed)
 		return &compiledAuth{
-			auth:     &table.Auth{Closed: reply, Sources: []table.Source{{Policy: policyName(e.Closed.Policy)}}},
+			auth:     &table.Auth{Closed: reply, Sources: []table.Source{{Policy: Name(e.Closed.Policy)}}},
 			rejected: []table.Rejection{rejection},
 		}
 	}
@@ -40,11 +41,11 @@ func compileAuth(e *attach.Effective) *compiledAuth {
 		return &compiledAuth{}
 	}
 	list, index := sources(e.Items, func(p *attach.Policy) []string { return expressions(p.AuthRules().When) })
-	c := &authCompiler{auth: &table.Auth{Sources: list}, out: &compiledAuth{}}
+	c := &authCompiler{reach: reach, auth: &table.Auth{Sources: list}, out: &compiledAuth{}}
 	for _, it := range e.Items { // by name, so every list of the Auth is by name
 		c.from, c.name, c.at = it.From, it.Name, index[it.From]
 		if err := c.item(it.From.AuthRules()); err != nil {
-			return compileAuth(&attach.Effective{Closed: &attach.Closed{Policy: it.From.Key, Reason: it.Name + ": " + err.Error()}})
+			return compileAuth(&attach.Effective{Closed: &attach.Closed{Policy: it.From.Key, Reason: it.Name + ": " + err.Error()}}, reach)
 		}
 	}
 	c.out.auth = c.auth
@@ -93,7 +94,7 @@ func (c *authCompiler) method(name string, spec v1alpha1.AuthenticationMethod) e
 	case parts.Broken != "":
 		m.Unavailable = parts.Broken
 		c.out.rejected = append(c.out.rejected,
-			table.Rejection{Object: policyName(c.from.Key), Reason: c.name + ": " + parts.Broken, Status: 503})
+			table.Rejection{Object: Name(c.from.Key), Reason: c.name + ": " + parts.Broken, Status: 503})
 	case spec.JWT != nil:
 		m.From = credentialSources(spec.JWT.From, table.CredentialSource{Header: "authorization", Scheme: "Bearer"})
 		m.JWT, err = c.jwt(spec.JWT, parts)
@@ -139,7 +140,7 @@ func (c *authCompiler) jwt(spec *v1alpha1.JWTAuthentication, parts attach.Parts)
 	case jwks.URI != nil:
 		set.ID, set.URI = "uri "+*jwks.URI, *jwks.URI
 	case jwks.Inline != nil:
-		set.ID, set.Inline = policyName(c.from.Key)+" "+c.name, jwks.Inline.Raw
+		set.ID, set.Inline = Name(c.from.Key)+" "+c.name, jwks.Inline.Raw
 	case jwks.ConfigMapRef != nil && parts.Config != nil:
 		set.ID = "ConfigMap " + parts.Config.Namespace + "/" + parts.Config.Name + " " + jwks.ConfigMapRef.Key
 		set.Inline = attach.ConfigValue(parts.Config, jwks.ConfigMapRef.Key)
