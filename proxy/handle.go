@@ -88,6 +88,17 @@ func (s *Server) shadowed(x *exchange.Exchange) {
 	s.metrics.ShadowDenials.Add(x.Trace.Policy, x.Trace.Shadow)
 }
 
+// watched counts what a rule in shadow would have refused of x, and says whether
+// it is one of the samples whose judgement is kept.
+func (s *Server) watched(x *exchange.Exchange, policy, cause string) bool {
+	s.metrics.ShadowDenials.Add(policy, cause)
+	if x.Trace.ID != 0 || !s.decisions.Sample(x.Start) {
+		return false
+	}
+	x.Decide()
+	return true
+}
+
 // sample keeps how a would judge x for some of the requests that it would have
 // refused. x is as it came: nothing has been taken from it yet but its content,
 // which is left alone.

@@ -110,7 +110,7 @@ func New(opts Options) (*Server, error) {
 func (s *Server) guarding() guard.Config {
 	return guard.Config{
 		Now: s.opts.Now, Transport: s.opts.KeySets, Report: s.keySetFetched, Trusted: s.trusted.Contains,
-		Upstreams: s.owners.Upstreams, Asked: s.metrics.Asked.Add,
+		Upstreams: s.owners.Upstreams, Asked: s.metrics.Asked.Add, Watched: s.watched,
 	}
 }
 

@@ -203,6 +203,12 @@ type AuthorizationRule struct {
 	// +kubebuilder:validation:MaxItems=16
 	When []Expression `json:"when,omitempty"`
 
+	// mode is Enforce (default), or Shadow: the rule is asked, and what it would have refused is counted and passes.
+	//
+	// +optional
+	// +kubebuilder:default=Enforce
+	Mode Mode `json:"mode,omitempty"`
+
 	// cel must be true. An expression that fails while it is evaluated refuses the request.
 	//
 	// +optional

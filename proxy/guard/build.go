@@ -30,7 +30,7 @@ const (
 // Build makes a policy. An error names the part that cannot be used; the router
 // then closes the rule, for a policy is used whole or not at all.
 func (b *Builder) Build(a *table.Auth) (*Policy, error) {
-	p := &Policy{closed: a.Closed, public: a.Public, now: b.now, unauthenticated: a.Unauthenticated, denied: a.Denied, forward: a.ForwardCredentials}
+	p := &Policy{closed: a.Closed, public: a.Public, now: b.now, watched: b.watched, unauthenticated: a.Unauthenticated, denied: a.Denied, forward: a.ForwardCredentials}
 	if len(a.Sources) > maxSources || len(a.Headers) > maxHeaders {
 		return nil, fmt.Errorf("%d policies and %d headers meet on one rule; use at most %d and %d",
 			len(a.Sources), len(a.Headers), maxSources, maxHeaders)
@@ -180,7 +180,7 @@ func (c *compiler) leaf(t *table.AuthMethod, places *credential.Places, from []t
 
 func (c *compiler) rule(t *table.AuthRule) {
 	what := "rule " + t.Name
-	r := rule{name: t.Name, source: c.source(t.Source, what), when: c.conditions(t.When, what), needs: t.String()}
+	r := rule{name: t.Name, source: c.source(t.Source, what), when: c.conditions(t.When, what), shadow: t.Shadow, needs: t.String()}
 	var err error
 	switch {
 	case t.Unavailable != "":

@@ -113,7 +113,7 @@ func (p *Policy) methodStep(x *exchange.Exchange, d *decision, i int) exchange.S
 	m := &p.methods[i]
 	s := exchange.Step{Part: exchange.PartMethod, Name: m.name, Policy: p.policyName(m.source), Outcome: exchange.StepNotTried, Needs: m.needs}
 	for _, r := range d.seen.refusals[:d.seen.n] {
-		if r.method == i {
+		if r.at == i {
 			s.Code = r.code
 		}
 	}
@@ -152,6 +152,13 @@ func (p *Policy) ruleStep(x *exchange.Exchange, d *decision, i int) exchange.Ste
 	r := &p.rules[i]
 	s := exchange.Step{Part: exchange.PartRule, Name: r.name, Policy: p.policyName(r.source), Outcome: exchange.StepNotTried, Needs: r.needs}
 	last := d.progress == authorizing && i == d.at
+	s.Shadow = r.shadow
+	for _, w := range d.shadows[:d.shadowed] {
+		if w.at == i {
+			s.Outcome, s.Code = exchange.StepDenied, w.code
+			return s
+		}
+	}
 	switch applies, err := all(r.when, x); {
 	case d.progress < authorizing || d.progress == authorizing && i > d.at:
 	case last && d.verdict == undecidable:

@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/oidc"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/sessions"
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
 	"github.com/gatehouse-dev/gatehouse/proxy/remote"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -34,7 +35,8 @@ type Config struct {
 	Tokens    int                            // verified tokens remembered; 8192 when 0
 	Upstreams *upstream.Set                  // where services that are asked are found; nil: at URLs only
 
-	Asked func(service, outcome string) // counts requests a service was asked about; may be nil
+	Asked   func(service, outcome string)                               // counts requests a service was asked about; may be nil
+	Watched func(x *exchange.Exchange, policy, cause string) (keep bool) // told what a rule in shadow would have refused; whether to keep how x was judged; may be nil
 }
 
 // Builder makes policies, and owns what they share across tables. Its methods
@@ -50,6 +52,7 @@ type Builder struct {
 	users  generations[*table.Basic, *basic.Users]
 	logins logins
 
+	watched  func(x *exchange.Exchange, policy, cause string) (keep bool)
 	external *extauth.Owner
 	services generations[[32]byte, service] // by content, so that equal ones share a bound on calls
 }
@@ -75,8 +78,11 @@ func New(c Config) (*Builder, error) {
 	if c.Trusted == nil {
 		c.Trusted = func(netip.Addr) bool { return false }
 	}
+	if c.Watched == nil {
+		c.Watched = func(*exchange.Exchange, string, string) bool { return false }
+	}
 	return &Builder{
-		now: c.Now, env: env, tokens: jwt.NewCache(c.Tokens), hashes: basic.NewChecker(c.Now),
+		now: c.Now, env: env, watched: c.Watched, tokens: jwt.NewCache(c.Tokens), hashes: basic.NewChecker(c.Now),
 		logins:   newLogins(c),
 		keys:     keyset.New(keyset.Config{Transport: c.Transport, Report: c.Report}),
 		external: extauth.NewOwner(extauth.Config{Through: c.through(), Env: env, Now: c.Now, Asked: c.Asked}),

@@ -16,6 +16,7 @@ type Policy struct {
 	sources         []source
 	public          *table.Public
 	now             func() time.Time
+	watched         func(x *exchange.Exchange, policy, cause string) (keep bool)
 	methods         []method // by name
 	order           []int    // in which methods are tried: by name, anonymous ones last
 	require         table.Requirement
@@ -51,6 +52,7 @@ type rule struct {
 	name   string
 	source int
 	when   []*expr.Program
+	shadow bool // it refuses nobody
 	rule   auth.Rule
 	needs  string // what it allows, for the operator
 }
@@ -77,6 +79,8 @@ type decision struct {
 	progress   progress      // how far it came
 	at         int           // the rule or header that decided, when that progress is the last
 	seen       seen
+	shadows    [4]refusal   // the first rules in shadow that would have refused
+	shadowed   int          // of shadows
 	answer     *auth.Answer // what the service that refused wants answered
 	granted    [maxAsked]*auth.Answer
 	grants     int // services that allowed, and want something changed
@@ -100,9 +104,10 @@ type seen struct {
 	n                       int
 }
 
+// refusal is what the method or rule of this number said.
 type refusal struct {
-	method int
-	code   string
+	at   int
+	code string
 }
 
 func (s *seen) note(i int, r auth.Result) {
@@ -139,6 +144,9 @@ func (p *Policy) Check(x *exchange.Exchange) bool {
 		p.refuse(x, &d)
 		return false
 	}
+	if d.shadowed > 0 {
+		p.watch(x, &d)
+	}
 	if !p.forward {
 		for i := range p.methods {
 			if d.gates>>p.methods[i].source&1 != 0 {
@@ -158,6 +166,21 @@ func (p *Policy) Check(x *exchange.Exchange) bool {
 	return true
 }
 
+// watch tells what the rules in shadow would have refused of x, which may pass.
+func (p *Policy) watch(x *exchange.Exchange, d *decision) {
+	keep := false
+	for _, s := range d.shadows[:d.shadowed] {
+		policy := p.policyName(p.rules[s.at].source)
+		if x.Trace.Shadow == "" {
+			x.Trace.Shadow, x.Trace.Policy = s.code, policy
+		}
+		keep = p.watched(x, policy, s.code) || keep
+	}
+	if keep {
+		x.Trace.Steps = append(x.Trace.Steps, p.steps(x, d)...)
+	}
+}
+
 // Shadow decides as Check does and only notes what Check would have refused, in
 // x.Trace. Nothing else about x changes.
 func (p *Policy) Shadow(x *exchange.Exchange) {
@@ -166,7 +189,10 @@ func (p *Policy) Shadow(x *exchange.Exchange) {
 	x.Principal = exchange.Principal{}
 	d := p.decide(x, &values)
 	x.Principal = principal
-	if d.verdict == allow || x.Trace.Shadow != "" {
+	if d.verdict == allow && d.shadowed > 0 { // a rule that is watched, in a policy that is
+		d.code, d.source = d.shadows[0].code, p.rules[d.shadows[0].at].source
+	}
+	if d.code == "" || x.Trace.Shadow != "" {
 		return
 	}
 	x.Trace.Shadow = d.code
@@ -357,11 +383,19 @@ func (p *Policy) authorize(x *exchange.Exchange, d *decision) {
 			continue
 		}
 		applies, err := all(r.when, x)
-		if err != nil {
+		switch {
+		case err != nil && r.shadow:
+			d.wouldRefuse(i, auth.CodeRuleError)
+			continue
+		case err != nil:
 			d.verdict, d.code, d.source = forbidden, auth.CodeRuleError, r.source
 			return
-		}
-		if !applies {
+		case !applies:
+			continue
+		case r.shadow:
+			if res := r.rule.Authorize(x); res.Outcome != auth.Accepted {
+				d.wouldRefuse(i, res.Code)
+			}
 			continue
 		}
 		switch res := r.rule.Authorize(x); res.Outcome {
@@ -377,6 +411,14 @@ func (p *Policy) authorize(x *exchange.Exchange, d *decision) {
 			d.verdict, d.code, d.source, d.answer = forbidden, res.Code, r.source, res.Answer
 			return
 		}
+	}
+}
+
+// wouldRefuse notes that the rule in shadow of this number does not allow.
+func (d *decision) wouldRefuse(rule int, code string) {
+	if d.shadowed < len(d.shadows) {
+		d.shadows[d.shadowed] = refusal{rule, code}
+		d.shadowed++
 	}
 }
 

@@ -149,6 +149,7 @@ type AuthRule struct {
 	Name        string           `json:"name"`
 	Source      int              `json:"source"`
 	When        []string         `json:"when,omitempty"`   // CEL; false: the rule does not apply
+	Shadow      bool             `json:"shadow,omitempty"` // it is asked, and refuses nobody
 	CEL         string           `json:"cel,omitempty"`    // true allows; an error denies
 	CIDRs       *CIDRs           `json:"cidrs,omitempty"`  //
 	Claims      []ClaimCondition `json:"claims,omitempty"` // all must hold

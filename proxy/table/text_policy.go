@@ -25,7 +25,11 @@ func (a *Auth) String() string {
 		p.add(-1, "require=%q", a.Require)
 	}
 	for _, r := range a.Rules {
-		p.add(r.Source, "rule %s(%s)%s", r.Name, r, when(r.When))
+		mode := ""
+		if r.Shadow {
+			mode = " in shadow"
+		}
+		p.add(r.Source, "rule %s(%s)%s%s", r.Name, r, mode, when(r.When))
 	}
 	for _, h := range a.Headers {
 		if h.CEL != "" {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -92,6 +93,42 @@ func TestWhyShadow(t *testing.T) {
 	if r := records[0]; r.Shadow != "auth_missing" || r.Status != 200 || r.Policy != "AuthPolicy shop/a" || len(r.Steps) == 0 || !r.Steps[0].Shadow {
 		t.Errorf("%+v", r)
 	}
+}
+
+// One rule is watched while the rest of its policy is enforced.
+func TestShadowRule(t *testing.T) {
+	w := Start(t, Base+Route("r", toAPI)+Auth("a", guarded, `rules: {authorization: {`+
+		`paths: {cel: "request.path != '/no'"}, `+
+		`reads: {mode: Shadow, cel: "request.method == 'GET'"}, `+
+		`odd: {mode: Shadow, when: ["request.path == '/odd'"], cel: "request.headers['x-none'] == '1'"}}}`))
+	for line, want := range map[string]int{"GET http://a/": 200, "POST http://a/": 200, "GET http://a/odd": 200, "POST http://a/no": 403} {
+		if a := w.Do(line); a.Status != want {
+			t.Errorf("%s: %d, want %d", line, a.Status, want)
+		}
+	}
+	var records []decision.Record
+	w.Until("the decisions are kept", func() bool {
+		list, err := gatehouse(t, w, "why", "--output", "json")
+		if err == nil {
+			err = json.Unmarshal([]byte(list), &records)
+		}
+		return err == nil && len(records) == 3
+	})
+	seen := map[string]string{}
+	for _, r := range records {
+		for _, s := range r.Steps {
+			if s.Shadow && s.Code != "" {
+				seen[r.Request.Method+" "+r.Request.Path] = r.Shadow + " by " + s.Name
+			}
+		}
+	}
+	want := map[string]string{"POST /": "forbidden_by_rule by reads", "GET /odd": "rule_error by odd"}
+	if !maps.Equal(seen, want) {
+		t.Errorf("got %v, want %v", seen, want)
+	}
+	metrics := w.Admin("/metrics")
+	contains(t, metrics, `gatehouse_shadow_denials_total{cause="forbidden_by_rule",policy="AuthPolicy shop/a"} 1`,
+		`gatehouse_shadow_denials_total{cause="rule_error",policy="AuthPolicy shop/a"} 1`)
 }
 
 func TestExplain(t *testing.T) {

@@ -195,7 +195,7 @@ func basic(namespace string, spec *v1alpha1.BasicAuthentication, parts attach.Pa
 }
 
 func (c *authCompiler) rule(name string, spec v1alpha1.AuthorizationRule) error {
-	r := table.AuthRule{Name: name, Source: c.at, When: expressions(spec.When), CEL: expression(spec.CEL)}
+	r := table.AuthRule{Name: name, Source: c.at, When: expressions(spec.When), Shadow: spec.Mode == v1alpha1.ModeShadow, CEL: expression(spec.CEL)}
 	for _, claim := range spec.Claims {
 		m := table.ClaimMatch(claim.Match)
 		if claim.Match == v1alpha1.ClaimMatchAny {
