@@ -35,7 +35,7 @@ type Config struct {
 	Tokens    int                            // verified tokens remembered; 8192 when 0
 	Upstreams *upstream.Set                  // where services that are asked are found; nil: at URLs only
 
-	Asked   func(service, outcome string)                               // counts requests a service was asked about; may be nil
+	Asked   func(service, outcome string)                                // counts requests a service was asked about; may be nil
 	Watched func(x *exchange.Exchange, policy, cause string) (keep bool) // told what a rule in shadow would have refused; whether to keep how x was judged; may be nil
 }
 
