@@ -87,6 +87,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s.metrics = telemetry.New(opts.Version, telemetry.Sources{
 		KeySets: s.keySetAges, Backends: s.owners.Upstreams.Each,
+		KeysUsed: func(f func(secret string, at time.Time)) { s.owners.Guard.KeysUsed(f) },
 		Logins:   func(f func(event string, n uint64)) { s.owners.Guard.Logins(f) },
 		Sessions: func() (int, int, uint64) { f := s.owners.Guard.Sessions(); return f.Values, f.Bytes, f.Lost },
 	})

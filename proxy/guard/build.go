@@ -154,7 +154,7 @@ func (c *compiler) leaf(t *table.AuthMethod, places *credential.Places, from []t
 	case t.Anonymous:
 		return anonymous.New(), nil
 	case t.APIKeys != nil:
-		index := c.api.get(t.APIKeys, func() *apikey.Index { return apikey.NewIndex(t.APIKeys) })
+		index := c.api.get(t.APIKeys, func() *apikey.Index { return c.uses.index(t.APIKeys) })
 		return apikey.New(index, places, from[0], c.now), nil
 	case t.Basic != nil:
 		users := c.users.get(t.Basic, func() *basic.Users { return basic.NewUsers(t.Basic) })

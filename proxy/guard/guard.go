@@ -49,6 +49,7 @@ type Builder struct {
 	hashes *basic.Checker
 	jwts   generations[string, *table.JWT] // by content, so that equal checks share what they verified
 	api    generations[*table.APIKeys, *apikey.Index]
+	uses   keyUses
 	users  generations[*table.Basic, *basic.Users]
 	logins logins
 
@@ -125,6 +126,10 @@ func (b *Builder) Retain(t *table.Table) { b.logins.retain(t) }
 // KeySets calls f with every key set and when it was fetched; zero when there
 // are no keys yet. It may be called at any time.
 func (b *Builder) KeySets(f func(id string, fetched time.Time)) { b.keys.Each(f) }
+
+// KeysUsed calls f with the Secrets of the API keys that were used last, a
+// thousand at most, and when. It may be called at any time.
+func (b *Builder) KeysUsed(f func(secret string, at time.Time)) { b.uses.each(f) }
 
 // Logins calls f with every event of logins and how often it happened, by the
 // names of oidc.Event. It may be called at any time.

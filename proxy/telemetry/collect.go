@@ -23,7 +23,8 @@ type descs struct {
 	port                             portDescs
 	table                            tableDescs
 	aside                            asideDescs
-	keySetAge, logDropped            *prometheus.Desc
+	keys                             keyDescs
+	logDropped                       *prometheus.Desc
 	logins                           loginDescs
 }
 
@@ -33,6 +34,9 @@ type backendDescs struct{ requests, errors, inFlight, connections *prometheus.De
 
 // asideDescs are of requests that others than the backend were sent.
 type asideDescs struct{ mirrored, asked *prometheus.Desc }
+
+// keyDescs are of the keys that callers are known by.
+type keyDescs struct{ setAge, used *prometheus.Desc }
 
 type portDescs struct{ open, accepted, refused, handshakes *prometheus.Desc }
 
@@ -78,7 +82,10 @@ func newDescs() descs {
 			swap:       desc("table_swap_duration_seconds", "Time from a table handed over to the table serving."),
 			compile:    desc("table_compile_duration_seconds", "Time from changed objects to a compiled table."),
 		},
-		keySetAge:  desc("key_set_age_seconds", "Time since a key set's keys were last fetched.", "key_set"),
+		keys: keyDescs{
+			setAge: desc("key_set_age_seconds", "Time since a key set's keys were last fetched.", "key_set"),
+			used:   desc("api_key_last_used_timestamp_seconds", "When the API key of a Secret was last accepted, in Unix time; for the 1,000 keys used last.", "secret"),
+		},
 		logDropped: desc("access_log_dropped_total", "Access log lines lost to a full queue or a failing writer."),
 		logins:     newLoginDescs(),
 	}
@@ -100,8 +107,11 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	c.ports(&d.port, o)
 	c.streams(o)
 	c.table(&d.table, o)
+	if c.m.sources.KeysUsed != nil {
+		c.m.sources.KeysUsed(func(secret string, at time.Time) { o.gauge(d.keys.used, float64(at.Unix()), secret) })
+	}
 	if c.m.sources.KeySets != nil {
-		c.m.sources.KeySets(func(id string, age time.Duration) { o.gauge(d.keySetAge, age.Seconds(), id) })
+		c.m.sources.KeySets(func(id string, age time.Duration) { o.gauge(d.keys.setAge, age.Seconds(), id) })
 	}
 	o.counter(d.logDropped, &c.m.LogDropped)
 	c.logins(&d.logins, o)

@@ -51,6 +51,7 @@ type series struct {
 // metrics. Each may be nil.
 type Sources struct {
 	KeySets  func(f func(id string, age time.Duration))             // time since a key set's keys were fetched
+	KeysUsed func(f func(secret string, at time.Time))              // API keys, and when each was last accepted
 	Backends func(f func(id string, inFlight int, connections int)) // requests and connections of each backend
 	Logins   func(f func(event string, n uint64))                   // events of OpenID Connect logins
 	Sessions func() (values, bytes int, lost uint64)                // kept in memory for them

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr/funcr"
 
@@ -82,6 +84,28 @@ func TestAccessLog(t *testing.T) {
 		`"method":"POST", "host":"a", "path":"/", "backend":"shop/api:80", "auth_method":"keys", "auth_subject":"good-owner", "bytes_in":5`)
 	a := w.Do("GET http://a/")
 	logged(a, nil, `"method":"GET", "host":"a", "path":"/", "code":"auth_missing", "denied":"auth_missing", "policy":"AuthPolicy shop/a", "decision":"`+a.Problem().ID+`"`)
+}
+
+// When a key was used last outlives the tables; a key nobody used is not told of.
+func TestKeyUse(t *testing.T) {
+	w := Start(t, Base+Route("r", toAPI)+key("used", "k-used", "")+key("idle", "k-idle", "")+Auth("a", guarded, `rules: {authentication: {keys: {`+apiKeys+`}}}`))
+	const used, idle = `gatehouse_api_key_last_used_timestamp_seconds{secret="shop/used"}`, `gatehouse_api_key_last_used_timestamp_seconds{secret="shop/idle"}`
+	before := time.Now().Unix()
+	if a := w.Do("GET http://a/", "x-api-key: k-used"); a.Status != 200 {
+		t.Fatal(a)
+	}
+	at, err := strconv.ParseFloat(w.Metric(used), 64)
+	if err != nil || int64(at) < before || int64(at) > time.Now().Unix() {
+		t.Errorf("used at %v, %v", at, err)
+	}
+	w.Apply(key("late", "k-late", ""))
+	w.Until("the new key is taken", func() bool { return w.Do("GET http://a/", "x-api-key: k-late").Status == 200 })
+	if again, _ := strconv.ParseFloat(w.Metric(used), 64); again < at {
+		t.Errorf("forgot when, with a new table: %v", again)
+	}
+	if got := w.Metric(idle); got != "0" {
+		t.Errorf("a key nobody used was used at %s", got)
+	}
 }
 
 func TestMetrics(t *testing.T) {

@@ -13,6 +13,7 @@ package apikey
 
 import (
 	"crypto/sha256"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth"
@@ -23,26 +24,48 @@ import (
 
 // Index is the keys of one table.APIKeys by hash.
 type Index struct {
-	keys map[[sha256.Size]byte]entry
+	table *table.APIKeys
+	keys  map[[sha256.Size]byte]entry
+	used  []atomic.Int64 // when each of the table's keys was last accepted, in Unix seconds; 0: never
 }
 
 type entry struct {
 	key    *table.APIKey  // nil: two keys have this hash
 	claims map[string]any // shared by all requests; nobody writes to it
+	used   *atomic.Int64
 }
 
 // NewIndex indexes t. A hash that two Secrets hold accepts nobody: it could not
-// be told whose it is.
-func NewIndex(t *table.APIKeys) *Index {
-	ix := &Index{keys: make(map[[sha256.Size]byte]entry, len(t.Keys))}
-	for _, k := range t.Keys {
+// be told whose it is. What before, which may be nil, knows of the use of a
+// Secret's key is taken over.
+func NewIndex(t *table.APIKeys, before *Index) *Index {
+	ix := &Index{table: t, keys: make(map[[sha256.Size]byte]entry, len(t.Keys)), used: make([]atomic.Int64, len(t.Keys))}
+	earlier := map[string]int64{}
+	if before != nil {
+		before.Used(func(secret string, at int64) { earlier[secret] = at })
+	}
+	for i, k := range t.Keys {
+		ix.used[i].Store(earlier[k.Secret])
 		if _, twice := ix.keys[k.Hash]; twice {
 			ix.keys[k.Hash] = entry{}
 			continue
 		}
-		ix.keys[k.Hash] = entry{k, claims(k)}
+		ix.keys[k.Hash] = entry{k, claims(k), &ix.used[i]}
 	}
 	return ix
+}
+
+// ID is that of the table's keys.
+func (ix *Index) ID() string { return ix.table.ID }
+
+// Used calls f with the Secret of each key that has been accepted, and when last,
+// in Unix seconds.
+func (ix *Index) Used(f func(secret string, at int64)) {
+	for i, k := range ix.table.Keys {
+		if at := ix.used[i].Load(); at != 0 {
+			f(k.Secret, at)
+		}
+	}
 }
 
 // claims is what CEL sees as auth.claims; its metadata is auth.metadata.
@@ -100,14 +123,14 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 	if e.key == nil {
 		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeAPIKeyUnknown}
 	}
-	if e.key.NotBefore != 0 || e.key.Expires != 0 {
-		now := m.now().Unix()
-		if e.key.NotBefore != 0 && now < e.key.NotBefore {
-			return auth.Result{Outcome: auth.Rejected, Code: auth.CodeAPIKeyEarly}
-		}
-		if e.key.Expires != 0 && now >= e.key.Expires {
-			return auth.Result{Outcome: auth.Rejected, Code: auth.CodeAPIKeyExpired}
-		}
+	now := m.now().Unix()
+	switch {
+	case e.key.NotBefore != 0 && now < e.key.NotBefore:
+		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeAPIKeyEarly}
+	case e.key.Expires != 0 && now >= e.key.Expires:
+		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeAPIKeyExpired}
+	case e.used.Load() != now: // once a second, so that processors do not fight for it
+		e.used.Store(now)
 	}
 	p.Subject, p.Claims = e.key.Subject, e.claims
 	return auth.Result{Outcome: auth.Accepted}

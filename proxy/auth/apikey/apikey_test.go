@@ -34,7 +34,7 @@ func keys(n int) *table.APIKeys {
 func TestPrincipal(t *testing.T) {
 	set := keys(3)
 	set.Keys[1].Plan, set.Keys[1].Scopes, set.Keys[1].Metadata = "big", []string{"a", "b"}, map[string]string{"tier": "gold"}
-	m := New(NewIndex(set), place{}, table.CredentialSource{Header: "Key"}, time.Now)
+	m := New(NewIndex(set, nil), place{}, table.CredentialSource{Header: "Key"}, time.Now)
 	x := &exchange.Exchange{}
 	x.Request.Header.Add("Key", "key-1")
 	r := m.Authenticate(x, &x.Principal)
@@ -56,7 +56,7 @@ func TestValidity(t *testing.T) {
 		t.Helper()
 		set := keys(1)
 		set.Keys[0].NotBefore, set.Keys[0].Expires = notBefore, expires
-		m := New(NewIndex(set), place{}, table.CredentialSource{}, func() time.Time { return time.Unix(now, 0) })
+		m := New(NewIndex(set, nil), place{}, table.CredentialSource{}, func() time.Time { return time.Unix(now, 0) })
 		x := &exchange.Exchange{}
 		x.Request.Header.Add("key", "key-0")
 		if r := m.Authenticate(x, &x.Principal); r.Code != want || (want == "") != (x.Principal.Subject != "") {
@@ -85,7 +85,7 @@ func TestChallenge(t *testing.T) {
 }
 
 func BenchmarkAuthenticate(b *testing.B) {
-	m := New(NewIndex(keys(10_000)), place{}, table.CredentialSource{}, time.Now)
+	m := New(NewIndex(keys(10_000), nil), place{}, table.CredentialSource{}, time.Now)
 	x := &exchange.Exchange{}
 	x.Request.Header.Add("key", "key-5000")
 	b.ReportAllocs()
