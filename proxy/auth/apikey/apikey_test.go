@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"reflect"
+	"runtime"
 	"testing"
 	"time"
 
@@ -92,4 +93,28 @@ func BenchmarkAuthenticate(b *testing.B) {
 	for b.Loop() {
 		m.Authenticate(x, &x.Principal)
 	}
+}
+
+// BenchmarkMemory100k reports what 100,000 keys with scopes, a plan and metadata
+// take: the table's part, and the index.
+func BenchmarkMemory100k(b *testing.B) {
+	const n = 100_000
+	for b.Loop() {
+		before := heap()
+		t := keys(n)
+		for _, k := range t.Keys {
+			k.Scopes, k.Plan, k.Metadata = []string{"orders.read", "orders.write"}, "gold", map[string]string{"tier": "gold"}
+		}
+		ix := NewIndex(t, nil)
+		b.ReportMetric(float64(heap()-before)/(1<<20), "MiB")
+		b.ReportMetric(float64(heap()-before)/n, "B/key")
+		runtime.KeepAlive(ix)
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return s.HeapAlloc
 }
