@@ -9,6 +9,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/backendtls"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 )
 
@@ -56,20 +57,31 @@ func (d *draft) duration(field string, value *gatewayv1.Duration, most time.Dura
 	}
 }
 
-// service finds the Service of a reference. One that is missing may come any
-// moment: that breaks the part, not the policy.
+// service finds the Service of a reference, and the BackendTLSPolicy that stands
+// at its port. One that is missing may come any moment: that breaks the part, not
+// the policy.
 func (d *draft) service(ref *v1alpha1.ServicePort) Parts {
 	name := inNamespace(d.object, ref.Name)
 	s := d.reads.Service(name)
-	switch {
-	case s == nil:
+	if s == nil {
 		return Parts{Broken: fmt.Sprintf("Service %s does not exist", name)}
+	}
+	port := slices.IndexFunc(s.Spec.Ports, func(p corev1.ServicePort) bool {
+		return p.Port == int32(ref.Port) && (p.Protocol == "" || p.Protocol == corev1.ProtocolTCP)
+	})
+	switch {
 	case s.Spec.Type == corev1.ServiceTypeExternalName:
 		return Parts{Broken: fmt.Sprintf("Service %s is of type ExternalName, which is not supported; use one with endpoints, or url", name)}
-	case !slices.ContainsFunc(s.Spec.Ports, func(p corev1.ServicePort) bool {
-		return p.Port == int32(ref.Port) && (p.Protocol == "" || p.Protocol == corev1.ProtocolTCP)
-	}):
+	case port < 0:
 		return Parts{Broken: fmt.Sprintf("Service %s has no TCP port %d", name, ref.Port)}
 	}
-	return Parts{Service: s}
+	policy, found := backendtls.At(d.reads, s, s.Spec.Ports[port].Name)
+	if !found {
+		return Parts{Service: s}
+	}
+	tls := backendtls.Read(d.reads, policy)
+	if tls.Refused != nil {
+		return Parts{Broken: fmt.Sprintf("Service %s: BackendTLSPolicy %s: %s", name, policy, tls.Refused.Text)}
+	}
+	return Parts{Service: s, TLS: tls}
 }

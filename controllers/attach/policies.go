@@ -17,6 +17,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/backendtls"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 )
 
@@ -101,8 +102,9 @@ type Ancestor struct {
 type Parts struct {
 	Secrets []*corev1.Secret // API keys, the one htpasswd, or a login's: its client's, its session store's
 	Config  *corev1.ConfigMap
-	Service *corev1.Service // that is asked
-	Broken  string          // why it cannot be used now: fail closed with 503
+	Service *corev1.Service      // that is asked
+	TLS     *backendtls.Settings // how the Service is reached; nil: in clear text
+	Broken  string               // why it cannot be used now: fail closed with 503
 }
 
 // RulePolicies is the effective policies of one rule on one path. A nil entry

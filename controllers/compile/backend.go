@@ -5,10 +5,10 @@ import (
 	"strconv"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
@@ -65,9 +65,11 @@ func appendBackends(list []*table.Backend, rule *graph.Rule, clients []graph.Cli
 	return list
 }
 
-// asked is a Service's port as policies reach it, which no route sends to.
-func asked(s *corev1.Service, port int32) *table.Backend {
-	b := &graph.Backend{Service: types.NamespacedName{Namespace: s.Namespace, Name: s.Name}, Port: port}
+// asked is a Service's port as policies reach it: no route sends there, and no
+// Gateway has a certificate to show.
+func asked(parts attach.Parts, port int32) *table.Backend {
+	s := parts.Service
+	b := &graph.Backend{Service: types.NamespacedName{Namespace: s.Namespace, Name: s.Name}, Port: port, TLS: parts.TLS}
 	for _, p := range s.Spec.Ports {
 		if p.Port == port {
 			b.Protocol = p.AppProtocol

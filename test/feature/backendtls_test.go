@@ -210,6 +210,30 @@ func TestBackendTLSOfEveryRoute(t *testing.T) {
 	}
 }
 
+// What a policy asks is reached as its BackendTLSPolicy says, and not at all while
+// that cannot be used.
+func TestBackendTLSOfPolicies(t *testing.T) {
+	ca := NewAuthority(t)
+	good, late := Secured("a", "authz", trusting("api.internal", "")), Secured("a", "authz", trusting("web.internal", ""))
+	w := Start(t, Base+Bundle("ca", ca)+at("authz", 443, corev1.ProtocolTCP, secureServer(t, ca.Server("api.internal")))+good+Route("r", toAPI)+
+		Auth("p", guarded, `rules: {authorization: {ask: {externalAuth: {backendRef: {name: authz, port: 443}, http: {toBackend: [X-Seen]}}}}}`))
+	is := func(status int, seen string) {
+		t.Helper()
+		if a := w.Do("GET http://a/"); a.Status != status || status == 200 && strings.Join(a.Seen().Header["X-Seen"], ",") != seen {
+			t.Errorf("%d %s, want %d %q", a.Status, a.Body, status, seen)
+		}
+	}
+	is(200, "api.internal HTTP/1.1 -")
+	w.Apply(late)
+	is(503, "")
+	w.Apply(good)
+	is(200, "api.internal HTTP/1.1 -")
+	w.Delete(Bundle("ca", ca))
+	is(503, "")
+	w.Apply(Bundle("ca", ca))
+	is(200, "api.internal HTTP/1.1 -")
+}
+
 // conditions is what every status says, a line each.
 func (w *World) conditions(g *graph.Graph) string {
 	var lines []string

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/compile/memo"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -33,8 +31,9 @@ type Policies struct {
 	reach       Reach
 }
 
-// Reach returns a Service's port as a backend that policies ask.
-type Reach func(s *corev1.Service, port int32) *table.Backend
+// Reach returns a port of the Service that an item's references resolved to, as a
+// backend that policies ask.
+type Reach func(parts attach.Parts, port int32) *table.Backend
 
 // New returns Policies that remember nothing.
 func New(reach Reach) *Policies { return &Policies{reach: reach} }

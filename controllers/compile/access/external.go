@@ -50,7 +50,7 @@ func (c *authCompiler) external(r *table.AuthRule, spec *v1alpha1.ExternalAuth) 
 	}
 	out := &table.ExternalAuth{URL: deref(spec.URL), Timeout: authTimeout, Status: int(deref(spec.StatusOnError))}
 	if s := parts.Service; s != nil && spec.BackendRef != nil {
-		to := c.reach(s, int32(spec.BackendRef.Port))
+		to := c.reach(parts, int32(spec.BackendRef.Port))
 		out.Backend = to.ID
 		c.out.backends = append(c.out.backends, to)
 	}
