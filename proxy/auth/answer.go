@@ -14,6 +14,9 @@ type Answer struct {
 	Names []string // lower case, as long as Edits: the edit's
 	Drop  []string // lower case: what the caller sent under these names is removed first
 
+	Query   []QueryEdit // of an accepted request
+	Granted *Fields     // of the backend's answer to it; nil for none
+
 	Status  int             // of the answer to a refused request; 0: the policy's
 	Header  exchange.Header // added to it
 	Type    string          // of Content
@@ -21,7 +24,22 @@ type Answer struct {
 	Failure error           // the content that had to be looked at did not come: what that deserves is the answer
 }
 
-// Edit changes one field of a request.
+// QueryEdit gives a query parameter one value in place of those it has, or none.
+type QueryEdit struct {
+	Name    string
+	Escaped string // "name=value"; "" to remove it
+}
+
+// Fields changes fields of an answer.
+type Fields struct {
+	Edits []Edit
+	Names []string // lower case, as long as Edits
+}
+
+// FilterResponse implements exchange.Marker.
+func (f *Fields) FilterResponse(x *exchange.Exchange) { apply(&x.Response.Header, f.Edits, f.Names) }
+
+// Edit changes one field.
 type Edit struct {
 	Value string
 	How   How
@@ -39,23 +57,23 @@ const (
 	Remove
 )
 
-// Apply makes the changes to x's request. Nothing the caller sent, as a field or
+// Apply makes the changes to x's request, and has those to its answer made. Nothing the caller sent, as a field or
 // as a trailer field, passes for what is set here.
 func (a *Answer) Apply(x *exchange.Exchange) {
-	h := &x.Request.Header
-	h.DropLike(a.Drop)
-	for i := range a.Edits {
-		e, name := &a.Edits[i], a.Names[i]
-		_, there := h.Get(name)
+	x.Request.Header.DropLike(a.Drop)
+	apply(&x.Request.Header, a.Edits, a.Names)
+	for _, q := range a.Query {
+		x.DropQuery(q.Name)
 		switch {
-		case e.How == AddAbsent && there, e.How == SetPresent && !there:
-			continue
-		case e.How != Add:
-			h.DropLike(a.Names[i : i+1])
+		case q.Escaped == "":
+		case x.Request.RawQuery == "":
+			x.Request.RawQuery = q.Escaped
+		default:
+			x.Request.RawQuery += "&" + q.Escaped
 		}
-		if e.How != Remove {
-			h.Add(name, e.Value)
-		}
+	}
+	if a.Granted != nil {
+		x.Granted = append(x.Granted, a.Granted)
 	}
 	for _, names := range [...][]string{a.Names, a.Drop} {
 		switch {
@@ -64,6 +82,22 @@ func (a *Answer) Apply(x *exchange.Exchange) {
 			x.Request.Reserved = names
 		default:
 			x.Request.Reserved = slices.Concat(x.Request.Reserved, names)
+		}
+	}
+}
+
+func apply(h *exchange.Header, edits []Edit, names []string) {
+	for i := range edits {
+		e, name := &edits[i], names[i]
+		_, there := h.Get(name)
+		switch {
+		case e.How == AddAbsent && there, e.How == SetPresent && !there:
+			continue
+		case e.How != Add:
+			h.DropLike(names[i : i+1])
+		}
+		if e.How != Remove {
+			h.Add(name, e.Value)
 		}
 	}
 }

@@ -29,6 +29,7 @@ type Exchange struct {
 	Principal Principal       // who is calling, once authentication has decided
 	Trace     Trace           // what happened, for the access log and the metrics
 	Marker    Marker          // of the answers of our own; nil for none
+	Granted   []Marker        // of a backend's answer: what those who let the request pass add to it
 	Arena     mem.Arena       // memory that lives as long as the exchange
 	Context   context.Context // ends when the client goes; nil where its protocol only tells those who read or write
 }
@@ -158,7 +159,7 @@ func (x *Exchange) Reset() {
 	x.Response = Response{Header: x.Response.Header[:0], Trailer: x.Response.Trailer[:0]}
 	x.Principal = Principal{}
 	x.Trace = Trace{}
-	x.Marker = nil
+	x.Marker, x.Granted = nil, x.Granted[:0]
 	x.Arena.Reset()
 }
 
@@ -182,8 +183,8 @@ func (x *Exchange) WriteReply() error {
 	return x.Writer.End(x)
 }
 
-// Marker adds to the head of an answer of our own what its rule says of every
-// answer: whom it may be shared with.
+// Marker adds to the head of an answer: what its rule says of every answer, such
+// as whom it may be shared with.
 type Marker interface {
 	FilterResponse(x *Exchange)
 }

@@ -27,6 +27,26 @@ func (x *Exchange) Query(name string) (value string, n int) {
 	return value, n
 }
 
+// DropQuery removes every query parameter called name.
+func (x *Exchange) DropQuery(name string) {
+	if _, n := x.Query(name); n == 0 {
+		return
+	}
+	kept := x.Arena.Alloc(len(x.Request.RawQuery))[:0]
+	for rest := x.Request.RawQuery; rest != ""; {
+		var pair string
+		pair, rest, _ = strings.Cut(rest, "&")
+		if key, _, _ := strings.Cut(pair, "="); EqualDecoded(key, name) {
+			continue
+		}
+		if len(kept) > 0 {
+			kept = append(kept, '&')
+		}
+		kept = append(kept, pair...)
+	}
+	x.Request.RawQuery = mem.String(kept)
+}
+
 // CutParameter takes the first parameter off a raw query; key and value are as sent.
 func CutParameter(raw string) (key, value, rest string) {
 	pair, rest, _ := strings.Cut(raw, "&")

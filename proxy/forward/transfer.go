@@ -106,6 +106,9 @@ func (t *transfer) answer() {
 			c.Response(x)
 		}
 	}
+	for _, m := range x.Granted {
+		m.FilterResponse(x)
+	}
 	t.remember()
 	if call.Head.Status == 101 {
 		t.tunnel()

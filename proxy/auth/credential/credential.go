@@ -78,7 +78,7 @@ func (c *Places) Strip(x *exchange.Exchange) {
 		case p.Cookie != "":
 			stripCookie(x, p.Cookie)
 		default:
-			stripQuery(x, p.Query)
+			x.DropQuery(p.Query)
 		}
 	}
 }

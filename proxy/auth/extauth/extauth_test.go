@@ -259,7 +259,10 @@ func TestCheckResponse(t *testing.T) {
 		is(allows(&authv3.OkHttpResponse{Headers: []*corev3.HeaderValueOption{o}}), "503 external_auth_invalid")
 	}
 	is(denies(&authv3.DeniedHttpResponse{Headers: []*corev3.HeaderValueOption{setting("x-a", "1\r\n\r\n<script>")}}), "503 external_auth_invalid")
-	is(allows(&authv3.OkHttpResponse{ResponseHeadersToAdd: []*corev3.HeaderValueOption{setting("x-a", "1")}}), "503 external_auth_invalid")
+	is(allows(&authv3.OkHttpResponse{ResponseHeadersToAdd: []*corev3.HeaderValueOption{setting("x-a", "1\n")}}), "503 external_auth_invalid")
+	is(allows(&authv3.OkHttpResponse{ResponseHeadersToAdd: []*corev3.HeaderValueOption{setting("content-length", "1")}}), "503 external_auth_invalid")
+	is(allows(&authv3.OkHttpResponse{QueryParametersToSet: []*corev3.QueryParameter{{Value: "1"}}}), "503 external_auth_invalid")
+	is(allows(&authv3.OkHttpResponse{QueryParametersToRemove: slices.Repeat([]string{"a"}, maxEdits+1)}), "503 external_auth_invalid")
 	is(allows(&authv3.OkHttpResponse{Headers: slices.Repeat([]*corev3.HeaderValueOption{setting("x-a", "1")}, maxEdits+1)}), "503 external_auth_invalid")
 
 	e.answer = func(*authv3.CheckRequest) (*authv3.CheckResponse, error) {
@@ -268,6 +271,42 @@ func TestCheckResponse(t *testing.T) {
 	x := request()
 	if service.FilterRequest(x) || x.Response.Status != 503 || x.Response.Code != auth.CodeExternalUnavailable {
 		t.Errorf("an RPC that fails: %d %s", x.Response.Status, x.Response.Code)
+	}
+}
+
+// What a service wants changed of the query and of the backend's answer is.
+func TestGranted(t *testing.T) {
+	e := &envoy{}
+	stage := newStage(t)
+	stage.endpoint(e.serve(t))
+	service := stage.service(t, table.ExternalAuth{GRPC: true, Headers: []string{"*"}})
+	e.answer = func(*authv3.CheckRequest) (*authv3.CheckResponse, error) {
+		return allows(&authv3.OkHttpResponse{
+			QueryParametersToSet:    []*corev3.QueryParameter{{Key: "user", Value: "a b&c"}, {Key: "new", Value: ""}},
+			QueryParametersToRemove: []string{"token"},
+			ResponseHeadersToAdd: []*corev3.HeaderValueOption{
+				setting("X-More", "2"),
+				{Header: &corev3.HeaderValue{Key: "x-none", Value: "1"}, AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS},
+				{Header: &corev3.HeaderValue{Key: "x-set", Value: "new"}, Append: wrapperspb.Bool(false)},
+			},
+		}), nil
+	}
+	x := request()
+	x.Request.RawQuery = "a=1&t%6Fken=s&user=forged&user=twice&token=t"
+	if !service.FilterRequest(x) {
+		t.Fatalf("%d %s", x.Response.Status, x.Response.Code)
+	}
+	if want := "a=1&user=a+b%26c&new="; x.Request.RawQuery != want {
+		t.Errorf("query %q, want %q", x.Request.RawQuery, want)
+	}
+	for _, h := range [][2]string{{"x-more", "1"}, {"x-set", "old"}} {
+		x.Response.Header.Add(h[0], h[1])
+	}
+	for _, m := range x.Granted {
+		m.FilterResponse(x)
+	}
+	if got, want := shown(x.Response.Header), "x-more=1 x-more=2 x-set=new"; got != want {
+		t.Errorf("answer %q, want %q", got, want)
 	}
 }
 

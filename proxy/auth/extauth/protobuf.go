@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -256,38 +257,75 @@ func checkResponse(b []byte) (auth.Result, error) {
 
 // okResponse reads an OkHttpResponse.
 func okResponse(b []byte) (auth.Result, error) {
-	a := &auth.Answer{}
+	a, answer := &auth.Answer{}, &auth.Answer{}
 	err := each(b, func(f field) error {
 		switch f.n {
 		case 2:
-			return option(a, f.bytes)
+			return option(a, f.bytes, auth.Set)
 		case 5:
 			return edit(a, string(f.bytes), "", auth.Remove)
-		case 6, 7, 8: // response_headers_to_add, query_parameters_to_set and _to_remove
-			return fmt.Errorf("%w: it asks for changes to answers or queries, which are not made", errInvalid)
+		case 6: // response_headers_to_add
+			return option(answer, f.bytes, auth.Add)
+		case 7: // query_parameters_to_set
+			return parameter(a, f.bytes)
+		case 8: // query_parameters_to_remove
+			return editQuery(a, string(f.bytes), "")
 		}
 		return nil
 	})
+	if len(answer.Edits) > 0 {
+		a.Granted = &auth.Fields{Edits: answer.Edits, Names: answer.Names}
+	}
 	switch {
 	case err != nil:
 		return auth.Result{}, err
-	case len(a.Edits) == 0:
+	case len(a.Edits)+len(a.Query) == 0 && a.Granted == nil:
 		return auth.Result{Outcome: auth.Accepted}, nil
 	}
 	return auth.Result{Outcome: auth.Accepted, Answer: a}, nil
 }
 
-// option reads a HeaderValueOption. Without append, or an action, the value goes
-// in place of the caller's: so the protocol has it for this message.
-func option(a *auth.Answer, b []byte) error {
+// parameter reads a QueryParameter.
+func parameter(a *auth.Answer, b []byte) error {
 	var name, value string
-	how := auth.Set
+	err := each(b, func(f field) error {
+		switch f.n {
+		case 1:
+			name = string(f.bytes)
+		case 2:
+			value = string(f.bytes)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return editQuery(a, name, url.QueryEscape(name)+"="+url.QueryEscape(value))
+}
+
+func editQuery(a *auth.Answer, name, escaped string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("%w: a query parameter has no name", errInvalid)
+	case len(name)+len(escaped) > maxValue || len(a.Query) == maxEdits:
+		return fmt.Errorf("%w: it changes more than %d query parameters, or one by too much", errInvalid, maxEdits)
+	}
+	a.Query = append(a.Query, auth.QueryEdit{Name: name, Escaped: escaped})
+	return nil
+}
+
+// option reads a HeaderValueOption. how is what it means without append, or an
+// action: of a request the value goes in place of the caller's, of an answer
+// beside what is there; so the protocol has it.
+func option(a *auth.Answer, b []byte, how auth.How) error {
+	var name, value string
 	err := each(b, func(f field) (err error) {
 		switch f.n {
 		case 1:
 			name, value, err = headerValue(f.bytes)
 			return err
 		case 2:
+			how = auth.Set // a BoolValue that is there and empty is false
 			return each(f.bytes, func(f field) error {
 				if f.v == 1 && f.number != 0 {
 					how = auth.Add
@@ -376,7 +414,7 @@ func deniedResponse(b []byte) (auth.Result, error) {
 // passed over: the gateway frames its own.
 func refusing(a *auth.Answer, b []byte) error {
 	one := &auth.Answer{}
-	err := option(one, b)
+	err := option(one, b, auth.Set)
 	if err != nil {
 		name := ""
 		_ = each(b, func(f field) (err error) {
