@@ -8,7 +8,7 @@ import (
 
 // AuthenticationMethod is one way to prove who a caller is.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.jwt) ? 1 : 0) + (has(self.apiKey) ? 1 : 0) + (has(self.basic) ? 1 : 0) + (has(self.clientCertificate) ? 1 : 0) + (has(self.oidc) ? 1 : 0) + (has(self.anonymous) ? 1 : 0) == 1",message="set exactly one of jwt, apiKey, basic, clientCertificate, oidc and anonymous"
+// +kubebuilder:validation:XValidation:rule="(has(self.jwt) ? 1 : 0) + (has(self.apiKey) ? 1 : 0) + (has(self.basic) ? 1 : 0) + (has(self.clientCertificate) ? 1 : 0) + (has(self.oidc) ? 1 : 0) + (has(self.introspection) ? 1 : 0) + (has(self.anonymous) ? 1 : 0) == 1",message="set exactly one of jwt, apiKey, basic, clientCertificate, oidc, introspection and anonymous"
 type AuthenticationMethod struct {
 	// when narrows the method: all must be true for it to be tried.
 	//
@@ -41,6 +41,11 @@ type AuthenticationMethod struct {
 	//
 	// +optional
 	OIDC *OIDCAuthentication `json:"oidc,omitempty"`
+
+	// introspection asks the authorization server that issued an access token about it (RFC 7662).
+	//
+	// +optional
+	Introspection *IntrospectionAuthentication `json:"introspection,omitempty"`
 
 	// anonymous accepts everybody; write {}.
 	//

@@ -98,7 +98,7 @@ func TestPolicyFaults(t *testing.T) {
 	auth(`{when: [good, bad]}`, "spec.rules.when[1]: it is bad; write good")
 	refused(v1alpha1.KindAuthPolicy, "overrides: {rules: {when: [bad]}}", "spec.overrides.rules.when[0]: it is bad; write good")
 	refused(v1alpha1.KindAuthPolicy, "defaults: {rules: {when: [bad]}}", "spec.defaults.rules.when[0]: it is bad; write good")
-	auth(`{authentication: {a: {}}}`, one+": 0 methods are set; set exactly one of jwt, apiKey, basic, clientCertificate, oidc and anonymous")
+	auth(`{authentication: {a: {}}}`, one+": 0 methods are set; set exactly one of jwt, apiKey, basic, clientCertificate, oidc, introspection and anonymous")
 	auth(`{authentication: {a: {anonymous: {}, when: [bad]}}}`, one+".when[0]: it is bad; write good")
 	auth(`{authentication: {a: {jwt: {issuer: "https://i.example"}}}}`,
 		one+".jwt: list the accepted audiences, or write audienceCheck: None to accept a token meant for any")

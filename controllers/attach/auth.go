@@ -110,18 +110,20 @@ func (d *draft) method(item, field string, m *v1alpha1.AuthenticationMethod) {
 		set++
 		d.oidc(item, field+".oidc", m.OIDC)
 	}
+	if m.Introspection != nil {
+		set++
+		d.introspection(item, field+".introspection", m.Introspection)
+	}
 	if m.Anonymous != nil {
 		set++
 	}
 	if set != 1 {
-		d.bad(field, "%d methods are set; set exactly one of jwt, apiKey, basic, clientCertificate, oidc and anonymous", set)
+		d.bad(field, "%d methods are set; set exactly one of jwt, apiKey, basic, clientCertificate, oidc, introspection and anonymous", set)
 	}
 }
 
 func (d *draft) jwt(item, field string, j *v1alpha1.JWTAuthentication) {
-	if (j.AudienceCheck == v1alpha1.AudienceCheckNone) == (len(j.Audiences) > 0) {
-		d.bad(field, "list the accepted audiences, or write audienceCheck: None to accept a token meant for any")
-	}
+	d.audiences(field, j.AudienceCheck, j.Audiences)
 	if j.Leeway != nil {
 		if v, err := time.ParseDuration(string(*j.Leeway)); err != nil || v < 0 || v > 5*time.Minute {
 			d.bad(field+".leeway", "%q is not a duration of at most 5m", string(*j.Leeway))
@@ -142,6 +144,12 @@ func (d *draft) jwt(item, field string, j *v1alpha1.JWTAuthentication) {
 		d.resolved[item] = d.config(jwks.ConfigMapRef, d.checks.KeySet)
 	default:
 		d.bad(field+".jwks", "set exactly one of uri, inline and configMapRef")
+	}
+}
+
+func (d *draft) audiences(field string, check v1alpha1.AudienceCheck, list []string) {
+	if (check == v1alpha1.AudienceCheckNone) == (len(list) > 0) {
+		d.bad(field, "list the accepted audiences, or write audienceCheck: None to accept a token meant for any")
 	}
 }
 

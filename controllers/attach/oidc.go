@@ -46,24 +46,16 @@ func (d *draft) lifetime(field string, text *gatewayv1.Duration) {
 }
 
 func (d *draft) oidcSecrets(o *v1alpha1.OIDCAuthentication) Parts {
-	var parts Parts
-	find := func(name gatewayv1.ObjectName, key string) bool {
-		full := inNamespace(d.object, name)
-		s := d.reads.Secret(full)
-		switch {
-		case s == nil:
-			parts = Parts{Broken: fmt.Sprintf("Secret %s does not exist", full)}
-		case len(s.Data[key]) == 0:
-			parts = Parts{Broken: fmt.Sprintf("Secret %s has no key %s", full, key)}
-		default:
-			parts.Secrets = append(parts.Secrets, s)
-		}
-		return parts.Broken == ""
-	}
-	if !find(o.ClientSecretRef.Name, v1alpha1.ClientSecretKey) || o.Session == nil || o.Session.Store == nil {
+	parts := d.secret(o.ClientSecretRef.Name, v1alpha1.ClientSecretKey)
+	if parts.Broken != "" || o.Session == nil || o.Session.Store == nil {
 		return parts
 	}
-	if !find(o.Session.Store.Redis.SecretRef.Name, v1alpha1.RedisURLKey) || d.checks.SessionStore == nil {
+	store := d.secret(o.Session.Store.Redis.SecretRef.Name, v1alpha1.RedisURLKey)
+	if store.Broken != "" {
+		return store
+	}
+	parts.Secrets = append(parts.Secrets, store.Secrets...)
+	if d.checks.SessionStore == nil {
 		return parts
 	}
 	s := parts.Secrets[1]
@@ -73,12 +65,30 @@ func (d *draft) oidcSecrets(o *v1alpha1.OIDCAuthentication) Parts {
 	return parts
 }
 
+// secret finds the Secret of a reference, which must have these keys.
+func (d *draft) secret(name gatewayv1.ObjectName, keys ...string) Parts {
+	full := inNamespace(d.object, name)
+	s := d.reads.Secret(full)
+	if s == nil {
+		return Parts{Broken: fmt.Sprintf("Secret %s does not exist", full)}
+	}
+	for _, key := range keys {
+		if len(trimmed(s, key)) == 0 {
+			return Parts{Broken: fmt.Sprintf("Secret %s has no key %s", full, key)}
+		}
+	}
+	return Parts{Secrets: []*corev1.Secret{s}}
+}
+
 // trimmed is a Secret's value without the line end that editors leave.
 func trimmed(s *corev1.Secret, key string) []byte {
 	return []byte(strings.TrimRight(string(s.Data[key]), "\r\n"))
 }
 
-// ClientSecret is the client secret of an oidc method's parts.
+// ClientID is the client's name of an introspection method's parts.
+func (p *Parts) ClientID() string { return string(trimmed(p.Secrets[0], v1alpha1.ClientIDKey)) }
+
+// ClientSecret is the client secret of an oidc or introspection method's parts.
 func (p *Parts) ClientSecret() []byte { return trimmed(p.Secrets[0], v1alpha1.ClientSecretKey) }
 
 // Redis is the session store of an oidc method's parts; nil if it has none.

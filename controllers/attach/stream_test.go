@@ -187,6 +187,10 @@ func (st *stream) authSpec() v1alpha1.AuthPolicySpec {
 		v1alpha1.AuthenticationMethod{ClientCertificate: &v1alpha1.ClientCertificateAuthentication{
 			Match: []v1alpha1.CertificateMatch{{SPKISHA256: pick(st, strings.Repeat("ab", 32), "torn")}},
 		}},
+		v1alpha1.AuthenticationMethod{Introspection: &v1alpha1.IntrospectionAuthentication{
+			Issuer: "https://issuer.example", Audiences: []string{"shop"}, BackendRef: pick(st, nil, &v1alpha1.ServicePort{Name: "svc", Port: 80}),
+			ClientSecretRef: v1alpha1.SecretReference{Name: pick[gatewayv1.ObjectName](st, "s", "t")},
+		}},
 		v1alpha1.AuthenticationMethod{OIDC: &v1alpha1.OIDCAuthentication{Issuer: "https://issuer.example", ClientID: "shop"}},
 	)
 	if method.OIDC != nil {

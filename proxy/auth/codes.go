@@ -32,6 +32,17 @@ const (
 	CodePublicExpired  = "public_expired"                // the rule was public until a time that is past
 	CodeClosed         = "policy_closed"                 // the policy is broken
 
+	CodeTokenMalformed       = "token_malformed"           // no access token can look like this
+	CodeTokenInactive        = "token_inactive"            // who issued it says that it does not count, or no longer
+	CodeTokenType            = "token_type_refused"        // active, and no access token of the kind that is taken
+	CodeTokenIssuer          = "token_issuer_invalid"      //
+	CodeTokenAudience        = "token_audience_invalid"    //
+	CodeTokenEarly           = "token_not_yet_valid"       //
+	CodeIntrospection        = "introspection_unavailable" // who issued it gave no answer
+	CodeIntrospectionInvalid = "introspection_invalid"     // its answer cannot be understood
+	CodeIntrospectionRefused = "introspection_refused"     // it does not take our client's credentials
+	CodeIntrospectionBusy    = "introspection_busy"        // as many requests wait for it as may
+
 	CodeExternal            = "forbidden_by_service"      // a service that was asked said no
 	CodeExternalUnavailable = "external_auth_unavailable" // it gave no answer
 	CodeExternalInvalid     = "external_auth_invalid"     // its answer cannot be understood, or must not be followed

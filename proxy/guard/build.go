@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/cidrs"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/claims"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/credential"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/introspect"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/jwt"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/mtls"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/oidc"
@@ -174,8 +175,11 @@ func (c *compiler) leaf(t *table.AuthMethod, places *credential.Places, from []t
 			return nil, fmt.Errorf("the table has no key set %q", t.OIDC.KeySet)
 		}
 		return c.logins.method(t.OIDC, keys)
+	case t.Introspection != nil:
+		s, err := c.introspection.server(t.Introspection)
+		return introspect.New(s, places), err
 	}
-	return nil, fmt.Errorf("it is of no kind; set jwt, apiKeys, basic, clientCertificate, oidc or anonymous")
+	return nil, fmt.Errorf("it is of no kind; set jwt, apiKeys, basic, clientCertificate, oidc, introspection or anonymous")
 }
 
 func (c *compiler) rule(t *table.AuthRule) {

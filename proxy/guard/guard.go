@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/apikey"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/basic"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/extauth"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/introspect"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/jwt"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/oidc"
@@ -35,8 +36,9 @@ type Config struct {
 	Tokens    int                            // verified tokens remembered; 8192 when 0
 	Upstreams *upstream.Set                  // where services that are asked are found; nil: at URLs only
 
-	Asked   func(service, outcome string)                                // counts requests a service was asked about; may be nil
-	Watched func(x *exchange.Exchange, policy, cause string) (keep bool) // told what a rule in shadow would have refused; whether to keep how x was judged; may be nil
+	Asked        func(service, outcome string)                                // counts requests a service was asked about; may be nil
+	Introspected func(server, outcome string)                                 // counts tokens an authorization server was asked about; may be nil
+	Watched      func(x *exchange.Exchange, policy, cause string) (keep bool) // told what a rule in shadow would have refused; whether to keep how x was judged; may be nil
 }
 
 // Builder makes policies, and owns what they share across tables. Its methods
@@ -56,6 +58,8 @@ type Builder struct {
 	watched  func(x *exchange.Exchange, policy, cause string) (keep bool)
 	external *extauth.Owner
 	services generations[[32]byte, service] // by content, so that equal ones share a bound on calls
+
+	introspection introspection
 }
 
 // service is an extauth.Service, or why there is none.
@@ -87,6 +91,9 @@ func New(c Config) (*Builder, error) {
 		logins:   newLogins(c),
 		keys:     keyset.New(keyset.Config{Transport: c.Transport, Report: c.Report}),
 		external: extauth.NewOwner(extauth.Config{Through: c.through(), Env: env, Now: c.Now, Asked: c.Asked}),
+		introspection: introspection{owner: introspect.NewOwner(introspect.Config{
+			Through: c.through(), Transport: c.Transport, Now: c.Now, Asked: c.Introspected,
+		})},
 	}, nil
 }
 
@@ -109,6 +116,7 @@ func (b *Builder) SetKeySets(sets []*table.KeySet) {
 	b.users.next()
 	b.logins.methods.next()
 	b.services.next()
+	b.introspection.servers.next()
 }
 
 // External returns the service that t asks.
@@ -148,6 +156,7 @@ func (b *Builder) Close() {
 	b.keys.Close()
 	b.logins.close()
 	b.external.Close()
+	b.introspection.owner.Close()
 }
 
 // generations keeps what the current table and the one before it use, by

@@ -23,6 +23,7 @@ type CacheConfig struct {
 type Life struct {
 	Fresh time.Duration // it is used, and nobody asks again
 	Stale time.Duration // after that: it is used while it is fetched again in the background, and while that fails
+	Spare time.Duration // after both: callers wait until it is fetched again, and it is used only while that fails
 }
 
 // Fetch gets the answer for a key. ctx ends when the Cache is closed, not when
@@ -57,6 +58,7 @@ type entry[V any] struct {
 	err   error // of the last fetch
 	fails int   // in a row
 	until int64 // the value is used before; 0: there is none
+	spare int64 // while fetching fails it is used before this too
 	due   atomic.Int64
 }
 
@@ -109,7 +111,7 @@ func (c *Cache[V]) find(key string) *entry[V] {
 // it; else ask Load. key may be a view of memory that changes later.
 func (c *Cache[V]) Get(key string) (value V, ok bool) {
 	if e := c.find(key); e != nil {
-		if now := c.now(); now < e.due.Load() && now < e.until {
+		if now := c.now(); now < e.due.Load() && now < e.end() {
 			return e.value, true
 		}
 	}
@@ -121,9 +123,9 @@ func (c *Cache[V]) Get(key string) (value V, ok bool) {
 // background. While a key rests after a failure, that failure is returned.
 func (c *Cache[V]) Load(ctx context.Context, key string, fetch Fetch[V]) (value V, err error) {
 	e, now := c.find(key), c.now()
-	if e != nil && now < e.until {
+	if e != nil && (now < e.until || e.fails > 0 && now < e.spare) {
 		// One caller renews it; until that is done, it is due for nobody else.
-		if due := e.due.Load(); now >= due && e.due.CompareAndSwap(due, e.until) {
+		if due := e.due.Load(); now >= due && e.due.CompareAndSwap(due, e.end()) {
 			if _, err := c.fly(key, e, fetch); err != nil {
 				e.due.Store(now + int64(c.cfg.Backoff.After(1)))
 			}
@@ -182,7 +184,7 @@ func (c *Cache[V]) fly(key string, seen *entry[V], fetch Fetch[V]) (*flight[V], 
 // landed is a flight that is over.
 func landed[V any](e *entry[V], now int64) *flight[V] {
 	f := &flight[V]{done: make(chan struct{}), value: e.value}
-	if now >= e.until {
+	if now >= e.end() {
 		f.err = e.err
 	}
 	close(f.done)
@@ -202,7 +204,7 @@ func (c *Cache[V]) run(key string, f *flight[V], fetch Fetch[V]) {
 }
 
 // keep puts the outcome of a fetch in its place: a failure too, with the last
-// answer known as long as that is good.
+// answer known as long as that is good, which those who wait get as well.
 func (c *Cache[V]) keep(key string, f *flight[V], life Life) {
 	now := c.now()
 	e := &entry[V]{key: key, value: f.value, err: f.err}
@@ -213,12 +215,14 @@ func (c *Cache[V]) keep(key string, f *flight[V], life Life) {
 		}
 		e.due.Store(now + int64(life.Fresh))
 		e.until = now + int64(life.Fresh) + int64(max(life.Stale, 0))
+		e.spare = e.until + int64(max(life.Spare, 0))
 	} else {
 		e.fails = 1
 		if old := c.find(key); old != nil {
 			e.fails = old.fails + 1
-			if now < old.until {
-				e.value, e.until = old.value, old.until
+			if now < old.end() {
+				e.value, e.until, e.spare = old.value, old.until, old.spare
+				f.value, f.err = old.value, nil
 			}
 		}
 		e.due.Store(now + int64(c.cfg.Backoff.After(e.fails)))
@@ -237,8 +241,11 @@ func (c *Cache[V]) keep(key string, f *flight[V], life Life) {
 	}
 }
 
+// end is when the value is of no use any more, even while fetching fails.
+func (e *entry[V]) end() int64 { return max(e.until, e.spare) }
+
 // over reports whether an entry serves nobody any more.
-func (e *entry[V]) over(now int64) bool { return now >= e.until && now >= e.due.Load() }
+func (e *entry[V]) over(now int64) bool { return now >= e.end() && now >= e.due.Load() }
 
 // Close ends the fetches that are under way and waits for them.
 func (c *Cache[V]) Close() {

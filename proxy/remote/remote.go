@@ -29,14 +29,15 @@ var (
 
 // Config bounds a Client. Zero fields mean the default.
 type Config struct {
-	Transport http.RoundTripper // NewTransport(8) when nil; the Client owns it
-	Timeout   time.Duration     // of one call, its answer read; 5 s
-	MaxAnswer int64             // bytes of content; 1 MiB
-	Calls     int               // at one time, 256; further ones fail with ErrBusy
-	Redirects int               // followed, to https on the host that was asked; 0: a redirect is the answer
-	Patience  int               // failures in a row, after which the service is left alone as Backoff says; 0: it never is
-	Backoff   Backoff           //
-	Now       func() time.Time  // time.Now
+	Transport http.RoundTripper   // NewTransport(8) when nil; the Client owns it
+	Timeout   time.Duration       // of one call, its answer read; 5 s
+	MaxAnswer int64               // bytes of content; 1 MiB
+	Calls     int                 // at one time, 256; further ones fail with ErrBusy
+	Redirects int                 // followed, to https on the host that was asked; 0: a redirect is the answer
+	Patience  int                 // failures in a row, after which the service is left alone as Backoff says; 0: it never is
+	Judge     func(*Answer) error // an answer it finds fault with is a failure too; nil: no answer is
+	Backoff   Backoff             //
+	Now       func() time.Time    // time.Now
 }
 
 // Client asks one service.
@@ -127,7 +128,13 @@ func (c *Client) do(r *http.Request) (*Answer, error) {
 	case int64(len(content)) > c.cfg.MaxAnswer:
 		return nil, fmt.Errorf("%s: %w: more than %d bytes", r.URL.Redacted(), ErrTooLarge, c.cfg.MaxAnswer)
 	}
-	return &Answer{Status: res.StatusCode, Header: res.Header, Trailer: res.Trailer, Content: content}, nil
+	a := &Answer{Status: res.StatusCode, Header: res.Header, Trailer: res.Trailer, Content: content}
+	if c.cfg.Judge != nil {
+		if err := c.cfg.Judge(a); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
 }
 
 // admits reports whether the service may be asked. Once its rest is over one

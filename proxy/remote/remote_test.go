@@ -208,6 +208,48 @@ func TestLives(t *testing.T) {
 	})
 }
 
+// An answer to spare is asked for again before it is used, and used only where
+// that fails.
+func TestSpare(t *testing.T) {
+	scene(t, CacheConfig{Backoff: Backoff{First: time.Second, Last: 16 * time.Second}}, func(t *testing.T, s *source) {
+		s.value, s.life = "one", Life{Fresh: time.Minute, Spare: time.Hour}
+		s.is(t, "k", "one", 1)
+		time.Sleep(time.Minute)
+		s.value = "two"
+		s.is(t, "k", "two", 1)
+		time.Sleep(2 * time.Minute)
+		s.err = errors.New("down")
+		s.is(t, "k", "two", 1)
+		s.is(t, "k", "two", 0)
+		for range 3000 {
+			if got := s.load("k"); got != "two" {
+				t.Fatalf("got %q", got)
+			}
+			time.Sleep(time.Second)
+		}
+		if n := s.asked.Swap(0); n < 3000/17 || n > 3000/12 {
+			t.Errorf("%d fetches in 3000 s of failing", n)
+		}
+		time.Sleep(17 * time.Second)
+		synctest.Wait()
+		s.takes = 5 * time.Second // whoever asks while it is slow does not wait for it
+		start := time.Now()
+		if got := s.load("k"); got != "two" || time.Since(start) > 0 {
+			t.Errorf("%q after %v", got, time.Since(start))
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		s.value, s.err, s.takes = "three", nil, 0
+		s.load("k")
+		synctest.Wait()
+		s.asked.Store(0)
+		s.is(t, "k", "three", 0)
+		s.err = errors.New("down")
+		time.Sleep(61*time.Minute + time.Second)
+		s.is(t, "k", "down", 1)
+	})
+}
+
 func TestFailures(t *testing.T) {
 	scene(t, CacheConfig{Backoff: Backoff{First: time.Second, Last: 16 * time.Second}}, func(t *testing.T, s *source) {
 		s.err = errors.New("down")

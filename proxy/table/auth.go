@@ -36,7 +36,8 @@ type Public struct {
 }
 
 // AuthMethod is one way to say who is calling. Exactly one of JWT, APIKeys,
-// Basic, ClientCertificate, OIDC and Anonymous is set, unless Unavailable is.
+// Basic, ClientCertificate, OIDC, Introspection and Anonymous is set, unless
+// Unavailable is.
 type AuthMethod struct {
 	Name              string             `json:"name"`
 	Source            int                `json:"source"`
@@ -47,6 +48,7 @@ type AuthMethod struct {
 	Basic             *Basic             `json:"basic,omitempty"`
 	ClientCertificate *ClientCertificate `json:"clientCertificate,omitempty"`
 	OIDC              *OIDC              `json:"oidc,omitempty"`
+	Introspection     *Introspection     `json:"introspection,omitempty"`
 	Anonymous         bool               `json:"anonymous,omitempty"`
 	Unavailable       string             `json:"unavailable,omitempty"` // why it cannot decide now (a missing Secret): 503, never 401
 }

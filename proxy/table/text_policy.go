@@ -78,6 +78,8 @@ func (m AuthMethod) String() string {
 		return "clientCertificate(" + m.ClientCertificate.String() + ")"
 	case m.OIDC != nil:
 		return "oidc(" + m.OIDC.String() + ")"
+	case m.Introspection != nil:
+		out = "introspection(" + m.Introspection.String()
 	case m.Anonymous:
 		return "anonymous"
 	default:

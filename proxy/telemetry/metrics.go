@@ -30,6 +30,7 @@ type Metrics struct {
 	Answers       Causes // by code: every answer of the gateway's own
 	Mirrored      Causes // by backend and outcome: requests that were to be mirrored
 	Asked         Causes // by service and outcome: requests an external service had to be asked about
+	Introspected  Causes // by server and outcome: tokens an authorization server had to be asked about
 
 	Table      Table
 	LogDropped atomic.Uint64 // access log lines lost to a full queue or a failing writer
@@ -173,6 +174,7 @@ func (m *Metrics) Retain(t *table.Table) {
 	m.Refusals.retain(policies)
 	m.Mirrored.retain(backends)
 	m.Asked.retain(services)
+	m.Introspected.retain(services)
 }
 
 // DropPort drops the series of a socket that is gone.
@@ -248,6 +250,11 @@ func (s set) ask(a *table.Action) {
 	for _, p := range []*table.Auth{a.Auth, a.ShadowAuth} {
 		if p == nil {
 			continue
+		}
+		for i := range p.Methods {
+			if m := p.Methods[i].Introspection; m != nil {
+				s[m.Service()] = true
+			}
 		}
 		for i := range p.Rules {
 			if e := p.Rules[i].External; e != nil {

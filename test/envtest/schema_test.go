@@ -54,8 +54,8 @@ func TestAuthPolicySchema(t *testing.T) {
 		{"empty rules", auth("{}"), "the rules are empty"},
 		{"bad method name", auth("{authentication: {'a b': {anonymous: {}}}}"), "a name must start with a letter"},
 		{"require with an operator of another kind", auth("{authentication: {a: {anonymous: {}}}, require: 'a + b'}"), "spec.rules.require"},
-		{"no method", method("{}"), "set exactly one of jwt, apiKey, basic, clientCertificate, oidc and anonymous"},
-		{"two methods", method("{anonymous: {}, basic: {secretRef: {name: users}}}"), "set exactly one of jwt, apiKey, basic, clientCertificate, oidc and anonymous"},
+		{"no method", method("{}"), "set exactly one of jwt, apiKey, basic, clientCertificate, oidc, introspection and anonymous"},
+		{"two methods", method("{anonymous: {}, basic: {secretRef: {name: users}}}"), "set exactly one of jwt, apiKey, basic, clientCertificate, oidc, introspection and anonymous"},
 		{"jwt for nobody", method("{jwt: {issuer: 'https://issuer.example'}}"), "list the accepted audiences, or write audienceCheck: None"},
 		{"jwt for nobody and somebody", method("{jwt: {issuer: 'https://issuer.example', audiences: [a], audienceCheck: None}}"), "list the accepted audiences, or write audienceCheck: None"},
 		{"discovery without a URL", method("{jwt: {issuer: me, audiences: [a]}}"), "keys are discovered from issuer, which must then be an https URL"},
@@ -118,6 +118,27 @@ func TestOIDCSchema(t *testing.T) {
 		{"a cookie with the prefix", login(", session: {cookieName: __Host-a}"), "the prefix __Host- is set where it can be"},
 		{"a cookie with a bad name", login(", session: {cookieName: 'a;b'}"), "cookieName"},
 		{"a token in the connection's header", login(", forwardAccessToken: {header: Connection}"), "the gateway itself sets this header"},
+	})
+}
+
+func TestIntrospectionSchema(t *testing.T) {
+	asked := func(more string) string {
+		return method("{introspection: {clientSecretRef: {name: client}, " + more + "}}")
+	}
+	const none = "the endpoint is discovered from issuer"
+	testSchema(t, v1alpha1.KindAuthPolicy, []schemaCase{
+		{"discovered", asked("issuer: 'https://issuer.example', audiences: [shop]"), ""},
+		{"at a URL", asked("issuer: me, url: 'https://issuer.example/introspect', audienceCheck: None, tokenTypes: [Bearer], timeout: 500ms, clientAuthentication: Post, cache: {ttl: 10s, onError: 0s}, from: [{cookie: token}]"), ""},
+		{"at a Service", asked("backendRef: {name: idp, port: 80}, path: /oauth2/introspect, audiences: [shop]"), ""},
+		{"nobody to ask", asked("audiences: [shop]"), none},
+		{"an issuer that is no URL", asked("issuer: me, audiences: [shop]"), none},
+		{"two to ask", asked("url: 'https://a', backendRef: {name: idp, port: 80}, audiences: [shop]"), "set at most one of backendRef and url"},
+		{"a path of its own", asked("url: 'https://a', path: /b, audiences: [shop]"), "path goes with backendRef"},
+		{"no audiences", asked("url: 'https://a'"), "list the accepted audiences"},
+		{"no client", method("{introspection: {url: 'https://a', audiences: [shop]}}"), "clientSecretRef"},
+		{"asked at a file", asked("url: 'file:///a', audiences: [shop]"), "not an absolute http or https URL"},
+		{"kept for ever", asked("url: 'https://a', audiences: [shop], cache: {ttl: 2h}"), "ttl is 1s to 1h"},
+		{"spared for ever", asked("url: 'https://a', audiences: [shop], cache: {onError: 2h}"), "onError is at most 1h"},
 	})
 }
 

@@ -108,6 +108,9 @@ func (c *authCompiler) method(name string, spec v1alpha1.AuthenticationMethod) e
 		m.ClientCertificate, err = clientCertificate(spec.ClientCertificate)
 	case spec.OIDC != nil:
 		m.OIDC, err = c.oidc(spec.OIDC, parts)
+	case spec.Introspection != nil:
+		m.From = credentialSources(spec.Introspection.From, table.CredentialSource{Header: "authorization", Scheme: "Bearer"})
+		m.Introspection, err = c.introspection(spec.Introspection, parts)
 	case spec.Anonymous != nil:
 		m.Anonymous = true
 	default:

@@ -9,6 +9,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -40,7 +41,7 @@ func ExternalFilter(f *gatewayv1.HTTPExternalAuthFilter, backend string) *table.
 }
 
 // external compiles an externalAuth rule and notes the backend it asks.
-func (c *authCompiler) external(r *table.AuthRule, spec *v1alpha1.ExternalAuth) (err error) {
+func (c *authCompiler) external(r *table.AuthRule, spec *v1alpha1.ExternalAuth) error {
 	parts := c.from.Resolved[c.name]
 	if parts.Broken != "" {
 		r.Unavailable = parts.Broken
@@ -49,28 +50,39 @@ func (c *authCompiler) external(r *table.AuthRule, spec *v1alpha1.ExternalAuth) 
 		return nil
 	}
 	out := &table.ExternalAuth{URL: deref(spec.URL), Timeout: authTimeout, Status: int(deref(spec.StatusOnError))}
-	if s := parts.Service; s != nil && spec.BackendRef != nil {
-		to := c.reach(parts, int32(spec.BackendRef.Port))
-		out.Backend = to.ID
-		c.out.backends = append(c.out.backends, to)
+	if parts.Service != nil && spec.BackendRef != nil {
+		out.Backend = c.backend(parts, spec.BackendRef)
 	}
-	if spec.Timeout != nil {
-		if out.Timeout, err = time.ParseDuration(string(*spec.Timeout)); err != nil {
-			return err
-		}
+	if err := duration(&out.Timeout, spec.Timeout); err != nil {
+		return err
 	}
 	if b := spec.ForwardBody; b != nil {
 		out.MaxBody, out.Partial = int64(b.MaxSize), b.AllowPartial
 	}
 	if k := spec.Cache; k != nil {
 		out.Cache = &table.AuthCache{Key: expression(k.Key), Headers: lowered(k.Headers)}
-		if out.Cache.TTL, err = time.ParseDuration(string(k.TTL)); err != nil {
+		if err := duration(&out.Cache.TTL, &k.TTL); err != nil {
 			return err
 		}
 	}
 	asked(out, spec)
 	r.External = out
 	return nil
+}
+
+// backend notes a port of the Service that parts have, which is asked, and returns its ID.
+func (c *authCompiler) backend(parts attach.Parts, ref *v1alpha1.ServicePort) string {
+	to := c.reach(parts, int32(ref.Port))
+	c.out.backends = append(c.out.backends, to)
+	return to.ID
+}
+
+// duration sets to where a policy says something.
+func duration(to *time.Duration, from *gatewayv1.Duration) (err error) {
+	if from != nil {
+		*to, err = time.ParseDuration(string(*from))
+	}
+	return err
 }
 
 // asked fills in what differs between the protocols.

@@ -137,7 +137,7 @@ func (s *Service) reach() (http.RoundTripper, error) {
 	case t.Backend != "" && s.owner.cfg.Through == nil:
 		return nil, errors.New("there are no backends")
 	case t.Backend != "":
-		s.endpoint = url.URL{Scheme: "http", Host: authority(t.Backend), Path: path}
+		s.endpoint = url.URL{Scheme: "http", Host: remote.Authority(t.Backend, "external-auth"), Path: path}
 		return s.owner.cfg.Through(t.Backend, t.GRPC), nil
 	}
 	u, err := url.Parse(t.URL)
@@ -153,17 +153,6 @@ func (s *Service) reach() (http.RoundTripper, error) {
 		return s.owner.h2c, nil
 	}
 	return s.owner.plain, nil
-}
-
-// authority makes a host of a backend's ID: shop/authz:9000 is authz.shop:9000.
-func authority(id string) string {
-	namespace, rest, ok := strings.Cut(id, "/")
-	name, port, _ := strings.Cut(rest, ":")
-	if !ok || name == "" {
-		return "external-auth"
-	}
-	port, _, _ = strings.Cut(port, " ")
-	return name + "." + namespace + ":" + port
 }
 
 // prefix returns a path without the slash at its end. One that leads elsewhere

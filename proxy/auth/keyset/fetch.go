@@ -3,10 +3,8 @@ package keyset
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -53,65 +51,31 @@ func fetch(ctx context.Context, c *remote.Client, t *table.KeySet) (out fetched,
 			return fetched{}, err
 		}
 	}
-	document, fresh, err := get(ctx, c, uri)
+	answer, err := c.Get(ctx, uri, "application/jwk-set+json, application/json")
 	if err != nil {
 		return fetched{}, err
 	}
-	out.fresh = fresh
-	out.keys, err = Parse(document, false)
+	out.fresh = freshness(answer.Header.Get("Cache-Control"))
+	out.keys, err = Parse(answer.Content, false)
 	return out, err
 }
 
-// discover returns the jwks_uri of an issuer's metadata, and that document:
-// OpenID Connect Discovery, section 4, and where that is not found, RFC 8414, section 3.
+// discover returns the jwks_uri of an issuer's metadata, and that document.
 func discover(ctx context.Context, c *remote.Client, issuer string) (string, []byte, error) {
-	document, _, err := get(ctx, c, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration")
-	if errors.Is(err, errNotFound) {
-		u, bad := url.Parse(issuer)
-		if bad != nil {
-			return "", nil, bad
-		}
-		u.Path = "/.well-known/oauth-authorization-server" + strings.TrimSuffix(u.Path, "/")
-		document, _, err = get(ctx, c, u.String())
-	}
+	document, err := c.Metadata(ctx, issuer)
 	if err != nil {
 		return "", nil, err
 	}
 	var metadata struct {
-		Issuer string `json:"issuer"`
-		URI    string `json:"jwks_uri"`
+		URI string `json:"jwks_uri"`
 	}
 	if err := json.Unmarshal(document, &metadata); err != nil {
-		return "", nil, fmt.Errorf("the metadata of %s is not JSON: %w", issuer, err)
-	}
-	if metadata.Issuer != issuer {
-		return "", nil, fmt.Errorf("the metadata of %s names the issuer %q; the two must be equal", issuer, metadata.Issuer)
+		return "", nil, fmt.Errorf("the metadata of %s: %w", issuer, err)
 	}
 	if strings.HasPrefix(issuer, "https:") && !strings.HasPrefix(metadata.URI, "https:") {
 		return "", nil, fmt.Errorf("the metadata of %s has the jwks_uri %q; it must be https", issuer, metadata.URI)
 	}
 	return metadata.URI, document, nil
-}
-
-var errNotFound = errors.New("not found")
-
-func get(ctx context.Context, c *remote.Client, uri string) ([]byte, time.Duration, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
-	if err != nil {
-		return nil, 0, err
-	}
-	r.Header.Set("Accept", "application/jwk-set+json, application/json")
-	r.Header.Set("User-Agent", "gatehouse")
-	answer, err := c.Do(r)
-	switch {
-	case err != nil:
-		return nil, 0, err
-	case answer.Status == http.StatusNotFound:
-		return nil, 0, fmt.Errorf("%s: %w", uri, errNotFound)
-	case answer.Status != http.StatusOK:
-		return nil, 0, fmt.Errorf("%s answered %d", uri, answer.Status)
-	}
-	return answer.Content, freshness(answer.Header.Get("Cache-Control")), nil
 }
 
 // freshness reads max-age (RFC 9111, section 5.2.2).
