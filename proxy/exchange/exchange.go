@@ -11,7 +11,7 @@ package exchange
 
 import (
 	"context"
-	"io"
+	"net"
 	"net/netip"
 	"time"
 
@@ -139,7 +139,7 @@ type Writer interface {
 type Tunneler interface {
 	// Tunnel returns the raw stream: bytes the client sent ahead come first.
 	// The caller owns it and closes it.
-	Tunnel() (io.ReadWriteCloser, error)
+	Tunnel() (net.Conn, error)
 }
 
 // Error is a failure with the answer it deserves.

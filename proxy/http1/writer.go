@@ -2,9 +2,10 @@ package http1
 
 import (
 	"errors"
-	"io"
+	"net"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/socket"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
@@ -134,7 +135,7 @@ func (w *writer) End(x *exchange.Exchange) error {
 }
 
 // Tunnel implements exchange.Tunneler.
-func (w *writer) Tunnel() (io.ReadWriteCloser, error) {
+func (w *writer) Tunnel() (net.Conn, error) {
 	if w.state != headed || w.s.conn.sock != nil && w.s.conn.driving {
 		return nil, errOrder
 	}
@@ -147,7 +148,7 @@ func (w *writer) Tunnel() (io.ReadWriteCloser, error) {
 		return nil, err
 	}
 	w.state = tunneled
-	t := &tunnel{Conn: c.nc, ahead: w.s.in[w.s.r:w.s.w]}
+	t := &socket.Ahead{Conn: c.nc, Bytes: w.s.in[w.s.r:w.s.w]}
 	w.s.r = w.s.w
 	return t, nil
 }

@@ -16,8 +16,8 @@ type Lazy struct {
 	raw    syscall.RawConn
 	pool   Buffers
 	onRead func(fd uintptr) bool
-	b      []byte
-	n      int
+	take   func(b []byte) bool // of Each
+	b      []byte              // what was not taken
 	errno  syscall.Errno
 }
 
@@ -44,44 +44,63 @@ func NewLazy(c RawConn, pool Buffers) (*Lazy, error) {
 	return l, nil
 }
 
-// Read waits for something to read, until c's read deadline. The bytes read are
-// the caller's until he gives the buffer back with Put. Of a stream none means
-// its end; of datagrams, an empty one.
-func (l *Lazy) Read() ([]byte, error) {
+// Each hands what comes to take, piece by piece, until take returns false or c's
+// read deadline passes. A piece which take has taken is not its any more when it
+// returns; the one which it has not is returned, and is to be given back with
+// Put. An empty piece means the end of a stream, and of datagrams, an empty one.
+//
+// All of it is one long read, during which nobody can close c: take must not
+// wait for anything.
+func (l *Lazy) Each(take func(b []byte) bool) ([]byte, error) {
 	if !Raw {
-		return l.plain()
+		return l.plain(take)
 	}
+	l.take, l.errno = take, 0
 	if err := l.raw.Read(l.onRead); err != nil {
 		return nil, err
 	}
-	b := l.b
-	l.b = nil
 	if l.errno != 0 {
-		l.pool.Put(b)
 		return nil, os.NewSyscallError("read", l.errno)
 	}
-	return b[:l.n], nil
+	b := l.b
+	l.b = nil
+	return b, nil
 }
 
 // Put gives back a buffer.
 func (l *Lazy) Put(b []byte) { l.pool.Put(b) }
 
 func (l *Lazy) read(fd uintptr) bool {
-	l.b = l.pool.Get()
-	if l.n, l.errno = sysRead(int(fd), l.b); l.errno == syscall.EAGAIN {
-		l.pool.Put(l.b)
-		l.b = nil
-		return false
+	b := l.pool.Get()
+	for {
+		n, errno := sysRead(int(fd), b)
+		switch {
+		case errno != 0:
+			l.pool.Put(b)
+			l.errno = errno
+			if errno == syscall.EAGAIN {
+				l.errno = 0
+				return false
+			}
+			return true
+		case !l.take(b[:n]):
+			l.b = b[:n]
+			return true
+		}
 	}
-	return true
 }
 
-func (l *Lazy) plain() ([]byte, error) {
-	b := l.pool.Get()
-	n, err := l.conn.Read(b)
-	if err != nil && !errors.Is(err, io.EOF) {
+func (l *Lazy) plain(take func(b []byte) bool) ([]byte, error) {
+	for {
+		b := l.pool.Get()
+		n, err := l.conn.Read(b)
+		if err != nil && !errors.Is(err, io.EOF) {
+			l.pool.Put(b)
+			return nil, err
+		}
+		if !take(b[:n]) {
+			return b[:n], nil
+		}
 		l.pool.Put(b)
-		return nil, err
 	}
-	return b[:n], nil
 }

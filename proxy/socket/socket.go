@@ -3,7 +3,7 @@
 // Go runtime's network poller allows.
 //
 // proxy/http1 drives client connections with it, proxy/upstream asks backends
-// through it; it calls nothing of ours. Where the runtime has no such poller
+// through it, and proxy/tcp and tunnels are relayed by it; it calls mem for buffers. Where the runtime has no such poller
 // (Raw is false) the same calls go through net.TCPConn.
 //
 // The technique: syscall.RawConn.Read holds the descriptor and calls back until
@@ -33,7 +33,7 @@ type Conn struct {
 	raw   syscall.RawConn
 	stall time.Duration // how long one blocking write may take, at least; at most twice that
 
-	onDrive, onRead, onAsk, onWrite, onQuiet func(fd uintptr) bool // bound once: no closure per call
+	onDrive, onRead, onAsk, onWrite, onTry, onQuiet func(fd uintptr) bool // bound once: no closure per call
 
 	step    func() bool // of Drive
 	fd      int         // good while driving
@@ -55,6 +55,7 @@ type reading struct {
 // writing is the blocking write under way.
 type writing struct {
 	pending [2][]byte // what is still to be written
+	n       int       // TryWrite: what has been
 	err     error
 	until   time.Time // the write deadline that is armed
 }
@@ -67,7 +68,7 @@ func New(c *net.TCPConn, stall time.Duration) (*Conn, error) {
 	if s.raw, err = c.SyscallConn(); err != nil {
 		return nil, err
 	}
-	s.onDrive, s.onRead, s.onAsk, s.onWrite, s.onQuiet = s.drive, s.read, s.ask, s.write, s.quiet
+	s.onDrive, s.onRead, s.onAsk, s.onWrite, s.onTry, s.onQuiet = s.drive, s.read, s.ask, s.write, s.try, s.quiet
 	return s, nil
 }
 
@@ -193,6 +194,30 @@ func (c *Conn) Write(p []byte) (int, error) {
 		return len(p) - len(c.wr.pending[0]), err
 	}
 	return len(p), nil
+}
+
+// TryWrite writes what goes out at once. With ErrWouldBlock that is less than p.
+// Only where Raw is true.
+func (c *Conn) TryWrite(p []byte) (int, error) {
+	c.wr.pending[0], c.wr.n, c.wr.err = p, 0, nil
+	if err := c.raw.Write(c.onTry); err != nil {
+		return 0, err
+	}
+	c.wr.pending[0] = nil
+	return c.wr.n, c.wr.err
+}
+
+func (c *Conn) try(fd uintptr) bool {
+	n, errno := sysWrite(int(fd), c.wr.pending[0])
+	switch {
+	case errno != 0 && errno != syscall.EAGAIN:
+		c.wr.err = errno
+	case n < len(c.wr.pending[0]):
+		c.wr.n, c.wr.err = max(n, 0), ErrWouldBlock
+	default:
+		c.wr.n = n
+	}
+	return true
 }
 
 // Write2 writes a and then b, together where that is possible.

@@ -175,7 +175,7 @@ func TestRefused(t *testing.T) {
 // TestIdle: a connection ends when nothing moves in either direction, and not
 // while something moves in one.
 func TestIdle(t *testing.T) {
-	const idle = 200 * time.Millisecond
+	const idle = 400 * time.Millisecond
 	ticks := backend(t, func(c *net.TCPConn) {
 		for range 5 {
 			time.Sleep(idle / 2)

@@ -205,26 +205,28 @@ func (s *session) run(in *socket.Lazy) {
 		if s.conn.SetReadDeadline(until) != nil {
 			return // closed
 		}
-		b, err := in.Read()
+		_, err := in.Each(s.back)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if time.Now().UnixNano()-s.moved.Load() >= int64(s.port.cfg.Idle) {
 				return
 			}
-			continue
 		case errors.Is(err, net.ErrClosed):
 			return
-		case err != nil:
+		default:
 			s.failed()
 			return
 		}
-		n, err := s.port.conn.WriteToUDPAddrPort(b, s.client)
-		in.Put(b)
-		if err == nil {
-			s.moved.Store(time.Now().UnixNano())
-			s.route.Metrics.BytesOut.Add(uint64(n))
-		}
 	}
+}
+
+// back passes a datagram of the endpoint on. What one meets is nothing to the next.
+func (s *session) back(b []byte) bool {
+	if n, err := s.port.conn.WriteToUDPAddrPort(b, s.client); err == nil {
+		s.moved.Store(time.Now().UnixNano())
+		s.route.Metrics.BytesOut.Add(uint64(n))
+	}
+	return true
 }
 
 // failed ends a session whose endpoint refuses datagrams.
