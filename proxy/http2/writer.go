@@ -1,140 +1,263 @@
 package http2
 
 import (
-	"net/http"
-	"net/textproto"
-	"strconv"
-	"strings"
-	"sync/atomic"
+	"errors"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/frame"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 )
 
-// responseWriter is what the library's writer can do. Each method is named by
-// net/http's ResponseController.
-type responseWriter interface {
-	http.ResponseWriter
-	deadlines
-	FlushError() error
-}
+var (
+	errOrder  = errors.New("http2: answer written out of order")
+	errLength = errors.New("http2: content differs from its length")
+	errGone   = errors.New("http2: the client has gone")
+	errStall  = errors.New("http2: the client takes the answer too slowly")
+)
 
-type deadlines interface {
-	SetReadDeadline(time.Time) error
-	SetWriteDeadline(time.Time) error
-}
-
-// writer takes one answer to its stream.
+// writer is the exchange.Writer of a stream.
 type writer struct {
-	x      *exchange.Exchange
-	rw     responseWriter
-	stall  time.Duration
-	armed  time.Time // the write deadline
-	ending *atomic.Bool
-	ended  bool
+	st     *stream
+	block  []byte // the head, until it is staged; its memory stays with the stream
+	state  state
+	noBody bool
+	left   int64 // content still to come; -1 when not known
+	err    error
+	wake   waiter
+	sent   bool // ended, for those who hold the connection's lock
+
+	// Where the stream's last frame is, so that it can be made the last: from byte
+	// at of what is staged in round.
+	at    int
+	round uint32
+}
+
+type state uint8
+
+const (
+	waiting state = iota // for Head
+	headed               // Head was called
+	staged               // and the head has been staged
+	ended                // End was called
+)
+
+func (w *writer) ended() bool { return w.state == ended }
+
+// reset makes w ready for another stream.
+func (w *writer) reset() {
+	if w.block = w.block[:0]; cap(w.block) > mem.Large {
+		w.block = nil
+	}
+	w.state, w.noBody, w.left, w.err, w.sent = waiting, false, 0, nil, false
+	select {
+	case <-w.wake.c: // meant for the stream before
+	default:
+	}
 }
 
 // Head implements exchange.Writer. The head of content whose length is not
 // known leaves at once, since nobody can tell when the content will come.
 func (w *writer) Head(x *exchange.Exchange) error {
-	if err := w.arm(); err != nil {
+	if w.state != waiting {
+		return errOrder
+	}
+	r, c := &x.Response, w.st.c
+	if r.Status == 101 {
+		return errOrder // HTTP/2 switches to nothing
+	}
+	b := frame.AppendStatus(w.block[:0], r.Status)
+	b = frame.AppendFields(b, r.Header)
+	if r.Status < 200 {
+		w.block = b
+		return w.interim()
+	}
+	if r.ContentLength >= 0 && r.Status != 204 {
+		b = frame.AppendLength(b, r.ContentLength)
+	}
+	if _, ok := r.Header.Get("date"); !ok {
+		b = frame.AppendField(b, "date", c.srv.dateAt(x.Start))
+	}
+	w.block, w.state, w.left = b, headed, r.ContentLength
+	w.noBody = r.Status == 204 || r.Status == 304 || x.Request.Method == "HEAD"
+	ending := c.srv.ending.Load()
+	if w.left >= 0 && !ending {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ending {
+		c.announce()
+	}
+	if w.left < 0 && !w.noBody {
+		w.begin()
+		c.flush()
+	}
+	return w.gone()
+}
+
+// interim stages and sends an informational answer; another head follows.
+func (w *writer) interim() error {
+	c := w.st.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := w.gone(); err != nil {
 		return err
 	}
-	a, h := &x.Response, w.rw.Header()
-	keep(a.Header, "", h)
-	if a.ContentLength >= 0 && a.Status >= 200 && a.Status != 204 {
-		h["Content-Length"] = []string{strconv.FormatInt(a.ContentLength, 10)}
-	}
-	if _, ok := h["Content-Type"]; !ok {
-		h["Content-Type"] = nil // else the library guesses one
-	}
-	if w.ending.Load() {
-		h["Connection"] = []string{"close"} // how the library is told to send GOAWAY
-	}
-	w.rw.WriteHeader(a.Status)
-	if a.ContentLength < 0 {
-		return w.rw.FlushError()
-	}
+	w.headers(w.block, 0)
+	c.flush()
 	return nil
+}
+
+// gone returns the error of a stream that nobody listens to. The connection's
+// lock is held by callers of this and the methods below.
+func (w *writer) gone() error {
+	if w.err == nil && w.st.gone {
+		w.err = errGone
+	}
+	return w.err
+}
+
+// headers stages a header block.
+func (w *writer) headers(block []byte, flags uint8) {
+	c := w.st.c
+	out := c.staged()
+	w.at, w.round = len(out), c.out.round
+	if c.peer.shrunk {
+		c.peer.shrunk = false
+		block = append(frame.AppendTableSize(make([]byte, 0, len(block)+1)), block...)
+	}
+	c.stage(frame.AppendHeaders(out, w.st.id, flags, block, c.peer.frame))
+}
+
+// begin stages the head, if that has not been done.
+func (w *writer) begin() {
+	if w.state == headed && !w.st.gone {
+		w.state = staged
+		w.headers(w.block, 0)
+	}
 }
 
 // Write implements exchange.Writer.
 func (w *writer) Write(p []byte) (int, error) {
-	if err := w.arm(); err != nil {
-		return 0, err
+	if w.state != headed && w.state != staged {
+		return 0, errOrder
 	}
-	n, err := w.rw.Write(p)
-	w.x.Trace.BytesOut += int64(n)
+	if w.err != nil || w.noBody || len(p) == 0 {
+		return len(p), w.err
+	}
+	if w.left >= 0 {
+		if w.left -= int64(len(p)); w.left < 0 {
+			w.err = errLength
+			return 0, w.err
+		}
+	}
+	c := w.st.c
+	c.mu.Lock()
+	n, err := w.content(p)
+	c.mu.Unlock()
+	w.st.Trace.BytesOut += int64(n)
 	return n, err
+}
+
+// content stages p as the windows and the room in the output let it.
+func (w *writer) content(p []byte) (int, error) {
+	c, st := w.st.c, w.st
+	var until time.Time
+	for sent := 0; ; {
+		if err := w.gone(); err != nil {
+			return sent, err
+		}
+		w.begin()
+		if n := c.sendable(st, len(p)-sent); n > 0 {
+			out := c.staged()
+			w.at, w.round = len(out), c.out.round
+			out = frame.Append(out, frame.Head{Length: n, Type: frame.Data, Stream: st.id})
+			c.stage(append(out, p[sent:sent+n]...))
+			st.window.send -= int64(n)
+			c.window.send -= int64(n)
+			c.out.useful += n
+			if sent += n; sent == len(p) {
+				return sent, nil
+			}
+			continue
+		}
+		if until.IsZero() {
+			until = time.Now().Add(c.srv.cfg.Timeouts.Write * time.Duration(1+len(p)/mem.Large))
+		}
+		if !w.pause(until) {
+			c.reset(st, frame.Cancel)
+			w.err = errStall
+			return sent, w.err
+		}
+	}
+}
+
+// pause waits for a window or for room, and returns false when it is too late for that.
+func (w *writer) pause(until time.Time) bool {
+	c := w.st.c
+	c.flush()
+	c.out.blocked++
+	c.mu.Unlock()
+	ok := w.wake.wait(until)
+	c.mu.Lock()
+	c.out.blocked--
+	return ok
 }
 
 // Flush implements exchange.Writer.
 func (w *writer) Flush() error {
-	if err := w.arm(); err != nil {
+	c := w.st.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !w.noBody { // else End is next, and the head leaves with it
+		w.begin()
+	}
+	c.flush()
+	return w.gone()
+}
+
+// End implements exchange.Writer.
+func (w *writer) End(x *exchange.Exchange) error {
+	if w.state != headed && w.state != staged {
+		return errOrder
+	}
+	if w.left > 0 && !w.noBody && w.err == nil {
+		w.err = errLength
+	}
+	trailer := w.trailer(x)
+	c := w.st.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := w.gone(); err != nil {
 		return err
 	}
-	return w.rw.FlushError()
+	switch {
+	case len(trailer) > 0:
+		w.begin()
+		w.headers(trailer, frame.EndStream)
+	case w.state == headed:
+		w.headers(w.block, frame.EndStream)
+	case w.round == c.out.round && len(c.out.staged) > 0:
+		c.out.staged[w.at+frame.FlagsAt] |= frame.EndStream
+	default:
+		c.stage(frame.Append(c.staged(), frame.Head{Type: frame.Data, Flags: frame.EndStream, Stream: w.st.id}))
+	}
+	w.state, w.sent = ended, true
+	c.out.answered++
+	c.flush()
+	return nil
 }
 
-// End implements exchange.Writer. What is staged leaves when the stream's
-// goroutine returns to the library, in one frame with the end of the stream.
-func (w *writer) End(x *exchange.Exchange) error {
-	keep(x.Response.Trailer, http.TrailerPrefix, w.rw.Header())
-	w.ended = true
-	return w.arm()
-}
-
-// abort resets the stream, so that the client cannot take a part of an answer
-// for the whole.
-func (w *writer) abort() { _ = w.rw.SetWriteDeadline(time.Unix(1, 0)) }
-
-// arm gives the client time to read, moving the deadline in steps.
-func (w *writer) arm() error {
-	now := time.Now()
-	if w.armed.Sub(now) >= w.stall {
+// trailer returns the header block of the trailer section, behind the head's in
+// memory; nothing if there is none.
+func (w *writer) trailer(x *exchange.Exchange) []byte {
+	if len(x.Response.Trailer) == 0 || w.noBody {
 		return nil
 	}
-	w.armed = now.Add(2 * w.stall)
-	return w.rw.SetWriteDeadline(w.armed)
-}
-
-// keep copies fields into the library's header, in one allocation: it reads
-// them when the exchange, which they are views of, is over.
-func keep(fields exchange.Header, prefix string, into http.Header) {
-	size := 0
-	for i := range fields {
-		size += len(prefix) + len(fields[i].Name) + len(fields[i].Value)
-	}
-	buf, values := make([]byte, 0, size), make([]string, 0, len(fields))
-	add := func(parts ...string) string {
-		start := len(buf)
-		for _, s := range parts {
-			buf = append(buf, s...)
-		}
-		return mem.String(buf[start:])
-	}
-	for i := range fields {
-		f := &fields[i]
-		if f.Name == "" || connectionSpecific(f.Name) {
-			continue
-		}
-		name := textproto.CanonicalMIMEHeaderKey(add(prefix, f.Name))
-		if into[name] == nil {
-			values = append(values, add(f.Value))
-			into[name] = values[len(values)-1 : len(values) : len(values)]
-		} else {
-			into[name] = append(into[name], add(f.Value))
-		}
-	}
-}
-
-// connectionSpecific reports fields that HTTP/2 must not carry (RFC 9113, section 8.2.2).
-func connectionSpecific(name string) bool {
-	for _, banned := range [...]string{"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "content-length"} {
-		if len(name) == len(banned) && strings.EqualFold(name, banned) {
-			return true
-		}
-	}
-	return false
+	head := len(w.block)
+	w.block = frame.AppendFields(w.block, x.Response.Trailer)
+	trailer := w.block[head:]
+	w.block = w.block[:head]
+	return trailer
 }

@@ -23,7 +23,7 @@ type RequestOptions struct {
 // message, should some filter have set them.
 func AppendRequestHead(dst []byte, x *exchange.Exchange, o RequestOptions) []byte {
 	r := &x.Request
-	dst = appendText(dst, r.Method)
+	dst = AppendText(dst, r.Method)
 	dst = append(dst, ' ')
 	dst = appendTarget(dst, r.Path)
 	if r.RawQuery != "" {
@@ -31,7 +31,7 @@ func AppendRequestHead(dst []byte, x *exchange.Exchange, o RequestOptions) []byt
 		dst = appendTarget(dst, r.RawQuery)
 	}
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
-	dst = appendText(dst, r.Authority)
+	dst = AppendText(dst, r.Authority)
 	dst = append(dst, '\r', '\n')
 	dst = appendFields(dst, r.Header)
 	switch {
@@ -117,7 +117,7 @@ func appendConnection(dst []byte, c connection) []byte {
 	}
 	if c.upgrade != "" {
 		dst = append(dst, "Upgrade: "...)
-		dst = append(appendText(dst, c.upgrade), '\r', '\n')
+		dst = append(AppendText(dst, c.upgrade), '\r', '\n')
 	}
 	if c == (connection{}) {
 		return dst
@@ -153,7 +153,7 @@ func appendFields(dst []byte, h exchange.Header) []byte {
 		}
 		dst = append(dst, f.Name...)
 		dst = append(dst, ':', ' ')
-		dst = appendText(dst, f.Value)
+		dst = AppendText(dst, f.Value)
 		dst = append(dst, '\r', '\n')
 	}
 	return dst
@@ -175,8 +175,8 @@ func framing(name string) bool {
 	return false
 }
 
-// appendText appends s with its control characters made spaces.
-func appendText(dst []byte, s string) []byte {
+// AppendText appends s with its control characters made spaces.
+func AppendText(dst []byte, s string) []byte {
 	start := len(dst)
 	dst = append(dst, s...)
 	for i := start; ; i++ {

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 )
 
 // Check holds a request that came by another syntax, HTTP/2's, to the rules of
@@ -37,3 +38,7 @@ func Check(h *RequestHead, l Limits) *exchange.Error {
 	}
 	return nil
 }
+
+// Text reports whether s can stand in a field value (RFC 9110, section 5.5): it
+// has no control character but HTAB.
+func Text(s string) bool { return textEnd(mem.Bytes(s), 0) == len(s) }

@@ -215,9 +215,9 @@ func (c *Chunks) parseTrailer() *exchange.Error {
 	return err
 }
 
-// lateField reports whether name may come in a trailer section. A digest of the
+// Late reports whether name may come in a trailer section. A digest of the
 // content is what trailers are for (RFC 9530, section 6).
-func lateField(name string) bool {
+func Late(name string) bool {
 	if mem.EqualFold(name, "content-digest") {
 		return true
 	}

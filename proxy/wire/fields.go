@@ -101,7 +101,7 @@ func notText(c byte) *exchange.Error {
 // add takes one field line.
 func (f *fields) add(name, value string) *exchange.Error {
 	if f.trailer {
-		if lateField(name) {
+		if Late(name) {
 			f.header = append(f.header, exchange.Field{Name: name, Value: value})
 		}
 		return nil

@@ -1,0 +1,354 @@
+package http2
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/frame"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+)
+
+// conn is one client connection.
+type conn struct {
+	srv  *Server
+	nc   net.Conn
+	info *exchange.Conn
+
+	// The reader's alone.
+	in    input
+	block block
+	dec   *hpack.Decoder
+	flood flood
+	last  uint32 // the highest stream of the client's
+
+	mu      sync.Mutex // guards what follows
+	streams streams
+	out     output
+	window  window // the connection's
+	peer    peer
+	drain   drain
+	wake    waiter // the reader's, while it does not read
+}
+
+// input is what was read.
+type input struct {
+	buf     []byte
+	r, w    int       // unread are buf[r:w]
+	now     time.Time // of the last read
+	by      time.Time // when the frame or header block that has begun must be complete; zero when none has
+	readBy  time.Time // the read deadline that is armed
+	settled bool      // the client's SETTINGS have come
+	greeted bool      // the preface has
+}
+
+// flood is what the client may still send that is of no use.
+type flood struct {
+	idle, resets bucket
+}
+
+// peer is what the client has set.
+type peer struct {
+	window int64 // of each new stream
+	frame  int   // of a payload
+	shrunk bool  // its header table: the next block must say that it has been seen
+}
+
+// fault is an error of the client's that ends the connection.
+type fault struct {
+	code frame.Code
+	why  string
+}
+
+// prefaceTime bounds how long a connection may take to say that it is HTTP/2.
+const prefaceTime = 10 * time.Second
+
+func newConn(s *Server, nc net.Conn, info *exchange.Conn) *conn {
+	now := time.Now()
+	c := &conn{srv: s, nc: nc, info: info}
+	c.dec = hpack.NewDecoder(frame.TableSize, c.field)
+	c.in = input{now: now, by: now.Add(min(prefaceTime, s.cfg.Timeouts.Read))}
+	c.flood = flood{newBucket(idleFrames, idleRate, now), newBucket(resetStreams, resetRate, now)}
+	c.streams.since = now
+	c.window = window{send: frame.InitialWindow, recv: connectionBuffer}
+	c.peer = peer{window: frame.InitialWindow, frame: frame.MinMaxSize}
+	c.wake.init()
+	c.out.c = c
+	return c
+}
+
+// serve reads the connection until it ends.
+func (c *conn) serve(ahead []byte) {
+	c.greet()
+	if len(ahead) > len(c.room()) {
+		c.grow()
+	}
+	c.in.w = copy(c.in.buf, ahead)
+	f := c.process()
+	for f == nil && !c.done() {
+		if !c.read() {
+			break
+		}
+		f = c.process()
+	}
+	if f != nil {
+		c.srv.cfg.Log.V(1).Info("HTTP/2 connection broken off", "peer", c.info.Peer.String(), "code", uint32(f.code), "reason", f.why)
+	}
+	c.end(f)
+	c.free()
+}
+
+// greet stages our side of the preface.
+func (c *conn) greet() {
+	cfg := &c.srv.cfg
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stage(frame.AppendSettings(c.staged(),
+		frame.Param{ID: frame.MaxConcurrentStreams, Value: cfg.Streams},
+		frame.Param{ID: frame.InitialWindowSize, Value: streamBuffer},
+		frame.Param{ID: frame.MaxHeaderListSize, Value: uint32(cfg.Limits.Head)},
+		frame.Param{ID: frame.NoPriorities, Value: 1}))
+	c.stage(frame.AppendWindowUpdate(c.staged(), 0, connectionBuffer-frame.InitialWindow))
+	c.flush()
+}
+
+// process takes the frames that are complete.
+func (c *conn) process() *fault {
+	in := &c.in
+	if !in.greeted {
+		if ok, f := c.preface(); !ok {
+			return f
+		}
+	}
+	for {
+		b := in.buf[in.r:in.w]
+		if len(b) < frame.HeadSize {
+			break
+		}
+		h := frame.Parse(b)
+		if h.Length > frame.MinMaxSize {
+			return errFrameSize
+		}
+		if len(b) < frame.HeadSize+h.Length {
+			break
+		}
+		in.r += frame.HeadSize + h.Length
+		if f := c.frame(&h, b[frame.HeadSize:frame.HeadSize+h.Length]); f != nil {
+			return f
+		}
+	}
+	c.patience()
+	return nil
+}
+
+// preface takes the client's, once it is there.
+func (c *conn) preface() (ok bool, _ *fault) {
+	in := &c.in
+	b := in.buf[in.r:in.w]
+	n := min(len(b), len(frame.Preface))
+	if mem.String(b[:n]) != frame.Preface[:n] {
+		return false, errPreface
+	}
+	if n < len(frame.Preface) {
+		return false, nil
+	}
+	in.r += n
+	in.greeted = true
+	return true, nil
+}
+
+// patience notes since when something is incomplete. Content may trickle: its
+// stream's time bounds that.
+func (c *conn) patience() {
+	in := &c.in
+	b := in.buf[in.r:in.w]
+	switch {
+	case !in.settled: // the time of the preface
+	case c.block.id == 0 && (len(b) == 0 || len(b) > 3 && frame.Type(b[3]) == frame.Data):
+		in.by = time.Time{}
+	case in.by.IsZero():
+		in.by = in.now.Add(c.srv.cfg.Timeouts.Read)
+	}
+}
+
+// read waits for more, and reports whether there is any; the connection ends if
+// there is not.
+func (c *conn) read() bool {
+	in := &c.in
+	for c.arm() {
+		to := c.room()
+		n, err := c.nc.Read(to)
+		in.now = time.Now()
+		if n > 0 {
+			in.w += n
+			if n == len(to) && cap(in.buf) == mem.Small {
+				c.grow()
+			}
+			return true
+		}
+		if err != nil && (!errors.Is(err, os.ErrDeadlineExceeded) || c.expired()) {
+			return false
+		}
+	}
+	return false
+}
+
+// room returns where to read to. There is always some.
+func (c *conn) room() []byte {
+	in := &c.in
+	if in.buf == nil {
+		in.buf = mem.GetSmall() // all that an idle connection holds
+	}
+	if in.r == in.w {
+		in.r, in.w = 0, 0
+	} else if in.r > 0 {
+		in.w = copy(in.buf, in.buf[in.r:in.w])
+		in.r = 0
+	}
+	if in.w >= frame.HeadSize && frame.HeadSize+frame.Parse(in.buf).Length > len(in.buf) && in.greeted {
+		c.grow()
+	}
+	return in.buf[in.w:]
+}
+
+// grow makes the input one that holds any frame.
+func (c *conn) grow() {
+	in := &c.in
+	b := mem.GetLarge()
+	in.w = copy(b, in.buf[in.r:in.w])
+	in.r = 0
+	mem.PutSmall(in.buf)
+	in.buf = b
+}
+
+// shrink gives a large input back.
+func (c *conn) shrink() {
+	if in := &c.in; cap(in.buf) == mem.Large && in.r == in.w {
+		mem.PutLarge(in.buf)
+		in.buf, in.r, in.w = nil, 0, 0
+	}
+}
+
+func (c *conn) free() {
+	switch cap(c.in.buf) {
+	case mem.Small:
+		mem.PutSmall(c.in.buf)
+	case mem.Large:
+		mem.PutLarge(c.in.buf)
+	}
+	c.in.buf = nil
+}
+
+// arm gets ready to wait: what is staged is sent, and not more than the client
+// takes; and there is a deadline. It returns false when there is nothing to wait for.
+func (c *conn) arm() bool {
+	c.mu.Lock()
+	for len(c.out.staged) >= outputLimit && !c.out.failed {
+		c.pause()
+	}
+	c.flush()
+	c.flood.idle.gain(c.out.useful / idleBytes)
+	c.flood.resets.gain(c.out.answered * resetAnswer)
+	c.out.useful, c.out.answered = c.out.useful%idleBytes, 0
+	idle := c.streams.open == 0
+	c.mu.Unlock()
+	if idle {
+		c.shrink()
+	}
+	in := &c.in
+	by := in.by
+	if by.IsZero() {
+		left := c.srv.cfg.Timeouts.Idle
+		if in.readBy.Sub(in.now) >= left {
+			return !c.done()
+		}
+		by = in.now.Add(2 * left)
+	}
+	if in.readBy.Equal(by) {
+		return !c.done()
+	}
+	in.readBy = by
+	if c.nc.SetReadDeadline(by) != nil {
+		return false
+	}
+	// Whoever nudges has changed what done and expired look at before that: either
+	// it is seen here, or the deadline just armed is replaced.
+	return !c.done() && !c.waning()
+}
+
+// nudge makes the reader look at the connection's state.
+func (c *conn) nudge() { _ = c.nc.SetReadDeadline(time.Unix(1, 0)) } // closed meanwhile: just as well
+
+// expired says whether the end of a wait is the end of the connection.
+func (c *conn) expired() bool {
+	in := &c.in
+	in.readBy = time.Time{}
+	if !in.by.IsZero() && !in.now.Before(in.by) {
+		return true
+	}
+	if c.waning() || c.done() {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.streams.open == 0 && in.now.Sub(c.streams.since) >= c.srv.cfg.Timeouts.Idle
+}
+
+// end ends the connection: with GOAWAY, when its streams are told, and closed
+// once that is sent.
+func (c *conn) end(f *fault) {
+	code, why := frame.NoError, ""
+	if f != nil {
+		code, why = f.code, f.why
+	}
+	c.mu.Lock()
+	if c.drain.state != final || f != nil {
+		c.stage(frame.AppendGoAway(c.staged(), c.last, code, why))
+	}
+	c.streams.each(func(st *stream) { c.abandon(st) })
+	c.flush()
+	_ = c.nc.SetWriteDeadline(time.Now().Add(lastWords)) // closed meanwhile: just as well
+	c.out.last = true
+	for c.out.busy {
+		c.pause()
+	}
+	c.mu.Unlock()
+	if f != nil {
+		c.linger()
+	}
+	_ = c.nc.Close() // streams that end late have nobody to tell
+	c.mu.Lock()
+	c.fail()
+	for c.streams.open > 0 || c.out.busy {
+		c.pause()
+	}
+	c.mu.Unlock()
+}
+
+// lastWords bounds how long GOAWAY may take to leave, and how long a client is
+// listened to after it.
+const lastWords = time.Second
+
+// linger reads on for a little: closing while the client sends would reset the
+// connection and take GOAWAY from it.
+func (c *conn) linger() {
+	h, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || h.CloseWrite() != nil || c.nc.SetReadDeadline(time.Now().Add(lastWords)) != nil {
+		return
+	}
+	const most = 256 << 10
+	b := mem.GetSmall()
+	defer mem.PutSmall(b)
+	for total := 0; total < most; {
+		n, err := c.nc.Read(b)
+		if err != nil {
+			return
+		}
+		total += n
+	}
+}

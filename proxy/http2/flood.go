@@ -1,0 +1,49 @@
+package http2
+
+import "time"
+
+// What a client may send that brings no request on. Each kind is a bucket: it
+// holds so much at first, gains some every second, and some by what is useful; one
+// who empties it is told to calm down, and the connection ends.
+const (
+	// Frames that cost us work and are cheap to send: SETTINGS and PING, which must
+	// be acknowledged, PRIORITY, WINDOW_UPDATE, unknown types, CONTINUATION, DATA
+	// without content.
+	idleFrames  = 1000
+	idleRate    = 100
+	idleRequest = 10  // gained by a request: one may come with a window update and a ping
+	idleBytes   = 256 // of content in either direction gain one: windows are updated for it
+
+	// Streams taken back before their answer was complete, by the client (rapid
+	// reset, CVE-2023-44487) or by us for a fault of the client's ("made you reset",
+	// CVE-2025-8671), and requests refused for their form.
+	resetStreams = 200
+	resetRate    = 20
+	resetAnswer  = 1 // gained by an answer that was completed
+)
+
+// bucket is how much of one kind is left.
+type bucket struct {
+	left, most int
+	rate       int // gained in a second
+	filled     time.Time
+}
+
+func newBucket(most, rate int, now time.Time) bucket {
+	return bucket{left: most, most: most, rate: rate, filled: now}
+}
+
+// gain adds n.
+func (b *bucket) gain(n int) { b.left = min(b.left+n, b.most) }
+
+// take takes n, and reports whether there was as much.
+func (b *bucket) take(n int, now time.Time) bool {
+	if b.left < n {
+		if gained := int(now.Sub(b.filled) * time.Duration(b.rate) / time.Second); gained > 0 {
+			b.gain(gained)
+			b.filled = now
+		}
+	}
+	b.left -= n
+	return b.left >= 0
+}

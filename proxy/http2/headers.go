@@ -1,0 +1,258 @@
+package http2
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/frame"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/wire"
+)
+
+// block is a header block on its way in.
+type block struct {
+	id     uint32 // its stream; 0 for none
+	kind   kind
+	end    bool    // the stream ends with it
+	st     *stream // of a request
+	bytes  int     // compressed
+	frames int
+	size   int // decompressed so far, as section 6.5.2 counts
+	fields fields
+}
+
+// kind is what a header block is.
+type kind uint8
+
+const (
+	request kind = iota
+	trailer
+	ignored // of a stream that we have reset: it is decoded, for it may change the table
+)
+
+// How long a block may be, for one that is too large to be answered 431 and not
+// with the end of the connection.
+const (
+	maxFrames = 64
+	maxTimes  = 4 // the head that is allowed
+)
+
+// headers begins a header block.
+func (c *conn) headers(h *frame.Head, payload []byte) *fault {
+	fragment, ok := frame.Unpad(h, payload)
+	switch {
+	case h.Stream%2 == 0:
+		return errStreamID
+	case !ok:
+		return errPadding
+	}
+	if h.Has(frame.HasPriority) {
+		if len(fragment) < 5 {
+			return errFrameSize
+		}
+		if binary.BigEndian.Uint32(fragment)&frame.MaxStream == h.Stream {
+			return errPriority
+		}
+		fragment = fragment[5:]
+	}
+	b := &c.block
+	b.end, b.bytes, b.frames, b.size = h.Has(frame.EndStream), 0, 0, 0
+	b.fields.begin()
+	if h.Stream > c.last {
+		c.last = h.Stream
+		b.kind, b.st = request, getStream(c, h.Stream)
+	} else {
+		var f *fault
+		if b.kind, f = c.again(h); f != nil {
+			return f
+		}
+	}
+	b.id = h.Stream
+	c.dec.SetEmitEnabled(b.kind != ignored)
+	return c.fragment(h, fragment)
+}
+
+// again says what a header block is whose stream has begun before.
+func (c *conn) again(h *frame.Head) (kind, *fault) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st := c.streams.find(h.Stream)
+	switch {
+	case st == nil || st.gone:
+		return ignored, c.late(st, h)
+	case st.closed:
+		return ignored, errClosed
+	case !h.Has(frame.EndStream):
+		c.reset(st, frame.ProtocolError) // a trailer section is the last thing (section 8.1)
+		return ignored, c.broken()
+	}
+	return trailer, nil
+}
+
+func (c *conn) continuation(h *frame.Head, payload []byte) *fault {
+	if c.block.id == 0 {
+		return errInBlock
+	}
+	if f := c.useless(1); f != nil {
+		return f
+	}
+	return c.fragment(h, payload)
+}
+
+// fragment decodes a part of the block, and uses it when that was the last.
+func (c *conn) fragment(h *frame.Head, fragment []byte) *fault {
+	b := &c.block
+	b.bytes += len(fragment)
+	b.frames++
+	if b.frames > maxFrames || b.bytes > maxTimes*max(c.srv.cfg.Limits.Head, frame.MinMaxSize) {
+		c.forget()
+		return errBlockLong
+	}
+	if _, err := c.dec.Write(fragment); err != nil {
+		c.forget()
+		return errBlock
+	}
+	if !h.Has(frame.EndHeaders) {
+		return nil
+	}
+	if c.dec.Close() != nil {
+		c.forget()
+		return errBlock
+	}
+	b.id = 0
+	switch b.kind {
+	case request:
+		st := b.st
+		b.st = nil
+		return c.request(st)
+	case trailer:
+		return c.trailer(h.Stream)
+	}
+	return nil
+}
+
+// forget gives back the stream of a block that was not completed.
+func (c *conn) forget() {
+	if st := c.block.st; st != nil {
+		c.block.st = nil
+		putStream(st)
+	}
+}
+
+// field takes one field; hpack calls it.
+func (c *conn) field(f header) {
+	b := &c.block
+	if b.size += len(f.Name) + len(f.Value) + 32; b.size > c.srv.cfg.Limits.Head {
+		b.fields.bad = errHeadLong
+		c.dec.SetEmitEnabled(false)
+		return
+	}
+	if b.kind == trailer {
+		b.fields.late(f)
+	} else if b.kind == request {
+		b.fields.take(b.st, f)
+	}
+}
+
+// request begins the stream of a request whose head is complete.
+func (c *conn) request(st *stream) *fault {
+	st.bad = st.fill(&c.block)
+	c.flood.idle.gain(idleRequest)
+	c.mu.Lock()
+	switch {
+	case c.drain.state == final: // the client has been told that it will not be looked at
+		c.mu.Unlock()
+		putStream(st)
+		return nil
+	case c.streams.open >= int(c.srv.cfg.Streams):
+		c.stage(frame.AppendReset(c.staged(), st.id, frame.RefusedStream))
+		c.streams.note(st.id, true)
+		c.mu.Unlock()
+		putStream(st)
+		return c.broken()
+	}
+	st.window = window{send: c.peer.window, recv: streamBuffer}
+	st.closed = c.block.end
+	c.streams.add(st)
+	c.mu.Unlock()
+	refused := st.bad != nil // the stream is its worker's from here on
+	c.srv.workers.start(st)
+	if refused {
+		return c.broken()
+	}
+	return nil
+}
+
+// fill makes the exchange the request that has been decoded.
+func (st *stream) fill(b *block) *exchange.Error {
+	x, f := &st.Exchange, &b.fields
+	q, cfg := &x.Request, &st.c.srv.cfg
+	x.Start = st.c.in.now
+	q.ClientIP = st.c.info.Peer.Addr()
+	q.Scheme = "http"
+	if x.Conn.TLS {
+		q.Scheme = "https"
+	}
+	q.Method = f.method
+	bad := f.finish(st, b.end)
+	q.Authority = f.authority
+	if bad != nil {
+		return bad
+	}
+	st.head = wire.RequestHead{Method: f.method, Target: f.path, Authority: f.authority, Header: q.Header}
+	if err := wire.Check(&st.head, cfg.Limits); err != nil {
+		return err
+	}
+	q.Path, q.RawQuery, q.Host = st.head.Path, st.head.RawQuery, host(x, f.authority)
+	st.body.declared = f.length
+	if b.end || f.length == 0 {
+		return nil
+	}
+	q.ContentLength = f.length
+	st.body.begin(f.length, f.expect)
+	q.Body = &st.body
+	if cfg.MaxBody > 0 && f.length > cfg.MaxBody {
+		return errTooLarge
+	}
+	return nil
+}
+
+// trailer ends a request's content with a trailer section.
+func (c *conn) trailer(id uint32) *fault {
+	f := &c.block.fields
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st := c.streams.find(id)
+	if st == nil || st.gone {
+		return nil
+	}
+	b := &st.body
+	if f.bad != nil || b.declared >= 0 && b.received < b.declared {
+		c.reset(st, frame.ProtocolError)
+		return c.broken()
+	}
+	st.Exchange.Request.Trailer = append(st.Exchange.Request.Trailer[:0], f.trailer...)
+	st.closed = true
+	b.wake.signal()
+	return nil
+}
+
+// host returns authority without its port and trailing dot, in lower case.
+func host(x *exchange.Exchange, authority string) string {
+	h := authority
+	if i := strings.LastIndexByte(h, ':'); i > strings.IndexByte(h, ']') {
+		h = h[:i]
+	}
+	h = strings.TrimSuffix(h, ".")
+	for i := range len(h) {
+		if mem.Lower[h[i]] != h[i] {
+			b := x.Arena.Alloc(len(h))
+			for i := range b {
+				b[i] = mem.Lower[h[i]]
+			}
+			return mem.String(b)
+		}
+	}
+	return h
+}

@@ -1,0 +1,122 @@
+package http2
+
+import (
+	"sync"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/frame"
+	"github.com/gatehouse-dev/gatehouse/proxy/wire"
+)
+
+// stream is one request and its answer; reused. It is the job that serves it.
+type stream struct {
+	exchange.Exchange
+	c      *conn
+	id     uint32
+	head   wire.RequestHead
+	bad    *exchange.Error // what the request is refused for; nil if it is not
+	body   body
+	writer writer
+	client *client
+
+	// Guarded by the connection's lock.
+	next   *stream // in the connection's list
+	window window
+	closed bool // the client has sent all
+	gone   bool // reset by either side, or the connection is: nobody reads the answer
+	ours   bool // reset by us
+}
+
+var pool = sync.Pool{New: func() any {
+	st := &stream{client: &client{}}
+	st.Exchange.Request.Header = make(exchange.Header, 0, 32)
+	st.Exchange.Response.Header = make(exchange.Header, 0, 32)
+	st.Exchange.Writer, st.body.st, st.writer.st = &st.writer, st, st
+	st.writer.block = make([]byte, 0, 512)
+	st.body.wake.init()
+	st.writer.wake.init()
+	return st
+}}
+
+// getStream returns a stream of c, not yet open.
+func getStream(c *conn, id uint32) *stream {
+	st := pool.Get().(*stream)
+	st.c, st.id = c, id
+	st.Exchange.Conn = c.info
+	return st
+}
+
+// putStream takes st back, which nobody else knows of any more.
+func putStream(st *stream) {
+	st.Exchange.Reset()
+	st.body.reset()
+	st.writer.reset()
+	st.client.cancel()
+	st.client = st.client.again()
+	st.c, st.bad, st.Exchange.Conn, st.Exchange.Context = nil, nil, nil, nil
+	st.closed, st.gone, st.ours = false, false, false
+	pool.Put(st)
+}
+
+// run serves the stream.
+func (st *stream) run() {
+	x, s := &st.Exchange, st.c.srv
+	if st.bad != nil {
+		x.Fail(st.bad)
+		_ = x.WriteReply() // a client that is gone needs no answer
+		if s.cfg.Refused != nil {
+			s.cfg.Refused(x)
+		}
+	} else {
+		x.Context = st.client
+		s.cfg.Handler.Handle(x)
+	}
+	st.finish()
+}
+
+// finish ends the stream: an answer that is incomplete is broken off, and so is a
+// request that is not wanted any more (section 8.1), or was malformed (8.1.1).
+func (st *stream) finish() {
+	c := st.c
+	c.mu.Lock()
+	if !st.gone {
+		switch {
+		case !st.writer.ended():
+			c.reset(st, frame.InternalError)
+		case st.bad != nil && st.bad.Status == 400:
+			c.reset(st, frame.ProtocolError)
+		case !st.closed:
+			c.reset(st, frame.NoError)
+		}
+	}
+	c.streams.remove(st, st.ours)
+	if n := st.body.drop(); n > 0 && !c.out.failed {
+		c.credit(n)
+	}
+	c.flush()
+	idle := c.streams.open == 0
+	if c.out.failed {
+		c.wake.signal()
+	} else if idle && c.drain.state == final {
+		c.nudge()
+	}
+	c.mu.Unlock()
+	putStream(st)
+}
+
+// reset breaks st off.
+func (c *conn) reset(st *stream, code frame.Code) {
+	if !st.gone {
+		st.ours = true
+		c.stage(frame.AppendReset(c.staged(), st.id, code))
+		c.abandon(st)
+	}
+}
+
+// abandon tells whoever works for st that it is over.
+func (c *conn) abandon(st *stream) {
+	st.gone = true
+	st.client.cancel()
+	st.body.wake.signal()
+	st.writer.wake.signal()
+}

@@ -1,0 +1,83 @@
+package http2
+
+import "time"
+
+// buckets is how many lists the open streams are kept in: a power of two near the
+// most a connection usually has.
+const buckets = 64
+
+// remembered is how many streams that have ended are told apart.
+const remembered = 128
+
+// streams is those of one connection whose handler has not returned.
+type streams struct {
+	buckets [buckets]*stream
+	open    int
+	since   time.Time // when open became 0
+	ended   [remembered]ending
+	next    uint8 // of ended
+}
+
+// ending is how a stream ended.
+type ending struct {
+	id   uint32
+	ours bool // by us, so that the client may have sent on without knowing
+}
+
+func (s *streams) at(id uint32) **stream { return &s.buckets[id>>1%buckets] }
+
+// find returns an open stream, nil if there is none of that id.
+func (s *streams) find(id uint32) *stream {
+	st := *s.at(id)
+	for st != nil && st.id != id {
+		st = st.next
+	}
+	return st
+}
+
+func (s *streams) add(st *stream) {
+	at := s.at(st.id)
+	st.next = *at
+	*at = st
+	s.open++
+}
+
+// remove takes st out and remembers how it ended.
+func (s *streams) remove(st *stream, ours bool) {
+	at := s.at(st.id)
+	for *at != st {
+		at = &(*at).next
+	}
+	*at = st.next
+	st.next = nil
+	s.note(st.id, ours)
+	if s.open--; s.open == 0 {
+		s.since = time.Now()
+	}
+}
+
+// note remembers the end of a stream.
+func (s *streams) note(id uint32, ours bool) {
+	s.ended[s.next%remembered] = ending{id, ours}
+	s.next++
+}
+
+// recall returns how a stream ended; nil when that is long ago, or it never was.
+func (s *streams) recall(id uint32) *ending {
+	for i := range s.ended {
+		if s.ended[i].id == id {
+			return &s.ended[i]
+		}
+	}
+	return nil
+}
+
+func (s *streams) each(f func(*stream)) {
+	for _, st := range s.buckets {
+		for st != nil {
+			next := st.next
+			f(st)
+			st = next
+		}
+	}
+}
