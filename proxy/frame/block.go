@@ -14,18 +14,10 @@ import (
 
 // Indexes of the static table (RFC 7541, appendix A).
 const (
-	authority    = 1
-	method       = 2
-	methodPOST   = 3
-	path         = 4
-	pathRoot     = 5
-	schemeHTTP   = 6
-	schemeHTTPS  = 7
-	status200    = 8
-	authorized   = 23
-	cookie       = 32
-	authenticate = 49
-	setCookie    = 55
+	status200  = 8
+	authorized = 23
+	length     = 28
+	setCookie  = 55
 )
 
 // AppendTableSize appends the table size update that a peer must see first when
@@ -67,7 +59,7 @@ func AppendFields(dst []byte, h exchange.Header) []byte {
 
 // AppendLength appends Content-Length.
 func AppendLength(dst []byte, n int64) []byte {
-	dst = append(dst, 0x0f, 28-15, 0)
+	dst = append(dst, 0x0f, length-15, 0)
 	at := len(dst)
 	dst = strconv.AppendInt(dst, n, 10)
 	dst[at-1] = byte(len(dst) - at)
@@ -188,7 +180,7 @@ func nameIndex(name []byte) int {
 	case "content-type":
 		return 31
 	case "cookie":
-		return cookie
+		return 32
 	case "date":
 		return 33
 	case "etag":
@@ -227,7 +219,7 @@ func lateIndex(name []byte) int {
 	case "proxy-authenticate":
 		return 48
 	case "proxy-authorization":
-		return authenticate
+		return 49
 	case "range":
 		return 50
 	case "referer":

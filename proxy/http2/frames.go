@@ -7,9 +7,9 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 )
 
-// What ends a connection. Where RFC 9113 has an error of the stream, for what no
-// client does by mistake in a request, it is one of the connection here, as section
-// 5.4.2 allows: nobody can make us reset streams of a connection that goes on.
+// What ends a connection. Most of what RFC 9113 has as an error of the stream, and
+// no client does by mistake in a request, is one of the connection here, as section
+// 5.4.2 allows: it leaves little by which we can be made to reset streams.
 var (
 	errPreface    = &fault{frame.ProtocolError, "no HTTP/2 preface"}
 	errFrameSize  = &fault{frame.FrameSizeError, "a frame of a wrong size"}
@@ -307,20 +307,17 @@ func (c *conn) windowUpdate(h *frame.Head, payload []byte) *fault {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	w := &c.window
-	if h.Stream != 0 {
-		st := c.streams.find(h.Stream)
-		if st == nil {
-			return c.useless(1)
-		}
-		w = &st.window
-		st.writer.wake.signal()
-	}
-	if w.send += n; w.send > frame.MaxWindow {
-		return errWindow
-	}
 	if h.Stream == 0 {
+		if c.window.send += n; c.window.send > frame.MaxWindow {
+			return errWindow
+		}
 		c.unblock()
+	} else if st := c.streams.find(h.Stream); st != nil && !st.gone {
+		if st.window.send += n; st.window.send > frame.MaxWindow {
+			c.reset(st, frame.FlowControlError)
+			return c.broken()
+		}
+		st.writer.wake.signal()
 	}
 	return c.useless(1)
 }

@@ -45,6 +45,7 @@ var layers = []layer{
 	{"proxy/decision", []string{"proxy/exchange"}},
 	{"proxy/telemetry", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
 	{"proxy/wire", []string{"proxy/mem", "proxy/exchange"}},
+	{"proxy/frame", []string{"proxy/mem", "proxy/exchange", "proxy/wire"}},
 	{"proxy/clientip", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
 	{"proxy/expr", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
 	{"proxy/clientcert", []string{"proxy/table", "proxy/exchange"}},
@@ -52,7 +53,7 @@ var layers = []layer{
 	{"proxy/filter", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
 	{"proxy/session", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
 	{"proxy/auth", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/filter"}},
-	{"proxy/upstream/*", []string{"proxy/table", "proxy/mem", "proxy/telemetry", "proxy/exchange"}},
+	{"proxy/upstream/*", []string{"proxy/table", "proxy/mem", "proxy/wire", "proxy/frame", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/upstream", []string{
 		"proxy/table", "proxy/mem", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange",
 		"proxy/upstream/*",
@@ -74,7 +75,7 @@ var layers = []layer{
 		"proxy/router", "proxy/session",
 	}},
 	{"proxy/http1", []string{"proxy/mem", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange"}},
-	{"proxy/http2", []string{"proxy/mem", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange"}},
+	{"proxy/http2", []string{"proxy/mem", "proxy/socket", "proxy/wire", "proxy/frame", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/http3", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/grpc", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/stream", []string{"proxy/table", "proxy/telemetry", "proxy/upstream"}},
@@ -147,7 +148,7 @@ var (
 // one of the verbs. The control half has no request path and may compile where it likes.
 var (
 	hotRooms = []string{
-		"proxy/mem/**", "proxy/wire/**", "proxy/exchange/**", "proxy/match/**", "proxy/router/**", "proxy/forward/**",
+		"proxy/mem/**", "proxy/wire/**", "proxy/frame/**", "proxy/exchange/**", "proxy/match/**", "proxy/router/**", "proxy/forward/**",
 		"proxy/http1/**", "proxy/http2/**", "proxy/sni/**", "proxy/stream/**", "proxy/tcp/**", "proxy/udp/**",
 	}
 	hotImports = []string{"reflect", "encoding/json/**"}
