@@ -1,7 +1,6 @@
 package http2
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -14,7 +13,6 @@ import (
 	"github.com/go-logr/logr"
 	"go.uber.org/goleak"
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
@@ -77,6 +75,10 @@ func serve(t *testing.T, h handler) (*Server, string, *http.Client) {
 func echo(x *exchange.Exchange) {
 	q, a := &x.Request, &x.Response
 	var content []byte
+	if _, ok := q.Header.Get("x-unread"); ok {
+		<-x.Context.Done()
+		return
+	}
 	for q.Body != nil {
 		p, err := q.Body.Next()
 		content = append(content, p...)
@@ -147,34 +149,10 @@ func TestExchange(t *testing.T) {
 // returns the status of the answer, or the code of the reset.
 func ask(t *testing.T, url string, fields ...string) string {
 	t.Helper()
-	c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
-	var block bytes.Buffer
-	enc := hpack.NewEncoder(&block)
-	for i := 0; i < len(fields); i += 2 {
-		_ = enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
-	}
-	_, _ = io.WriteString(c, http2.ClientPreface)
-	framer := http2.NewFramer(c, c)
-	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	_ = framer.WriteSettings()
-	_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true})
-	for {
-		f, err := framer.ReadFrame()
-		if err != nil {
-			return err.Error()
-		}
-		switch f := f.(type) {
-		case *http2.MetaHeadersFrame:
-			return f.PseudoValue("status")
-		case *http2.RSTStreamFrame:
-			return f.ErrCode.String()
-		}
-	}
+	r := dial(t, url)
+	r.ask(1, true, fields...)
+	status, _, _ := strings.Cut(r.next(), " ")
+	return status
 }
 
 func TestRefused(t *testing.T) {

@@ -1,0 +1,211 @@
+package http2
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/frame"
+)
+
+// TestTwoStepDrain follows the frames of a drain: a request that was on its way
+// when it began is answered still.
+func TestTwoStepDrain(t *testing.T) {
+	started, release := make(chan struct{}), make(chan struct{})
+	s, url, _ := serve(t, func(x *exchange.Exchange) {
+		if x.Request.Method == "PUT" {
+			close(started)
+			<-release
+		}
+		echo(x)
+	})
+	r := dial(t, url)
+	r.ask(1, true, common("PUT")...)
+	<-started
+	s.Drain()
+	r.until("goaway NO_ERROR 2147483647")
+	r.until("ping " + pong)
+	r.ask(3, true, common("GET")...)
+	r.until("200 on 3")
+	r.send(frame.Ping, frame.Ack, 0, []byte(pong)...)
+	r.until("goaway NO_ERROR 3")
+	r.ask(5, true, common("GET")...) // told that it is not looked at
+	close(release)
+	if got := r.next(); got != "200 on 1 end" {
+		t.Errorf("got %q", got)
+	}
+	if got := r.next(); got != "closed" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestDrainIdle has clients without a stream: one answers the PING, one does not.
+func TestDrainIdle(t *testing.T) {
+	s, url, _ := serve(t, echo)
+	r, deaf := dial(t, url), dial(t, url)
+	for _, r := range []*raw{r, deaf} {
+		r.ask(1, true, common("GET")...)
+		r.until("200 on 1")
+	}
+	start := time.Now()
+	s.Drain()
+	r.until("ping")
+	r.send(frame.Ping, frame.Ack, 0, []byte(pong)...)
+	r.until("goaway NO_ERROR 1")
+	r.until("closed")
+	if d := time.Since(start); d > roundTrip/2 {
+		t.Errorf("closed after %v", d)
+	}
+	deaf.until("goaway NO_ERROR 1")
+	deaf.until("closed")
+	if d := time.Since(start); d > 3*roundTrip {
+		t.Errorf("closed after %v", d)
+	}
+}
+
+// TestFinish has answers that ask the client to leave, while new connections are served.
+func TestFinish(t *testing.T) {
+	s, url, _ := serve(t, echo)
+	r := dial(t, url)
+	r.ask(1, true, common("GET")...)
+	r.until("200 on 1")
+	s.Finish()
+	for range 2 {
+		r.ask(3, true, common("GET")...)
+		r.until("goaway NO_ERROR 2147483647")
+		r.until("200 on 3")
+		r.send(frame.Ping, frame.Ack, 0, []byte(pong)...)
+		r.until("goaway NO_ERROR 3")
+		r.until("closed")
+		r = dial(t, url)
+	}
+}
+
+// TestContinue has clients that wait for 100 Continue, and one that does not.
+func TestContinue(t *testing.T) {
+	_, url, _ := serve(t, func(x *exchange.Exchange) {
+		if s, ok := x.Request.Body.(exchange.Stream); ok && x.Request.Path == "/stream" {
+			if err := s.Continue(); err != nil {
+				t.Error(err)
+			}
+		}
+		echo(x)
+	})
+	for _, path := range []string{"/", "/stream"} {
+		r := dial(t, url)
+		r.ask(1, false, ":method", "POST", ":scheme", "http", ":authority", "a", ":path", path, "expect", "100-Continue")
+		if got := r.next(); got != "100 on 1" {
+			t.Errorf("%s: %s", path, got)
+		}
+		r.send(frame.Data, frame.EndStream, 1, 'a')
+		if got := r.next(); got != "200 on 1" {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+}
+
+// TestInterim has an informational answer before the final one.
+func TestInterim(t *testing.T) {
+	_, url, _ := serve(t, func(x *exchange.Exchange) {
+		x.Response.Status, x.Response.ContentLength = 103, -1
+		x.Response.Header.Add("Link", "</a.css>; rel=preload")
+		_ = x.Writer.Head(x)
+		x.Response.Header = x.Response.Header[:0]
+		echo(x)
+	})
+	r := dial(t, url)
+	r.ask(1, true, common("GET")...)
+	if got := r.next(); got != "103 on 1" {
+		t.Error(got)
+	}
+	if got := r.next(); got != "200 on 1 end" {
+		t.Error(got)
+	}
+}
+
+// TestClientGone has handlers told that their client has gone: by a reset, by the end of
+// the connection.
+func TestClientGone(t *testing.T) {
+	told := make(chan error, 2)
+	_, url, _ := serve(t, func(x *exchange.Exchange) {
+		if x.Context.Err() != nil {
+			t.Error("gone from the start")
+		}
+		<-x.Context.Done()
+		_, err := x.Request.Body.Next()
+		told <- err
+		if x.Writer.Head(x) == nil && x.Writer.Flush() == nil {
+			t.Error("there is somebody to answer")
+		}
+	})
+	for _, reset := range []bool{true, false} {
+		r := dial(t, url)
+		r.ask(1, false, common("POST")...)
+		time.Sleep(10 * time.Millisecond)
+		if reset {
+			r.send(frame.ResetStream, 0, 1, 0, 0, 0, 8)
+		} else {
+			_ = r.Close()
+		}
+		if err := <-told; err != errIncomplete {
+			t.Error(err)
+		}
+	}
+}
+
+// TestAnswerEndsEarly has an answer that is complete before the request: the client
+// is told to send no more, and what it sends nevertheless is let pass.
+func TestAnswerEndsEarly(t *testing.T) {
+	_, url, _ := serve(t, func(x *exchange.Exchange) {
+		x.Fail(errTooLarge)
+		_ = x.WriteReply()
+	})
+	r := dial(t, url)
+	r.ask(1, false, common("POST")...)
+	r.until("413 on 1")
+	r.until("reset NO_ERROR on 1")
+	for range 30 { // more than the connection's window has, were it not given back
+		r.send(frame.Data, 0, 1, make([]byte, 16<<10)...)
+	}
+	r.ask(1, true, "x-trailer", "y")
+	r.ask(3, true, common("GET")...)
+	r.until("413 on 3")
+}
+
+// TestTrailersOnly has an answer whose head is its end, as gRPC has it for errors.
+func TestTrailersOnly(t *testing.T) {
+	_, url, _ := serve(t, func(x *exchange.Exchange) {
+		x.Reply(404, "no_route", "none")
+		_ = x.WriteReply()
+	})
+	r := dial(t, url)
+	r.ask(1, true, common("POST", "content-type", "application/grpc")...)
+	if got := r.next(); got != "200 on 1 end" {
+		t.Error(got)
+	}
+}
+
+// TestLargeHead has a head of an answer that needs CONTINUATION, and a client that
+// has changed what it keeps of header tables.
+func TestLargeHead(t *testing.T) {
+	_, url, client := serve(t, func(x *exchange.Exchange) {
+		x.Response.Status = 200
+		for range 5 {
+			x.Response.Header.Add("X-Large", strings.Repeat("a", 9000)+"\n")
+		}
+		x.Response.Header.Add("bad name", "x")
+		x.Response.Header.Add("TE", "x")
+		_ = x.Writer.Head(x)
+		_ = x.Writer.End(x)
+	})
+	a, err := client.Get(url)
+	if err != nil || len(a.Header["X-Large"]) != 5 || a.Header["X-Large"][4] != strings.Repeat("a", 9000) || a.Header["Bad name"] != nil || a.Header["Te"] != nil {
+		t.Errorf("%v, %v", a, err)
+	}
+	r := dial(t, url)
+	r.send(frame.Settings, 0, 0, 0, byte(frame.HeaderTableSize), 0, 0, 0, 0)
+	r.ask(1, true, common("GET")...)
+	r.framer.ReadMetaHeaders.SetMaxDynamicTableSize(4096)
+	r.until("200 on 1")
+}
