@@ -299,14 +299,14 @@ func TestSlowStart(t *testing.T) {
 	_, _ = r.Write([]byte{0, 0, 8, 6})
 	ends("half a frame", r)
 	r = dial(t, url)
-	go func() { // bytes come, but the block does not get complete
+	go func(r *raw) { // bytes come, but the block does not get complete
 		for range 100 {
 			time.Sleep(20 * time.Millisecond)
 			if _, err := r.Write([]byte{0, 0, 0, 9, 0, 0, 0, 0, 1}); err != nil {
 				return
 			}
 		}
-	}()
+	}(r)
 	r.send(frame.Headers, 0, 1, 0x82)
 	ends("a block that trickles", r)
 	r = dial(t, url)
