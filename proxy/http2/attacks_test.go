@@ -335,6 +335,12 @@ func TestStreamsAtOneTime(t *testing.T) {
 			t.Fatal(got)
 		}
 	}
+	for range 1000 { // until all that may run do
+		if most.Load() == int64(s.cfg.Streams) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
 	close(release)
 	if n := most.Load(); n != int64(s.cfg.Streams) {
 		t.Errorf("%d handlers ran at one time", n)

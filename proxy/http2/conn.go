@@ -138,8 +138,12 @@ func (c *conn) process() *fault {
 			break
 		}
 		in.r += frame.HeadSize + h.Length
+		began := c.block.id == 0
 		if f := c.frame(&h, b[frame.HeadSize:frame.HeadSize+h.Length]); f != nil {
 			return f
+		}
+		if in.settled && (began || c.block.id == 0) {
+			in.by = time.Time{} // of what is complete now
 		}
 	}
 	c.patience()

@@ -244,7 +244,9 @@ func (w *writer) End(x *exchange.Exchange) error {
 		c.stage(frame.Append(c.staged(), frame.Head{Type: frame.Data, Flags: frame.EndStream, Stream: w.st.id}))
 	}
 	w.state, w.sent = ended, true
-	c.out.answered++
+	if w.st.bad == nil {
+		c.out.answered++
+	}
 	c.flush()
 	return nil
 }
