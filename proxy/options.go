@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/guard"
 	"github.com/gatehouse-dev/gatehouse/proxy/http1"
 	"github.com/gatehouse-dev/gatehouse/proxy/tcp"
 	"github.com/gatehouse-dev/gatehouse/proxy/udp"
@@ -28,6 +29,7 @@ type Options struct {
 	Bind func(address string, port uint16) string
 	// KeySets fetches what JWTs are verified with, and the tokens of logins; nil for a plain transport.
 	KeySets http.RoundTripper
+	Cluster guard.Cluster    // whose API server is asked about tokens and rights; by default there is none
 	Now     func() time.Time // default time.Now
 }
 

@@ -8,7 +8,7 @@ import (
 
 // AuthenticationMethod is one way to prove who a caller is.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.jwt) ? 1 : 0) + (has(self.apiKey) ? 1 : 0) + (has(self.basic) ? 1 : 0) + (has(self.clientCertificate) ? 1 : 0) + (has(self.oidc) ? 1 : 0) + (has(self.introspection) ? 1 : 0) + (has(self.anonymous) ? 1 : 0) == 1",message="set exactly one of jwt, apiKey, basic, clientCertificate, oidc, introspection and anonymous"
+// +kubebuilder:validation:XValidation:rule="(has(self.jwt) ? 1 : 0) + (has(self.apiKey) ? 1 : 0) + (has(self.basic) ? 1 : 0) + (has(self.clientCertificate) ? 1 : 0) + (has(self.oidc) ? 1 : 0) + (has(self.introspection) ? 1 : 0) + (has(self.kubernetes) ? 1 : 0) + (has(self.anonymous) ? 1 : 0) == 1",message="set exactly one of jwt, apiKey, basic, clientCertificate, oidc, introspection, kubernetes and anonymous"
 type AuthenticationMethod struct {
 	// when narrows the method: all must be true for it to be tried.
 	//
@@ -46,6 +46,12 @@ type AuthenticationMethod struct {
 	//
 	// +optional
 	Introspection *IntrospectionAuthentication `json:"introspection,omitempty"`
+
+	// kubernetes accepts tokens that the cluster's API server knows, such as those of a pod's ServiceAccount; write {} for tokens meant
+	// for the API server itself.
+	//
+	// +optional
+	Kubernetes *KubernetesAuthentication `json:"kubernetes,omitempty"`
 
 	// anonymous accepts everybody; write {}.
 	//

@@ -192,9 +192,10 @@ type PublicAccess struct {
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 }
 
-// AuthorizationRule is one condition: a CEL expression, a list of networks, lists of what claims must hold, or a service that is asked.
+// AuthorizationRule is one condition: a CEL expression, a list of networks, lists of what claims must hold, the cluster's
+// own authorization, or a service that is asked.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.cel) ? 1 : 0) + (has(self.cidrs) ? 1 : 0) + (has(self.claims) ? 1 : 0) + (has(self.externalAuth) ? 1 : 0) == 1",message="set exactly one of cel, cidrs, claims and externalAuth"
+// +kubebuilder:validation:XValidation:rule="(has(self.cel) ? 1 : 0) + (has(self.cidrs) ? 1 : 0) + (has(self.claims) ? 1 : 0) + (has(self.kubernetes) ? 1 : 0) + (has(self.externalAuth) ? 1 : 0) == 1",message="set exactly one of cel, cidrs, claims, kubernetes and externalAuth"
 type AuthorizationRule struct {
 	// when narrows the rule: all must be true for it to count.
 	//
@@ -226,6 +227,11 @@ type AuthorizationRule struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	Claims []ClaimCondition `json:"claims,omitempty"`
+
+	// kubernetes asks the API server whether the caller may, by the cluster's RBAC; write {} to ask about the request's path and method.
+	//
+	// +optional
+	Kubernetes *KubernetesAuthorization `json:"kubernetes,omitempty"`
 
 	// externalAuth asks a service. It is asked last, once every other rule has let the request pass.
 	//

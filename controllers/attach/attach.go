@@ -37,6 +37,8 @@ type Config struct {
 	Controller gatewayv1.GatewayController
 	// Checks judge what only the proxy understands of a policy.
 	Checks Checks
+	// Clusterless says why no API server can be asked about tokens and rights; empty: one can.
+	Clusterless string
 }
 
 // Builder attaches policies, and keeps what did not change from one build to the

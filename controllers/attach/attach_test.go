@@ -98,7 +98,7 @@ func TestPolicyFaults(t *testing.T) {
 	auth(`{when: [good, bad]}`, "spec.rules.when[1]: it is bad; write good")
 	refused(v1alpha1.KindAuthPolicy, "overrides: {rules: {when: [bad]}}", "spec.overrides.rules.when[0]: it is bad; write good")
 	refused(v1alpha1.KindAuthPolicy, "defaults: {rules: {when: [bad]}}", "spec.defaults.rules.when[0]: it is bad; write good")
-	auth(`{authentication: {a: {}}}`, one+": 0 methods are set; set exactly one of jwt, apiKey, basic, clientCertificate, oidc, introspection and anonymous")
+	auth(`{authentication: {a: {}}}`, one+": 0 methods are set; set exactly one of jwt, apiKey, basic, clientCertificate, oidc, introspection, kubernetes and anonymous")
 	auth(`{authentication: {a: {anonymous: {}, when: [bad]}}}`, one+".when[0]: it is bad; write good")
 	auth(`{authentication: {a: {jwt: {issuer: "https://i.example"}}}}`,
 		one+".jwt: list the accepted audiences, or write audienceCheck: None to accept a token meant for any")
@@ -126,7 +126,7 @@ func TestPolicyFaults(t *testing.T) {
 	certificate(`{san: {type: URI, value: "spiffe://*"}}`, `.san.value: "spiffe://*" is not a URI, nor the beginning of one as spiffe://shop.example/*`)
 	certificate(`{san: {type: DNS, value: "a.*"}}`,
 		`.san.value: "a.*": a * stands for the first label of a DNS name (*.shop.example) or for the rest of a URI's path (spiffe://shop.example/*), and nowhere else`)
-	auth(`{authorization: {a: {}}}`, "spec.rules.authorization.a: 0 conditions are set; set exactly one of cel, cidrs, claims and externalAuth")
+	auth(`{authorization: {a: {}}}`, "spec.rules.authorization.a: 0 conditions are set; set exactly one of cel, cidrs, claims, kubernetes and externalAuth")
 	auth(`{authorization: {a: {cidrs: {allow: [192.0.2.0/24, 192.0.2.1]}}}}`, "spec.rules.authorization.a.cidrs.allow[1]: "+
 		`"192.0.2.1" is not a network in CIDR form; write 192.0.2.0/24, or 192.0.2.7/32 for one address`)
 	auth(`{response: {headers: {x: {cel: bad}, z: {}}}}`, "spec.rules.response.headers.x.cel: it is bad; write good",
@@ -290,4 +290,20 @@ func FuzzParseAPIKey(f *testing.F) {
 			t.Errorf("%q never expires", expires)
 		}
 	})
+}
+
+// Where no API server can be asked, what needs one waits for ever, and the policy
+// says so.
+func TestClusterless(t *testing.T) {
+	s := load(t, policyCluster(t)+policyYAML("AuthPolicy", "p", `rules: {authentication: {a: {kubernetes: {}}}, authorization: {b: {kubernetes: {}}, c: {cel: "true"}}}`))
+	g := newGraphs().Build(s)
+	p := NewBuilder(Config{Controller: controller, Clusterless: "there is no API server"}).Build(s, g)
+	parts := p.All[0].Resolved
+	if parts["authentication/a"].Broken != "there is no API server" || parts["authorization/b"].Broken != "there is no API server" || parts["authorization/c"].Broken != "" {
+		t.Errorf("%+v", parts)
+	}
+	g, p = buildStrict(s)
+	if parts := p.All[0].Resolved; parts["authentication/a"].Broken != "" || rule(g, p).Auth.Closed != nil {
+		t.Errorf("with an API server: %+v", parts)
+	}
 }

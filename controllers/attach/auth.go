@@ -114,11 +114,15 @@ func (d *draft) method(item, field string, m *v1alpha1.AuthenticationMethod) {
 		set++
 		d.introspection(item, field+".introspection", m.Introspection)
 	}
+	if m.Kubernetes != nil {
+		set++
+		d.resolved[item] = Parts{Broken: d.clusterless}
+	}
 	if m.Anonymous != nil {
 		set++
 	}
 	if set != 1 {
-		d.bad(field, "%d methods are set; set exactly one of jwt, apiKey, basic, clientCertificate, oidc, introspection and anonymous", set)
+		d.bad(field, "%d methods are set; set exactly one of jwt, apiKey, basic, clientCertificate, oidc, introspection, kubernetes and anonymous", set)
 	}
 }
 
@@ -238,12 +242,16 @@ func (d *draft) authorization(item, field string, r *v1alpha1.AuthorizationRule)
 			}
 		}
 	}
+	if r.Kubernetes != nil {
+		set++
+		d.kubernetes(item, field+".kubernetes", r.Kubernetes)
+	}
 	if r.ExternalAuth != nil {
 		set++
 		d.external(item, field+".externalAuth", r.ExternalAuth)
 	}
 	if set != 1 {
-		d.bad(field, "%d conditions are set; set exactly one of cel, cidrs, claims and externalAuth", set)
+		d.bad(field, "%d conditions are set; set exactly one of cel, cidrs, claims, kubernetes and externalAuth", set)
 	}
 }
 

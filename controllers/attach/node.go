@@ -46,11 +46,13 @@ type draft struct {
 	resolved map[string]Parts
 	notes    []string
 	requires bool
+
+	clusterless string // why no API server can be asked
 }
 
 // policyNode checks and resolves one policy.
 func (b *Builder) policyNode(r *store.Reader, key PolicyKey) *policyNode {
-	d := &draft{reads: r, checks: &b.config.Checks, resolved: map[string]Parts{}}
+	d := &draft{reads: r, checks: &b.config.Checks, resolved: map[string]Parts{}, clusterless: b.config.Clusterless}
 	switch key.Kind {
 	case v1alpha1.KindAuthPolicy:
 		p := r.AuthPolicy(key.NamespacedName)

@@ -187,6 +187,7 @@ func (st *stream) authSpec() v1alpha1.AuthPolicySpec {
 		v1alpha1.AuthenticationMethod{ClientCertificate: &v1alpha1.ClientCertificateAuthentication{
 			Match: []v1alpha1.CertificateMatch{{SPKISHA256: pick(st, strings.Repeat("ab", 32), "torn")}},
 		}},
+		v1alpha1.AuthenticationMethod{Kubernetes: &v1alpha1.KubernetesAuthentication{}},
 		v1alpha1.AuthenticationMethod{Introspection: &v1alpha1.IntrospectionAuthentication{
 			Issuer: "https://issuer.example", Audiences: []string{"shop"}, BackendRef: pick(st, nil, &v1alpha1.ServicePort{Name: "svc", Port: 80}),
 			ClientSecretRef: v1alpha1.SecretReference{Name: pick[gatewayv1.ObjectName](st, "s", "t")},

@@ -26,6 +26,11 @@ package watch
 //+kubebuilder:rbac:groups=gatehouse.dev,resources=authpolicies/status;validationpolicies/status,verbs=get;update;patch
 //+kubebuilder:rbac:groups="";events.k8s.io,resources=events,verbs=create;patch
 
+// Ask: whose a token is, and what a caller may do, where an AuthPolicy says kubernetes.
+//
+//+kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
+//+kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
+
 // Write: the Services of Gateways and their endpoints, by the leader.
 //
 //+kubebuilder:rbac:groups="",resources=services,verbs=create;update;delete

@@ -43,6 +43,12 @@ const (
 	CodeIntrospectionRefused = "introspection_refused"     // it does not take our client's credentials
 	CodeIntrospectionBusy    = "introspection_busy"        // as many requests wait for it as may
 
+	CodeClusterToken       = "cluster_token_invalid" // the cluster does not know it, or no longer
+	CodeClusterForbidden   = "forbidden_by_cluster"  // the cluster's authorization says no
+	CodeClusterUnavailable = "cluster_unavailable"   // its API server gave no answer
+	CodeClusterRefused     = "cluster_refused"       // its API server does not let the gateway ask
+	CodeClusterBusy        = "cluster_busy"          // as many requests wait for it as may
+
 	CodeExternal            = "forbidden_by_service"      // a service that was asked said no
 	CodeExternalUnavailable = "external_auth_unavailable" // it gave no answer
 	CodeExternalInvalid     = "external_auth_invalid"     // its answer cannot be understood, or must not be followed

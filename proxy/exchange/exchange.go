@@ -80,7 +80,18 @@ type Principal struct {
 	Method  string         // name of the authentication method that accepted; empty: nobody asked
 	Subject string         //
 	Claims  map[string]any // JWT claims, an API key's scopes, plan and metadata, or a certificate's names
+	Cluster *ClusterUser   // as the cluster knows the caller; nil: it was not asked
 	Token   string         // access token that the method holds for the caller and may forward; never shown
+}
+
+// ClusterUser is a caller as a Kubernetes cluster knows them
+// (authentication.k8s.io/v1, UserInfo). Requests share it, so it does not change.
+type ClusterUser struct {
+	Name   string
+	UID    string
+	Groups []string
+	Extra  map[string][]string
+	Sum    [32]byte // of all this
 }
 
 // Trace is what happened to a request, in names that stay bounded.

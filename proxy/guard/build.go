@@ -52,9 +52,9 @@ func (b *Builder) Build(a *table.Auth) (*Policy, error) {
 	for i := range a.Methods {
 		c.method(&a.Methods[i])
 	}
-	for _, last := range []bool{false, true} { // what takes a call comes last
+	for cost := range 3 { // what takes a call comes last
 		for i := range a.Rules {
-			if (a.Rules[i].External != nil) == last {
+			if costs(&a.Rules[i]) == cost {
 				c.rule(&a.Rules[i])
 			}
 		}
@@ -67,6 +67,18 @@ func (b *Builder) Build(a *table.Auth) (*Policy, error) {
 		return nil, c.err
 	}
 	return p, nil
+}
+
+// costs ranks rules by what asking them takes: nothing but time, a call that is
+// often kept, a call.
+func costs(t *table.AuthRule) int {
+	switch {
+	case t.External != nil:
+		return 2
+	case t.Kubernetes != nil:
+		return 1
+	}
+	return 0
 }
 
 // compiler builds one policy's parts and keeps the first error.
@@ -178,8 +190,10 @@ func (c *compiler) leaf(t *table.AuthMethod, places *credential.Places, from []t
 	case t.Introspection != nil:
 		s, err := c.introspection.server(t.Introspection)
 		return introspect.New(s, places), err
+	case t.Kubernetes != nil:
+		return c.cluster.Method(t.Kubernetes, places), nil
 	}
-	return nil, fmt.Errorf("it is of no kind; set jwt, apiKeys, basic, clientCertificate, oidc, introspection or anonymous")
+	return nil, fmt.Errorf("it is of no kind; set jwt, apiKeys, basic, clientCertificate, oidc, introspection, kubernetes or anonymous")
 }
 
 func (c *compiler) rule(t *table.AuthRule) {
@@ -194,6 +208,8 @@ func (c *compiler) rule(t *table.AuthRule) {
 		if c.asked++; c.asked > maxAsked {
 			c.fail(what, fmt.Errorf("more than %d rules ask a service; use fewer", maxAsked))
 		}
+	case t.Kubernetes != nil:
+		r.rule, err = c.cluster.Rule(t.Kubernetes)
 	case t.CIDRs != nil:
 		r.rule, err = cidrs.New(t.CIDRs)
 	case t.Claims != nil:
@@ -201,7 +217,7 @@ func (c *compiler) rule(t *table.AuthRule) {
 	case t.CEL != "":
 		r.rule, err = cel.New(c.env, t.CEL)
 	default:
-		err = fmt.Errorf("it is of no kind; set cel, cidrs, claims or external")
+		err = fmt.Errorf("it is of no kind; set cel, cidrs, claims, kubernetes or external")
 	}
 	c.fail(what, err)
 	c.policy.rules = append(c.policy.rules, r)

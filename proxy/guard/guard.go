@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/introspect"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/jwt"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/kubernetes"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/oidc"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/sessions"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -35,10 +36,18 @@ type Config struct {
 	Report    func(keySet string, err error) // of each fetch of a key set, from the background; may be nil
 	Tokens    int                            // verified tokens remembered; 8192 when 0
 	Upstreams *upstream.Set                  // where services that are asked are found; nil: at URLs only
+	Cluster   Cluster                        // whose API server is asked about tokens and rights
 
 	Asked        func(service, outcome string)                                // counts requests a service was asked about; may be nil
 	Introspected func(server, outcome string)                                 // counts tokens an authorization server was asked about; may be nil
+	Reviewed     func(review, outcome string)                                 // counts tokens and rights the cluster was asked about; may be nil
 	Watched      func(x *exchange.Exchange, policy, cause string) (keep bool) // told what a rule in shadow would have refused; whether to keep how x was judged; may be nil
+}
+
+// Cluster is how a Kubernetes API server is reached; without URL there is none.
+type Cluster struct {
+	URL       string
+	Transport http.RoundTripper // with the gateway's own credentials
 }
 
 // Builder makes policies, and owns what they share across tables. Its methods
@@ -60,6 +69,7 @@ type Builder struct {
 	services generations[[32]byte, service] // by content, so that equal ones share a bound on calls
 
 	introspection introspection
+	cluster       *kubernetes.Owner
 }
 
 // service is an extauth.Service, or why there is none.
@@ -94,6 +104,7 @@ func New(c Config) (*Builder, error) {
 		introspection: introspection{owner: introspect.NewOwner(introspect.Config{
 			Through: c.through(), Transport: c.Transport, Now: c.Now, Asked: c.Introspected,
 		})},
+		cluster: kubernetes.NewOwner(kubernetes.Config{URL: c.Cluster.URL, Transport: c.Cluster.Transport, Env: env, Now: c.Now, Asked: c.Reviewed}),
 	}, nil
 }
 
@@ -157,6 +168,7 @@ func (b *Builder) Close() {
 	b.logins.close()
 	b.external.Close()
 	b.introspection.owner.Close()
+	b.cluster.Close()
 }
 
 // generations keeps what the current table and the one before it use, by

@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"math/bits"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -145,6 +146,12 @@ func (c *Cache[V]) Load(ctx context.Context, key string, fetch Fetch[V]) (value 
 	case <-ctx.Done():
 		return value, ctx.Err()
 	}
+}
+
+// AppendPart appends s to a key so that no two lists of parts are the same key.
+func AppendPart(key []byte, s string) []byte {
+	key = strconv.AppendInt(key, int64(len(s)), 10)
+	return append(append(key, ':'), s...)
 }
 
 // Drop forgets the answer for key.

@@ -36,7 +36,7 @@ type Public struct {
 }
 
 // AuthMethod is one way to say who is calling. Exactly one of JWT, APIKeys,
-// Basic, ClientCertificate, OIDC, Introspection and Anonymous is set, unless
+// Basic, ClientCertificate, OIDC, Introspection, Kubernetes and Anonymous is set, unless
 // Unavailable is.
 type AuthMethod struct {
 	Name              string             `json:"name"`
@@ -49,6 +49,7 @@ type AuthMethod struct {
 	ClientCertificate *ClientCertificate `json:"clientCertificate,omitempty"`
 	OIDC              *OIDC              `json:"oidc,omitempty"`
 	Introspection     *Introspection     `json:"introspection,omitempty"`
+	Kubernetes        *TokenReview       `json:"kubernetes,omitempty"`
 	Anonymous         bool               `json:"anonymous,omitempty"`
 	Unavailable       string             `json:"unavailable,omitempty"` // why it cannot decide now (a missing Secret): 503, never 401
 }
@@ -145,8 +146,8 @@ const (
 	SANIP    SANType = "IP"
 )
 
-// AuthRule is one authorization rule. Exactly one of CEL, CIDRs, Claims and
-// External is set, unless Unavailable is.
+// AuthRule is one authorization rule. Exactly one of CEL, CIDRs, Claims,
+// Kubernetes and External is set, unless Unavailable is.
 type AuthRule struct {
 	Name        string           `json:"name"`
 	Source      int              `json:"source"`
@@ -155,6 +156,7 @@ type AuthRule struct {
 	CEL         string           `json:"cel,omitempty"`    // true allows; an error denies
 	CIDRs       *CIDRs           `json:"cidrs,omitempty"`  //
 	Claims      []ClaimCondition `json:"claims,omitempty"` // all must hold
+	Kubernetes  *AccessReview    `json:"kubernetes,omitempty"`
 	External    *ExternalAuth    `json:"external,omitempty"`
 	Unavailable string           `json:"unavailable,omitempty"` // why it cannot decide now (a missing Service): 503
 }

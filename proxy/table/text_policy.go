@@ -80,6 +80,8 @@ func (m AuthMethod) String() string {
 		return "oidc(" + m.OIDC.String() + ")"
 	case m.Introspection != nil:
 		out = "introspection(" + m.Introspection.String()
+	case m.Kubernetes != nil:
+		out = "kubernetes(" + m.Kubernetes.String()
 	case m.Anonymous:
 		return "anonymous"
 	default:
@@ -172,6 +174,8 @@ func (r AuthRule) String() string {
 	switch {
 	case r.Unavailable != "":
 		return "unavailable: " + r.Unavailable
+	case r.Kubernetes != nil:
+		return r.Kubernetes.String()
 	case r.External != nil:
 		return r.External.String()
 	case len(out) > 0:

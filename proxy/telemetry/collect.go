@@ -33,7 +33,7 @@ type routeDescs struct{ requests, duration, retries *prometheus.Desc }
 type backendDescs struct{ requests, errors, inFlight, connections *prometheus.Desc }
 
 // asideDescs are of requests that others than the backend were sent.
-type asideDescs struct{ mirrored, asked, introspected *prometheus.Desc }
+type asideDescs struct{ mirrored, asked, introspected, reviewed *prometheus.Desc }
 
 // keyDescs are of the keys that callers are known by.
 type keyDescs struct{ setAge, used *prometheus.Desc }
@@ -68,6 +68,7 @@ func newDescs() descs {
 			mirrored:     desc("mirrored_requests_total", "Requests that were to be mirrored, by the mirror's backend and what became of it.", "backend", "outcome"),
 			asked:        desc("external_auth_requests_total", "Requests an external authorization service had to be asked about, by service and outcome.", "service", "outcome"),
 			introspected: desc("introspections_total", "Tokens an authorization server had to be asked about, by server and outcome.", "server", "outcome"),
+			reviewed:     desc("kubernetes_reviews_total", "What the API server had to be asked about tokens and rights, by review and outcome.", "review", "outcome"),
 		},
 		port: portDescs{
 			open:       desc("client_connections_open", "Client connections open, by the socket they came in on.", "address"),
@@ -131,7 +132,7 @@ func (c collector) causes(d *descs, o output) {
 	for _, s := range []struct {
 		desc   *prometheus.Desc
 		causes *Causes
-	}{{d.denials, &c.m.Denials}, {d.shadowDenials, &c.m.ShadowDenials}, {d.refusals, &c.m.Refusals}, {d.aside.mirrored, &c.m.Mirrored}, {d.aside.asked, &c.m.Asked}, {d.aside.introspected, &c.m.Introspected}} {
+	}{{d.denials, &c.m.Denials}, {d.shadowDenials, &c.m.ShadowDenials}, {d.refusals, &c.m.Refusals}, {d.aside.mirrored, &c.m.Mirrored}, {d.aside.asked, &c.m.Asked}, {d.aside.introspected, &c.m.Introspected}, {d.aside.reviewed, &c.m.Reviewed}} {
 		s.causes.each(func(k cause, n uint64) { o.send(s.desc, prometheus.CounterValue, float64(n), k.policy, k.code) })
 	}
 	c.m.BadRequests.each(func(k cause, n uint64) { o.send(d.badRequests, prometheus.CounterValue, float64(n), k.code) })

@@ -30,6 +30,7 @@ type Metrics struct {
 	Answers       Causes // by code: every answer of the gateway's own
 	Mirrored      Causes // by backend and outcome: requests that were to be mirrored
 	Asked         Causes // by service and outcome: requests an external service had to be asked about
+	Reviewed      Causes // by review and outcome: what the cluster had to be asked about tokens and rights
 	Introspected  Causes // by server and outcome: tokens an authorization server had to be asked about
 
 	Table      Table

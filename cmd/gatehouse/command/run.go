@@ -22,6 +22,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/controllers/status"
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
 	"github.com/gatehouse-dev/gatehouse/proxy"
+	"github.com/gatehouse-dev/gatehouse/proxy/guard"
 )
 
 // running is a gateway that is fed by an API server.
@@ -101,6 +102,17 @@ func (r *running) config() (*rest.Config, error) {
 	return config, nil
 }
 
+// reviewer is how the proxy asks the API server about tokens and rights.
+func reviewer(config *rest.Config) (c guard.Cluster, err error) {
+	base, _, err := rest.DefaultServerUrlFor(config)
+	if err != nil {
+		return c, fmt.Errorf("how to reach the API server: %w", err)
+	}
+	c.URL = base.String()
+	c.Transport, err = rest.TransportFor(config)
+	return c, err
+}
+
 func (r *running) run(ctx context.Context, log logr.Logger) error {
 	ctrllog.SetLogger(log)
 	klog.SetLogger(log) // client-go's: elections and watches
@@ -110,6 +122,9 @@ func (r *running) run(ctx context.Context, log logr.Logger) error {
 	}
 	options, err := r.options(log)
 	if err != nil {
+		return err
+	}
+	if options.Cluster, err = reviewer(config); err != nil {
 		return err
 	}
 	server, err := proxy.New(options)

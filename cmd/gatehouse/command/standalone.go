@@ -73,6 +73,7 @@ func (s *standalone) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	source.config.attach.Clusterless = "a gateway that serves from files has no API server to ask"
 	s.guide = func(*table.Table) error { return nil }
 	if s.demo {
 		d, err := newDemonstration(s.out)

@@ -90,11 +90,8 @@ func (c *authCompiler) method(name string, spec v1alpha1.AuthenticationMethod) e
 	m := table.AuthMethod{Name: name, Source: c.at, When: expressions(spec.When)}
 	parts := c.from.Resolved[c.name]
 	var err error
-	switch {
-	case parts.Broken != "":
-		m.Unavailable = parts.Broken
-		c.out.rejected = append(c.out.rejected,
-			table.Rejection{Object: Name(c.from.Key), Reason: c.name + ": " + parts.Broken, Status: 503})
+	switch m.Unavailable = c.broken(parts); {
+	case m.Unavailable != "":
 	case spec.JWT != nil:
 		m.From = credentialSources(spec.JWT.From, table.CredentialSource{Header: "authorization", Scheme: "Bearer"})
 		m.JWT, err = c.jwt(spec.JWT, parts)
@@ -111,6 +108,9 @@ func (c *authCompiler) method(name string, spec v1alpha1.AuthenticationMethod) e
 	case spec.Introspection != nil:
 		m.From = credentialSources(spec.Introspection.From, table.CredentialSource{Header: "authorization", Scheme: "Bearer"})
 		m.Introspection, err = c.introspection(spec.Introspection, parts)
+	case spec.Kubernetes != nil:
+		m.From = credentialSources(spec.Kubernetes.From, table.CredentialSource{Header: "authorization", Scheme: "Bearer"})
+		m.Kubernetes = &table.TokenReview{Audiences: spec.Kubernetes.Audiences}
 	case spec.Anonymous != nil:
 		m.Anonymous = true
 	default:
@@ -216,6 +216,9 @@ func (c *authCompiler) rule(name string, spec v1alpha1.AuthorizationRule) error 
 			return fmt.Errorf("deny: %w", err)
 		}
 		r.CIDRs = &table.CIDRs{Allow: allow, Deny: deny}
+	}
+	if spec.Kubernetes != nil {
+		c.kubernetes(&r, spec.Kubernetes)
 	}
 	if spec.ExternalAuth != nil {
 		if err := c.external(&r, spec.ExternalAuth); err != nil {

@@ -43,10 +43,7 @@ func ExternalFilter(f *gatewayv1.HTTPExternalAuthFilter, backend string) *table.
 // external compiles an externalAuth rule and notes the backend it asks.
 func (c *authCompiler) external(r *table.AuthRule, spec *v1alpha1.ExternalAuth) error {
 	parts := c.from.Resolved[c.name]
-	if parts.Broken != "" {
-		r.Unavailable = parts.Broken
-		c.out.rejected = append(c.out.rejected,
-			table.Rejection{Object: Name(c.from.Key), Reason: c.name + ": " + parts.Broken, Status: 503})
+	if r.Unavailable = c.broken(parts); r.Unavailable != "" {
 		return nil
 	}
 	out := &table.ExternalAuth{URL: deref(spec.URL), Timeout: authTimeout, Status: int(deref(spec.StatusOnError))}
@@ -68,6 +65,15 @@ func (c *authCompiler) external(r *table.AuthRule, spec *v1alpha1.ExternalAuth) 
 	asked(out, spec)
 	r.External = out
 	return nil
+}
+
+// broken says why the item at hand cannot be used now, if so, and notes it.
+func (c *authCompiler) broken(parts attach.Parts) string {
+	if parts.Broken != "" {
+		c.out.rejected = append(c.out.rejected,
+			table.Rejection{Object: Name(c.from.Key), Reason: c.name + ": " + parts.Broken, Status: 503})
+	}
+	return parts.Broken
 }
 
 // backend notes a port of the Service that parts have, which is asked, and returns its ID.

@@ -3,12 +3,12 @@ package extauth
 import (
 	"errors"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/remote"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -55,23 +55,17 @@ func (k *keeper) key(x *exchange.Exchange) (string, bool) {
 	}
 	b := append(x.Arena.Alloc(size)[:0], k.id...)
 	for _, part := range [...]string{q.Method, q.Scheme, q.Authority, q.Path, q.RawQuery} {
-		b = appendPart(b, part)
+		b = remote.AppendPart(b, part)
 	}
 	for _, name := range k.headers {
 		b = append(b, '|')
 		for i := range q.Header {
 			if f := &q.Header[i]; len(f.Name) == len(name) && mem.EqualFold(f.Name, name) {
-				b = appendPart(b, f.Value)
+				b = remote.AppendPart(b, f.Value)
 			}
 		}
 	}
 	return mem.String(b), true
-}
-
-// appendPart appends s so that no two lists of parts are the same text.
-func appendPart(b []byte, s string) []byte {
-	b = strconv.AppendInt(b, int64(len(s)), 10)
-	return append(append(b, ':'), s...)
 }
 
 // hop reports fields that belong to one connection or frame one message: none
