@@ -277,6 +277,11 @@ func (s *Server) SetEndpoints(backend string, endpoints []table.Endpoint) {
 // each other's sessions; without any, each has its own, until it ends.
 func (s *Server) SetSessionKeys(keys ...string) error { return s.owners.Sessions.Set(keys...) }
 
+// SetTicketKeys replaces the keys of TLS session tickets: tickets are sealed with
+// the first and opened with any. Replicas that are given the same keys resume each
+// other's sessions; without any, each has its own, which change every day.
+func (s *Server) SetTicketKeys(keys ...string) error { return s.sockets.SetTicketKeys(keys...) }
+
 // Compiled notes how long it took to make a table of changed objects.
 func (s *Server) Compiled(d time.Duration) { s.metrics.Table.Compile.Observe(d) }
 

@@ -2,7 +2,9 @@ package spec
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -20,6 +22,9 @@ func Listener(gw *gatewayv1.Gateway, index int) *Problem {
 	l, field := &gw.Spec.Listeners[index], fmt.Sprintf("spec.listeners[%d]", index)
 	if !Speaks(l.Protocol) {
 		return Problemf(gatewayv1.ListenerReasonUnsupportedProtocol, "%s.protocol: %s is not supported; use HTTP, HTTPS, TLS, TCP or UDP", field, l.Protocol)
+	}
+	if _, err := netip.ParseAddr(strings.Trim(Host(l), "[]")); err == nil { // "IP addresses are not permitted" (Hostname)
+		return Problemf(gatewayv1.ListenerReasonUnsupportedValue, "%s.hostname: %s is an IP address; give a host name, or leave it out to take any", field, *l.Hostname)
 	}
 	if _, err := Selector(l); err != nil {
 		return Problemf(gatewayv1.ListenerReasonUnsupportedValue, "%s.allowedRoutes.namespaces.selector: %v", field, err)

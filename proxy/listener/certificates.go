@@ -1,9 +1,11 @@
 package listener
 
 import (
+	"crypto/rsa"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/clientcert"
@@ -48,6 +50,7 @@ func (p *Plan) names(listeners []*table.Listener, certs map[*table.Certificate]*
 			}
 			e.certs = append(e.certs, parsed.tls)
 		}
+		slices.SortStableFunc(e.certs, func(a, b *tls.Certificate) int { return slow(a) - slow(b) })
 		for _, s := range l.Streams {
 			route := p.set.cfg.Route(s)
 			for _, host := range s.Hosts {
@@ -58,11 +61,20 @@ func (p *Plan) names(listeners []*table.Listener, certs map[*table.Certificate]*
 			p.Failed[l.ID] = errors.New("no certificate")
 		}
 		if l.Clients != nil && l.Protocol == table.HTTPS {
-			e.config = e.asking(l.Clients)
+			e.config = p.set.asking(e, l.Clients)
 		}
 		n.add(l.Hostname, e)
 	}
 	return n
+}
+
+// slow is 1 for a key of RSA, and 0 for others: a handshake with one costs many
+// times as much CPU as with one of ECDSA.
+func slow(c *tls.Certificate) int {
+	if _, rsa := c.PrivateKey.(*rsa.PrivateKey); rsa {
+		return 1
+	}
+	return 0
 }
 
 // add keeps the first value of each name; "" and "*" are any.
@@ -118,8 +130,9 @@ func (s *Set) parse(c *table.Certificate, certs map[*table.Certificate]*certific
 }
 
 // certificate picks for a handshake, among the certificates of the listener
-// that takes the server name: the first that is valid for the name and that the
-// client can verify, else the first it can verify, else the first. With none to
+// that takes the server name, those with keys of RSA last: the first that is valid
+// for the name and that the client can verify, else the first it can verify, else
+// the first. With none to
 // pick from, crypto/tls sends unrecognized_name (RFC 6066, section 3).
 func (p *Port) certificate(hello *tls.ClientHelloInfo) *tls.Certificate {
 	e := p.names.find(strings.ToLower(hello.ServerName))
@@ -145,11 +158,12 @@ func (e *entry) certificate(hello *tls.ClientHelloInfo) *tls.Certificate {
 	return e.certs[0]
 }
 
-// asking is the configuration of handshakes that ask for a client's certificate.
-func (e *entry) asking(t *table.ClientCAs) *tls.Config {
-	c := &tls.Config{MinVersion: minVersion, NextProtos: protocols()}
+// asking is the configuration of handshakes with e, which asks for a client's certificate.
+func (s *Set) asking(e *entry, t *table.ClientCAs) *tls.Config {
+	c := &tls.Config{MinVersion: minVersion, CipherSuites: suites(), NextProtos: protocols()}
 	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return e.certificate(hello), nil }
 	clientcert.New(t).Ask(c)
+	s.resume(c, t)
 	return c
 }
 

@@ -11,6 +11,7 @@ package listener
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"strconv"
@@ -67,11 +68,12 @@ type Set struct {
 	open     atomic.Int64   // connections, over all sockets
 	draining sync.WaitGroup // sockets that left the table
 	certs    map[*table.Certificate]*certificate
+	tickets  *tls.Config // holds the keys of session tickets, and nothing else
 }
 
 // New returns a Set with no sockets.
 func New(cfg Config) *Set {
-	return &Set{cfg: cfg, sockets: map[key]*socket{}, packets: map[key]*packetSocket{}}
+	return &Set{cfg: cfg, sockets: map[key]*socket{}, packets: map[key]*packetSocket{}, tickets: &tls.Config{}}
 }
 
 // Plan is sockets bound and certificates parsed for a table, not yet in use.

@@ -3,9 +3,11 @@ package listener
 import (
 	"bufio"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -113,11 +115,25 @@ func pair(t *testing.T, id string, dns ...string) *table.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return pairOf(t, priv, id, dns...)
+}
+
+func rsaPair(t *testing.T, id string, dns ...string) *table.Certificate {
+	t.Helper()
+	priv, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pairOf(t, priv, id, dns...)
+}
+
+func pairOf(t *testing.T, priv crypto.Signer, id string, dns ...string) *table.Certificate {
+	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: id}, DNSNames: dns,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &priv.PublicKey, priv)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, priv.Public(), priv)
 	if err != nil {
 		t.Fatal(err)
 	}

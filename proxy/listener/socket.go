@@ -20,7 +20,7 @@ type socket struct {
 	id        uint32
 	ln        *net.TCPListener
 	protocols Protocols
-	tls       *tls.Config // one for the socket's life: session tickets outlive certificates
+	tls       *tls.Config // one for the socket's life
 	relayed   *tls.Config // the same for TLS that ends here and is relayed: it negotiates no protocol
 	metrics   *telemetry.Port
 
@@ -35,8 +35,9 @@ func newSocket(s *Set, id uint32, ln *net.TCPListener) *socket {
 	k := &socket{set: s, id: id, ln: ln, protocols: s.cfg.Protocols(), conns: map[*net.TCPConn]struct{}{}, stopped: make(chan struct{})}
 	k.metrics = s.cfg.Metrics.Port(ln.Addr().String())
 	k.tls = &tls.Config{
-		MinVersion: minVersion,
-		NextProtos: protocols(),
+		MinVersion:   minVersion,
+		CipherSuites: suites(),
+		NextProtos:   protocols(),
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			if p := s.cfg.Current()[id]; p != nil {
 				return p.handshake(hello), nil
@@ -50,6 +51,7 @@ func newSocket(s *Set, id uint32, ln *net.TCPListener) *socket {
 			return nil, nil
 		},
 	}
+	s.resume(k.tls, nil)
 	k.relayed = k.tls.Clone()
 	k.relayed.NextProtos, k.relayed.GetConfigForClient = nil, nil // GEP-91 is about HTTPS
 	return k
@@ -57,6 +59,17 @@ func newSocket(s *Set, id uint32, ln *net.TCPListener) *socket {
 
 // What every handshake for HTTP has in common.
 const minVersion = tls.VersionTLS12
+
+// suites are those of TLS 1.2 that keep what was said secret when a key is lost,
+// and that seal a record in one step; HTTP/2 takes no others (RFC 9113, section
+// 9.2.2). Of TLS 1.3 all are so.
+func suites() []uint16 {
+	return []uint16{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+	}
+}
 
 func protocols() []string { return []string{"h2", "http/1.1"} }
 

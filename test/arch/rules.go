@@ -76,7 +76,7 @@ var layers = []layer{
 	}},
 	{"proxy/http1", []string{"proxy/mem", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/http2", []string{"proxy/mem", "proxy/socket", "proxy/wire", "proxy/frame", "proxy/telemetry", "proxy/exchange"}},
-	{"proxy/http3", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
+	{"proxy/http3", []string{"proxy/mem", "proxy/wire", "proxy/frame", "proxy/exchange"}},
 	{"proxy/grpc", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/stream", []string{"proxy/table", "proxy/telemetry", "proxy/upstream"}},
 	{"proxy/tcp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/upstream", "proxy/stream"}},
@@ -102,7 +102,7 @@ var layers = []layer{
 	{"controllers/compile", []string{"api/v1alpha1", "controllers/policy", "controllers/spec", "controllers/backendtls", "controllers/graph", "controllers/attach", "controllers/compile/memo", "controllers/compile/access", "proxy/table"}},
 	{"controllers/status", []string{"api/v1alpha1", "controllers/store", "controllers/spec", "controllers/policy", "controllers/ingress", "controllers/graph", "controllers/attach"}},
 	{"controllers/provision", []string{"api/v1alpha1", "controllers/store", "controllers/spec", "controllers/graph"}},
-	{"controllers/sessionkey", []string{"controllers/store"}},
+	{"controllers/sharedkey", []string{"controllers/store"}},
 	{"controllers/endpoints", []string{"proxy/table"}},
 	{"controllers/names", []string{"proxy/table"}},
 	{"controllers/watch", []string{"api/v1alpha1", "controllers/store"}},
@@ -149,7 +149,7 @@ var (
 var (
 	hotRooms = []string{
 		"proxy/mem/**", "proxy/wire/**", "proxy/frame/**", "proxy/exchange/**", "proxy/match/**", "proxy/router/**", "proxy/forward/**",
-		"proxy/http1/**", "proxy/http2/**", "proxy/sni/**", "proxy/stream/**", "proxy/tcp/**", "proxy/udp/**",
+		"proxy/http1/**", "proxy/http2/**", "proxy/http3/**", "proxy/sni/**", "proxy/stream/**", "proxy/tcp/**", "proxy/udp/**",
 	}
 	hotImports = []string{"reflect", "encoding/json/**"}
 	swapRooms  = []string{"proxy/match", "proxy/router", "proxy/validate"}

@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/discovery"
 	k8s "sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/gatehouse-dev/gatehouse/controllers/sessionkey"
+	"github.com/gatehouse-dev/gatehouse/controllers/sharedkey"
 )
 
 // system is the namespace that Gatehouse is installed in.
@@ -106,7 +106,7 @@ func TestUninstallWithDefinitions(t *testing.T) {
 	before := everything(t)
 	theCluster.helm(t, "install", "edge", "charts/gatehouse", "--namespace", "edge", "--set", "crds.keep=false", "--wait", "--timeout=90s")
 	eventually(t, 30*time.Second, func() string {
-		if err := theCluster.client.Get(t.Context(), k8s.ObjectKey{Namespace: "edge", Name: sessionkey.SecretName}, &corev1.Secret{}); err != nil {
+		if err := theCluster.client.Get(t.Context(), k8s.ObjectKey{Namespace: "edge", Name: sharedkey.Sessions}, &corev1.Secret{}); err != nil {
 			return "the leader has made no session key: " + err.Error()
 		}
 		return ""

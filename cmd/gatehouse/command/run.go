@@ -18,7 +18,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
-	"github.com/gatehouse-dev/gatehouse/controllers/sessionkey"
+	"github.com/gatehouse-dev/gatehouse/controllers/sharedkey"
 	"github.com/gatehouse-dev/gatehouse/controllers/status"
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
 	"github.com/gatehouse-dev/gatehouse/proxy"
@@ -143,6 +143,9 @@ func (r *running) run(ctx context.Context, log logr.Logger) error {
 	return group.Wait()
 }
 
+// ticketKeys is how long a key seals TLS session tickets; it opens them for twice that.
+const ticketKeys = 24 * time.Hour
+
 // control runs the control half. It returns with an error only when waiting
 // longer would not help.
 func (r *running) control(ctx context.Context, server *proxy.Server, config *rest.Config, log logr.Logger) error {
@@ -174,7 +177,11 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 		Event:      events,
 		Log:        log,
 	})
-	keys := sessionkey.New(sessionkey.Options{Client: cluster.client, Namespace: r.namespace, Set: server.SetSessionKeys, Log: log, Owner: r.release(cluster)})
+	shared := sharedkey.Options{Client: cluster.client, Namespace: r.namespace, Log: log, Owner: r.release(cluster)}
+	shared.Name, shared.Set = sharedkey.Sessions, server.SetSessionKeys
+	sessions := sharedkey.New(shared)
+	shared.Name, shared.Set, shared.Every = sharedkey.Tickets, server.SetTicketKeys, ticketKeys
+	tickets := sharedkey.New(shared)
 	pipeline := join(server, half, func(g *graph.Graph, p *attach.Policies) {
 		services.publish(g)
 		writer.Publish(g, p)
@@ -182,12 +189,14 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return pipeline.Run(ctx) })
-	group.Go(func() error { return r.lead(ctx, cluster, together(writer.Run, services.run, keys.Run), log) })
+	group.Go(func() error {
+		return r.lead(ctx, cluster, together(writer.Run, services.run, sessions.Run, tickets.Run), log)
+	})
 	group.Go(func() error { return services.watch(ctx) })
 	group.Go(func() error {
 		return cluster.watch.Run(ctx, watch.Sink{
-			Upsert: func(o watch.Object) { pipeline.Upsert(o); services.saw(o); keys.Saw(o) },
-			Delete: func(o watch.Object) { pipeline.Delete(o); services.saw(o); keys.Gone(o) },
+			Upsert: func(o watch.Object) { pipeline.Upsert(o); services.saw(o); sessions.Saw(o); tickets.Saw(o) },
+			Delete: func(o watch.Object) { pipeline.Delete(o); services.saw(o); sessions.Gone(o); tickets.Gone(o) },
 			Synced: func() {
 				pipeline.Synced()
 				log.Info("watching the cluster", "controller", r.controller, "addresses", cluster.addresses)

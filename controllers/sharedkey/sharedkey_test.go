@@ -1,4 +1,4 @@
-package sessionkey
+package sharedkey
 
 import (
 	"context"
@@ -31,7 +31,7 @@ func TestKeeper(t *testing.T) {
 		},
 	}).Build()
 	k := New(Options{
-		Client: c, Namespace: "gatehouse-system", Log: logr.Discard(), Retry: time.Millisecond,
+		Client: c, Namespace: "gatehouse-system", Name: Sessions, Log: logr.Discard(), Retry: time.Millisecond,
 		Owner: func(context.Context) []metav1.OwnerReference {
 			return []metav1.OwnerReference{{APIVersion: "coordination.k8s.io/v1", Kind: "Lease", Name: "gatehouse-leader", UID: "1"}}
 		},
@@ -56,7 +56,7 @@ func TestKeeper(t *testing.T) {
 		t.Helper()
 		s := &corev1.Secret{}
 		for until := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
-			err := c.Get(ctx, client.ObjectKey{Namespace: "gatehouse-system", Name: SecretName}, s)
+			err := c.Get(ctx, client.ObjectKey{Namespace: "gatehouse-system", Name: Sessions}, s)
 			if err == nil {
 				return s
 			}
@@ -100,5 +100,61 @@ func TestKeeper(t *testing.T) {
 	k.Gone(first)
 	if again := made(); string(again.Data[Current]) == string(first.Data[Current]) {
 		t.Error("the key is the same")
+	}
+}
+
+// Keys that change move on by one place, so that those who hear of it late open
+// what the others seal, and the other way round.
+func TestChange(t *testing.T) {
+	c := fake.NewClientBuilder().Build()
+	opts := Options{Client: c, Namespace: "gatehouse-system", Name: Tickets, Log: logr.Discard(), Every: time.Hour, Retry: time.Millisecond}
+	var set []string
+	opts.Set = func(keys ...string) error {
+		set = keys
+		return nil
+	}
+	k := New(opts)
+	look := func(due time.Duration, err error) *corev1.Secret {
+		t.Helper()
+		if err != nil || due <= 0 || due > time.Hour {
+			t.Fatalf("due in %s, %v", due, err)
+		}
+		s := &corev1.Secret{}
+		if err := c.Get(t.Context(), k.name, s); err != nil {
+			t.Fatal(err)
+		}
+		k.Saw(s)
+		return s
+	}
+	first := look(k.ensure(t.Context()))
+	if len(set) != 2 || set[0] != string(first.Data[Current]) || set[1] != string(first.Data[Next]) {
+		t.Fatalf("%d keys at first", len(set))
+	}
+	if again := look(k.ensure(t.Context())); again.ResourceVersion != first.ResourceVersion {
+		t.Error("keys changed that were not due")
+	}
+	age := func(s *corev1.Secret, by string) {
+		t.Helper()
+		s = s.DeepCopy()
+		s.Annotations[changed] = by
+		if err := c.Update(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	age(first, time.Now().Add(-61*time.Minute).Format(time.RFC3339Nano))
+	second := look(k.ensure(t.Context()))
+	if string(second.Data[Current]) != string(first.Data[Next]) || string(second.Data[Previous]) != string(first.Data[Current]) || len(set) != 3 || set[0] != string(first.Data[Next]) {
+		t.Error("the keys did not move on by one place")
+	}
+	if string(second.Data[Next]) == string(first.Data[Next]) || len(second.Data[Next]) != keyLen {
+		t.Error("there is no new key")
+	}
+	// What a person has spoilt is mended: the date, and keys of another length.
+	spoilt := second.DeepCopy()
+	spoilt.Data[Next], spoilt.Data[Current] = []byte("short"), nil
+	age(spoilt, "yesterday")
+	third := look(k.ensure(t.Context()))
+	if len(third.Data[Current]) != keyLen || len(third.Data[Next]) != keyLen || third.Data[Previous] != nil {
+		t.Errorf("mended to %d, %d and %d bytes", len(third.Data[Current]), len(third.Data[Next]), len(third.Data[Previous]))
 	}
 }
