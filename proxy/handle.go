@@ -29,10 +29,15 @@ func (s *Server) Handle(x *exchange.Exchange) {
 		forward.Answer(x, action.Table.Reply)
 	case action.CORS != nil && !share(x, action):
 		_ = x.WriteReply()
-	case !s.admit(x, action):
+	case !s.door.begin(x):
 		_ = x.WriteReply()
 	default:
-		s.forward.Forward(x, action)
+		if s.admit(x, action) {
+			s.forward.Forward(x, action)
+		} else {
+			_ = x.WriteReply()
+		}
+		s.door.requests.Leave()
 	}
 	s.observe(st, x, action, l)
 }

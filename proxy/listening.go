@@ -24,7 +24,8 @@ func (s *Server) listening() listener.Config {
 		Current:   func() map[uint32]*listener.Port { return s.state.Load().ports },
 		Bind:      s.opts.Bind,
 		Metrics:   s.metrics,
-		Limits:    listener.Limits{Connections: c.Connections, Handshake: c.Handshake, Drain: s.opts.Drain.Timeout},
+		Door:      &s.door,
+		Limits:    listener.Limits{Handshake: c.Handshake, Drain: s.opts.Drain.Timeout},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/admission"
 	"github.com/gatehouse-dev/gatehouse/proxy/guard"
 	"github.com/gatehouse-dev/gatehouse/proxy/http1"
 	"github.com/gatehouse-dev/gatehouse/proxy/tcp"
@@ -23,6 +24,7 @@ type Options struct {
 	AccessLog AccessLog
 	Admin     string // address for metrics, health and debugging; default 127.0.0.1:9901
 	Drain     Drain
+	Memory    int64 // bytes the process may have; 0: nobody knows. Near it no more is taken on: 503 overloaded
 
 	// Bind says what address to bind for a listener's address and port, where
 	// that is not the same: an unprivileged port, or port 0 for any that is free.
@@ -39,7 +41,8 @@ type Clients struct {
 	TCP         tcp.Config    // of TLSRoutes and TCPRoutes
 	UDP         udp.Config    // of UDPRoutes
 	Streams     uint32        // open at one time on an HTTP/2 connection; 100
-	Connections int           // open at one time; 32,768
+	Connections int           // open at one time; 32,768, or what fits in Memory
+	Requests    int           // in flight at one time, 503 overloaded beyond; 16,384, or what fits in Memory; negative: no limit
 	Handshake   time.Duration // for TLS; 10 s
 	Trusted     []string      // addresses and prefixes of proxies in front whose X-Forwarded-* fields are believed
 }
@@ -65,7 +68,10 @@ func (o *Options) defaults() {
 	}
 	c := &o.Clients
 	c.Streams = or(c.Streams, 100)
-	c.Connections = or(c.Connections, 32<<10)
+	c.Connections = or(c.Connections, admission.Connections(o.Memory))
+	c.Requests = or(c.Requests, admission.Requests(o.Memory))
+	// One backend that hangs leaves half of the requests to the others.
+	o.Backends.Admission.Limit = or(o.Backends.Admission.Limit, c.Requests/2)
 	c.Handshake = or(c.Handshake, 10*time.Second)
 	o.Drain.Delay = max(0, or(o.Drain.Delay, 5*time.Second))
 	o.Drain.Timeout = or(o.Drain.Timeout, 30*time.Second)

@@ -47,6 +47,7 @@ type Server struct {
 	trusted   *clientip.Trusted
 	owners    router.Owners // of what outlives tables
 	forward   *forward.Forwarder
+	door      door
 	admin     *admin
 
 	mu      sync.Mutex // one swap at a time; guards the rest
@@ -75,7 +76,7 @@ type Applied struct {
 // yet. Run must be called.
 func New(opts Options) (*Server, error) {
 	opts.defaults()
-	s := &Server{opts: opts, log: opts.Log}
+	s := &Server{opts: opts, log: opts.Log, door: newDoor(&opts)}
 	var err error
 	if s.trusted, err = clientip.Parse(opts.Clients.Trusted); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
@@ -86,7 +87,7 @@ func New(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
 	s.metrics = telemetry.New(opts.Version, telemetry.Sources{
-		KeySets: s.keySetAges, Backends: s.owners.Upstreams.Each,
+		KeySets: s.keySetAges, Backends: s.owners.Upstreams.Each, Limits: s.door.limits,
 		KeysUsed: func(f func(secret string, at time.Time)) { s.owners.Guard.KeysUsed(f) },
 		Logins:   func(f func(event string, n uint64)) { s.owners.Guard.Logins(f) },
 		Sessions: func() (int, int, uint64) { f := s.owners.Guard.Sessions(); return f.Values, f.Bytes, f.Lost },
@@ -126,6 +127,7 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { failed <- s.admin.serve() })
 	running.Go(func() { s.owners.Upstreams.Run(background) })
 	running.Go(func() { s.retry(background) })
+	running.Go(func() { s.door.memory.Run(background) })
 
 	var err error
 	select {

@@ -159,6 +159,8 @@ type Error struct {
 	Code   string // stable cause, see docs/answers.md
 	Detail string // one sentence a caller may see
 	Close  bool   // framing is in doubt: the connection must not be used again
+
+	RetryAfter time.Duration // when it is worth trying again; 0: the answer does not say
 }
 
 // Error implements error.

@@ -70,6 +70,9 @@ func (x *Exchange) browser() bool {
 func (x *Exchange) Fail(err error) {
 	if e, ok := err.(*Error); ok { //nolint:errorlint // errors on the request path are never wrapped
 		x.Reply(e.Status, e.Code, e.Detail)
+		if e.RetryAfter > 0 {
+			x.RetryAfter(e.RetryAfter)
+		}
 		return
 	}
 	x.Reply(500, "internal_error", "the gateway could not complete the request")

@@ -73,6 +73,11 @@ type Destination struct {
 // Send forwards x to d and writes the answer. Request filters have run.
 func (f *Forwarder) Send(x *exchange.Exchange, d *Destination) {
 	x.Trace.Backend = d.Backend.ID()
+	if err := d.Backend.Enter(x.Context); err != nil {
+		reply(x, err)
+		return
+	}
+	defer d.Backend.Leave()
 	f.forwarded(x)
 	t := transfers.Get().(*transfer)
 	limit := newLimit(x.Start, &d.Timeouts)

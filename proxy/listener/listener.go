@@ -16,7 +16,6 @@ import (
 	"net"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -41,6 +40,13 @@ type Streams interface {
 	UDP(c *net.UDPConn, to func() *stream.Route)    // to returns nil when no more sessions may begin
 }
 
+// Door says whether another connection may be served, over all sockets; one that
+// may not is answered 503, where HTTP is spoken in the clear, and closed.
+type Door interface {
+	Connect() bool
+	Disconnect()
+}
+
 // Config is what a Set needs.
 type Config struct {
 	Protocols func() Protocols                         // called once for each socket
@@ -49,14 +55,14 @@ type Config struct {
 	Current   func() map[uint32]*Port                  // the Ports of the Plan in use
 	Bind      func(address string, port uint16) string // address to bind instead; nil: as the table says
 	Metrics   *telemetry.Metrics
+	Door      Door
 	Limits    Limits
 }
 
 // Limits are what a Set bounds.
 type Limits struct {
-	Connections int           // open at one time, over all sockets; further ones are answered 503 and closed
-	Handshake   time.Duration // for a client to complete the TLS handshake
-	Drain       time.Duration // for connections of a socket that left the table
+	Handshake time.Duration // for a client to complete the TLS handshake
+	Drain     time.Duration // for connections of a socket that left the table
 }
 
 // Set is the sockets of one proxy. Its methods are for one goroutine at a time.
@@ -65,7 +71,6 @@ type Set struct {
 	sockets  map[key]*socket
 	packets  map[key]*packetSocket
 	lastID   uint32
-	open     atomic.Int64   // connections, over all sockets
 	draining sync.WaitGroup // sockets that left the table
 	certs    map[*table.Certificate]*certificate
 	tickets  *tls.Config // holds the keys of session tickets, and nothing else

@@ -24,6 +24,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/admission"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
@@ -55,6 +56,12 @@ func (p lines) serve(c net.Conn, conn *exchange.Conn) {
 	}
 }
 
+// gate is a Door.
+type gate struct{ *admission.Gate }
+
+func (g gate) Connect() bool { return g.Enter() }
+func (g gate) Disconnect()   { g.Leave() }
+
 type fixture struct {
 	set     *Set
 	ports   atomic.Pointer[map[uint32]*Port]
@@ -69,7 +76,8 @@ func newFixture(t *testing.T, connections int) *fixture {
 		Current:   func() map[uint32]*Port { return *f.ports.Load() },
 		Bind:      func(address string, port uint16) string { return "127.0.0.1:0" },
 		Metrics:   f.metrics,
-		Limits:    Limits{Connections: connections, Handshake: time.Second, Drain: 50 * time.Millisecond},
+		Door:      gate{admission.New(admission.Config{Limit: connections})},
+		Limits:    Limits{Handshake: time.Second, Drain: 50 * time.Millisecond},
 	})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
@@ -275,7 +283,7 @@ func TestConnectionLimit(t *testing.T) {
 	}
 	_ = first.Close()
 	for range 100 {
-		if f.set.open.Load() == 0 {
+		if f.set.cfg.Door.(gate).Figures().In == 0 {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)

@@ -148,8 +148,7 @@ func (k *socket) accept() {
 			continue
 		}
 		backoff = minBackoff
-		if k.set.open.Add(1) > int64(k.set.cfg.Limits.Connections) {
-			k.set.open.Add(-1)
+		if !k.set.cfg.Door.Connect() {
 			k.refuse(c)
 			continue
 		}
@@ -160,10 +159,12 @@ func (k *socket) accept() {
 	}
 }
 
+const codeTooMany = "too_many_connections"
+
 // tooMany is what a client over the limit is told. A new socket's buffer takes it without waiting.
 const tooMany = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nContent-Length: 96\r\n" +
 	"Retry-After: 1\r\nConnection: close\r\n\r\n" +
-	`{"type":"about:blank","title":"Service Unavailable","status":503,"code":"too_many_connections"}` + "\n"
+	`{"type":"about:blank","title":"Service Unavailable","status":503,"code":"` + codeTooMany + `"}` + "\n"
 
 // refuse closes, and answers where HTTP is spoken in the clear: to answer a TLS client would take a handshake.
 func (k *socket) refuse(c *net.TCPConn) {
@@ -185,7 +186,7 @@ func (k *socket) serve(c *net.TCPConn) {
 		delete(k.conns, c)
 		k.mu.Unlock()
 		k.metrics.Open.Add(-1)
-		k.set.open.Add(-1)
+		k.set.cfg.Door.Disconnect()
 	}()
 	p := k.set.cfg.Current()[k.id]
 	if p == nil { // the socket has left the table

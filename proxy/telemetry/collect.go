@@ -30,7 +30,10 @@ type descs struct {
 
 type routeDescs struct{ requests, duration, retries *prometheus.Desc }
 
-type backendDescs struct{ requests, errors, inFlight, connections *prometheus.Desc }
+type backendDescs struct {
+	requests, errors                               *prometheus.Desc
+	inFlight, limit, waiting, refused, connections *prometheus.Desc
+}
 
 // asideDescs are of requests that others than the backend were sent.
 type asideDescs struct{ mirrored, asked, introspected, reviewed *prometheus.Desc }
@@ -62,6 +65,9 @@ func newDescs() descs {
 			requests:    desc("backend_requests_total", "Requests sent to a backend, each try counted.", "backend"),
 			errors:      desc("backend_errors_total", "Tries that got no usable answer from the backend.", "backend"),
 			inFlight:    desc("backend_requests_in_flight", "Requests a backend is working on.", "backend"),
+			limit:       desc("backend_requests_limit", "Requests a backend is given at one time; 0: no limit.", "backend"),
+			waiting:     desc("backend_requests_waiting", "Requests that wait until a backend has room for them.", "backend"),
+			refused:     desc("backend_requests_refused_total", "Requests that a backend, or one of its endpoints, had no room for, each try counted.", "backend"),
 			connections: desc("backend_connections_open", "Connections open to a backend, idle ones included.", "backend"),
 		},
 		aside: asideDescs{
@@ -108,6 +114,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	c.backends(&d.backend, o)
 	c.ports(&d.port, o)
 	c.streams(o)
+	c.limits(o)
 	c.table(&d.table, o)
 	if c.m.sources.KeysUsed != nil {
 		c.m.sources.KeysUsed(func(secret string, at time.Time) { o.gauge(d.keys.used, float64(at.Unix()), secret) })
@@ -145,9 +152,12 @@ func (c collector) backends(d *backendDescs, o output) {
 		o.counter(d.errors, &b.Errors, b.ID)
 	})
 	if c.m.sources.Backends != nil {
-		c.m.sources.Backends(func(id string, inFlight, connections int) {
-			o.gauge(d.inFlight, float64(inFlight), id)
-			o.gauge(d.connections, float64(connections), id)
+		c.m.sources.Backends(func(id string, l Load) {
+			o.gauge(d.inFlight, float64(l.InFlight), id)
+			o.gauge(d.limit, float64(l.Limit), id)
+			o.gauge(d.waiting, float64(l.Waiting), id)
+			o.send(d.refused, prometheus.CounterValue, float64(l.Refused), id)
+			o.gauge(d.connections, float64(l.Connections), id)
 		})
 	}
 }

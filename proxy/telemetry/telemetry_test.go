@@ -51,7 +51,7 @@ func fill(m *Metrics, t *table.Table) {
 func TestMetricsLint(t *testing.T) {
 	m := New("v1", Sources{
 		KeySets:  func(f func(string, time.Duration)) { f("https://issuer", 2*time.Second) },
-		Backends: func(f func(string, int, int)) { f("shop/api:80", 1, 2) },
+		Backends: func(f func(string, Load)) { f("shop/api:80", Load{InFlight: 1, Connections: 2}) },
 	})
 	fill(m, sampleTable())
 	problems, err := testutil.GatherAndLint(m.Registry)

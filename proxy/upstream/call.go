@@ -164,6 +164,18 @@ const rested = time.Second
 // With careful, for requests that cannot be sent twice, every one is.
 func (c *Call) Connect(e *Endpoint, fresh, careful bool) *exchange.Error {
 	c.cfg = e.cfg
+	if int(e.busy.Add(1)) > c.cfg.MaxRequests {
+		e.busy.Add(-1)
+		return e.overloaded()
+	}
+	err := c.connect(e, fresh, careful)
+	if err != nil {
+		e.busy.Add(-1)
+	}
+	return err
+}
+
+func (c *Call) connect(e *Endpoint, fresh, careful bool) *exchange.Error {
 	if c.x != nil {
 		return c.open(e)
 	}
@@ -185,7 +197,6 @@ func (c *Call) Connect(e *Endpoint, fresh, careful bool) *exchange.Error {
 		}
 		c.conn = k
 	}
-	e.busy.Add(1)
 	c.sent, c.in.any = false, false
 	return nil
 }

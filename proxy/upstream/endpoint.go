@@ -33,10 +33,11 @@ type Endpoint struct {
 
 	streams atomic.Pointer[h2.Pool]   // the connections that speak HTTP/2
 	secure  *atomic.Pointer[security] // the backend's
+	full    *atomic.Uint64            // the backend's
 }
 
 func newEndpoint(addr netip.AddrPort, b *Backend) *Endpoint {
-	e := &Endpoint{addr: addr, name: addr.String(), cfg: b.cfg, pool: pool{size: b.cfg.MaxIdle}, secure: &b.secure}
+	e := &Endpoint{addr: addr, name: addr.String(), cfg: b.cfg, pool: pool{size: b.cfg.MaxIdle}, secure: &b.secure, full: &b.full}
 	dialer := b.dialer
 	if s := b.secure.Load(); s != nil {
 		dialer = s.dialer
@@ -116,7 +117,7 @@ func (e *Endpoint) dial(now, deadline time.Time) (*Conn, *exchange.Error) {
 func (e *Endpoint) connect(now, deadline time.Time) (*net.TCPConn, *exchange.Error) {
 	if int(e.open.Add(1)) > e.cfg.MaxConns {
 		e.open.Add(-1)
-		return nil, errOverloaded
+		return nil, e.overloaded()
 	}
 	d := net.Dialer{Timeout: e.cfg.ConnectTimeout, Deadline: deadline, KeepAlive: -1}
 	nc, err := d.DialContext(context.Background(), "tcp", e.name)
@@ -126,6 +127,12 @@ func (e *Endpoint) connect(now, deadline time.Time) (*net.TCPConn, *exchange.Err
 	}
 	e.reached()
 	return nc.(*net.TCPConn), nil
+}
+
+// overloaded counts a request that the endpoint has no room for.
+func (e *Endpoint) overloaded() *exchange.Error {
+	e.full.Add(1)
+	return errOverloaded
 }
 
 // unreached notes that the endpoint could not be reached.

@@ -41,11 +41,10 @@ func (c *Call) open(e *Endpoint) *exchange.Error {
 	switch {
 	case err == nil:
 		e.reached()
-		e.busy.Add(1)
 		c.stream, c.endpoint = s, e
 		return nil
 	case errors.Is(err, h2.ErrFull):
-		return errOverloaded
+		return e.overloaded()
 	case errors.Is(err, h2.ErrHandshake):
 		_ = e.unreached(c.now)
 		return errInsecure
@@ -58,7 +57,7 @@ func (c *Call) open(e *Endpoint) *exchange.Error {
 }
 
 var (
-	errOverloaded  = &exchange.Error{Status: 503, Code: "backend_overloaded", Detail: "the backend has no free connection"}
+	errOverloaded  = &exchange.Error{Status: 503, Code: "backend_overloaded", Detail: "the backend has all the requests it takes", RetryAfter: time.Second}
 	errUnreachable = &exchange.Error{Status: 502, Code: "backend_connect_failed", Detail: "the backend could not be reached"}
 	errClientGone  = &exchange.Error{Status: 499, Code: "client_closed", Detail: "the client has gone"}
 )

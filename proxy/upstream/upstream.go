@@ -19,26 +19,33 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/admission"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream/h2"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
-// Config bounds what one endpoint may use. Zero fields mean the default.
+// Config bounds what one backend, and one endpoint, may use. Zero fields mean the
+// default. What comes over MaxRequests, MaxConns or MaxStreams is answered 503
+// backend_overloaded.
 type Config struct {
-	MaxConns       int           // connections to one endpoint, 4096; when full a request is answered 503 backend_overloaded
-	MaxIdle        int           // idle connections kept to one endpoint, 256; further ones are closed
-	ConnectTimeout time.Duration // 3 s
-	IdleTimeout    time.Duration // an idle connection older than this is closed, 60 s
-	ReadTimeout    time.Duration // a backend silent for this long has failed, 60 s (at most twice that passes)
-	WriteTimeout   time.Duration // a backend that reads nothing for this long has failed, 30 s (at most twice that passes)
-	StreamTimeout  time.Duration // the same for gRPC, whose streams may well be silent while their connection is checked, 10 min
-	MaxStreamConns int           // connections to one endpoint that speaks HTTP/2, 16; when all carry MaxStreams: 503 backend_overloaded
-	MaxStreams     int           // requests at one time on one of them, 250, or as many as the backend says
-	Limits         wire.Limits   // of an answer's head: 64 KiB, 200 fields
+	Admission      admission.Config // requests under way to one backend, none by default, and the wait of those that come over it, 100 ms
+	MaxRequests    int              // requests under way to one endpoint, 4096
+	MaxConns       int              // connections to one endpoint, 4096
+	MaxIdle        int              // idle connections kept to one endpoint, 256; further ones are closed
+	ConnectTimeout time.Duration    // 3 s
+	IdleTimeout    time.Duration    // an idle connection older than this is closed, 60 s
+	ReadTimeout    time.Duration    // a backend silent for this long has failed, 60 s (at most twice that passes)
+	WriteTimeout   time.Duration    // a backend that reads nothing for this long has failed, 30 s (at most twice that passes)
+	StreamTimeout  time.Duration    // the same for gRPC, whose streams may well be silent while their connection is checked, 10 min
+	MaxStreamConns int              // connections to one endpoint that speaks HTTP/2, 16
+	MaxStreams     int              // requests at one time on one of them, 250, or as many as the backend says
+	Limits         wire.Limits      // of an answer's head: 64 KiB, 200 fields
 }
 
 func (c *Config) defaults() {
+	c.Admission.Wait = or(c.Admission.Wait, 100*time.Millisecond)
+	c.MaxRequests = or(c.MaxRequests, 4096)
 	c.MaxConns = or(c.MaxConns, 4096)
 	c.MaxIdle = or(c.MaxIdle, 256)
 	c.ConnectTimeout = or(c.ConnectTimeout, 3*time.Second)
@@ -98,7 +105,7 @@ func (s *Set) Backend(id string, p table.BackendProtocol) *Backend {
 func (s *Set) backend(id string) *Backend {
 	b := s.backends[id]
 	if b == nil {
-		b = &Backend{id: id, cfg: &s.cfg, dialer: s.dialer}
+		b = &Backend{id: id, cfg: &s.cfg, dialer: s.dialer, gate: admission.New(s.cfg.Admission)}
 		http1 := table.BackendHTTP1
 		b.protocol.Store(&http1)
 		b.members.Store(&members{})
@@ -172,6 +179,8 @@ func (s *Set) reap(before time.Time) {
 type Backend struct {
 	id       string
 	cfg      *Config
+	gate     *admission.Gate // of the requests under way
+	full     atomic.Uint64   // refusals because an endpoint had all it takes
 	dialer   *h2.Dialer
 	protocol atomic.Pointer[table.BackendProtocol]
 	members  atomic.Pointer[members]

@@ -40,6 +40,8 @@ type layer struct {
 var layers = []layer{
 	{"proxy/table", nil},
 	{"proxy/mem", nil},
+	{"proxy/admission", nil},
+	{"proxy/sni", nil},
 	{"proxy/socket", []string{"proxy/mem"}},
 	{"proxy/exchange", []string{"proxy/table", "proxy/mem"}},
 	{"proxy/decision", []string{"proxy/exchange"}},
@@ -55,7 +57,7 @@ var layers = []layer{
 	{"proxy/auth", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/filter"}},
 	{"proxy/upstream/*", []string{"proxy/table", "proxy/mem", "proxy/wire", "proxy/frame", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/upstream", []string{
-		"proxy/table", "proxy/mem", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange",
+		"proxy/table", "proxy/mem", "proxy/admission", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange",
 		"proxy/upstream/*",
 	}},
 	{"proxy/remote", []string{"proxy/table", "proxy/exchange", "proxy/upstream"}},
@@ -81,8 +83,7 @@ var layers = []layer{
 	{"proxy/stream", []string{"proxy/table", "proxy/telemetry", "proxy/upstream"}},
 	{"proxy/tcp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/upstream", "proxy/stream"}},
 	{"proxy/udp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/upstream", "proxy/stream"}},
-	{"proxy/sni", nil},
-	{"proxy/listener", []string{"proxy/table", "proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange", "proxy/clientcert", "proxy/sni", "proxy/stream"}},
+	{"proxy/listener", []string{"proxy/table", "proxy/mem", "proxy/admission", "proxy/socket", "proxy/telemetry", "proxy/exchange", "proxy/clientcert", "proxy/sni", "proxy/stream"}},
 	{"proxy", []string{"proxy/**"}},
 
 	{"api/v1alpha1", nil},

@@ -1,0 +1,88 @@
+// Package memory finds out how much memory this process may have, and tells the
+// Go runtime: a collector that does not know lets the kernel kill the process.
+//
+// The commands that serve call Follow once; what it returns bounds what the proxy
+// takes on. It reads the control groups of Linux (cgroups(7)).
+package memory
+
+import (
+	"bufio"
+	"math"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"strings"
+)
+
+// share of the container's memory, in percent, that the runtime may have. The
+// kernel counts the rest for the sockets of the process.
+const share = 90
+
+// Follow makes the runtime keep to the container's memory, unless GOMEMLIMIT says
+// what it may have. It returns how many bytes that are; 0: there is no limit.
+func Follow() int64 {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		if n := container("/"); n > 0 {
+			debug.SetMemoryLimit(n / 100 * share)
+		}
+	}
+	if n := debug.SetMemoryLimit(-1); n < math.MaxInt64 {
+		return n
+	}
+	return 0
+}
+
+// container is the least limit of the control groups this process is in; 0: none.
+// root is where /proc and /sys are.
+func container(root string) int64 {
+	f, err := os.Open(filepath.Join(root, "proc/self/cgroup"))
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = f.Close() }()
+	least := int64(0)
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		// hierarchy:controllers:path; no controllers: version 2.
+		part := strings.SplitN(lines.Text(), ":", 3)
+		if len(part) < 3 {
+			continue
+		}
+		dir, file := "sys/fs/cgroup", "memory.max"
+		switch {
+		case part[1] == "":
+		case strings.Contains(","+part[1]+",", ",memory,"):
+			dir, file = "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+		default:
+			continue
+		}
+		// In a container the path may be that of the host, of which only the end,
+		// or nothing, is mounted.
+		for at := path.Clean("/" + part[2]); ; at = path.Dir(at) {
+			if n := read(filepath.Join(root, dir, at, file)); n > 0 && (least == 0 || n < least) {
+				least = n
+			}
+			if at == "/" {
+				break
+			}
+		}
+	}
+	return least
+}
+
+// unlimited is where version 1 writes a number for no limit: the largest one in pages.
+const unlimited = 1 << 60
+
+func read(name string) int64 {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+	if err != nil || n >= unlimited { // "max"
+		return 0
+	}
+	return n
+}

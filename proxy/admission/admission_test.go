@@ -1,0 +1,190 @@
+package admission
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestLimit(t *testing.T) {
+	g := New(Config{Limit: 2})
+	if first, second, third := g.Enter(), g.Enter(), g.Enter(); !first || !second || third {
+		t.Error("want two in, and no third")
+	}
+	g.Leave()
+	if !g.Enter() {
+		t.Error("the place of who left is taken")
+	}
+	if f := g.Figures(); f != (Figures{Limit: 2, In: 2, Refused: 1}) {
+		t.Errorf("%+v", f)
+	}
+	g.Limit(3)
+	if !g.Enter() || g.Enter() {
+		t.Error("want one more in")
+	}
+	g.Limit(0)
+	for range 100 {
+		if !g.Enter() {
+			t.Fatal("there is no limit")
+		}
+	}
+}
+
+func TestQueue(t *testing.T) {
+	g := New(Config{Limit: 1, Queue: 1, Wait: 10 * time.Second})
+	g.Enter()
+	got := make(chan bool)
+	go func() { got <- g.Wait(context.Background()) }()
+	for g.Figures().Waiting == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if g.Wait(context.Background()) {
+		t.Error("the queue is full, and somebody came in")
+	}
+	g.Leave()
+	if !<-got {
+		t.Error("who waited was refused though there was a place")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { got <- g.Wait(ctx) }()
+	for g.Figures().Waiting == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if <-got {
+		t.Error("who had gone came in")
+	}
+	g = New(Config{Limit: 1, Queue: 1, Wait: 20 * time.Millisecond})
+	g.Enter()
+	start := time.Now()
+	if g.Wait(context.Background()) || time.Since(start) < 20*time.Millisecond {
+		t.Errorf("refused after %v", time.Since(start))
+	}
+	if f := g.Figures(); f != (Figures{Limit: 1, In: 1, Refused: 1}) {
+		t.Errorf("%+v", f)
+	}
+}
+
+// However they come and go, the limit holds, nobody who waits is forgotten, and
+// in the end nobody is in.
+func TestQueueUnderLoad(t *testing.T) {
+	const limit, callers, times = 3, 32, 500
+	g := New(Config{Limit: limit, Queue: callers, Wait: time.Minute})
+	var in, most atomic.Int64
+	var all sync.WaitGroup
+	for range callers {
+		all.Go(func() {
+			for range times {
+				if !g.Wait(context.Background()) {
+					t.Error("refused with room in the queue")
+					return
+				}
+				n := in.Add(1)
+				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+				}
+				in.Add(-1)
+				g.Leave()
+			}
+		})
+	}
+	all.Wait()
+	if f := g.Figures(); f.In != 0 || f.Waiting != 0 || most.Load() > limit {
+		t.Errorf("%+v, %d at one time", f, most.Load())
+	}
+}
+
+func TestEnterDoesNotAllocate(t *testing.T) {
+	g := New(Config{Limit: 1, Queue: 10, Wait: time.Second})
+	full := New(Config{Limit: 1})
+	full.Enter()
+	m := NewMemory(1, nil)
+	if n := testing.AllocsPerRun(100, func() {
+		if g.Enter() {
+			g.Leave()
+		}
+		if g.Wait(context.Background()) {
+			g.Leave()
+		}
+		_ = full.Enter()
+		_ = m.Pressed()
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkEnterLeave(b *testing.B) {
+	g := New(Config{Limit: math.MaxInt})
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			if g.Enter() {
+				g.Leave()
+			}
+		}
+	})
+}
+
+func TestMemory(t *testing.T) {
+	used := uint64(0)
+	m := NewMemory(1000, func() uint64 { return used })
+	f := func(now uint64, want bool) {
+		t.Helper()
+		used = now
+		m.look(time.Unix(1, 0))
+		if m.Pressed() != want {
+			t.Errorf("%d of 1000 used: pressed %v", now, !want)
+		}
+	}
+	f(0, false)
+	f(850, false)
+	f(851, true)
+	f(800, true)
+	f(750, true)
+	f(749, false)
+	f(800, false)
+	if g := m.Figures(); g.Limit != 1000 || g.In != 800 || g.Refused != 3 {
+		t.Errorf("%+v", g)
+	}
+	none := NewMemory(0, nil)
+	none.Run(context.Background()) // returns
+	if none.Pressed() {
+		t.Error("pressed without a limit")
+	}
+}
+
+// What the runtime says follows what is kept.
+func TestUsage(t *testing.T) {
+	m := NewMemory(1<<40, nil)
+	m.look(time.Now())
+	before := m.Figures().In
+	kept := make([]byte, 64<<20)
+	for i := 0; i < len(kept); i += 4096 {
+		kept[i] = 1
+	}
+	m.pressed.Store(true) // so that it collects
+	m.look(time.Now())
+	m.look(time.Now())
+	if more := m.Figures().In - before; more < 60<<20 || more > 80<<20 {
+		t.Errorf("%d bytes more in use, want 64 MiB", more)
+	}
+	_ = kept[0]
+	if before <= 0 {
+		t.Errorf("%d bytes in use", before)
+	}
+}
+
+func TestFit(t *testing.T) {
+	f := func(memory int64, connections, requests int) {
+		t.Helper()
+		if c, r := Connections(memory), Requests(memory); c != connections || r != requests {
+			t.Errorf("%d MiB: %d connections and %d requests, want %d and %d", memory>>20, c, r, connections, requests)
+		}
+	}
+	f(0, 32768, 16384)
+	f(1<<30, 8192, 4096)
+	f(256<<20, 2048, 1024)
+	f(64<<30, 32768, 16384)
+	f(1, 1, 1)
+}

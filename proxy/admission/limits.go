@@ -1,0 +1,30 @@
+package admission
+
+// What one takes of memory, as docs/limits.md has it, and which part of the
+// memory goes to all of them. The rest is for the configuration, for what the
+// collector has not got to, and for content on its way over HTTP/2.
+const (
+	connectionBytes = 32 << 10 // idle, over TLS
+	requestBytes    = 64 << 10 // in flight: head, buffers of both sides, stacks
+	part            = 4
+)
+
+// The limits where memory is no concern.
+const (
+	maxConnections = 32 << 10
+	maxRequests    = 16 << 10
+)
+
+// Connections is how many client connections may be open in a process of that
+// much memory; not above 0: nobody knows how much.
+func Connections(memory int64) int { return fit(memory, connectionBytes, maxConnections) }
+
+// Requests is the same for requests in flight.
+func Requests(memory int64) int { return fit(memory, requestBytes, maxRequests) }
+
+func fit(memory, each int64, most int) int {
+	if memory <= 0 {
+		return most
+	}
+	return int(max(1, min(memory/part/each, int64(most))))
+}
