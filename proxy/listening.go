@@ -60,7 +60,7 @@ func (s *Server) protocols() listener.Protocols {
 const streamTimeout = 10 * time.Minute
 
 // HTTP1 implements listener.Protocols.
-func (p *protocols) HTTP1(c net.Conn, conn *exchange.Conn) { p.http1.Serve(c, *conn) }
+func (p *protocols) HTTP1(c net.Conn, conn *exchange.Conn) { p.http1.Serve(c, conn) }
 
 // HTTP2 implements listener.Protocols.
 func (p *protocols) HTTP2(c net.Conn, conn *exchange.Conn) { p.http2.Serve(c, nil, conn) }

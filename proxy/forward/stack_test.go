@@ -80,7 +80,7 @@ func start(t testing.TB, o options, backends ...string) *stack {
 			if err != nil {
 				return
 			}
-			info := exchange.Conn{
+			info := &exchange.Conn{
 				Local: c.LocalAddr().(*net.TCPAddr).AddrPort(), Peer: c.RemoteAddr().(*net.TCPAddr).AddrPort(),
 				TLS: o.tls != nil, Protocol: "HTTP/1.1",
 			}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,7 +20,8 @@ type conn struct {
 	srv     *Server
 	nc      net.Conn
 	sock    *socket.Conn // nil when nc is no TCP connection, or cannot be driven
-	info    exchange.Conn
+	engine  *socket.Conn // what sock is if it is not nil
+	info    *exchange.Conn
 	ses     *session    // nil while nothing has come of the next request
 	step    func() bool // onEdge, bound once
 	driving bool        // inside sock.Drive
@@ -44,17 +46,36 @@ const (
 	handover                // it speaks HTTP/2
 )
 
-func newConn(s *Server, nc net.Conn, info exchange.Conn) (*conn, error) {
-	c := &conn{srv: s, nc: nc, info: info}
-	if t, ok := nc.(*net.TCPConn); ok && socket.Raw {
-		var err error
-		if c.sock, err = socket.New(t, s.cfg.WriteTimeout); err != nil {
-			return nil, err
-		}
-		c.probe = true
-		c.step = c.onEdge
+// conns keeps what connections are served with: many carry one request, and
+// making it would be a good part of their cost.
+var conns = sync.Pool{New: func() any {
+	c := &conn{}
+	c.step = c.onEdge
+	return c
+}}
+
+// newConn returns a conn for nc; release takes it back.
+func newConn(s *Server, nc net.Conn, info *exchange.Conn) (*conn, error) {
+	c := conns.Get().(*conn)
+	c.srv, c.nc, c.info = s, nc, info
+	t, ok := nc.(*net.TCPConn)
+	if !ok || !socket.Raw {
+		return c, nil
 	}
-	return c, nil
+	if c.engine == nil {
+		c.engine = socket.Unused()
+	}
+	c.sock, c.probe = c.engine, true
+	return c, c.engine.Use(t, s.cfg.WriteTimeout)
+}
+
+// release forgets the connection, which has been closed.
+func (c *conn) release() {
+	if c.engine != nil {
+		c.engine.Forget()
+	}
+	*c = conn{engine: c.engine, step: c.step}
+	conns.Put(c)
 }
 
 // run serves the connection until it ends; outcome says how.

@@ -102,8 +102,9 @@ func New(cfg Config, h exchange.Handler) *Server {
 	return s
 }
 
-// Serve serves c until it ends, and closes it.
-func (s *Server) Serve(nc net.Conn, info exchange.Conn) {
+// Serve serves nc until it ends, and closes it. What is known of it belongs to
+// the Server meanwhile.
+func (s *Server) Serve(nc net.Conn, info *exchange.Conn) {
 	c, err := newConn(s, nc, info)
 	if err != nil {
 		nc.Close()
@@ -123,6 +124,7 @@ func (s *Server) Serve(nc net.Conn, info exchange.Conn) {
 	at.mu.Lock()
 	delete(at.conns, c)
 	at.mu.Unlock()
+	c.release()
 }
 
 // Finish makes every answer from now on the last of its connection, so that

@@ -24,6 +24,6 @@ func (c *conn) serveHTTP2() {
 	c.ses = nil
 	c.tunnel.Store(true) // Drain is the other server's business
 	if c.clearDeadlines() == nil {
-		c.srv.cfg.HTTP2(c.nc, ahead, &c.info)
+		c.srv.cfg.HTTP2(c.nc, ahead, c.info)
 	}
 }

@@ -38,7 +38,7 @@ var sessions = sync.Pool{New: func() any {
 func getSession(c *conn) *session {
 	s := sessions.Get().(*session)
 	s.conn, s.r, s.w = c, 0, 0
-	s.x.Conn = &c.info
+	s.x.Conn = c.info
 	return s
 }
 

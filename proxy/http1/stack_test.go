@@ -117,7 +117,7 @@ func start(t testing.TB, cfg http1.Config, secure bool) *stack {
 			if err != nil {
 				return
 			}
-			info := exchange.Conn{Peer: c.RemoteAddr().(*net.TCPAddr).AddrPort(), TLS: secure}
+			info := &exchange.Conn{Peer: c.RemoteAddr().(*net.TCPAddr).AddrPort(), TLS: secure}
 			if secure {
 				c = tls.Server(c, config)
 			}

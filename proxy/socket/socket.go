@@ -63,13 +63,28 @@ type writing struct {
 // New wraps c. A write that cannot go out at once, because the peer does not
 // read, fails after stall to twice stall.
 func New(c *net.TCPConn, stall time.Duration) (*Conn, error) {
-	s := &Conn{tcp: c, stall: stall}
-	var err error
-	if s.raw, err = c.SyscallConn(); err != nil {
-		return nil, err
-	}
+	s := Unused()
+	return s, s.Use(c, stall)
+}
+
+// Unused returns a Conn without a connection.
+func Unused() *Conn {
+	s := &Conn{}
 	s.onDrive, s.onRead, s.onAsk, s.onWrite, s.onTry, s.onQuiet = s.drive, s.read, s.ask, s.write, s.try, s.quiet
-	return s, nil
+	return s
+}
+
+// Use makes s, which has none, a Conn of c; see New.
+func (c *Conn) Use(tcp *net.TCPConn, stall time.Duration) (err error) {
+	c.tcp, c.stall = tcp, stall
+	c.raw, err = tcp.SyscallConn()
+	return err
+}
+
+// Forget makes c one without a connection. Nobody may be using it.
+func (c *Conn) Forget() {
+	c.tcp, c.raw, c.step = nil, nil, nil
+	c.rd, c.wr = reading{}, writing{}
 }
 
 // TCP returns the connection below, for its addresses, deadlines and Close.
