@@ -14,6 +14,10 @@ import (
 
 // Indexes of the static table (RFC 7541, appendix A).
 const (
+	authority  = 1
+	method     = 2
+	path       = 4
+	scheme     = 6
 	status200  = 8
 	authorized = 23
 	length     = 28
@@ -66,6 +70,9 @@ func AppendLength(dst []byte, n int64) []byte {
 	return dst
 }
 
+// AppendTrailers appends TE: trailers, which says that trailer fields are passed on.
+func AppendTrailers(dst []byte) []byte { return append(dst, "\x00\x02te\x08trailers"...) }
+
 // maxName is the longest name of the static table.
 const maxName = 27
 
@@ -80,7 +87,7 @@ func AppendField(dst []byte, name, value string) []byte {
 	at := len(dst)
 	dst = append(dst, name...)
 	for i := at; i < len(dst); i++ {
-		c := Names[dst[i]]
+		c := names[dst[i]]
 		if c == 0 {
 			return dst[:start]
 		}
@@ -125,9 +132,9 @@ func appendInt(dst []byte, first byte, bits, n int) []byte {
 	return append(dst, byte(n))
 }
 
-// Names has for each byte of a field name what it is in lower case, and 0 for
+// names has for each byte of a field name what it is in lower case, and 0 for
 // those that no name has.
-var Names = func() (t [256]byte) {
+var names = func() (t [256]byte) {
 	for _, c := range []byte("abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~") {
 		t[c] = c
 	}
@@ -244,4 +251,63 @@ func lateIndex(name []byte) int {
 		return 61
 	}
 	return 0
+}
+
+// ValidName reports whether s is a field name as HTTP/2 has them (section 8.2.1):
+// a token in lower case.
+func ValidName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c == 0 || names[c] != c {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// ValidValue reports whether s is a field value (section 8.2.1).
+func ValidValue(s string) bool {
+	if n := len(s); n > 0 && (s[0] == ' ' || s[0] == '\t' || s[n-1] == ' ' || s[n-1] == '\t') {
+		return false
+	}
+	return wire.Text(s)
+}
+
+// Request is the pseudo-header fields of a request.
+type Request struct {
+	Method, Scheme, Authority, Path, RawQuery string
+}
+
+// AppendRequest appends them. What would end the target is percent-encoded, as
+// proxy/wire has it.
+func AppendRequest(dst []byte, r Request) []byte {
+	switch r.Method {
+	case "GET":
+		dst = append(dst, 0x80|method)
+	case "POST":
+		dst = append(dst, 0x80|method+1)
+	default:
+		dst = appendValue(append(dst, method), r.Method)
+	}
+	if r.Scheme == "https" {
+		dst = append(dst, 0x80|scheme+1)
+	} else {
+		dst = append(dst, 0x80|scheme)
+	}
+	dst = appendValue(append(dst, authority), r.Authority)
+	if r.Path == "/" && r.RawQuery == "" {
+		return append(dst, 0x80|path)
+	}
+	dst = append(dst, path)
+	n := len(r.Path)
+	if r.RawQuery != "" {
+		n += 1 + len(r.RawQuery)
+	}
+	at := len(dst)
+	dst = appendInt(dst, 0, 7, n)
+	from := len(dst)
+	if dst = wire.AppendTarget(dst, r.Path, r.RawQuery); len(dst)-from == n {
+		return dst
+	}
+	target := string(dst[from:]) // it has been encoded, so it is longer
+	return append(appendInt(dst[:at], 0, 7, len(target)), target...)
 }

@@ -318,31 +318,38 @@ func TestSlowStart(t *testing.T) {
 func TestStreamsAtOneTime(t *testing.T) {
 	var running, most atomic.Int64
 	release := make(chan struct{})
-	s, url, _ := serve(t, func(x *exchange.Exchange) {
+	s, url, _ := serve(t, func(*exchange.Exchange) {
 		n := running.Add(1)
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
 		<-release // deaf to the client
 		running.Add(-1)
 	})
+	defer close(release)
 	r := dial(t, url)
-	for i := range 150 {
+	streams := int64(s.cfg.Streams)
+	for i := range streams {
 		r.ask(uint32(2*i+1), true, common("GET")...)
-		r.send(frame.ResetStream, 0, uint32(2*i+1), 0, 0, 0, 8)
+	}
+	for range 5000 { // until all that may run do
+		if most.Load() == streams {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	for i := range streams + 50 {
+		if i < streams {
+			r.send(frame.ResetStream, 0, uint32(2*i+1), 0, 0, 0, 8)
+		} else {
+			r.ask(uint32(2*i+1), true, common("GET")...)
+		}
 	}
 	for range 50 {
 		if got := r.next(); !strings.HasPrefix(got, "reset REFUSED_STREAM") {
 			t.Fatal(got)
 		}
 	}
-	for range 1000 { // until all that may run do
-		if most.Load() == int64(s.cfg.Streams) {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
-	close(release)
-	if n := most.Load(); n != int64(s.cfg.Streams) {
+	if n := most.Load(); n != streams {
 		t.Errorf("%d handlers ran at one time", n)
 	}
 }

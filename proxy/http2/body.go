@@ -27,18 +27,11 @@ type body struct {
 	limit     int64 // of all content; not above 0: none
 	total     int64 // taken
 	patience  time.Duration
-	chunks    []chunk // guarded by the connection's lock
-	lent      bool    // the first chunk holds what Next has returned
-	expect    bool    // 100 Continue is still owed
-	err       error   // what Next returns from now on
+	queue     mem.Queue // guarded by the connection's lock
+	expect    bool      // 100 Continue is still owed
+	err       error     // what Next returns from now on
 	cancelled atomic.Bool
-	wake      waiter
-}
-
-// chunk is content in a pooled buffer: buf[r:w].
-type chunk struct {
-	buf  []byte
-	r, w int
+	wake      frame.Waiter
 }
 
 // begin makes b the content of a request that has some.
@@ -50,25 +43,6 @@ func (b *body) begin(declared int64, expect bool) {
 	}
 }
 
-// put adds p, which the window has room for.
-func (b *body) put(p []byte) {
-	for len(p) > 0 {
-		n := len(b.chunks)
-		if n == 0 || b.chunks[n-1].w == len(b.chunks[n-1].buf) {
-			buf := mem.GetSmall
-			if len(p) > mem.Small {
-				buf = mem.GetLarge
-			}
-			b.chunks = append(b.chunks, chunk{buf: buf()})
-			n++
-		}
-		last := &b.chunks[n-1]
-		k := copy(last.buf[last.w:], p)
-		last.w += k
-		p = p[k:]
-	}
-}
-
 // Next implements exchange.Body.
 func (b *body) Next() ([]byte, error) {
 	if b.err != nil {
@@ -77,18 +51,20 @@ func (b *body) Next() ([]byte, error) {
 	c := b.st.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	b.giveBack()
 	var until time.Time
-	for {
+	for late := false; ; {
+		p := b.queue.Next()
 		switch {
 		case b.cancelled.Load():
 			b.err = errCancelled
-		case len(b.chunks) > 0:
-			return b.take()
+		case len(p) > 0:
+			return b.take(p)
 		case b.st.gone:
 			b.err = errIncomplete
 		case b.st.closed:
 			b.err = io.EOF
+		case late:
+			b.err = errSlow
 		}
 		if b.err != nil {
 			return nil, b.err
@@ -98,20 +74,13 @@ func (b *body) Next() ([]byte, error) {
 			until = time.Now().Add(b.patience)
 		}
 		c.mu.Unlock()
-		ok := b.wake.wait(until)
+		late = !b.wake.Wait(until)
 		c.mu.Lock()
-		if !ok && len(b.chunks) == 0 && !b.st.closed {
-			b.err = errSlow
-			return nil, b.err
-		}
 	}
 }
 
-// take returns the first chunk's content.
-func (b *body) take() ([]byte, error) {
-	first := &b.chunks[0]
-	p := first.buf[first.r:first.w]
-	first.r, b.lent = first.w, true
+// take counts what is taken.
+func (b *body) take(p []byte) ([]byte, error) {
 	b.total += int64(len(p))
 	b.st.Trace.BytesIn = b.total
 	b.st.credit(int64(len(p)))
@@ -120,39 +89,6 @@ func (b *body) take() ([]byte, error) {
 		return nil, b.err
 	}
 	return p, nil
-}
-
-// giveBack ends the loan of what Next has returned.
-func (b *body) giveBack() {
-	if !b.lent {
-		return
-	}
-	b.lent = false
-	if first := &b.chunks[0]; first.r == first.w {
-		free(first.buf)
-		n := copy(b.chunks, b.chunks[1:])
-		b.chunks[n] = chunk{}
-		b.chunks = b.chunks[:n]
-	}
-}
-
-func free(buf []byte) {
-	if cap(buf) == mem.Small {
-		mem.PutSmall(buf)
-	} else {
-		mem.PutLarge(buf)
-	}
-}
-
-// drop forgets what nobody will take, and returns how much that was.
-func (b *body) drop() (n int64) {
-	for i := range b.chunks {
-		n += int64(b.chunks[i].w - b.chunks[i].r)
-		free(b.chunks[i].buf)
-		b.chunks[i] = chunk{}
-	}
-	b.chunks, b.lent = b.chunks[:0], false
-	return n
 }
 
 // proceed sends 100 Continue if that is owed. The connection's lock is held.
@@ -185,10 +121,10 @@ func (b *body) Continue() error {
 // Cancel implements exchange.Stream.
 func (b *body) Cancel() {
 	b.cancelled.Store(true)
-	b.wake.signal()
+	b.wake.Signal()
 }
 
-// reset makes b ready for another stream. drop has been called.
+// reset makes b ready for another stream. What was not taken has been dropped.
 func (b *body) reset() {
 	b.declared, b.received, b.limit, b.total, b.patience = -1, 0, 0, 0, 0
 	b.expect, b.err = false, nil

@@ -33,7 +33,7 @@ type conn struct {
 	window  window // the connection's
 	peer    peer
 	drain   drain
-	wake    waiter // the reader's, while it does not read
+	wake    frame.Waiter // the reader's, while it does not read
 }
 
 // input is what was read.
@@ -45,6 +45,7 @@ type input struct {
 	readBy  time.Time // the read deadline that is armed
 	settled bool      // the client's SETTINGS have come
 	greeted bool      // the preface has
+	begun   []*stream // by what was read last; they are not served yet
 }
 
 // flood is what the client may still send that is of no use.
@@ -77,7 +78,7 @@ func newConn(s *Server, nc net.Conn, info *exchange.Conn) *conn {
 	c.streams.since = now
 	c.window = window{send: frame.InitialWindow, recv: connectionBuffer}
 	c.peer = peer{window: frame.InitialWindow, frame: frame.MinMaxSize}
-	c.wake.init()
+	c.wake.Init()
 	c.out.c = c
 	return c
 }
@@ -90,7 +91,7 @@ func (c *conn) serve(ahead []byte) {
 	}
 	c.in.w = copy(c.in.buf, ahead)
 	f := c.process()
-	for f == nil && !c.done() {
+	for c.start(); f == nil && !c.done(); c.start() {
 		if !c.read() {
 			break
 		}
@@ -148,6 +149,24 @@ func (c *conn) process() *fault {
 	}
 	c.patience()
 	return nil
+}
+
+// start has the streams served that have begun. It comes after all that was read
+// has been taken, so that content which came with a head is there.
+func (c *conn) start() {
+	for i, st := range c.in.begun {
+		c.in.begun[i] = nil
+		c.mu.Lock()
+		gone := st.gone
+		c.mu.Unlock()
+		if gone { // before anybody has looked at it
+			st.finish()
+			continue
+		}
+		st.complete()
+		c.srv.workers.start(st)
+	}
+	c.in.begun = c.in.begun[:0]
 }
 
 // preface takes the client's, once it is there.

@@ -2,6 +2,7 @@ package http2
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -11,6 +12,7 @@ import (
 type client struct {
 	mu   sync.Mutex
 	done chan struct{} // nil until asked for
+	told []chan<- struct{}
 	err  error
 }
 
@@ -40,6 +42,21 @@ func (c *client) Err() error {
 	return c.err
 }
 
+// Watch has c signalled when the context ends, for those who look at Err then: it
+// costs less than Done. The channel has room for a signal.
+func (c *client) Watch(w chan<- struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.told = append(c.told, w)
+}
+
+// Unwatch ends that.
+func (c *client) Unwatch(w chan<- struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.told = slices.DeleteFunc(c.told, func(one chan<- struct{}) bool { return one == w })
+}
+
 // cancel ends the context.
 func (c *client) cancel() {
 	c.mu.Lock()
@@ -48,6 +65,12 @@ func (c *client) cancel() {
 		c.err = context.Canceled
 		if c.done != nil {
 			close(c.done)
+		}
+		for _, w := range c.told {
+			select {
+			case w <- struct{}{}:
+			default:
+			}
 		}
 	}
 }
@@ -60,6 +83,6 @@ func (c *client) again() *client {
 	if c.done != nil {
 		return &client{}
 	}
-	c.err = nil
+	c.err, c.told = nil, c.told[:0]
 	return c
 }

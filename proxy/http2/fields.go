@@ -69,32 +69,14 @@ func (f *fields) take(st *stream, h header) {
 	case f.bad != nil:
 	case h.Name != "" && h.Name[0] == ':':
 		f.bad = f.pseudo(h)
-	case !name(h.Name):
+	case !frame.ValidName(h.Name):
 		f.bad = errFieldName
-	case !value(h.Value):
+	case !frame.ValidValue(h.Value):
 		f.bad = errFieldValue
 	default:
 		f.regular = true
 		f.bad = f.add(st, h)
 	}
-}
-
-// name reports whether s is a field name as HTTP/2 has them: in lower case.
-func name(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c == 0 || frame.Names[c] != c {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// value reports whether s is a field value (section 8.2.1).
-func value(s string) bool {
-	if n := len(s); n > 0 && (s[0] == ' ' || s[0] == '\t' || s[n-1] == ' ' || s[n-1] == '\t') {
-		return false
-	}
-	return wire.Text(s)
 }
 
 func (f *fields) pseudo(h header) *exchange.Error {
@@ -202,9 +184,9 @@ func (f *fields) late(h header) {
 	case f.bad != nil:
 	case h.Name != "" && h.Name[0] == ':':
 		f.bad = errPseudo
-	case !name(h.Name):
+	case !frame.ValidName(h.Name):
 		f.bad = errFieldName
-	case !value(h.Value):
+	case !frame.ValidValue(h.Value):
 		f.bad = errFieldValue
 	case wire.Late(h.Name):
 		f.trailer.Add(h.Name, h.Value)

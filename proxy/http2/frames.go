@@ -132,12 +132,12 @@ func (c *conn) content(st *stream, h *frame.Head, content []byte) *fault {
 	if b.cancelled.Load() {
 		unused += int64(len(content))
 	} else {
-		b.put(content)
+		b.queue.Put(content)
 	}
 	if unused > 0 {
 		st.credit(unused)
 	}
-	b.wake.signal()
+	b.wake.Signal()
 	return nil
 }
 
@@ -261,7 +261,7 @@ func (c *conn) resize(to int64) (f *fault) {
 		if st.window.send += by; st.window.send > frame.MaxWindow {
 			f = errWindow
 		}
-		st.writer.wake.signal()
+		st.writer.wake.Signal()
 	})
 	return f
 }
@@ -317,7 +317,7 @@ func (c *conn) windowUpdate(h *frame.Head, payload []byte) *fault {
 			c.reset(st, frame.FlowControlError)
 			return c.broken()
 		}
-		st.writer.wake.signal()
+		st.writer.wake.Signal()
 	}
 	return c.useless(1)
 }

@@ -176,9 +176,8 @@ func (c *conn) request(st *stream) *fault {
 	st.closed = c.block.end
 	c.streams.add(st)
 	c.mu.Unlock()
-	refused := st.bad != nil // the stream is its worker's from here on
-	c.srv.workers.start(st)
-	if refused {
+	c.in.begun = append(c.in.begun, st)
+	if st.bad != nil {
 		return c.broken()
 	}
 	return nil
@@ -218,6 +217,19 @@ func (st *stream) fill(b *block) *exchange.Error {
 	return nil
 }
 
+// complete says how long content is that was not declared, when all of it is there
+// before anybody has asked: it can be sent on in one piece, and once more. A trailer
+// section needs content whose length is not known.
+func (st *stream) complete() {
+	q := &st.Exchange.Request
+	if q.Body == nil || q.ContentLength >= 0 || !st.closed || len(q.Trailer) > 0 {
+		return
+	}
+	if q.ContentLength = st.body.received; q.ContentLength == 0 {
+		q.Body = nil
+	}
+}
+
 // trailer ends a request's content with a trailer section.
 func (c *conn) trailer(id uint32) *fault {
 	f := &c.block.fields
@@ -234,7 +246,7 @@ func (c *conn) trailer(id uint32) *fault {
 	}
 	st.Exchange.Request.Trailer = append(st.Exchange.Request.Trailer[:0], f.trailer...)
 	st.closed = true
-	b.wake.signal()
+	b.wake.Signal()
 	return nil
 }
 

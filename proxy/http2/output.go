@@ -111,8 +111,8 @@ func (c *conn) fail() {
 // unblock wakes those who wait for the connection.
 func (c *conn) unblock() {
 	if c.out.blocked > 0 {
-		c.streams.each(func(st *stream) { st.writer.wake.signal() })
-		c.wake.signal()
+		c.streams.each(func(st *stream) { st.writer.wake.Signal() })
+		c.wake.Signal()
 	}
 }
 
@@ -120,7 +120,7 @@ func (c *conn) unblock() {
 func (c *conn) pause() {
 	c.out.blocked++
 	c.mu.Unlock()
-	<-c.wake.c
+	<-c.wake.C
 	c.mu.Lock()
 	c.out.blocked--
 }
@@ -161,41 +161,5 @@ func (st *stream) credit(n int64) {
 		w.recv += w.used
 		w.used = 0
 		c.flush()
-	}
-}
-
-// waiter lets one goroutine wait for others.
-type waiter struct {
-	c     chan struct{}
-	timer *time.Timer // made with the first wait
-}
-
-func (w *waiter) init() { w.c = make(chan struct{}, 1) }
-
-// signal ends the wait, or the next one if none is under way.
-func (w *waiter) signal() {
-	select {
-	case w.c <- struct{}{}:
-	default:
-	}
-}
-
-// wait waits for a signal, or until then; it returns false when that has passed.
-func (w *waiter) wait(until time.Time) bool {
-	d := time.Until(until)
-	if d <= 0 {
-		return false
-	}
-	if w.timer == nil {
-		w.timer = time.NewTimer(d)
-	} else {
-		w.timer.Reset(d)
-	}
-	defer w.timer.Stop()
-	select {
-	case <-w.c:
-		return true
-	case <-w.timer.C:
-		return false
 	}
 }

@@ -33,8 +33,8 @@ var pool = sync.Pool{New: func() any {
 	st.Exchange.Response.Header = make(exchange.Header, 0, 32)
 	st.Exchange.Writer, st.body.st, st.writer.st = &st.writer, st, st
 	st.writer.block = make([]byte, 0, 512)
-	st.body.wake.init()
-	st.writer.wake.init()
+	st.body.wake.Init()
+	st.writer.wake.Init()
 	return st
 }}
 
@@ -90,13 +90,13 @@ func (st *stream) finish() {
 		}
 	}
 	c.streams.remove(st, st.ours)
-	if n := st.body.drop(); n > 0 && !c.out.failed {
-		c.credit(n)
+	if n := st.body.queue.Drop(); n > 0 && !c.out.failed {
+		c.credit(int64(n))
 	}
 	c.flush()
 	idle := c.streams.open == 0
 	if c.out.failed {
-		c.wake.signal()
+		c.wake.Signal()
 	} else if idle && c.drain.state == final {
 		c.nudge()
 	}
@@ -117,6 +117,6 @@ func (c *conn) reset(st *stream, code frame.Code) {
 func (c *conn) abandon(st *stream) {
 	st.gone = true
 	st.client.cancel()
-	st.body.wake.signal()
-	st.writer.wake.signal()
+	st.body.wake.Signal()
+	st.writer.wake.Signal()
 }

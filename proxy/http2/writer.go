@@ -24,7 +24,7 @@ type writer struct {
 	noBody bool
 	left   int64 // content still to come; -1 when not known
 	err    error
-	wake   waiter
+	wake   frame.Waiter
 	sent   bool // ended, for those who hold the connection's lock
 
 	// Where the stream's last frame is, so that it can be made the last: from byte
@@ -50,10 +50,7 @@ func (w *writer) reset() {
 		w.block = nil
 	}
 	w.state, w.noBody, w.left, w.err, w.sent = waiting, false, 0, nil, false
-	select {
-	case <-w.wake.c: // meant for the stream before
-	default:
-	}
+	w.wake.Clear() // it was meant for the stream before
 }
 
 // Head implements exchange.Writer. The head of content whose length is not
@@ -199,7 +196,7 @@ func (w *writer) pause(until time.Time) bool {
 	c.flush()
 	c.out.blocked++
 	c.mu.Unlock()
-	ok := w.wake.wait(until)
+	ok := w.wake.Wait(until)
 	c.mu.Lock()
 	c.out.blocked--
 	return ok

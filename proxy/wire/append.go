@@ -25,11 +25,7 @@ func AppendRequestHead(dst []byte, x *exchange.Exchange, o RequestOptions) []byt
 	r := &x.Request
 	dst = AppendText(dst, r.Method)
 	dst = append(dst, ' ')
-	dst = appendTarget(dst, r.Path)
-	if r.RawQuery != "" {
-		dst = append(dst, '?')
-		dst = appendTarget(dst, r.RawQuery)
-	}
+	dst = AppendTarget(dst, r.Path, r.RawQuery)
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = AppendText(dst, r.Authority)
 	dst = append(dst, '\r', '\n')
@@ -185,6 +181,17 @@ func AppendText(dst []byte, s string) []byte {
 		}
 		dst[i] = ' '
 	}
+}
+
+// AppendTarget appends a request target in origin-form; query comes without its
+// question mark.
+func AppendTarget(dst []byte, path, query string) []byte {
+	dst = appendTarget(dst, path)
+	if query != "" {
+		dst = append(dst, '?')
+		dst = appendTarget(dst, query)
+	}
+	return dst
 }
 
 // appendTarget appends s, part of a request target, with whatever would end the

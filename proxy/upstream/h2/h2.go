@@ -2,8 +2,13 @@
 // requests share, and one Stream for each request.
 //
 // proxy/upstream has a Pool for each endpoint and makes a Stream where a call's
-// backend speaks HTTP/2. It calls net/http, whose ClientConn is one connection
-// with its framing, flow control and header compression.
+// backend speaks HTTP/2. It reads and writes frames with proxy/frame and decodes
+// header blocks with golang.org/x/net/http2/hpack.
+//
+// A connection has two goroutines: one reads it and wakes the streams that
+// something has come for, one sends what they have staged, once nobody who can run
+// has more to stage. Its lock guards its streams, their windows and what is staged,
+// and is held for moments. The order is: a stream's, a pool's, a connection's.
 package h2
 
 import (
@@ -11,7 +16,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"net/http"
 	"sync"
 	"time"
 )
@@ -25,7 +29,7 @@ const (
 )
 
 // pingAfter is how long a connection may be silent, while requests wait on it,
-// before it has to answer a PING.
+// before it has to answer a PING; at most twice that.
 const pingAfter = 15 * time.Second
 
 // Config bounds what one endpoint may use. Every field is set.
@@ -42,9 +46,8 @@ type Config struct {
 
 // Dialer makes connections.
 type Dialer struct {
-	cfg       Config
-	scheme    string
-	transport *http.Transport
+	cfg    Config
+	scheme string
 }
 
 // New returns a Dialer.
@@ -53,25 +56,6 @@ func New(cfg Config) *Dialer {
 	if cfg.TLS != nil {
 		d.scheme = "https"
 	}
-	dial := net.Dialer{Timeout: cfg.ConnectTimeout, KeepAlive: -1}
-	d.transport = &http.Transport{
-		DialContext:            dial.DialContext,
-		TLSClientConfig:        cfg.TLS,
-		TLSHandshakeTimeout:    cfg.ConnectTimeout,
-		DisableCompression:     true,
-		IdleConnTimeout:        cfg.IdleTimeout,
-		MaxResponseHeaderBytes: cfg.Head,
-		Protocols:              new(http.Protocols),
-		HTTP2: &http.HTTP2Config{
-			MaxReceiveBufferPerConnection: connectionBuffer,
-			MaxReceiveBufferPerStream:     streamBuffer,
-			SendPingTimeout:               pingAfter,
-			PingTimeout:                   pingAfter,
-			WriteByteTimeout:              cfg.WriteTimeout,
-		},
-	}
-	d.transport.Protocols.SetUnencryptedHTTP2(cfg.TLS == nil)
-	d.transport.Protocols.SetHTTP2(cfg.TLS != nil)
 	return d
 }
 
@@ -83,13 +67,33 @@ var (
 	ErrHandshake = errors.New("h2: the endpoint was reached, but not over TLS as it must be")
 )
 
+// dial makes a connection.
+func (d *Dialer) dial(addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), d.cfg.ConnectTimeout)
+	defer cancel()
+	dialer := net.Dialer{KeepAlive: -1}
+	nc, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, ErrConnect
+	}
+	if d.cfg.TLS == nil {
+		return nc, nil
+	}
+	over := tls.Client(nc, d.cfg.TLS)
+	if err := over.HandshakeContext(ctx); err != nil || over.ConnectionState().NegotiatedProtocol != "h2" {
+		_ = nc.Close()
+		return nil, ErrHandshake
+	}
+	return over, nil
+}
+
 // Pool is the connections to one endpoint.
 type Pool struct {
 	dialer *Dialer
 	addr   string
 
 	mu      sync.Mutex // guards what follows; held for moments, never while waiting
-	conns   []*http.ClientConn
+	conns   []*conn
 	dialing *attempt // the connection under way; nil for none
 	closed  bool     // nothing new is kept
 }
@@ -107,20 +111,16 @@ func (d *Dialer) Pool(addr string) *Pool { return &Pool{dialer: d, addr: addr} }
 // quicker to fill them or the backend closes them at once.
 const attempts = 3
 
-// acquire returns a connection with room for one request, kept for the caller.
-func (p *Pool) acquire(ctx context.Context) (*http.ClientConn, error) {
+// acquire returns a connection with room for one request, kept for the caller. It
+// waits until at the latest.
+func (p *Pool) acquire(ctx context.Context, at time.Time) (*conn, error) {
 	for range attempts {
 		c, dial, err := p.look()
 		if c != nil || err != nil {
 			return c, err
 		}
-		select {
-		case <-dial.done:
-			if dial.err != nil {
-				return nil, p.dialer.failure(dial.err)
-			}
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+		if err := dial.wait(ctx, at); err != nil {
+			return nil, err
 		}
 	}
 	c, _, err := p.look()
@@ -130,23 +130,35 @@ func (p *Pool) acquire(ctx context.Context) (*http.ClientConn, error) {
 	return c, err
 }
 
-// failure names what went wrong with a connection.
-func (d *Dialer) failure(err error) error {
-	if op := (*net.OpError)(nil); d.cfg.TLS == nil || errors.As(err, &op) && op.Op == "dial" {
-		return ErrConnect
+// wait waits for a connection to be made.
+func (a *attempt) wait(ctx context.Context, at time.Time) error {
+	timer := time.NewTimer(time.Until(at))
+	defer timer.Stop()
+	select {
+	case <-a.done:
+		return a.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return context.DeadlineExceeded
 	}
-	return ErrHandshake
 }
 
 // look returns a connection with room, or the attempt to wait for.
-func (p *Pool) look() (*http.ClientConn, *attempt, error) {
+func (p *Pool) look() (*conn, *attempt, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.prune()
+	gone := 0
 	for _, c := range p.conns {
-		if c.InFlight() < p.dialer.cfg.Streams && c.Reserve() == nil {
+		switch c.reserve() {
+		case reserved:
 			return c, nil, nil
+		case over:
+			gone++
 		}
+	}
+	if gone > 0 {
+		p.prune()
 	}
 	if p.dialing == nil {
 		if len(p.conns) >= p.dialer.cfg.Conns {
@@ -160,31 +172,26 @@ func (p *Pool) look() (*http.ClientConn, *attempt, error) {
 
 // dial makes a connection; whoever waits for it may give up before.
 func (p *Pool) dial(a *attempt) {
-	ctx, cancel := context.WithTimeout(context.Background(), p.dialer.cfg.ConnectTimeout)
-	defer cancel()
-	c, err := p.dialer.transport.NewClientConn(ctx, p.dialer.scheme, p.addr)
+	nc, err := p.dialer.dial(p.addr)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err == nil {
+		c := newConn(p.dialer, nc)
 		p.conns = append(p.conns, c)
 		if p.closed {
-			p.finish(c)
+			c.leave()
 		}
 	}
 	p.dialing, a.err = nil, err
 	close(a.done)
 }
 
-// prune drops connections that can take no further request; those that still
-// have some close with the last of them.
+// prune drops connections that take no further request; those that still have
+// some close with the last of them.
 func (p *Pool) prune() {
 	kept := p.conns[:0]
 	for _, c := range p.conns {
-		switch {
-		case c.Err() != nil:
-		case c.Available() == 0 && c.InFlight() == 0: // the backend is going away
-			_ = c.Close() // nothing is lost with it
-		default:
+		if !c.gone() {
 			kept = append(kept, c)
 		}
 	}
@@ -212,16 +219,6 @@ func (p *Pool) Close() {
 	defer p.mu.Unlock()
 	p.closed = true
 	for _, c := range p.conns {
-		p.finish(c)
+		c.leave()
 	}
-}
-
-func (p *Pool) finish(c *http.ClientConn) {
-	end := func(c *http.ClientConn) {
-		if c.InFlight() == 0 {
-			_ = c.Close() // nothing is lost with it
-		}
-	}
-	c.SetStateHook(end)
-	end(c)
 }

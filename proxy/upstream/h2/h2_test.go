@@ -69,8 +69,8 @@ func open(t *testing.T, p *Pool) *Stream {
 	return s
 }
 
-// answer reads what comes after Ask or Send.
-func answer(t *testing.T, s *Stream) (status int, head, trailer exchange.Header, content string) {
+// answerOf reads what comes after Ask or Send.
+func answerOf(t *testing.T, s *Stream) (status int, head, trailer exchange.Header, content string) {
 	t.Helper()
 	status, _, head, err := s.Head(nil)
 	if err != nil {
@@ -108,7 +108,7 @@ func TestAsk(t *testing.T) {
 		if _, err := s.Ask(x, []byte("hello")); err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
-		status, head, trailer, content := answer(t, s)
+		status, head, trailer, content := answerOf(t, s)
 		asked, _ := head.Get("x-asked")
 		if status != 200 || asked != "POST a.example "+path+" te=trailers ua=" || content != "hello" || trailer.Count("x-sum") != 1 {
 			t.Errorf("%s: got %d %q %q %v", path, status, asked, content, trailer)
@@ -295,7 +295,6 @@ func TestWindow(t *testing.T) {
 	}
 	time.Sleep(200 * time.Millisecond)
 	s.Abort()
-	s.content.detach()
 	if n := <-wrote; n > 4<<20 {
 		t.Errorf("a backend that reads nothing was sent %d bytes", n)
 	}

@@ -4,200 +4,318 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
-	"os"
-	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/frame"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 )
 
 // repeats is how often a request is sent again when the backend says it has not
 // looked at it.
 const repeats = 2
 
+// replayable is how much content is kept so that it can be sent again.
+const replayable = 64 << 10
+
+var errRefused = errors.New("h2: the backend takes no more content")
+
+// Watched is a context that can tell without a goroutine or memory that it has
+// ended: it signals c, as often as it likes, until Unwatch.
+type Watched interface {
+	Watch(c chan<- struct{})
+	Unwatch(c chan<- struct{})
+}
+
 // Stream is one request to a backend and the answer to it:
 //
 //	Open, Ask or (Send, Write..., Last), Head, Read until io.EOF, Close
 //
-// Writing and reading may happen in two goroutines.
+// Writing and reading may happen in two goroutines. Streams are reused: Close
+// gives one back.
 type Stream struct {
 	pool    *Pool
-	conn    *http.ClientConn // with room kept for this stream; nil once it is used
 	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	timer   *time.Timer // ends ctx
-	req     *http.Request
-	content *content      // nil for none
-	ready   chan struct{} // closed when res or err is there
-	res     *http.Response
-	err     error
-	unwatch func() bool // with res: stops end from being called when ctx ends
+	unwatch func() bool // of a context that is not Watched
+	until   time.Time   // when it has failed with os.ErrDeadlineExceeded; the reading goroutine's
+	method  string
+	reading frame.Waiter
+	writing frame.Waiter
+	conn    atomic.Pointer[conn] // with room kept for this stream
+	aborted atomic.Bool
+	keeping atomic.Bool // another try is possible
+
+	sending // guarded by its lock
+	flow    // guarded by the connection's lock
 }
+
+// sending is the request as far as it has been given to us.
+type sending struct {
+	lock    sync.Mutex // held while content is sent; taken before the connection's
+	block   []byte     // the head; its memory stays with the stream
+	kept    []byte     // the content from its start, for another try
+	own     []byte     // memory for that
+	last    bool       // the content is complete
+	trailer exchange.Header
+}
+
+// flow is the stream as its connection knows it.
+type flow struct {
+	id       uint32
+	next     *Stream // in the connection's list
+	open     bool    // in that list
+	held     bool    // room is kept
+	done     bool    // the answer is complete, or err says why there is none
+	sentLast bool
+	err      error
+	window   window
+	answer   answer
+}
+
+var streams = sync.Pool{New: func() any {
+	s := &Stream{}
+	s.block = make([]byte, 0, 512)
+	s.reading.Init()
+	s.writing.Init()
+	return s
+}}
 
 // Open keeps room for a request on a connection to p's endpoint, waiting until at
 // the latest. The request ends when ctx does.
 func (p *Pool) Open(ctx context.Context, at time.Time) (*Stream, error) {
-	s := &Stream{pool: p, ready: make(chan struct{})}
-	s.ctx, s.cancel = context.WithCancelCause(ctx)
-	s.timer = time.AfterFunc(time.Until(at), func() { s.cancel(os.ErrDeadlineExceeded) })
-	c, err := p.acquire(s.ctx)
+	c, err := p.acquire(ctx, at)
 	if err != nil {
-		s.stop()
 		return nil, err
 	}
-	s.conn = c
+	s := streams.Get().(*Stream)
+	s.pool, s.ctx, s.until = p, ctx, at
+	s.reading.Clear()
+	s.writing.Clear()
+	s.conn.Store(c)
+	s.held = true
+	s.keeping.Store(true)
+	s.answer.reset()
+	switch w := ctx.(type) {
+	case Watched:
+		w.Watch(s.reading.C)
+	default:
+		if ctx.Done() != nil {
+			s.unwatch = context.AfterFunc(ctx, s.reading.Signal)
+		}
+	}
 	return s, nil
 }
 
 // Expire moves the time at which the stream has failed with os.ErrDeadlineExceeded.
-func (s *Stream) Expire(at time.Time) { s.timer.Reset(time.Until(at)) }
-
-func (s *Stream) stop() {
-	s.timer.Stop()
-	s.cancel(errRefused)
+// Whoever waits already is told.
+func (s *Stream) Expire(at time.Time) {
+	c := s.conn.Load()
+	c.mu.Lock()
+	s.until = at
+	c.mu.Unlock()
+	s.reading.Signal()
 }
-
-// Ask sends x's request, whose content is all in b, and waits for the head of
-// the answer. untouched tells, after an error, that the backend has not looked at it.
-func (s *Stream) Ask(x *exchange.Exchange, b []byte) (untouched bool, err error) {
-	s.req = s.request(x)
-	if len(b) > 0 {
-		s.content = wholeContent(b)
-		s.req.ContentLength = int64(len(b))
-	}
-	s.run()
-	return s.err != nil && s.ctx.Err() == nil && unprocessed(s.err), s.fault(s.err)
-}
-
-// Send begins to send x's request; its content follows with Write and Last.
-func (s *Stream) Send(x *exchange.Exchange) {
-	s.req = s.request(x)
-	s.req.ContentLength = x.Request.ContentLength
-	s.content = newContent()
-	go s.run()
-}
-
-// run sends the request until the backend has taken it, as far as that can be
-// repeated, and waits for the head of the answer.
-func (s *Stream) run() {
-	defer close(s.ready)
-	var body *attemptBody
-	for try := 0; ; try++ {
-		r, c := *s.req, s.conn
-		s.conn = nil
-		if s.content != nil {
-			body = s.content.attempt(&r)
-		}
-		s.res, s.err = c.RoundTrip(&r) //nolint:bodyclose // Close does
-		if s.err == nil || try == repeats || s.ctx.Err() != nil || !unprocessed(s.err) || s.content != nil && !s.content.rewind() {
-			break
-		}
-		next, err := s.pool.acquire(s.ctx)
-		if err != nil {
-			break
-		}
-		s.conn = next
-	}
-	if s.content != nil {
-		s.content.settle(body, s.err)
-	}
-	if s.err == nil {
-		s.unwatch = context.AfterFunc(s.ctx, s.end)
-	}
-}
-
-// end resets the stream. The library looks at ctx until it has the head of the
-// answer, and then only where it waits for neither content nor a window.
-func (s *Stream) end() { _ = s.res.Body.Close() } // it says what is known: whether the answer was complete
-
-// unprocessed reports whether the backend said that it has not looked at the
-// request (RFC 9113, section 8.7), or whether it cannot have got it. The library
-// exports neither of the two errors it has for connections that are going away.
-func unprocessed(err error) bool {
-	var reset http2.StreamError
-	if errors.As(err, &reset) {
-		return reset.Code == http2.ErrCodeRefusedStream
-	}
-	text := err.Error()
-	return strings.HasPrefix(text, "http2: Transport received Server's graceful shutdown GOAWAY") ||
-		strings.HasPrefix(text, "http2: client conn not usable") ||
-		strings.HasPrefix(text, "http2: client conn could not be established")
-}
-
-// fault returns what stands behind an error of the library.
-func (s *Stream) fault(err error) error {
-	if err != nil && s.ctx.Err() != nil {
-		return context.Cause(s.ctx)
-	}
-	return err
-}
-
-// Write sends content, and returns when the library has taken it: no more than
-// the backend's windows let it.
-func (s *Stream) Write(p []byte) error { return s.content.write(p) }
-
-// Last ends the content.
-func (s *Stream) Last(trailer exchange.Header) { s.content.finish(trailer, io.EOF) }
 
 // Abort resets the stream: whoever waits for the answer gets an error.
-func (s *Stream) Abort() { s.cancel(errRefused) }
+func (s *Stream) Abort() {
+	s.aborted.Store(true)
+	s.give(errRefused)
+}
+
+// give ends the stream with err, unless it has ended.
+func (s *Stream) give(err error) {
+	for {
+		c := s.conn.Load()
+		c.mu.Lock()
+		if s.conn.Load() == c { // else it is being sent again
+			c.abort(s, err, frame.Cancel)
+			c.mu.Unlock()
+			return
+		}
+		c.mu.Unlock()
+	}
+}
+
+// abort resets s. The connection's lock is held.
+func (c *conn) abort(s *Stream, err error, code frame.Code) {
+	if s.done {
+		return
+	}
+	if s.open && c.state.err == nil {
+		c.out.staged = frame.AppendReset(c.staged(), s.id, code)
+		c.flush()
+	}
+	s.sentLast = true
+	c.end(s, err, false)
+}
+
+// end ends s: its answer is complete, or err says why there is none. The
+// connection's lock is held.
+func (c *conn) end(s *Stream, err error, complete bool) {
+	if s.done {
+		return
+	}
+	if complete && !s.sentLast { // nobody wants the rest
+		c.out.staged = frame.AppendReset(c.staged(), s.id, frame.NoError)
+		c.flush()
+	}
+	s.done, s.err = true, err
+	if s.open {
+		s.open = false
+		at := c.at(s.id)
+		for *at != s {
+			at = &(*at).flow.next
+		}
+		*at, s.flow.next = s.flow.next, nil
+	}
+	s.reading.Signal()
+	s.writing.Signal()
+	if s.held {
+		s.held = false
+		c.release()
+	}
+}
+
+// wait waits for the head of the answer, and sends the request again as long as
+// the backend says that it has not looked at it.
+func (s *Stream) wait() error {
+	for try := 0; ; try++ {
+		err := s.await(func(a *answer) bool { return a.headed })
+		if !errors.Is(err, errUnprocessed) || try == repeats {
+			return err
+		}
+		if !s.again() {
+			return err
+		}
+	}
+}
+
+// again sends the request once more, and reports whether it can.
+func (s *Stream) again() bool {
+	if !s.keeping.Load() || s.aborted.Load() {
+		return false
+	}
+	c, err := s.pool.acquire(s.ctx, s.until)
+	if err != nil {
+		return false
+	}
+	s.lock.Lock() // who writes has been told
+	before := s.conn.Load()
+	before.mu.Lock()
+	s.flow = flow{held: true, answer: s.answer}
+	s.answer.reset()
+	s.conn.Store(c)
+	before.mu.Unlock()
+	s.lock.Unlock()
+	s.replay()
+	return true
+}
+
+// await waits until there is what is asked for, or the stream has ended.
+func (s *Stream) await(there func(*answer) bool) error {
+	c := s.conn.Load()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for late := false; !there(&s.answer); {
+		if late || s.ctx.Err() != nil {
+			s.late(c)
+		}
+		if s.done {
+			return s.err
+		}
+		until := s.until
+		c.mu.Unlock()
+		late = !s.reading.Wait(until)
+		c.mu.Lock()
+	}
+	return nil
+}
 
 // Head waits for the head of the answer: its status, the length of its content
 // (-1 when not known) and its fields, which are appended to h.
 func (s *Stream) Head(h exchange.Header) (status int, length int64, _ exchange.Header, _ error) {
-	<-s.ready
-	if s.err != nil {
-		return 0, 0, h, s.fault(s.err)
+	if err := s.wait(); err != nil {
+		return 0, 0, h, err
 	}
-	h = take(h, s.res.Header)
-	if len(h) > s.pool.dialer.cfg.Fields {
-		return 0, 0, h, errFields
-	}
-	length = s.res.ContentLength
-	if length == 0 && s.res.Header["Content-Length"] == nil && (s.req.Method == http.MethodHead || s.res.StatusCode == 204 || s.res.StatusCode == 304) {
-		length = -1
-	}
-	return s.res.StatusCode, length, h, nil
+	s.keeping.Store(false)
+	c := s.conn.Load()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := &s.answer
+	return a.status, a.length, append(h, a.head...), nil
 }
-
-var errFields = errors.New("h2: the answer has too many fields")
 
 // Read reads content of the answer whose head has been read.
 func (s *Stream) Read(p []byte) (int, error) {
-	n, err := s.res.Body.Read(p)
-	if err != nil && err != io.EOF {
-		err = s.fault(err)
+	if err := s.await(func(a *answer) bool { return !a.queue.Empty() }); err != nil {
+		return 0, err
 	}
-	return n, err
+	c := s.conn.Load()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := s.answer.queue.Read(p)
+	if n == 0 {
+		return 0, io.EOF
+	}
+	c.taken(s, int64(n))
+	return n, nil
+}
+
+// taken gives both windows n bytes back. The connection's lock is held.
+func (c *conn) taken(s *Stream, n int64) {
+	c.credit(n)
+	w := &s.window
+	if w.used += n; w.used >= streamBuffer/2 && !s.done {
+		c.out.staged = frame.AppendWindowUpdate(c.staged(), s.id, uint32(w.used))
+		w.recv += w.used
+		w.used = 0
+		c.flush()
+	}
 }
 
 // Trailer appends the answer's trailer fields to h, once Read has returned io.EOF.
-func (s *Stream) Trailer(h exchange.Header) exchange.Header { return take(h, s.res.Trailer) }
+func (s *Stream) Trailer(h exchange.Header) exchange.Header {
+	c := s.conn.Load()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append(h, s.answer.trailer...)
+}
 
 // Close ends the stream, resetting it if it is not complete. Nothing of x or of
-// the caller's memory is used any more.
+// the caller's memory is used any more, and the stream is of no more use.
 func (s *Stream) Close() {
-	if s.req == nil { // nothing was sent
-		s.stop()
-		s.conn.Release()
-		return
+	if w, ok := s.ctx.(Watched); ok {
+		w.Unwatch(s.reading.C)
+	} else if s.unwatch != nil {
+		s.unwatch()
 	}
-	select {
-	case <-s.ready:
-		if s.unwatch != nil {
-			s.unwatch()
-		}
-	default:
+	s.give(errRefused)
+	s.lock.Lock() // who still writes has been told
+	defer s.lock.Unlock()
+	c := s.conn.Load()
+	c.mu.Lock()
+	if n := s.answer.queue.Drop(); n > 0 {
+		c.credit(int64(n))
 	}
-	s.stop()
-	if s.content != nil {
-		s.content.detach()
+	c.mu.Unlock()
+	s.free()
+}
+
+// free gives s back.
+func (s *Stream) free() {
+	if cap(s.own) > replayable || cap(s.block) > mem.Large {
+		s.own, s.block = nil, s.block[:0:0]
 	}
-	<-s.ready
-	if s.res != nil {
-		s.end()
-	}
+	s.pool, s.ctx, s.unwatch, s.method = nil, nil, nil, ""
+	s.kept, s.own, s.last = nil, s.own[:0], false
+	clear(s.trailer)
+	s.trailer = s.trailer[:0]
+	s.aborted.Store(false)
+	s.conn.Store(nil)
+	a := s.answer
+	s.flow = flow{answer: a}
+	s.answer.reset()
+	streams.Put(s)
 }

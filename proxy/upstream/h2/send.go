@@ -1,0 +1,197 @@
+package h2
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/frame"
+)
+
+// Ask sends x's request, whose content is all in b, and waits for the head of
+// the answer. untouched tells, after an error, that the backend has not looked at it.
+func (s *Stream) Ask(x *exchange.Exchange, b []byte) (untouched bool, err error) {
+	s.head(x, int64(len(b)))
+	s.kept, s.last = b, true
+	s.replay()
+	err = s.wait()
+	return errors.Is(err, errUnprocessed), err
+}
+
+// Send begins to send x's request; its content follows with Write and Last.
+func (s *Stream) Send(x *exchange.Exchange) {
+	s.head(x, x.Request.ContentLength)
+	s.kept = s.own[:0]
+	s.replay()
+}
+
+// head encodes the head of x's request.
+func (s *Stream) head(x *exchange.Exchange, length int64) {
+	q := &x.Request
+	s.method = q.Method
+	r := frame.Request{Method: q.Method, Scheme: s.pool.dialer.scheme, Authority: q.Authority, Path: q.Path, RawQuery: q.RawQuery}
+	if r.Authority == "" {
+		r.Authority = s.pool.addr
+	}
+	b := frame.AppendRequest(s.block[:0], r)
+	b = frame.AppendFields(b, q.Header)
+	if length > 0 || length == 0 && q.Body != nil {
+		b = frame.AppendLength(b, length)
+	}
+	s.block = frame.AppendTrailers(b) // trailer fields are passed on
+}
+
+// replay sends what has been given to us so far, on the connection there is room on.
+func (s *Stream) replay() {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	whole := s.last && len(s.kept) == 0 && len(s.trailer) == 0
+	c := s.conn.Load()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.err != nil || c.state.leaving || c.next > frame.MaxStream-2 {
+		c.state.leaving = true
+		c.end(s, errUnprocessed, false)
+		return
+	}
+	s.id = c.next
+	c.next += 2
+	s.window = window{send: c.peer.window, recv: streamBuffer}
+	at := c.at(s.id)
+	s.flow.next, *at, s.open = *at, s, true
+	flags := uint8(0)
+	if whole {
+		flags, s.sentLast = frame.EndStream, true
+	}
+	c.stageHeaders(s.id, flags, s.block)
+	if !whole && c.content(s, s.kept, s.last && len(s.trailer) == 0) == nil && s.last {
+		c.finish(s)
+	}
+	c.flush()
+	if s.aborted.Load() {
+		c.abort(s, errRefused, frame.Cancel)
+	}
+}
+
+// stageHeaders stages a header block. The connection's lock is held.
+func (c *conn) stageHeaders(id uint32, flags uint8, block []byte) {
+	if c.peer.shrunk {
+		c.peer.shrunk = false
+		block = append(frame.AppendTableSize(make([]byte, 0, len(block)+1)), block...)
+	}
+	c.out.staged = frame.AppendHeaders(c.staged(), id, flags, block, c.peer.frame)
+}
+
+// content stages p as the windows and the room in the output let it, and the end
+// of the stream with it. The connection's lock is held but for when it waits.
+func (c *conn) content(s *Stream, p []byte, last bool) error {
+	for len(p) > 0 {
+		if s.done {
+			return s.refused()
+		}
+		n := int(min(int64(len(p)), s.window.send, c.window.send, int64(c.peer.frame)))
+		if space := outputLimit - len(c.out.staged) - frame.HeadSize; space < n {
+			n = space
+		}
+		if n <= 0 {
+			c.flush()
+			c.stall(s)
+			continue
+		}
+		h := frame.Head{Length: n, Type: frame.Data, Stream: s.id}
+		if last && n == len(p) {
+			h.Flags, s.sentLast = frame.EndStream, true
+		}
+		c.out.staged = append(frame.Append(c.staged(), h), p[:n]...)
+		s.window.send -= int64(n)
+		c.window.send -= int64(n)
+		p = p[n:]
+	}
+	return nil
+}
+
+// glance is how often who waits for a window looks whether it is too late.
+const glance = 100 * time.Millisecond
+
+// stall waits for a window, or for room in the output.
+func (c *conn) stall(s *Stream) {
+	c.out.blocked++
+	c.mu.Unlock()
+	ok := s.writing.Wait(time.Now().Add(glance))
+	c.mu.Lock()
+	c.out.blocked--
+	if !ok {
+		s.late(c)
+	}
+}
+
+// late ends s when its time has passed or its client has gone. The connection's
+// lock is held.
+func (s *Stream) late(c *conn) {
+	switch {
+	case s.ctx.Err() != nil:
+		c.abort(s, context.Cause(s.ctx), frame.Cancel)
+	case !time.Now().Before(s.until):
+		c.abort(s, os.ErrDeadlineExceeded, frame.Cancel)
+	}
+}
+
+// refused is why no more content is taken. Content that is kept for another try
+// counts as taken.
+func (s *Stream) refused() error {
+	if s.keeping.Load() && s.err == errUnprocessed {
+		return nil
+	}
+	return errRefused
+}
+
+// finish ends the request. The connection's lock is held.
+func (c *conn) finish(s *Stream) {
+	if s.sentLast || s.done {
+		return
+	}
+	s.sentLast = true
+	if len(s.trailer) > 0 {
+		c.stageHeaders(s.id, frame.EndStream, frame.AppendFields(nil, s.trailer))
+	} else {
+		c.out.staged = frame.Append(c.staged(), frame.Head{Type: frame.Data, Flags: frame.EndStream, Stream: s.id})
+	}
+}
+
+// Write sends content, and returns when it has been taken: no more than the
+// backend's windows let it.
+func (s *Stream) Write(p []byte) error {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if s.keeping.Load() {
+		if len(s.kept)+len(p) > replayable {
+			s.keeping.Store(false)
+		} else {
+			s.kept = append(s.kept, p...)
+			s.own = s.kept
+		}
+	}
+	c := s.conn.Load()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.done {
+		return s.refused()
+	}
+	err := c.content(s, p, false)
+	c.flush()
+	return err
+}
+
+// Last ends the content.
+func (s *Stream) Last(trailer exchange.Header) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.last, s.trailer = true, append(s.trailer[:0], trailer...)
+	c := s.conn.Load()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.finish(s)
+	c.flush()
+}
