@@ -315,6 +315,15 @@ type AuthResponse struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(name, !(name.lowerAscii() in ['host', 'connection', 'content-length', 'transfer-encoding', 'te', 'trailer', 'upgrade', 'keep-alive', 'proxy-connection']))",message="the gateway itself sets host, content-length and the connection's headers; choose another name"
 	Headers map[string]ResponseHeader `json:"headers,omitempty"`
 
+	// credentials are what the gateway says of itself to the backend, each in a header of its own. They are set last, whatever else has written to
+	// their headers, and what the caller sent there is removed, always.
+	//
+	// +optional
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=8
+	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[a-zA-Z][a-zA-Z0-9_-]{0,62}$'))",message="a name must start with a letter and have at most 63 letters, digits, '-' and '_'"
+	Credentials map[string]BackendCredential `json:"credentials,omitempty"`
+
 	// unauthenticated replaces the answer to a caller who has not proved who they are. Default: 401 problem+json.
 	//
 	// +optional

@@ -274,6 +274,7 @@ func (d *draft) response(field string, r *v1alpha1.AuthResponse) {
 			d.expression(at+".cel", d.checks.Value, *h.CEL)
 		}
 	}
+	d.credentials(field+".credentials", r)
 	if r.Unauthenticated != nil {
 		d.item(ItemUnauthenticated)
 	}

@@ -17,6 +17,7 @@ const (
 	ItemRequire            = "require"
 	ItemAuthorization      = "authorization"
 	ItemHeader             = "header" // lower case: "header/x-user"
+	ItemCredential         = "credential"
 	ItemUnauthenticated    = "unauthenticated"
 	ItemDenied             = "denied"
 	ItemForwardCredentials = "forwardCredentials"

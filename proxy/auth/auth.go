@@ -75,3 +75,10 @@ type Forwarder interface {
 	// the method's, and what it must not let through from the caller is stripped.
 	Forward(x *exchange.Exchange)
 }
+
+// Voucher is a credential of the gateway's own, which a backend asks for.
+type Voucher interface {
+	// Value returns it as a header field has it, in memory that lives as long as x,
+	// with Accepted; any other result says why there is none. x.Principal is set.
+	Value(x *exchange.Exchange) (string, Result)
+}

@@ -55,3 +55,11 @@ const (
 	CodeExternalBusy        = "external_auth_busy"        // as many requests wait for it as may
 	CodeExternalTooLarge    = "external_auth_too_large"   // it must see the content, and there is too much of it
 )
+
+// The causes with which a request is refused for want of a credential of the gateway's own for backends.
+const (
+	CodeCredential        = "backend_credential_unavailable" // the token endpoint is down, slow, or answers rubbish
+	CodeCredentialClient  = "backend_credential_refused"     // it does not take our client id and secret, or what we ask for
+	CodeExchangeRefused   = "token_exchange_refused"         // it gives nothing for this caller's token
+	CodeExchangeNoSubject = "token_exchange_no_token"        // the caller has no token to exchange
+)

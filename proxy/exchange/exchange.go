@@ -81,7 +81,8 @@ type Principal struct {
 	Subject string         //
 	Claims  map[string]any // JWT claims, an API key's scopes, plan and metadata, or a certificate's names
 	Cluster *ClusterUser   // as the cluster knows the caller; nil: it was not asked
-	Token   string         // access token that the method holds for the caller and may forward; never shown
+	Token   string         // that proves who calls, or that the method holds for the caller, where there is one; never shown
+	Expires int64          // when Token does, Unix seconds; 0: unknown
 }
 
 // ClusterUser is a caller as a Kubernetes cluster knows them

@@ -22,6 +22,7 @@ const (
 	PartRequirement = "requirement" // do enough methods accept?
 	PartRule        = "rule"        // may the caller do this?
 	PartHeader      = "header"      // can what the backend is told be computed?
+	PartCredential  = "credential"  // can the gateway show the backend what that asks of it?
 	PartForm        = "form"        // has the request the form that is asked for?
 )
 
@@ -39,6 +40,7 @@ const (
 	StepAllowed     = "allowed"
 	StepDenied      = "denied"
 	StepFailed      = "failed"
+	StepSet         = "set"
 	StepExpired     = "expired"
 	StepBroken      = "broken"
 )

@@ -32,9 +32,9 @@ const (
 // then closes the rule, for a policy is used whole or not at all.
 func (b *Builder) Build(a *table.Auth) (*Policy, error) {
 	p := &Policy{closed: a.Closed, public: a.Public, now: b.now, watched: b.watched, unauthenticated: a.Unauthenticated, denied: a.Denied, forward: a.ForwardCredentials}
-	if len(a.Sources) > maxSources || len(a.Headers) > maxHeaders {
-		return nil, fmt.Errorf("%d policies and %d headers meet on one rule; use at most %d and %d",
-			len(a.Sources), len(a.Headers), maxSources, maxHeaders)
+	if len(a.Sources) > maxSources || len(a.Headers) > maxHeaders || len(a.Credentials) > maxCredentials {
+		return nil, fmt.Errorf("%d policies, %d headers and %d credentials meet on one rule; use at most %d, %d and %d",
+			len(a.Sources), len(a.Headers), len(a.Credentials), maxSources, maxHeaders, maxCredentials)
 	}
 	for _, s := range a.Sources {
 		p.sources = append(p.sources, source{policy: s.Policy})
@@ -61,6 +61,9 @@ func (b *Builder) Build(a *table.Auth) (*Policy, error) {
 	}
 	for i := range a.Headers {
 		c.header(&a.Headers[i])
+	}
+	for i := range a.Credentials {
+		c.credential(&a.Credentials[i])
 	}
 	c.requirement(a.Require)
 	if c.err != nil {

@@ -78,6 +78,9 @@ func (p *Policy) steps(x *exchange.Exchange, d *decision) []exchange.Step {
 		h := &p.headers[d.at]
 		out = append(out, exchange.Step{Part: exchange.PartHeader, Name: h.name, Policy: p.policyName(h.source), Outcome: exchange.StepFailed, Code: d.code})
 	}
+	for i := range p.vouchers {
+		out = append(out, p.voucherStep(x, d, i))
+	}
 	return out
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/apikey"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/basic"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/extauth"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/grant"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/introspect"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/jwt"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
@@ -42,6 +43,7 @@ type Config struct {
 	Introspected func(server, outcome string)                                 // counts tokens an authorization server was asked about; may be nil
 	Reviewed     func(review, outcome string)                                 // counts tokens and rights the cluster was asked about; may be nil
 	Watched      func(x *exchange.Exchange, policy, cause string) (keep bool) // told what a rule in shadow would have refused; whether to keep how x was judged; may be nil
+	Granted      func(service, outcome string)                                // counts tokens a token endpoint was asked for; may be nil
 }
 
 // Cluster is how a Kubernetes API server is reached; without URL there is none.
@@ -70,6 +72,8 @@ type Builder struct {
 
 	introspection introspection
 	cluster       *kubernetes.Owner
+	grants        *grant.Owner
+	granted       generations[grantKey, usable]
 }
 
 // service is an extauth.Service, or why there is none.
@@ -105,6 +109,7 @@ func New(c Config) (*Builder, error) {
 			Through: c.through(), Transport: c.Transport, Now: c.Now, Asked: c.Introspected,
 		})},
 		cluster: kubernetes.NewOwner(kubernetes.Config{URL: c.Cluster.URL, Transport: c.Cluster.Transport, Env: env, Now: c.Now, Asked: c.Reviewed}),
+		grants:  grant.NewOwner(grant.Config{Transport: c.Transport, Now: c.Now, Asked: c.Granted}),
 	}, nil
 }
 
@@ -128,6 +133,7 @@ func (b *Builder) SetKeySets(sets []*table.KeySet) {
 	b.logins.methods.next()
 	b.services.next()
 	b.introspection.servers.next()
+	b.granted.next()
 }
 
 // External returns the service that t asks.
@@ -169,6 +175,7 @@ func (b *Builder) Close() {
 	b.external.Close()
 	b.introspection.owner.Close()
 	b.cluster.Close()
+	b.grants.Close()
 }
 
 // generations keeps what the current table and the one before it use, by

@@ -23,7 +23,8 @@ type Policy struct {
 	requires        string // its text
 	rules           []rule
 	headers         []header
-	identities      []string // names of headers
+	identities      []string // names of headers, the vouchers' too
+	vouchers        []voucher
 	unauthenticated *table.Reply
 	denied          *table.Reply
 	forward         bool // credentials stay in the forwarded request
@@ -95,6 +96,7 @@ const (
 	authorizing                    // may they
 	computing                      // what the backend is told
 	decided                        // all of it
+	furnishing                     // what the backend asks of the gateway itself
 )
 
 // seen is what the methods said, for the operator who asks why.
@@ -134,11 +136,16 @@ func (s *seen) note(i int, r auth.Result) {
 // x.Trace.Denied and Policy set.
 func (p *Policy) Check(x *exchange.Exchange) bool {
 	var values [maxHeaders]string
+	var credentials [maxCredentials]string
 	x.Principal = exchange.Principal{}
 	if p.serve(x) {
 		return false
 	}
 	d := p.decide(x, &values)
+	if d.verdict == allow && len(p.vouchers) > 0 {
+		d.progress = furnishing
+		p.furnish(x, &d, &credentials)
+	}
 	if d.verdict != allow {
 		x.Trace.Steps = append(x.Trace.Steps, p.steps(x, &d)...)
 		p.refuse(x, &d)
@@ -163,6 +170,7 @@ func (p *Policy) Check(x *exchange.Exchange) bool {
 	for _, a := range d.granted[:d.grants] {
 		a.Apply(x)
 	}
+	p.vouch(x, &credentials)
 	return true
 }
 

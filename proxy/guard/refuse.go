@@ -17,7 +17,10 @@ func (p *Policy) refuse(x *exchange.Exchange, d *decision) {
 	case closed:
 		answer(x, p.closed, 500, d.code, "the policy that guards this cannot be applied")
 	case undecidable:
-		const detail = "it cannot be decided at the moment whether the request may pass; try again later"
+		detail := "it cannot be decided at the moment whether the request may pass; try again later"
+		if d.progress == furnishing {
+			detail = "what the backend asks of the gateway cannot be had at the moment; try again later"
+		}
 		if d.answer != nil {
 			d.answer.Refuse(x, 503, d.code, detail)
 		} else {

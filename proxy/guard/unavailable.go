@@ -29,6 +29,11 @@ func (unavailable) Authenticate(*exchange.Exchange, *exchange.Principal) auth.Re
 // Authorize implements auth.Rule.
 func (u unavailable) Authorize(*exchange.Exchange) auth.Result { return u.Authenticate(nil, nil) }
 
+// Value implements auth.Voucher.
+func (u unavailable) Value(*exchange.Exchange) (string, auth.Result) {
+	return "", u.Authenticate(nil, nil)
+}
+
 // Challenge implements auth.Method.
 func (unavailable) Challenge() string { return "" }
 

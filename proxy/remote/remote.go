@@ -10,11 +10,13 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -135,6 +137,31 @@ func (c *Client) do(r *http.Request) (*Answer, error) {
 		}
 	}
 	return a, nil
+}
+
+// HTTP returns the Client as libraries want one that bring their own requests.
+// They call within its bounds, and follow no redirect: the secrets they send are
+// for nobody else.
+func (c *Client) HTTP() *http.Client {
+	return &http.Client{
+		Transport:     bounded{c},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+type bounded struct{ client *Client }
+
+// RoundTrip implements http.RoundTripper.
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	a, err := b.client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Response{
+		StatusCode: a.Status, Status: strconv.Itoa(a.Status), Header: a.Header, Request: r,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: io.NopCloser(bytes.NewReader(a.Content)), ContentLength: int64(len(a.Content)),
+	}, nil
 }
 
 // admits reports whether the service may be asked. Once its rest is over one

@@ -15,16 +15,17 @@ type Source struct {
 // Auth is the effective authentication and authorization of an Action: all
 // policies on its path, merged (GEP-713).
 type Auth struct {
-	Closed             *Reply       `json:"closed,omitempty"` // set: a policy is broken, answer this to everyone
-	Sources            []Source     `json:"sources,omitempty"`
-	Public             *Public      `json:"public,omitempty"`  // set: until it expires nobody is asked who they are
-	Methods            []AuthMethod `json:"methods,omitempty"` // by name
-	Require            string       `json:"require,omitempty"` // over method names, see ParseRequire; empty: any of them
-	Rules              []AuthRule   `json:"rules,omitempty"`   // by name; all that apply must allow
-	Headers            []HeaderExpr `json:"headers,omitempty"` // set on the forwarded request
-	Unauthenticated    *Reply       `json:"unauthenticated,omitempty"`
-	Denied             *Reply       `json:"denied,omitempty"`
-	ForwardCredentials bool         `json:"forwardCredentials,omitempty"` // false: credentials are removed before forwarding
+	Closed             *Reply              `json:"closed,omitempty"` // set: a policy is broken, answer this to everyone
+	Sources            []Source            `json:"sources,omitempty"`
+	Public             *Public             `json:"public,omitempty"`      // set: until it expires nobody is asked who they are
+	Methods            []AuthMethod        `json:"methods,omitempty"`     // by name
+	Require            string              `json:"require,omitempty"`     // over method names, see ParseRequire; empty: any of them
+	Rules              []AuthRule          `json:"rules,omitempty"`       // by name; all that apply must allow
+	Headers            []HeaderExpr        `json:"headers,omitempty"`     // set on the forwarded request
+	Credentials        []BackendCredential `json:"credentials,omitempty"` // by name; the same, and last
+	Unauthenticated    *Reply              `json:"unauthenticated,omitempty"`
+	Denied             *Reply              `json:"denied,omitempty"`
+	ForwardCredentials bool                `json:"forwardCredentials,omitempty"` // false: credentials are removed before forwarding
 }
 
 // Public is an exception from authentication. Once it has expired the methods

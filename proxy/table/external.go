@@ -1,9 +1,6 @@
 package table
 
-import (
-	"net/url"
-	"time"
-)
+import "time"
 
 // ExternalAuth asks a service whether a request may pass: by the ext_authz
 // protocol of Envoy (envoy.service.auth.v3.Authorization/Check), or by a plain
@@ -33,11 +30,7 @@ func (e *ExternalAuth) Service() string {
 	if e.Backend != "" {
 		return e.Backend
 	}
-	u, err := url.Parse(e.URL)
-	if err != nil {
-		return "malformed"
-	}
-	return u.Host
+	return hostOf(e.URL)
 }
 
 // AuthCache says how long an answer of a service is good, and for which

@@ -15,8 +15,12 @@ type OIDC struct {
 	Leeway       time.Duration `json:"leeway"`               // for exp, nbf and iat
 	Paths        OIDCPaths     `json:"paths"`
 	Session      OIDCSession   `json:"session"`
-	Forward      *TokenHeader  `json:"forward,omitempty"` // nil: the backend gets no token
+	Forward      *TokenHeader  `json:"forward,omitempty"`   // nil: the backend gets no token
+	Exchanged    bool          `json:"exchanged,omitempty"` // a BackendCredential needs the access token
 }
+
+// KeepsToken reports whether a session keeps the caller's access token.
+func (o *OIDC) KeepsToken() bool { return o.Forward != nil || o.Exchanged }
 
 // OIDCPaths are the paths that the method answers itself, on every host it
 // guards, and where logging out leads.

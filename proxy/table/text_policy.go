@@ -38,6 +38,10 @@ func (a *Auth) String() string {
 			p.add(h.Source, "header %s=%s", h.Name, word(h.Value))
 		}
 	}
+	for i := range a.Credentials {
+		c := &a.Credentials[i]
+		p.add(c.Source, "credential %s=%s%s", c.Name, c, when(c.When))
+	}
 	if a.Unauthenticated != nil {
 		p.add(-1, "unauthenticated %s", a.Unauthenticated)
 	}

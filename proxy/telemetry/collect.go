@@ -142,6 +142,8 @@ func (c collector) causes(d *descs, o output) {
 	}{{d.denials, &c.m.Denials}, {d.shadowDenials, &c.m.ShadowDenials}, {d.refusals, &c.m.Refusals}, {d.aside.mirrored, &c.m.Mirrored}, {d.aside.asked, &c.m.Asked}, {d.aside.introspected, &c.m.Introspected}, {d.aside.reviewed, &c.m.Reviewed}} {
 		s.causes.each(func(k cause, n uint64) { o.send(s.desc, prometheus.CounterValue, float64(n), k.policy, k.code) })
 	}
+	granted := desc("backend_token_requests_total", "Tokens for backends that a token endpoint was asked for, by service and outcome.", "service", "outcome")
+	c.m.Granted.each(func(k cause, n uint64) { o.send(granted, prometheus.CounterValue, float64(n), k.policy, k.code) })
 	c.m.BadRequests.each(func(k cause, n uint64) { o.send(d.badRequests, prometheus.CounterValue, float64(n), k.code) })
 	c.m.Answers.each(func(k cause, n uint64) { o.send(d.answers, prometheus.CounterValue, float64(n), k.code) })
 }

@@ -32,6 +32,7 @@ type Metrics struct {
 	Asked         Causes // by service and outcome: requests an external service had to be asked about
 	Reviewed      Causes // by review and outcome: what the cluster had to be asked about tokens and rights
 	Introspected  Causes // by server and outcome: tokens an authorization server had to be asked about
+	Granted       Causes // by service and outcome: tokens a token endpoint was asked for
 
 	Table      Table
 	LogDropped atomic.Uint64 // access log lines lost to a full queue or a failing writer
@@ -177,6 +178,7 @@ func (m *Metrics) Retain(t *table.Table) {
 	m.Mirrored.retain(backends)
 	m.Asked.retain(services)
 	m.Introspected.retain(services)
+	m.Granted.retain(services)
 }
 
 // DropPort drops the series of a socket that is gone.
@@ -261,6 +263,11 @@ func (s set) ask(a *table.Action) {
 		for i := range p.Rules {
 			if e := p.Rules[i].External; e != nil {
 				s[e.Service()] = true
+			}
+		}
+		for i := range p.Credentials {
+			if g := p.Credentials[i].Grant; g != nil {
+				s[g.Service()] = true
 			}
 		}
 	}

@@ -48,6 +48,7 @@ func compileAuth(e *attach.Effective, reach Reach) *compiledAuth {
 			return compileAuth(&attach.Effective{Closed: &attach.Closed{Policy: it.From.Key, Reason: it.Name + ": " + err.Error()}}, reach)
 		}
 	}
+	c.exchanged()
 	c.out.auth = c.auth
 	return c.out
 }
@@ -69,6 +70,9 @@ func (c *authCompiler) item(rules *v1alpha1.AuthRules) error {
 				break
 			}
 		}
+	case attach.ItemCredential:
+		spec := rules.Response.Credentials[name]
+		return c.credential(name, &spec)
 	case attach.ItemUnauthenticated:
 		c.auth.Unauthenticated = denyReply(rules.Response.Unauthenticated, 401, "unauthenticated")
 	case attach.ItemDenied:

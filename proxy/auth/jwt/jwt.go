@@ -91,7 +91,7 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 	}
 	now := m.now().Unix()
 	if e := m.cache.get(m.config, token, version, now); e != nil {
-		p.Subject, p.Claims = e.subject, e.claims
+		p.Subject, p.Claims, p.Token, p.Expires = e.subject, e.claims, token, e.until-m.leeway()
 		return auth.Result{Outcome: auth.Accepted}
 	}
 	t, code := m.verify(token, keys, now)
@@ -100,7 +100,7 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 	}
 	e := &entry{config: m.config, version: version, until: t.expires + m.leeway(), subject: t.subject, claims: t.claims}
 	m.cache.put(e, token, now)
-	p.Subject, p.Claims = e.subject, e.claims
+	p.Subject, p.Claims, p.Token, p.Expires = e.subject, e.claims, token, t.expires
 	return auth.Result{Outcome: auth.Accepted}
 }
 

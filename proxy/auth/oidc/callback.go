@@ -174,7 +174,7 @@ func (m *Method) meant(claims map[string]any) bool {
 // begin makes a session, always under a new token: nobody can know it before.
 func (m *Method) begin(x *exchange.Exchange, r *record, target string) {
 	r.Created = m.needs.Now().UnixMilli()
-	if m.config.Forward == nil {
+	if !m.config.KeepsToken() {
 		r.Access = ""
 	}
 	token := text(random(tokenBytes))

@@ -132,7 +132,7 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 	if s == nil {
 		return result
 	}
-	p.Subject, p.Claims, p.Token = s.subject, s.claims, s.access
+	p.Subject, p.Claims, p.Token, p.Expires = s.subject, s.claims, s.access, s.expires
 	return auth.Result{Outcome: auth.Accepted}
 }
 

@@ -1,15 +1,12 @@
 package oidc
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -55,28 +52,9 @@ func newProvider(t *table.OIDC, n Needs) provider {
 		Backoff: remote.Backoff{First: restFirst, Last: restLast}, Now: n.Now,
 	})
 	return provider{
-		config: t, fetched: n.Metadata, client: &http.Client{Transport: bounded{calls}, CheckRedirect: stay}, now: n.Now,
+		config: t, fetched: n.Metadata, client: calls.HTTP(), now: n.Now,
 		last: &atomic.Pointer[metadata]{},
 	}
-}
-
-// stay follows no redirect: the secrets sent are for nobody else.
-func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
-// bounded lets the OAuth library call within a remote.Client's bounds.
-type bounded struct{ calls *remote.Client }
-
-// RoundTrip implements http.RoundTripper.
-func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	a, err := b.calls.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	return &http.Response{
-		StatusCode: a.Status, Status: strconv.Itoa(a.Status), Header: a.Header, Request: r,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Body: io.NopCloser(bytes.NewReader(a.Content)), ContentLength: int64(len(a.Content)),
-	}, nil
 }
 
 // metadata returns what was last fetched and is usable; nil while nothing was.

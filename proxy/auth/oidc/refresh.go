@@ -155,7 +155,7 @@ func (m *Method) keep(r, next *record, s *session) refreshOutcome {
 	if next.Refresh != "" {
 		r.Refresh = next.Refresh
 	}
-	if m.config.Forward != nil {
+	if m.config.KeepsToken() {
 		r.Access = next.Access
 	}
 	r.Expires = next.Expires

@@ -155,7 +155,7 @@ func (m *Method) asSession(id *[32]byte, sealed []byte, r *record) *session {
 		return nil
 	}
 	s.subject, _ = s.claims["sub"].(string)
-	if m.config.Forward != nil {
+	if m.config.KeepsToken() {
 		s.access = r.Access
 	}
 	if r.Refresh != "" && r.Expires != 0 {

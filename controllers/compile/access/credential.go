@@ -1,0 +1,76 @@
+package access
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/attach"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// tokenTimeout is how long a token endpoint may take where nothing says otherwise.
+const tokenTimeout = 5 * time.Second
+
+// accessToken is the type of callers' tokens where nothing says otherwise (RFC 8693, section 3).
+const accessToken = "urn:ietf:params:oauth:token-type:access_token"
+
+// credential compiles a credential for the backend.
+func (c *authCompiler) credential(name string, spec *v1alpha1.BackendCredential) error {
+	out := table.BackendCredential{Name: name, Source: c.at, When: expressions(spec.When), Into: *forwardedToken(&spec.ForwardedToken)}
+	for _, other := range c.auth.Credentials {
+		if other.Into.Name == out.Into.Name {
+			return fmt.Errorf("credential %s sets the header %s too; choose another name", other.Name, out.Into.Name)
+		}
+	}
+	parts := c.from.Resolved[c.name]
+	var err error
+	switch {
+	case parts.Broken != "":
+		out.Unavailable = parts.Broken
+		c.out.rejected = append(c.out.rejected,
+			table.Rejection{Object: Name(c.from.Key), Reason: c.name + ": " + parts.Broken, Status: 503})
+	case len(parts.Secrets) != 1:
+		return fmt.Errorf("%d Secrets", len(parts.Secrets))
+	case spec.Static != nil:
+		id, value := parts.Value(spec.Static.SecretRef.Key)
+		out.Static = &table.StaticCredential{ID: id, Value: value}
+	case spec.ClientCredentials != nil:
+		out.Grant, err = tokenGrant(&spec.ClientCredentials.TokenEndpoint, parts)
+	case spec.TokenExchange != nil:
+		out.Grant, err = tokenGrant(&spec.TokenExchange.TokenEndpoint, parts)
+		if err == nil {
+			out.Grant.Exchange = &table.Exchange{Subject: spec.TokenExchange.SubjectTokenType, Requested: deref(spec.TokenExchange.RequestedTokenType)}
+			if out.Grant.Exchange.Subject == "" {
+				out.Grant.Exchange.Subject = accessToken
+			}
+		}
+	}
+	c.auth.Credentials = append(c.auth.Credentials, out)
+	return err
+}
+
+func tokenGrant(e *v1alpha1.TokenEndpoint, parts attach.Parts) (out *table.TokenGrant, err error) {
+	out = &table.TokenGrant{
+		URL: e.TokenURL, ClientID: e.ClientID, Post: e.ClientAuthentication == v1alpha1.ClientAuthenticationPost,
+		Scopes: e.Scopes, Audiences: e.Audiences, Resources: e.Resources, Timeout: tokenTimeout,
+	}
+	_, out.ClientSecret = parts.Value(v1alpha1.ClientSecretKey)
+	if e.Timeout != nil {
+		out.Timeout, err = time.ParseDuration(string(*e.Timeout))
+	}
+	return out, err
+}
+
+// exchanged tells the logins whether their sessions have to keep callers' tokens.
+func (c *authCompiler) exchanged() {
+	for i := range c.auth.Credentials {
+		if g := c.auth.Credentials[i].Grant; g != nil && g.Exchange != nil {
+			for j := range c.auth.Methods {
+				if o := c.auth.Methods[j].OIDC; o != nil {
+					o.Exchanged = true
+				}
+			}
+		}
+	}
+}
