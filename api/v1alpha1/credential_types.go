@@ -56,18 +56,6 @@ type SecretKeyReference struct {
 	Key string `json:"key"`
 }
 
-// ClientAuthentication is how the gateway says to a token endpoint which client it is.
-//
-// +kubebuilder:validation:Enum=Basic;Post
-type ClientAuthentication string
-
-const (
-	// ClientAuthenticationBasic puts id and secret in the header Authorization. It is the default.
-	ClientAuthenticationBasic ClientAuthentication = "Basic"
-	// ClientAuthenticationPost puts them in the form.
-	ClientAuthenticationPost ClientAuthentication = "Post"
-)
-
 // ClientCredentials gets access tokens for the gateway itself. A token is kept until it is about to run out, and used until then if the
 // endpoint is down.
 type ClientCredentials struct {
