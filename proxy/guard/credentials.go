@@ -24,6 +24,12 @@ type voucher struct {
 	voucher auth.Voucher // else where it comes from
 }
 
+// vouching is where credentials of the gateway's own come from.
+type vouching struct {
+	grants  *grant.Owner
+	granted generations[grantKey, usable]
+}
+
 // grantKey tells grants apart that write what they get differently.
 type grantKey struct {
 	config [32]byte

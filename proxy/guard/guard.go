@@ -66,14 +66,18 @@ type Builder struct {
 	users  generations[*table.Basic, *basic.Users]
 	logins logins
 
-	watched  func(x *exchange.Exchange, policy, cause string) (keep bool)
-	external *extauth.Owner
-	services generations[[32]byte, service] // by content, so that equal ones share a bound on calls
+	watched func(x *exchange.Exchange, policy, cause string) (keep bool)
 
+	asking
+	vouching
 	introspection introspection
 	cluster       *kubernetes.Owner
-	grants        *grant.Owner
-	granted       generations[grantKey, usable]
+}
+
+// asking is the services that decide.
+type asking struct {
+	external *extauth.Owner
+	services generations[[32]byte, service] // by content, so that equal ones share a bound on calls
 }
 
 // service is an extauth.Service, or why there is none.
@@ -102,14 +106,14 @@ func New(c Config) (*Builder, error) {
 	}
 	return &Builder{
 		now: c.Now, env: env, watched: c.Watched, tokens: jwt.NewCache(c.Tokens), hashes: basic.NewChecker(c.Now),
-		logins:   newLogins(c),
-		keys:     keyset.New(keyset.Config{Transport: c.Transport, Report: c.Report}),
-		external: extauth.NewOwner(extauth.Config{Through: c.through(), Env: env, Now: c.Now, Asked: c.Asked}),
+		logins: newLogins(c),
+		keys:   keyset.New(keyset.Config{Transport: c.Transport, Report: c.Report}),
+		asking: asking{external: extauth.NewOwner(extauth.Config{Through: c.through(), Env: env, Now: c.Now, Asked: c.Asked})},
 		introspection: introspection{owner: introspect.NewOwner(introspect.Config{
 			Through: c.through(), Transport: c.Transport, Now: c.Now, Asked: c.Introspected,
 		})},
-		cluster: kubernetes.NewOwner(kubernetes.Config{URL: c.Cluster.URL, Transport: c.Cluster.Transport, Env: env, Now: c.Now, Asked: c.Reviewed}),
-		grants:  grant.NewOwner(grant.Config{Transport: c.Transport, Now: c.Now, Asked: c.Granted}),
+		cluster:  kubernetes.NewOwner(kubernetes.Config{URL: c.Cluster.URL, Transport: c.Cluster.Transport, Env: env, Now: c.Now, Asked: c.Reviewed}),
+		vouching: vouching{grants: grant.NewOwner(grant.Config{Transport: c.Transport, Now: c.Now, Asked: c.Granted})},
 	}, nil
 }
 

@@ -12,22 +12,27 @@ import (
 
 // Policy is one rule's effective policy, ready to run. It does not change.
 type Policy struct {
-	closed          *table.Reply
-	sources         []source
-	public          *table.Public
-	now             func() time.Time
-	watched         func(x *exchange.Exchange, policy, cause string) (keep bool)
-	methods         []method // by name
-	order           []int    // in which methods are tried: by name, anonymous ones last
-	require         table.Requirement
-	requires        string // its text
-	rules           []rule
-	headers         []header
-	identities      []string // names of headers, the vouchers' too
-	vouchers        []voucher
+	closed   *table.Reply
+	sources  []source
+	public   *table.Public
+	now      func() time.Time
+	watched  func(x *exchange.Exchange, policy, cause string) (keep bool)
+	methods  []method // by name
+	order    []int    // in which methods are tried: by name, anonymous ones last
+	require  table.Requirement
+	requires string // its text
+	rules    []rule
+	disclosed
 	unauthenticated *table.Reply
 	denied          *table.Reply
 	forward         bool // credentials stay in the forwarded request
+}
+
+// disclosed is what the backend is told.
+type disclosed struct {
+	headers    []header
+	identities []string // names of headers, the vouchers' too
+	vouchers   []voucher
 }
 
 type source struct {

@@ -191,7 +191,11 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 			return r
 		}
 	}
-	return v.result(s.owner.cfg.Now().Unix(), p)
+	r := v.result(s.owner.cfg.Now().Unix(), p)
+	if r.Outcome == auth.Accepted {
+		p.Token, p.Expires = token, v.expires
+	}
+	return r
 }
 
 // key is what an answer is kept by: the server and the whole token.
