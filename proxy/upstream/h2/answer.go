@@ -2,12 +2,14 @@ package h2
 
 import (
 	"strconv"
+	"strings"
 
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/frame"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
 // maxInterim is how many 1xx answers a backend may send before its final one.
@@ -115,8 +117,8 @@ func (c *conn) field(f hpack.HeaderField) {
 			b.err = errMalformed
 		}
 		b.status = n
-	case !frame.ValidName(f.Name) || !frame.ValidValue(f.Value):
-		b.err = errMalformed
+	case !frame.ValidName(f.Name) || !wire.Text(f.Value):
+		b.err = errMalformed // spaces at an end, which Go's servers let pass, are ours to drop
 	case f.Name == "content-length":
 		n, err := strconv.ParseUint(f.Value, 10, 63)
 		if err != nil || b.length >= 0 && b.length != int64(n) {
@@ -126,7 +128,7 @@ func (c *conn) field(f hpack.HeaderField) {
 	case f.Name == "connection", f.Name == "keep-alive", f.Name == "proxy-connection", f.Name == "transfer-encoding", f.Name == "upgrade":
 		// They mean nothing here (section 8.2.2), and go no further.
 	default:
-		b.fields = append(b.fields, exchange.Field{Name: f.Name, Value: f.Value})
+		b.fields = append(b.fields, exchange.Field{Name: f.Name, Value: strings.Trim(f.Value, " \t")})
 	}
 }
 
