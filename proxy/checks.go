@@ -44,7 +44,7 @@ func NewChecks() (Checks, error) {
 		},
 		Schema: validate.CheckSchema,
 		KeySet: func(document []byte) error {
-			_, err := keyset.Parse(document, true)
+			_, err := keyset.Parse(document)
 			return err
 		},
 		Password: func(hash string) error { return basic.ValidateHash([]byte(hash)) },

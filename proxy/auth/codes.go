@@ -9,6 +9,7 @@ const (
 	CodeUnavailable    = "auth_unavailable"              // a method lacks something of ours it needs to decide
 	CodeKeySet         = "key_set_unavailable"           // no key set has been fetched yet
 	CodeJWTMalformed   = "jwt_malformed"                 //
+	CodeJWTTooLong     = "jwt_too_long"                  //
 	CodeJWTAlgorithm   = "jwt_algorithm_refused"         // not in the allow-list, or not one for its key
 	CodeJWTKey         = "jwt_key_unknown"               // the key set has no such key
 	CodeJWTSignature   = "jwt_signature_invalid"         //

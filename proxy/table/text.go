@@ -50,6 +50,9 @@ func (t *Table) Text() string {
 		if k.Inline != nil {
 			fmt.Fprintf(&w, " inline %d bytes", len(k.Inline))
 		}
+		if len(k.Shared) > 0 {
+			w.WriteString(" " + count(len(k.Shared), "secret"))
+		}
 		w.WriteByte('\n')
 	}
 	for _, r := range t.Rejected {

@@ -151,6 +151,7 @@ func TestJWT(t *testing.T) {
 		is(name+" ann", "GET http://a/", bearer(issuer.Token(`"aud":["x","shop"]`)))
 		is("401 auth_missing", "GET http://a/")
 		is("401 jwt_malformed", "GET http://a/", bearer("x.y.z"))
+		is("401 jwt_too_long", "GET http://a/", bearer(good+strings.Repeat("A", 20<<10)))
 		is("401 jwt_malformed", "GET http://a/", bearer(good[:strings.LastIndexByte(good, '.')+1]))
 		is("401 jwt_signature_invalid", "GET http://a/", bearer(issuer.Token(`"sub":"eve"`)[:len(issuer.Token(`"sub":"eve"`))-86]+good[len(good)-86:]))
 		is("401 jwt_issuer_invalid", "GET http://a/", bearer(other.Token()))

@@ -7,16 +7,22 @@
 package jwt
 
 import (
+	"crypto"
+	"crypto/rsa"
+	_ "crypto/sha256" // the hashes of PS signatures
+	_ "crypto/sha512"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -83,7 +89,7 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 	case found != auth.Accepted:
 		return rejected(auth.CodeRepeated)
 	case len(token) > maxToken:
-		return rejected(auth.CodeJWTMalformed)
+		return rejected(auth.CodeJWTTooLong)
 	}
 	keys, version := m.keys.Keys()
 	if version == 0 {
@@ -149,7 +155,7 @@ func (m *Method) signature(token string, t *parsed, keys []auth.Key) string {
 		if tried++; tried > maxCandidates {
 			break
 		}
-		if _, err := signed.Verify(k.Public); err == nil {
+		if _, err := signed.Verify(k.Public); err == nil && saltFits(token, t.algorithm, k.Public) {
 			return ""
 		}
 	}
@@ -163,6 +169,24 @@ func (m *Method) signature(token string, t *parsed, keys []auth.Key) string {
 		m.keys.Miss() // it may be signed with a newer key
 	}
 	return auth.CodeJWTSignature
+}
+
+// saltFits reports whether a PS signature has the salt that RFC 7518, section
+// 3.5 asks for, as long as the hash; go-jose takes any length.
+func saltFits(token, algorithm string, public any) bool {
+	hash, pss := map[string]crypto.Hash{"PS256": crypto.SHA256, "PS384": crypto.SHA384, "PS512": crypto.SHA512}[algorithm]
+	if !pss {
+		return true
+	}
+	key, ok := public.(*rsa.PublicKey)
+	end := strings.LastIndexByte(token, '.')
+	signature, err := decode(token[end+1:])
+	if !ok || err != nil {
+		return false
+	}
+	h := hash.New()
+	h.Write(mem.Bytes(token[:end]))
+	return rsa.VerifyPSS(key, hash, h.Sum(nil), signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 }
 
 func (m *Method) claims(t *parsed, now int64) string {

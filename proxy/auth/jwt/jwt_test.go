@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -288,7 +289,14 @@ func TestForm(t *testing.T) {
 	is("payload a list", raw(`{"alg":"ES256","kid":"e"}`, `[]`), auth.CodeJWTMalformed)
 	is("payload no UTF-8", raw(`{"alg":"ES256","kid":"e"}`, strings.Replace(good, "ann", "a\xffn", 1)), auth.CodeJWTMalformed)
 	is("payload changed", parts[0]+"."+b64([]byte(strings.Replace(good, "ann", "bob", 1)))+"."+parts[2], auth.CodeJWTSignature)
-	is("too long", token+strings.Repeat("A", maxToken), auth.CodeJWTMalformed)
+	is("too long", token+strings.Repeat("A", 64<<10-len(token)), auth.CodeJWTTooLong)
+	many := `{` + strings.Repeat(`"claim":1,`, 500) + good[1:]
+	for n := range 500 {
+		many = strings.Replace(many, `"claim":1`, fmt.Sprintf(`"claim-%d":1`, n), 1)
+	}
+	if r, p := authenticate(m, raw(`{"alg":"ES256","kid":"e"}`, many)); r.Outcome != auth.Accepted || p.Claims["claim-499"] != 1.0 {
+		t.Errorf("500 claims: %+v", r)
+	}
 
 	if r, _ := authenticate(m, token, token); r.Code != auth.CodeRepeated {
 		t.Errorf("sent twice: %+v", r)

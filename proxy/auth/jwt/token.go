@@ -30,27 +30,33 @@ type parsed struct {
 // critical extension (crit) is refused, since we know none. parse allocates; it
 // never fails otherwise than by false.
 func parse(token string) (*parsed, bool) {
-	head, rest, ok := strings.Cut(token, ".")
-	if !ok {
-		return nil, false
-	}
-	payload, signature, ok := strings.Cut(rest, ".")
-	if !ok || strings.Contains(signature, ".") || signature == "" {
-		return nil, false
-	}
-	if _, err := decode(signature); err != nil || strings.ContainsAny(token, "\r\n") {
-		return nil, false
-	}
-	t := &parsed{}
-	// A map, not a struct: encoding/json takes "ALG" for a field named alg.
-	var header map[string]json.RawMessage
-	if !object(head, &header) || !t.header(header) {
-		return nil, false
-	}
-	if !object(payload, &t.claims) || !t.registered() {
+	t, payload, ok := parseHead(token)
+	if !ok || !object(payload, &t.claims) || !t.registered() {
 		return nil, false
 	}
 	return t, true
+}
+
+// parseHead reads a token's header alone. payload is still encoded.
+func parseHead(token string) (t *parsed, payload string, ok bool) {
+	head, rest, ok := strings.Cut(token, ".")
+	if !ok {
+		return nil, "", false
+	}
+	payload, signature, ok := strings.Cut(rest, ".")
+	if !ok || strings.Contains(signature, ".") || signature == "" {
+		return nil, "", false
+	}
+	if _, err := decode(signature); err != nil || strings.ContainsAny(token, "\r\n") {
+		return nil, "", false
+	}
+	t = &parsed{}
+	// A map, not a struct: encoding/json takes "ALG" for a field named alg.
+	var header map[string]json.RawMessage
+	if !object(head, &header) || !t.header(header) {
+		return nil, "", false
+	}
+	return t, payload, true
 }
 
 // decode is strict base64url: no padding, no stray bits (RFC 7515, section 2).

@@ -56,7 +56,7 @@ func fetch(ctx context.Context, c *remote.Client, t *table.KeySet) (out fetched,
 		return fetched{}, err
 	}
 	out.fresh = freshness(answer.Header.Get("Cache-Control"))
-	out.keys, err = Parse(answer.Content, false)
+	out.keys, err = Parse(answer.Content)
 	return out, err
 }
 

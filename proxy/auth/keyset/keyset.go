@@ -9,7 +9,6 @@ package keyset
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"net/http"
 	"slices"
 	"sync"
@@ -161,15 +160,17 @@ func (k *KeySets) Close() {
 }
 
 func same(a, b *table.KeySet) bool {
-	return a == b || a.URI == b.URI && a.Discovery == b.Discovery && bytes.Equal(a.Inline, b.Inline)
+	return a == b || a.URI == b.URI && a.Discovery == b.Discovery && bytes.Equal(a.Inline, b.Inline) && slices.EqualFunc(a.Shared, b.Shared, sameShared)
 }
+
+func sameShared(a, b table.SharedKey) bool { return a.ID == b.ID && bytes.Equal(a.Secret, b.Secret) }
 
 func (k *KeySets) start(t *table.KeySet) *KeySet {
 	s := &KeySet{id: t.ID, source: t, missed: make(chan struct{}, 1)}
 	ctx, stop := context.WithCancel(k.ctx)
 	s.stop = stop
 	if t.URI == "" && t.Discovery == "" {
-		keys, err := Parse(t.Inline, true)
+		keys, err := own(t)
 		k.report(t.ID, err)
 		if err == nil {
 			s.state.Store(&state{keys: keys, version: k.last.Add(1), fetched: time.Now()})
@@ -178,6 +179,14 @@ func (k *KeySets) start(t *table.KeySet) *KeySet {
 	}
 	k.done.Go(func() { k.keep(ctx, s) })
 	return s
+}
+
+// own reads the keys that the table itself holds.
+func own(t *table.KeySet) ([]auth.Key, error) {
+	if len(t.Shared) > 0 {
+		return Shared(t.Shared)
+	}
+	return Parse(t.Inline)
 }
 
 // keep fetches s until ctx ends. There is one of it per set, so a set is never
@@ -255,11 +264,6 @@ func (k *KeySets) refresh(ctx context.Context, s *KeySet) (time.Duration, error)
 
 func equal(a, b []auth.Key) bool {
 	return slices.EqualFunc(a, b, func(a, b auth.Key) bool {
-		return a.ID == b.ID && slices.Equal(a.Algorithms, b.Algorithms) && samePublic(a.Public, b.Public)
+		return a.ID == b.ID && slices.Equal(a.Algorithms, b.Algorithms) && a.Same(b)
 	})
-}
-
-func samePublic(a, b any) bool {
-	k, ok := a.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && k.Equal(b)
 }

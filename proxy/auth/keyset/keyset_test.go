@@ -55,7 +55,7 @@ func TestParse(t *testing.T) {
 	}
 	is := func(document, want string) {
 		t.Helper()
-		keys, err := Parse([]byte(document), false)
+		keys, err := Parse([]byte(document))
 		var got []string
 		for _, k := range keys {
 			got = append(got, k.ID+":"+strings.Join(k.Algorithms, ","))
@@ -66,7 +66,7 @@ func TestParse(t *testing.T) {
 	}
 	fails := func(document, want string) {
 		t.Helper()
-		if keys, err := Parse([]byte(document), false); err == nil || !strings.Contains(err.Error(), want) {
+		if keys, err := Parse([]byte(document)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, %v, want %q", document, keys, err, want)
 		}
 	}
@@ -94,13 +94,26 @@ func TestParse(t *testing.T) {
 	fails(`{"keys":[1]}`, "not a JSON object")
 	fails(`{"keys":[`+strings.Repeat("{},", maxKeys)+`{}]}`, "use at most 100")
 
-	secret := set(t, jose.JSONWebKey{Key: []byte(strings.Repeat("k", 32)), KeyID: "h", Algorithm: "HS256"})
-	if keys, err := Parse([]byte(secret), true); err != nil || keys[0].Algorithms[0] != "HS256" {
-		t.Errorf("inline secret: %v, %v", keys, err)
+	// A kid that two keys have tells nobody which is meant; the same key twice, or for other algorithms, does.
+	f := ec(t)
+	is(set(t, jose.JSONWebKey{Key: &e.PublicKey, KeyID: "k"}, jose.JSONWebKey{Key: &f.PublicKey, KeyID: "k"}, jose.JSONWebKey{Key: d.Public(), KeyID: "k"}), "k:EdDSA")
+	is(set(t, jose.JSONWebKey{Key: &e.PublicKey, KeyID: "k"}, jose.JSONWebKey{Key: &e.PublicKey, KeyID: "k"}), "k:ES256 k:ES256")
+	is(set(t, jose.JSONWebKey{Key: &e.PublicKey}, jose.JSONWebKey{Key: &f.PublicKey}), ":ES256 :ES256")
+	fails(set(t, jose.JSONWebKey{Key: &e.PublicKey, KeyID: "k"}, jose.JSONWebKey{Key: &f.PublicKey, KeyID: "k"}), `several keys have the kid "k"`)
+}
+
+func TestShared(t *testing.T) {
+	long := table.Secret(strings.Repeat("k", 64))
+	keys, err := Shared([]table.SharedKey{{ID: "a", Secret: long[:32]}, {ID: "b", Secret: long[:63]}, {ID: "c", Secret: long}})
+	var got []string
+	for _, k := range keys {
+		got = append(got, k.ID+":"+strings.Join(k.Algorithms, ","))
 	}
-	short := set(t, jose.JSONWebKey{Key: []byte("short")})
-	if _, err := Parse([]byte(short), true); err == nil {
-		t.Error("a short secret was taken")
+	if err != nil || strings.Join(got, " ") != "a:HS256 b:HS256,HS384 c:HS256,HS384,HS512" {
+		t.Error(got, err)
+	}
+	if _, err := Shared([]table.SharedKey{{ID: "a", Secret: long[:31]}}); err == nil || !strings.Contains(err.Error(), `"a" has 31 bytes`) {
+		t.Error(err)
 	}
 }
 

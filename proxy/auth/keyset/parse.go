@@ -16,16 +16,16 @@ import (
 
 // The bounds of a key set.
 const (
-	maxKeys   = 100
-	minRSA    = 2048
-	minSecret = 32 // bytes of an HS* key (RFC 7518, section 3.2)
+	maxKeys = 100
+	minRSA  = 2048
 )
 
-// Parse reads a JWK set (RFC 7517). Keys of a kind we do not know, or that are
-// not for verifying signatures, are passed over (section 5). A set without a key
-// that is left, or with a private key in it, is an error. Symmetric keys are
-// read only if the set is written out in the configuration.
-func Parse(document []byte, inline bool) ([]auth.Key, error) {
+// Parse reads a JWK set (RFC 7517). Keys of a kind we do not know, symmetric
+// ones, and those that are not for verifying signatures, are passed over
+// (section 5); so are different keys that share a kid and an algorithm, for it
+// could not be told which of them a token means. A set without a key that is
+// left, or with a private key in it, is an error.
+func Parse(document []byte) ([]auth.Key, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
@@ -38,7 +38,7 @@ func Parse(document []byte, inline bool) ([]auth.Key, error) {
 	var keys []auth.Key
 	var passed error
 	for i, raw := range set.Keys {
-		k, err := parseKey(raw, inline)
+		k, err := parseKey(raw)
 		switch {
 		case errors.Is(err, errPrivate):
 			return nil, fmt.Errorf("key %d: %w", i, err)
@@ -48,7 +48,11 @@ func Parse(document []byte, inline bool) ([]auth.Key, error) {
 			keys = append(keys, k)
 		}
 	}
-	if len(keys) == 0 {
+	unambiguous := slices.DeleteFunc(slices.Clone(keys), func(k auth.Key) bool { return slices.ContainsFunc(keys, k.Clashes) })
+	if len(keys) > 0 && len(unambiguous) == 0 {
+		passed = fmt.Errorf("several keys have the kid %q", keys[0].ID)
+	}
+	if keys = unambiguous; len(keys) == 0 {
 		if passed == nil {
 			passed = errors.New(`"keys" is missing or empty`)
 		}
@@ -59,19 +63,18 @@ func Parse(document []byte, inline bool) ([]auth.Key, error) {
 
 var errPrivate = errors.New("the key set holds a private key; publish public keys only, and replace this one")
 
-func parseKey(raw json.RawMessage, inline bool) (auth.Key, error) {
+func parseKey(raw json.RawMessage) (auth.Key, error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil {
 		return auth.Key{}, errors.New("not a JSON object")
 	}
-	symmetric := string(members["kty"]) == `"oct"`
 	for _, secret := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "priv"} {
 		if _, there := members[secret]; there {
 			return auth.Key{}, errPrivate
 		}
 	}
-	if symmetric && !inline {
-		return auth.Key{}, errors.New("a symmetric key that anybody can fetch proves nothing")
+	if string(members["kty"]) == `"oct"` {
+		return auth.Key{}, errors.New("a symmetric key is nothing to publish, and is read from Secrets only (jwt.secretRef)")
 	}
 	if !verifies(members) {
 		return auth.Key{}, errors.New("it is not for verifying signatures (use, key_ops)")
@@ -114,6 +117,12 @@ func algorithms(key any) ([]string, error) {
 		if k.N.BitLen() < minRSA {
 			return nil, fmt.Errorf("an RSA key of %d bits; use at least %d", k.N.BitLen(), minRSA)
 		}
+		if k.E < 3 || k.E%2 == 0 {
+			return nil, fmt.Errorf("an RSA key with the public exponent %d; use 65537", k.E)
+		}
+		if predictable(k.N) {
+			return nil, errors.New("an RSA key whose private half can be computed (ROCA, CVE-2017-15361); replace it")
+		}
 		return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}, nil
 	case *ecdsa.PublicKey:
 		switch k.Curve.Params().BitSize {
@@ -126,11 +135,6 @@ func algorithms(key any) ([]string, error) {
 		}
 	case ed25519.PublicKey:
 		return []string{"EdDSA"}, nil
-	case []byte:
-		if len(k) < minSecret {
-			return nil, fmt.Errorf("a symmetric key of %d bytes; use at least %d", len(k), minSecret)
-		}
-		return []string{"HS256", "HS384", "HS512"}, nil
 	}
 	return nil, errors.New("its type is not supported")
 }
