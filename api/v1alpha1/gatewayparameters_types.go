@@ -6,7 +6,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// GatewayParameters says what the Service that is kept for a Gateway looks like. A GatewayClass names one in spec.parametersRef for all
+// GatewayParameters says what the Service that is kept for a Gateway looks like, and how clients reach its listeners. A GatewayClass names one in spec.parametersRef for all
 // its Gateways, a Gateway in spec.infrastructure.parametersRef for itself; what a Gateway's sets counts before what the class's sets,
 // field by field. It has no status of its own: what is wrong with it stands in the conditions of those that name it.
 //
@@ -45,6 +45,53 @@ type GatewayParametersSpec struct {
 	//
 	// +optional
 	Service ServiceParameters `json:"service,omitempty,omitzero"`
+
+	// clients settles how clients reach the listeners of a Gateway.
+	//
+	// +optional
+	Clients ClientParameters `json:"clients,omitempty,omitzero"`
+}
+
+// ClientParameters say how clients reach the listeners of a Gateway.
+type ClientParameters struct {
+	// proxyProtocol makes the load balancers in front tell who the client is, by a PROXY header (version 1 or 2) at the beginning of
+	// each TCP connection, before TLS. Without it no header is read.
+	//
+	// +optional
+	ProxyProtocol *ProxyProtocol `json:"proxyProtocol,omitempty"`
+}
+
+// ProxyProtocolMode says what becomes of connections without a PROXY header.
+//
+// +kubebuilder:validation:Enum=Required;Optional
+type ProxyProtocolMode string
+
+// The modes. Required closes connections without a header, and those that do not come from a trusted address; Optional serves them
+// under the address they come from.
+const (
+	ProxyProtocolRequired ProxyProtocolMode = "Required"
+	ProxyProtocolOptional ProxyProtocolMode = "Optional"
+)
+
+// ProxyProtocol says whose PROXY headers are believed.
+type ProxyProtocol struct {
+	// mode is Required (default): every connection comes from a trusted address and begins with a header, others are closed; or
+	// Optional: others are served under the address they come from.
+	//
+	// +optional
+	// +kubebuilder:default=Required
+	Mode ProxyProtocolMode `json:"mode,omitempty"`
+
+	// trusted are the addresses that the load balancers connect from, in CIDR notation. Whoever connects from there can claim to be
+	// anyone.
+	//
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=43
+	// +kubebuilder:validation:XValidation:rule="self.all(r, isCIDR(r))",message="a range must be in CIDR notation, such as 192.0.2.0/24"
+	Trusted []string `json:"trusted,omitempty"`
 }
 
 // ServiceParameters are fields of a Service's metadata and spec, with the meaning they have there.

@@ -2,9 +2,11 @@ package compile
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
@@ -26,9 +28,10 @@ func (c *Compiler) compileListeners(g *graph.Graph, routes []*compiledRoute) []*
 	hosts, streams := c.compileHosts(routes), c.compileStreams(g)
 	var out []*table.Listener
 	for _, gw := range g.Gateways {
+		proxies := compileProxies(gw.Proxies)
 		for _, l := range gw.Listeners {
 			if l.Serves {
-				out = append(out, c.compileListener(l, hosts[l.Key], streams[l.Key]))
+				out = append(out, c.compileListener(l, proxies, hosts[l.Key], streams[l.Key]))
 			}
 		}
 	}
@@ -38,7 +41,7 @@ func (c *Compiler) compileListeners(g *graph.Graph, routes []*compiledRoute) []*
 	return out
 }
 
-func (c *Compiler) compileListener(l *graph.Listener, hosts []*table.Host, streams []*table.Stream) *table.Listener {
+func (c *Compiler) compileListener(l *graph.Listener, proxies *table.Proxies, hosts []*table.Host, streams []*table.Stream) *table.Listener {
 	slices.SortFunc(hosts, func(a, b *table.Host) int { return compareHostnames(a.Name, b.Name) })
 	return c.listeners.Keep(l.Key, &table.Listener{
 		ID:           l.Key.ID(),
@@ -51,12 +54,27 @@ func (c *Compiler) compileListener(l *graph.Listener, hosts []*table.Host, strea
 		Clients:      compileClients(l.Clients),
 		Hosts:        hosts,
 		Streams:      streams,
+		Proxies:      proxies,
 	}, sameListener)
+}
+
+// compileProxies takes ranges that params has looked at.
+func compileProxies(p *v1alpha1.ProxyProtocol) *table.Proxies {
+	if p == nil {
+		return nil
+	}
+	out := &table.Proxies{Optional: p.Mode == v1alpha1.ProxyProtocolOptional}
+	for _, r := range p.Trusted {
+		if prefix, err := netip.ParsePrefix(r); err == nil {
+			out.Trusted = append(out.Trusted, prefix.Masked())
+		}
+	}
+	return out
 }
 
 func sameListener(a, b *table.Listener) bool {
 	return a.ID == b.ID && a.Address == b.Address && a.Port == b.Port && a.Target == b.Target && a.Protocol == b.Protocol && a.Hostname == b.Hostname &&
-		sameClients(a.Clients, b.Clients) && slices.Equal(a.Certificates, b.Certificates) && slices.Equal(a.Hosts, b.Hosts) && slices.Equal(a.Streams, b.Streams)
+		sameClients(a.Clients, b.Clients) && a.Proxies.Equal(b.Proxies) && slices.Equal(a.Certificates, b.Certificates) && slices.Equal(a.Hosts, b.Hosts) && slices.Equal(a.Streams, b.Streams)
 }
 
 // compileHosts gathers every attachment under its listener and host name.

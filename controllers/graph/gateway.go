@@ -28,9 +28,8 @@ func (b *Builder) gateway(r *store.Reader, in gatewayInput) *Gateway {
 	if class == nil {
 		return nil
 	}
-	gw := &Gateway{Object: obj}
-	refused := b.refused(obj)
-	found := params.Of(r, class, obj)
+	refused, found := b.refused(obj), params.Of(r, class, obj)
+	gw := &Gateway{Object: obj, Proxies: found.Clients.ProxyProtocol}
 	way := b.way(r, obj, in.lost)
 	accepted := refused == nil && found.Problem() == nil
 	// With parameters that are wrong a Gateway goes on with the Service it has.

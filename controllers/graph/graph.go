@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/backendtls"
 	"github.com/gatehouse-dev/gatehouse/controllers/external"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
@@ -58,9 +59,10 @@ type Gateway struct {
 	Listeners  []*Listener    // in the spec's order, then those of Sets
 	Sets       []*ListenerSet // in the order of their precedence
 	Addresses  []gatewayv1.GatewayStatusAddress
-	Service    *Service           // that it needs to be reached; nil: none, or whatever there is
-	Client     Client             // what it shows to backends of TLS
-	Conditions []metav1.Condition // Accepted; Programmed as far as the graph can tell
+	Service    *Service                // that it needs to be reached; nil: none, or whatever there is
+	Client     Client                  // what it shows to backends of TLS
+	Proxies    *v1alpha1.ProxyProtocol // whose PROXY headers are read; nil: nobody's
+	Conditions []metav1.Condition      // Accepted; Programmed as far as the graph can tell
 }
 
 // ListenerKey names a listener of a Gateway, or of a ListenerSet of it.

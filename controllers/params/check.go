@@ -50,6 +50,22 @@ func check(s *v1alpha1.ServiceParameters) *spec.Problem {
 	return keys(s)
 }
 
+// checkClients is check of the other part.
+func checkClients(c *v1alpha1.ClientParameters) *spec.Problem {
+	if c.ProxyProtocol == nil {
+		return nil
+	}
+	for i, r := range c.ProxyProtocol.Trusted {
+		if _, err := netip.ParsePrefix(r); err != nil {
+			return wrongf("spec.clients.proxyProtocol.trusted[%d]: %q is not in CIDR notation; give a range such as 192.0.2.0/24", i, r)
+		}
+	}
+	if len(c.ProxyProtocol.Trusted) == 0 {
+		return wrongf("spec.clients.proxyProtocol.trusted: is empty; give the ranges that the load balancers connect from")
+	}
+	return nil
+}
+
 // keys finds a label or annotation that a Service cannot have, or that is ours.
 func keys(s *v1alpha1.ServiceParameters) *spec.Problem {
 	bad := func(field, key string) *spec.Problem {

@@ -20,6 +20,7 @@ import (
 // Found is what a Gateway is to be made with.
 type Found struct {
 	Service v1alpha1.ServiceParameters // of no meaning with a problem
+	Clients v1alpha1.ClientParameters  // the same
 	// OfClass and OfGateway are what is wrong with the reference of either; nil:
 	// nothing.
 	OfClass, OfGateway *spec.Problem
@@ -37,7 +38,7 @@ func OfClass(r *store.Reader, class *gatewayv1.GatewayClass) *spec.Problem {
 // Of finds the parameters of a Gateway of a class.
 func Of(r *store.Reader, class *gatewayv1.GatewayClass, gw *gatewayv1.Gateway) Found {
 	outer, p := ofClass(r, class)
-	f := Found{Service: outer, OfClass: p}
+	f := Found{Service: outer.Service, Clients: outer.Clients, OfClass: p}
 	infra := gw.Spec.Infrastructure
 	if infra == nil || infra.ParametersRef == nil {
 		return f
@@ -48,17 +49,18 @@ func Of(r *store.Reader, class *gatewayv1.GatewayClass, gw *gatewayv1.Gateway) F
 	if f.OfGateway = p; p != nil || f.OfClass != nil {
 		return f
 	}
-	f.Service = over(outer, inner)
-	if p := misplaced(inner, f.Service.Type); p != nil {
+	f.Service = over(outer.Service, inner.Service)
+	f.Clients.ProxyProtocol = cmp.Or(inner.Clients.ProxyProtocol, outer.Clients.ProxyProtocol)
+	if p := misplaced(inner.Service, f.Service.Type); p != nil {
 		f.OfGateway = at.wrong(p)
 	}
 	return f
 }
 
-func ofClass(r *store.Reader, class *gatewayv1.GatewayClass) (v1alpha1.ServiceParameters, *spec.Problem) {
+func ofClass(r *store.Reader, class *gatewayv1.GatewayClass) (v1alpha1.GatewayParametersSpec, *spec.Problem) {
 	ref := class.Spec.ParametersRef
 	if ref == nil {
-		return v1alpha1.ServiceParameters{}, nil
+		return v1alpha1.GatewayParametersSpec{}, nil
 	}
 	at := reference{"spec.parametersRef", ref.Group, ref.Kind, types.NamespacedName{Name: ref.Name}}
 	if ref.Namespace != nil {
@@ -75,7 +77,7 @@ type reference struct {
 	name  types.NamespacedName
 }
 
-func (at reference) find(r *store.Reader) (none v1alpha1.ServiceParameters, _ *spec.Problem) {
+func (at reference) find(r *store.Reader) (none v1alpha1.GatewayParametersSpec, _ *spec.Problem) {
 	const reason = gatewayv1.GatewayReasonInvalidParameters // a GatewayClass's is spelt alike
 	if at.group != v1alpha1.GroupName || at.kind != v1alpha1.KindGatewayParameters {
 		return none, spec.Problemf(reason, "%s: %s of group %q is not supported; name a %s of group %s, or remove parametersRef",
@@ -88,10 +90,10 @@ func (at reference) find(r *store.Reader) (none v1alpha1.ServiceParameters, _ *s
 	if obj == nil {
 		return none, spec.Problemf(reason, "%s.name: %s %s does not exist; create it, or name another", at.field, at.kind, at.name)
 	}
-	if p := check(&obj.Spec.Service); p != nil {
+	if p := cmp.Or(check(&obj.Spec.Service), checkClients(&obj.Spec.Clients)); p != nil {
 		return none, at.wrong(p)
 	}
-	return obj.Spec.Service, nil
+	return obj.Spec, nil
 }
 
 // wrong says that a problem is in the object that is referred to.

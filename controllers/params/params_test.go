@@ -92,3 +92,41 @@ func TestWhatIsWrong(t *testing.T) {
 	f("{}", `{labels: {a: x y}}`, `spec.service.labels: "x y" is no value for label a`)
 	f("{loadBalancerClass: a/b/c}", "{loadBalancerClass: a/b/c}", "spec.parametersRef: GatewayParameters web/outer")
 }
+
+func TestClients(t *testing.T) {
+	f := func(ofClass, own, want string) {
+		t.Helper()
+		s := store.New()
+		for name, text := range map[string]string{"outer": ofClass, "inner": own} {
+			p := &v1alpha1.GatewayParameters{}
+			p.Name, p.Namespace = name, "web"
+			if err := yaml.UnmarshalStrict([]byte(text), &p.Spec.Clients); err != nil {
+				t.Fatal(err)
+			}
+			s.Apply(p)
+		}
+		class, gw := &gatewayv1.GatewayClass{}, &gatewayv1.Gateway{}
+		namespace := gatewayv1.Namespace("web")
+		class.Spec.ParametersRef = &gatewayv1.ParametersReference{Group: v1alpha1.GroupName, Kind: v1alpha1.KindGatewayParameters, Name: "outer", Namespace: &namespace}
+		gw.Namespace = "web"
+		gw.Spec.Infrastructure = &gatewayv1.GatewayInfrastructure{
+			ParametersRef: &gatewayv1.LocalParametersReference{Group: v1alpha1.GroupName, Kind: v1alpha1.KindGatewayParameters, Name: "inner"},
+		}
+		found := Of(s.Read(), class, gw)
+		got := ""
+		switch {
+		case found.Problem() != nil:
+			got = found.Problem().Text
+		case found.Clients.ProxyProtocol != nil:
+			got = strings.Join(found.Clients.ProxyProtocol.Trusted, " ")
+		}
+		if !strings.Contains(got, want) || (got == "") != (want == "") {
+			t.Errorf("%s, %s: %q, want %q", ofClass, own, got, want)
+		}
+	}
+	f("{}", "{}", "")
+	f("{proxyProtocol: {trusted: [192.0.2.0/24]}}", "{}", "192.0.2.0/24")
+	f("{proxyProtocol: {trusted: [192.0.2.0/24]}}", "{proxyProtocol: {trusted: [2001:db8::/32]}}", "2001:db8::/32")
+	f("{}", "{proxyProtocol: {trusted: [192.0.2.0/24, 192.0.2.1]}}", `GatewayParameters web/inner: spec.clients.proxyProtocol.trusted[1]: "192.0.2.1" is not in CIDR notation`)
+	f("{proxyProtocol: {mode: Optional}}", "{}", "spec.parametersRef: GatewayParameters web/outer: spec.clients.proxyProtocol.trusted: is empty")
+}

@@ -100,7 +100,7 @@ func (s *Set) Prepare(listeners []*table.Listener) *Plan {
 	certs := make(map[*table.Certificate]*certificate, len(s.certs))
 	for _, g := range p.groups {
 		first := g.listeners[0]
-		port := &Port{number: first.Port, target: first.Target, kind: g.kind}
+		port := &Port{number: first.Port, target: first.Target, kind: g.kind, proxy: first.Proxies}
 		switch g.kind {
 		case encrypted, mixed:
 			port.names = p.names(g.listeners, certs)
@@ -131,7 +131,9 @@ func (p *Plan) group(listeners []*table.Listener) {
 			p.groups = append(p.groups, group{k, kind, []*table.Listener{l}})
 		default:
 			g := &p.groups[i]
-			if together, ok := join(g.kind, kind); ok {
+			if together, ok := join(g.kind, kind); ok && !l.Proxies.Equal(g.listeners[0].Proxies) {
+				p.Failed[l.ID] = fmt.Errorf("port %d already takes PROXY headers otherwise", l.Port)
+			} else if ok {
 				g.kind, g.listeners = together, append(g.listeners, l)
 			} else {
 				p.Failed[l.ID] = fmt.Errorf("port %d already speaks %s", l.Port, g.listeners[0].Protocol)

@@ -21,8 +21,9 @@ type Port struct {
 	number uint16 // as callers know it, which redirects and matches go by
 	target uint16 // bound, where that is another; else 0
 	kind   kind
-	names  names         // by server name; where there is TLS
-	stream *stream.Route // of TCP and UDP; nil when no route is attached
+	names  names          // by server name; where there is TLS
+	stream *stream.Route  // of TCP and UDP; nil when no route is attached
+	proxy  *table.Proxies // whose PROXY headers are read; nil: nobody's
 }
 
 // kind is how a port is served.

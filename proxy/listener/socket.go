@@ -193,6 +193,13 @@ func (k *socket) serve(c *net.TCPConn) {
 		return
 	}
 	local, peer := address(c.LocalAddr()), address(c.RemoteAddr())
+	if p.proxy != nil {
+		var ok bool
+		if peer, ok = k.client(c, p.proxy, peer); !ok {
+			k.metrics.HeaderErrors.Add(1)
+			return
+		}
+	}
 	conn := &exchange.Conn{Listener: k.id, Local: netip.AddrPortFrom(local.Addr(), p.number), Target: p.target, Peer: peer, Protocol: "HTTP/1.1"}
 	switch p.kind {
 	case plain:

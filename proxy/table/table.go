@@ -59,6 +59,7 @@ type Listener struct {
 	Clients      *ClientCAs     `json:"clients,omitempty"`      // HTTPS: client certificates are asked for and checked
 	Hosts        []*Host        `json:"hosts,omitempty"`        // HTTP and HTTPS, most specific first
 	Streams      []*Stream      `json:"streams,omitempty"`      // TLS, TCP and UDP, most specific first
+	Proxies      *Proxies       `json:"proxies,omitempty"`      // whose PROXY headers tell the client's address; nil: nobody's
 }
 
 // BindPort is the port to bind.

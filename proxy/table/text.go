@@ -27,6 +27,9 @@ func (t *Table) Text() string {
 		if l.Clients != nil {
 			w.WriteString(" clients=" + l.Clients.String())
 		}
+		if l.Proxies != nil {
+			w.WriteString(" proxies=" + l.Proxies.String())
+		}
 		w.WriteByte('\n')
 		for _, h := range l.Hosts {
 			h.write(&w)

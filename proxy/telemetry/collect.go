@@ -41,7 +41,7 @@ type asideDescs struct{ mirrored, asked, introspected, reviewed *prometheus.Desc
 // keyDescs are of the keys that callers are known by.
 type keyDescs struct{ setAge, used *prometheus.Desc }
 
-type portDescs struct{ open, accepted, refused, handshakes *prometheus.Desc }
+type portDescs struct{ open, accepted, refused, handshakes, headers *prometheus.Desc }
 
 type tableDescs struct{ generation, applied, rejected, failed, swap, compile *prometheus.Desc }
 
@@ -81,6 +81,7 @@ func newDescs() descs {
 			accepted:   desc("client_connections_total", "Client connections accepted, by the socket they came in on.", "address"),
 			refused:    desc("client_connections_refused_total", "Client connections closed at once because too many were open.", "address"),
 			handshakes: desc("tls_handshake_errors_total", "TLS handshakes with a client that failed.", "address"),
+			headers:    desc("proxy_protocol_errors_total", "Client connections closed for a PROXY header that was missing, malformed or not trusted.", "address"),
 		},
 		table: tableDescs{
 			generation: desc("table_generation", "How many tables the proxy has swapped to."),
@@ -170,6 +171,7 @@ func (c collector) ports(d *portDescs, o output) {
 		o.counter(d.accepted, &p.Accepted, p.Address)
 		o.counter(d.refused, &p.Refused, p.Address)
 		o.counter(d.handshakes, &p.HandshakeErrors, p.Address)
+		o.counter(d.headers, &p.HeaderErrors, p.Address)
 	})
 }
 

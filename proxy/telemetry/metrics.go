@@ -112,6 +112,7 @@ type Port struct {
 	Accepted        atomic.Uint64
 	Refused         atomic.Uint64 // over the limit of open connections
 	HandshakeErrors atomic.Uint64
+	HeaderErrors    atomic.Uint64 // no PROXY header, or a malformed one
 }
 
 // Backend is the counters of one backend.

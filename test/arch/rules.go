@@ -42,6 +42,7 @@ var layers = []layer{
 	{"proxy/mem", nil},
 	{"proxy/admission", nil},
 	{"proxy/sni", nil},
+	{"proxy/proxyproto", nil},
 	{"proxy/socket", []string{"proxy/mem"}},
 	{"proxy/exchange", []string{"proxy/table", "proxy/mem"}},
 	{"proxy/decision", []string{"proxy/exchange"}},
@@ -83,7 +84,7 @@ var layers = []layer{
 	{"proxy/stream", []string{"proxy/table", "proxy/telemetry", "proxy/upstream"}},
 	{"proxy/tcp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/upstream", "proxy/stream"}},
 	{"proxy/udp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/upstream", "proxy/stream"}},
-	{"proxy/listener", []string{"proxy/table", "proxy/mem", "proxy/admission", "proxy/socket", "proxy/telemetry", "proxy/exchange", "proxy/clientcert", "proxy/sni", "proxy/stream"}},
+	{"proxy/listener", []string{"proxy/table", "proxy/mem", "proxy/admission", "proxy/socket", "proxy/telemetry", "proxy/exchange", "proxy/clientcert", "proxy/sni", "proxy/proxyproto", "proxy/stream"}},
 	{"proxy", []string{"proxy/**"}},
 
 	{"api/v1alpha1", nil},

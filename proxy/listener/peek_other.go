@@ -1,0 +1,13 @@
+//go:build !unix
+
+package listener
+
+import (
+	"errors"
+	"net"
+)
+
+// peek has no way to look at bytes and leave them.
+func peek(*net.TCPConn, []byte, func(int) bool) error {
+	return errors.New("PROXY headers are not read on this system")
+}
