@@ -5,6 +5,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/basic"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/opa"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/sessions"
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
 	"github.com/gatehouse-dev/gatehouse/proxy/guard"
@@ -24,7 +25,8 @@ type Checks struct {
 	KeySet    func(document []byte) error               // a JWK set
 	Password  func(hash string) error                   // the hash of one htpasswd line
 
-	SessionStore func(url, ca []byte) error // of a Redis; ca may be empty
+	Rego         func(policy, query string, data []byte) error // a policy for opa; query and data may be empty
+	SessionStore func(url, ca []byte) error                    // of a Redis; ca may be empty
 }
 
 // NewChecks returns the checks. They are good for any goroutine.
@@ -48,6 +50,10 @@ func NewChecks() (Checks, error) {
 			return err
 		},
 		Password: func(hash string) error { return basic.ValidateHash([]byte(hash)) },
+		Rego: func(policy, query string, data []byte) error {
+			_, err := opa.Compile(&table.OPA{Policy: policy, Query: query, Data: data})
+			return err
+		},
 		SessionStore: func(url, ca []byte) error {
 			_, err := sessions.NewRedis(&table.Redis{URL: bytes.TrimRight(url, "\r\n"), CA: ca})
 			return err

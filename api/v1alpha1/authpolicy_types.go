@@ -193,9 +193,9 @@ type PublicAccess struct {
 }
 
 // AuthorizationRule is one condition: a CEL expression, a list of networks, lists of what claims must hold, the cluster's
-// own authorization, or a service that is asked.
+// own authorization, a policy in Rego, or a service that is asked.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.cel) ? 1 : 0) + (has(self.cidrs) ? 1 : 0) + (has(self.claims) ? 1 : 0) + (has(self.kubernetes) ? 1 : 0) + (has(self.externalAuth) ? 1 : 0) == 1",message="set exactly one of cel, cidrs, claims, kubernetes and externalAuth"
+// +kubebuilder:validation:XValidation:rule="(has(self.cel) ? 1 : 0) + (has(self.cidrs) ? 1 : 0) + (has(self.claims) ? 1 : 0) + (has(self.kubernetes) ? 1 : 0) + (has(self.opa) ? 1 : 0) + (has(self.externalAuth) ? 1 : 0) == 1",message="set exactly one of cel, cidrs, claims, kubernetes, opa and externalAuth"
 type AuthorizationRule struct {
 	// when narrows the rule: all must be true for it to count.
 	//
@@ -232,6 +232,11 @@ type AuthorizationRule struct {
 	//
 	// +optional
 	Kubernetes *KubernetesAuthorization `json:"kubernetes,omitempty"`
+
+	// opa evaluates a policy in Rego, in the gateway itself.
+	//
+	// +optional
+	OPA *OPAAuthorization `json:"opa,omitempty"`
 
 	// externalAuth asks a service. It is asked last, once every other rule has let the request pass.
 	//

@@ -28,7 +28,8 @@ type Checks struct {
 	KeySet    func(document []byte) error               // a JWK set
 	Password  func(hash string) error                   // the hash of one htpasswd line
 
-	SessionStore func(url, ca []byte) error // of a Redis; ca may be empty
+	Rego         func(policy, query string, data []byte) error // a policy for opa; query and data may be empty
+	SessionStore func(url, ca []byte) error                    // of a Redis; ca may be empty
 }
 
 // Config is what a Builder knows beside the objects.

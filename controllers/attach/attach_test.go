@@ -126,7 +126,7 @@ func TestPolicyFaults(t *testing.T) {
 	certificate(`{san: {type: URI, value: "spiffe://*"}}`, `.san.value: "spiffe://*" is not a URI, nor the beginning of one as spiffe://shop.example/*`)
 	certificate(`{san: {type: DNS, value: "a.*"}}`,
 		`.san.value: "a.*": a * stands for the first label of a DNS name (*.shop.example) or for the rest of a URI's path (spiffe://shop.example/*), and nowhere else`)
-	auth(`{authorization: {a: {}}}`, "spec.rules.authorization.a: 0 conditions are set; set exactly one of cel, cidrs, claims, kubernetes and externalAuth")
+	auth(`{authorization: {a: {}}}`, "spec.rules.authorization.a: 0 conditions are set; set exactly one of cel, cidrs, claims, kubernetes, opa and externalAuth")
 	auth(`{authorization: {a: {cidrs: {allow: [192.0.2.0/24, 192.0.2.1]}}}}`, "spec.rules.authorization.a.cidrs.allow[1]: "+
 		`"192.0.2.1" is not a network in CIDR form; write 192.0.2.0/24, or 192.0.2.7/32 for one address`)
 	auth(`{response: {headers: {x: {cel: bad}, z: {}}}}`, "spec.rules.response.headers.x.cel: it is bad; write good",

@@ -246,12 +246,16 @@ func (d *draft) authorization(item, field string, r *v1alpha1.AuthorizationRule)
 		set++
 		d.kubernetes(item, field+".kubernetes", r.Kubernetes)
 	}
+	if r.OPA != nil {
+		set++
+		d.opa(item, field+".opa", r.OPA)
+	}
 	if r.ExternalAuth != nil {
 		set++
 		d.external(item, field+".externalAuth", r.ExternalAuth)
 	}
 	if set != 1 {
-		d.bad(field, "%d conditions are set; set exactly one of cel, cidrs, claims, kubernetes and externalAuth", set)
+		d.bad(field, "%d conditions are set; set exactly one of cel, cidrs, claims, kubernetes, opa and externalAuth", set)
 	}
 }
 

@@ -102,6 +102,7 @@ type Ancestor struct {
 type Parts struct {
 	Secrets []*corev1.Secret // API keys, the one htpasswd, or a login's: its client's, its session store's
 	Config  *corev1.ConfigMap
+	Data    *corev1.ConfigMap    // beside Config, of an opa rule
 	Service *corev1.Service      // that is asked
 	TLS     *backendtls.Settings // how the Service is reached; nil: in clear text
 	Broken  string               // why it cannot be used now: fail closed with 503

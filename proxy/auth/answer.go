@@ -21,6 +21,7 @@ type Answer struct {
 	Header  exchange.Header // added to it
 	Type    string          // of Content
 	Content []byte          // nil: a problem document
+	Detail  string          // of the problem document; empty: the policy's
 	Failure error           // the content that had to be looked at did not come: what that deserves is the answer
 }
 
@@ -110,6 +111,9 @@ func (a *Answer) Refuse(x *exchange.Exchange, status int, code, detail string) {
 	}
 	if a.Status != 0 {
 		status = a.Status
+	}
+	if a.Detail != "" {
+		detail = a.Detail
 	}
 	if a.Content != nil {
 		x.ReplyBody(status, code, a.Type, a.Content)

@@ -44,6 +44,9 @@ const (
 	CodeIntrospectionRefused = "introspection_refused"     // it does not take our client's credentials
 	CodeIntrospectionBusy    = "introspection_busy"        // as many requests wait for it as may
 
+	CodeRego     = "forbidden_by_rego" // a policy in Rego said no
+	CodeRegoTime = "rego_timeout"      // it took too long
+
 	CodeClusterToken       = "cluster_token_invalid" // the cluster does not know it, or no longer
 	CodeClusterForbidden   = "forbidden_by_cluster"  // the cluster's authorization says no
 	CodeClusterUnavailable = "cluster_unavailable"   // its API server gave no answer

@@ -213,6 +213,8 @@ func (c *compiler) rule(t *table.AuthRule) {
 		}
 	case t.Kubernetes != nil:
 		r.rule, err = c.cluster.Rule(t.Kubernetes)
+	case t.OPA != nil:
+		r.rule, err = c.rego(t.OPA)
 	case t.CIDRs != nil:
 		r.rule, err = cidrs.New(t.CIDRs)
 	case t.Claims != nil:
@@ -220,7 +222,7 @@ func (c *compiler) rule(t *table.AuthRule) {
 	case t.CEL != "":
 		r.rule, err = cel.New(c.env, t.CEL)
 	default:
-		err = fmt.Errorf("it is of no kind; set cel, cidrs, claims, kubernetes or external")
+		err = fmt.Errorf("it is of no kind; set cel, cidrs, claims, kubernetes, opa or external")
 	}
 	c.fail(what, err)
 	c.policy.rules = append(c.policy.rules, r)

@@ -72,6 +72,7 @@ type Builder struct {
 	vouching
 	introspection introspection
 	cluster       *kubernetes.Owner
+	regos         generations[[32]byte, rego] // by content
 }
 
 // asking is the services that decide.
@@ -137,6 +138,7 @@ func (b *Builder) SetKeySets(sets []*table.KeySet) {
 	b.logins.methods.next()
 	b.services.next()
 	b.introspection.servers.next()
+	b.regos.next()
 	b.granted.next()
 }
 

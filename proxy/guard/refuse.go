@@ -38,7 +38,7 @@ func (p *Policy) refuse(x *exchange.Exchange, d *decision) {
 			p.challenge(x, d)
 		}
 	case forbidden, allow:
-		if d.answer != nil {
+		if d.answer != nil && (d.answer.Detail == "" || p.denied == nil) {
 			d.answer.Refuse(x, 403, d.code, "the request is not allowed")
 			return
 		}

@@ -156,7 +156,7 @@ const (
 )
 
 // AuthRule is one authorization rule. Exactly one of CEL, CIDRs, Claims,
-// Kubernetes and External is set, unless Unavailable is.
+// Kubernetes, OPA and External is set, unless Unavailable is.
 type AuthRule struct {
 	Name        string           `json:"name"`
 	Source      int              `json:"source"`
@@ -166,6 +166,7 @@ type AuthRule struct {
 	CIDRs       *CIDRs           `json:"cidrs,omitempty"`  //
 	Claims      []ClaimCondition `json:"claims,omitempty"` // all must hold
 	Kubernetes  *AccessReview    `json:"kubernetes,omitempty"`
+	OPA         *OPA             `json:"opa,omitempty"`
 	External    *ExternalAuth    `json:"external,omitempty"`
 	Unavailable string           `json:"unavailable,omitempty"` // why it cannot decide now (a missing Service): 503
 }

@@ -178,6 +178,8 @@ func (r AuthRule) String() string {
 	switch {
 	case r.Unavailable != "":
 		return "unavailable: " + r.Unavailable
+	case r.OPA != nil:
+		return r.OPA.String()
 	case r.Kubernetes != nil:
 		return r.Kubernetes.String()
 	case r.External != nil:

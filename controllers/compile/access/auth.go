@@ -224,6 +224,11 @@ func (c *authCompiler) rule(name string, spec v1alpha1.AuthorizationRule) error 
 	if spec.Kubernetes != nil {
 		c.kubernetes(&r, spec.Kubernetes)
 	}
+	if spec.OPA != nil {
+		if err := c.opa(&r, spec.OPA); err != nil {
+			return fmt.Errorf("opa: %w", err)
+		}
+	}
 	if spec.ExternalAuth != nil {
 		if err := c.external(&r, spec.ExternalAuth); err != nil {
 			return fmt.Errorf("externalAuth: %w", err)
