@@ -71,7 +71,6 @@ type Builder struct {
 	asking
 	vouching
 	introspection introspection
-	cluster       *kubernetes.Owner
 	regos         generations[[32]byte, rego] // by content
 }
 
@@ -79,6 +78,7 @@ type Builder struct {
 type asking struct {
 	external *extauth.Owner
 	services generations[[32]byte, service] // by content, so that equal ones share a bound on calls
+	cluster  *kubernetes.Owner
 }
 
 // service is an extauth.Service, or why there is none.
@@ -109,11 +109,13 @@ func New(c Config) (*Builder, error) {
 		now: c.Now, env: env, watched: c.Watched, tokens: jwt.NewCache(c.Tokens), hashes: basic.NewChecker(c.Now),
 		logins: newLogins(c),
 		keys:   keyset.New(keyset.Config{Transport: c.Transport, Report: c.Report}),
-		asking: asking{external: extauth.NewOwner(extauth.Config{Through: c.through(), Env: env, Now: c.Now, Asked: c.Asked})},
+		asking: asking{
+			external: extauth.NewOwner(extauth.Config{Through: c.through(), Env: env, Now: c.Now, Asked: c.Asked}),
+			cluster:  kubernetes.NewOwner(kubernetes.Config{URL: c.Cluster.URL, Transport: c.Cluster.Transport, Env: env, Now: c.Now, Asked: c.Reviewed}),
+		},
 		introspection: introspection{owner: introspect.NewOwner(introspect.Config{
 			Through: c.through(), Transport: c.Transport, Now: c.Now, Asked: c.Introspected,
 		})},
-		cluster:  kubernetes.NewOwner(kubernetes.Config{URL: c.Cluster.URL, Transport: c.Cluster.Transport, Env: env, Now: c.Now, Asked: c.Reviewed}),
 		vouching: vouching{grants: grant.NewOwner(grant.Config{Transport: c.Transport, Now: c.Now, Asked: c.Granted})},
 	}, nil
 }
