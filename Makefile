@@ -7,7 +7,6 @@ SHELL := /bin/bash
 GO ?= go
 GO_TEST_FLAGS ?=
 IMAGE ?= gatehouse:latest
-BENCH ?= all
 NODES ?= 1
 CONTAINER_TOOL ?= docker
 
@@ -96,9 +95,12 @@ verify-conformance: $(CLUSTER) ## Run the suite and compare with the report that
 IN_CLUSTER = -exec '"$(CURDIR)/$(CLUSTER)" exec --'
 CONFORMANCE = $(GO) test -C test/conformance -count=1 -timeout 60m $(IN_CLUSTER) $(GO_TEST_FLAGS)
 
+# All scenarios and all peers: docs/benchmarks.md is written. Some of them: they are only printed.
+RUNS ?= 5
+BENCH_FLAGS ?=
 .PHONY: bench
-bench: ## Measure speed and memory, beside nginx (20 minutes; BENCH=http1 for one part).
-	$(GO) run ./test/bench $(BENCH)
+bench: ## Measure speed and memory beside other proxies (20 minutes; SCENARIO=http1,tls PEERS=nginx RUNS=3 for some of it).
+	$(GO) run ./test/bench --runs $(RUNS) $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(PEERS),--peers $(PEERS)) $(if $(SCENARIO)$(PEERS),,--write) $(BENCH_FLAGS)
 
 .PHONY: fuzz-seeds
 fuzz-seeds: ## Run every fuzz target on its seed corpus.

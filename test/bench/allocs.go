@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+
+	"github.com/gatehouse-dev/gatehouse/test/bench/report"
 )
 
-// allocs runs the tests that hold the request path to its allocations.
-type allocs struct{}
-
-func (*allocs) measure(ctx context.Context, b *bench, r *Report) error {
+// measureAllocs runs the tests that hold the request path to its allocations.
+func measureAllocs(ctx context.Context, b *bench, r *report.Report) error {
 	progress("allocs: go test -run Alloc ./proxy/...")
 	c := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-run", "Alloc", "./proxy/...")
 	c.Dir = b.module
@@ -30,7 +30,7 @@ func (*allocs) measure(ctx context.Context, b *bench, r *Report) error {
 
 // testResults reads what go test -json writes: the tests that ran, and those
 // of them, or packages, that failed.
-func testResults(out []byte) (tests []Test, failed []string) {
+func testResults(out []byte) (tests []report.Test, failed []string) {
 	d := json.NewDecoder(bytes.NewReader(out))
 	for {
 		var e struct{ Action, Package, Test string }
@@ -42,7 +42,7 @@ func testResults(out []byte) (tests []Test, failed []string) {
 			failed = append(failed, strings.TrimSpace("proxy/"+pkg+" "+e.Test))
 		}
 		if e.Test != "" && (e.Action == "pass" || e.Action == "fail") {
-			tests = append(tests, Test{Package: "proxy/" + pkg, Name: e.Test, Passed: e.Action == "pass"})
+			tests = append(tests, report.Test{Package: "proxy/" + pkg, Name: e.Test, Passed: e.Action == "pass"})
 		}
 	}
 }

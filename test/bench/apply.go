@@ -1,186 +1,163 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/spf13/cobra"
+	"github.com/gatehouse-dev/gatehouse/test/bench/peer"
+	"github.com/gatehouse-dev/gatehouse/test/bench/report"
 )
 
 const (
 	pollEvery    = 500 * time.Microsecond // while a new route is awaited: the resolution of the figures
 	quietEvery   = 20 * time.Millisecond  // the same, where polling must not show in the CPU time
 	quietSamples = 20
+	applyLimit   = 45 * time.Second // for the samples of one row; what has been measured by then is reported
 )
 
-// apply measures the way from a route applied to the first answer that shows it.
-type apply struct {
-	samples int
-	routes  []int
-	limit   time.Duration
-}
-
-func (a *apply) flags(c *cobra.Command) {
-	c.Flags().IntVar(&a.samples, "samples", 500, "routes applied, one after the other")
-	c.Flags().IntSliceVar(&a.routes, "routes", []int{10, 5000}, "routes there are already")
-	c.Flags().DurationVar(&a.limit, "limit", 10*time.Minute, "for the samples of one table row; what has been measured by then is reported")
-}
-
-func (a *apply) measure(ctx context.Context, b *bench, r *Report) error {
-	backends, err := startBackends(ctx, b)
-	if err != nil {
-		return err
-	}
-	defer backends.stop()
-	for _, n := range a.routes {
-		progress("apply: a manifest written, %d routes there already", n)
-		row, err := a.files(ctx, b, backends, n)
-		if err != nil {
-			return fmt.Errorf("apply, files, %d routes: %w", n, err)
+// measureApply measures the way from a route applied to the first answer that shows it.
+func measureApply(ctx context.Context, b *bench, r *report.Report) error {
+	r.Apply = nil
+	for _, n := range []int{10, 5000} {
+		for _, way := range []func(context.Context, *bench, peer.Site, int) (report.Apply, error){applyFiles, applyObjects} {
+			row, err := b.apply(ctx, n, way)
+			if err != nil {
+				return fmt.Errorf("%s, %d routes: %w", row.What, n, err)
+			}
+			r.Apply = append(r.Apply, row)
 		}
-		r.Apply = append(r.Apply, row)
-		progress("apply: an object handed to the pipeline, %d routes there already", n)
-		if row, err = a.pipeline(ctx, backends, n); err != nil {
-			return fmt.Errorf("apply, pipeline, %d routes: %w", n, err)
-		}
-		r.Apply = append(r.Apply, row)
 	}
 	return nil
+}
+
+func (b *bench) apply(ctx context.Context, n int, way func(context.Context, *bench, peer.Site, int) (report.Apply, error)) (row report.Apply, err error) {
+	backends, stop, err := b.backends(ctx)
+	if err != nil {
+		return row, err
+	}
+	defer stop()
+	ports, err := peer.FreePorts(5)
+	if err != nil {
+		return row, err
+	}
+	s := peer.Site{
+		CPUs: peer.AnyCPU, Threads: 2, HTTP: ports[0], HTTPS: ports[1], TCP: ports[2], UDP: ports[3], Admin: ports[4],
+		Backends: backends, Certificate: b.certificate, Program: b.binary, Manifests: manyRoutes(n),
+	}
+	if s.Folder, err = os.MkdirTemp(b.dir, "apply-"); err != nil {
+		return row, err
+	}
+	return way(ctx, b, s, n)
 }
 
 // newRoute is the manifest of the route of one sample, and the path it serves.
 func newRoute(i int) (manifest, path string) {
 	path = fmt.Sprintf("/new/%d", i)
-	return routeManifest(fmt.Sprintf("new-%d", i), host, path), path
+	return routeManifest(fmt.Sprintf("new-%d", i), peer.Host, path), path
 }
 
-// files writes manifests below a gateway that runs as a user would run it. Each
+// applyFiles writes manifests below a gateway that runs as a user would run it. Each
 // sample's route takes the place of the one before, so that their number stays.
-func (a *apply) files(ctx context.Context, b *bench, backends *backends, n int) (Apply, error) {
-	row := Apply{What: "manifest file", Routes: n}
-	ports, err := freePorts(1)
+func applyFiles(ctx context.Context, b *bench, s peer.Site, n int) (row report.Apply, err error) {
+	row = report.Apply{What: "manifest file", Routes: n}
+	p, err := b.contenders[gatehouse].Start(ctx, s)
 	if err != nil {
 		return row, err
 	}
-	files := manyRoutes(n)
-	files["gateway.yaml"] = gatewayManifest(ports[0], backends.ports)
-	files["split.yaml"] = splitManifest()
-	g, err := startGateway(ctx, b, -1, ports[0], files)
-	if err != nil {
-		return row, err
-	}
-	defer g.stop()
-	if err := answeredBy(ctx, g.addr, "/api/1", "api"); err != nil {
+	defer p.Stop()
+	addr, admin := peer.Local(s.HTTP), peer.Local(s.Admin)
+	if err := answeredBy(ctx, addr, "/api/1", "api"); err != nil {
 		return row, err
 	}
 	time.Sleep(2 * time.Second) // for what starting took to be given back
-	if row.MemoryBefore, row.Heap, err = a.memory(ctx, g); err != nil {
+	if row.MemoryBefore, row.Heap, err = memory(ctx, p, admin); err != nil {
 		return row, err
 	}
 	write := func(i int) (string, error) {
 		manifest, path := newRoute(i)
-		draft := filepath.Join(b.dir, "new.yaml")
+		draft := filepath.Join(s.Folder, "new.yaml")
 		if err := os.WriteFile(draft, []byte(manifest), 0o644); err != nil {
 			return "", err
 		}
-		return path, os.Rename(draft, filepath.Join(g.dir, "new.yaml"))
+		return path, os.Rename(draft, filepath.Join(s.Folder, "conf", "new.yaml"))
 	}
-	if row.Latency, err = a.sample(ctx, g.addr, a.samples, pollEvery, write); err != nil {
-		return row, g.failure(err.Error())
+	if row.Latency, err = sample(ctx, addr, b.samples, pollEvery, write); err != nil {
+		return row, p.Failure(err.Error())
 	}
-	if row.MemoryAfter, _, err = a.memory(ctx, g); err != nil {
+	if row.MemoryAfter, _, err = memory(ctx, p, admin); err != nil {
 		return row, err
 	}
-	before, err := g.cpu()
+	before, err := p.CPU()
 	if err != nil {
 		return row, err
 	}
-	quiet, err := a.sample(ctx, g.addr, quietSamples, quietEvery, func(i int) (string, error) { return write(i + a.samples) })
+	quiet, err := sample(ctx, addr, quietSamples, quietEvery, func(i int) (string, error) { return write(i + b.samples) })
 	if err != nil {
 		return row, err
 	}
-	after, err := g.cpu()
-	row.CPUPerChange = milliseconds(after-before) / float64(max(1, quiet.Samples))
+	after, err := p.CPU()
+	row.CPUPerChange = report.Milliseconds(after-before) / float64(max(1, quiet.Samples))
+	return row, err
+}
+
+// applyObjects hands objects to a pipeline in this process.
+func applyObjects(ctx context.Context, b *bench, s peer.Site, n int) (row report.Apply, err error) {
+	row = report.Apply{What: "object", Routes: n}
+	var builds, swaps []time.Duration // written by the pipeline's goroutine, read once it has ended
+	built := func(build, swap time.Duration) { builds, swaps = append(builds, build), append(swaps, swap) }
+	err = runPipeline(ctx, s, built, func(ctx context.Context, p *pipeline) error {
+		if err := answeredBy(ctx, peer.Local(s.HTTP), "/api/1", "api"); err != nil {
+			return err
+		}
+		row.Latency, err = sample(ctx, peer.Local(s.HTTP), b.samples, pollEvery, p.change)
+		return err
+	})
+	row.Build, row.Swap = report.NewLatency(builds[min(1, len(builds)):]), report.NewLatency(swaps[min(1, len(swaps)):]) // the first is everything
 	return row, err
 }
 
 // memory is a gateway's resident and live bytes, in MiB.
-func (a *apply) memory(ctx context.Context, g *gateway) (resident, live float64, err error) {
-	bytes, err := g.memory()
+func memory(ctx context.Context, p *peer.Process, admin string) (resident, live float64, err error) {
+	bytes, err := p.Memory()
 	if err != nil {
 		return 0, 0, err
 	}
-	live, err = metric(ctx, g.admin, "go_memstats_heap_alloc_bytes")
+	live, err = metric(ctx, admin, "go_memstats_heap_alloc_bytes")
 	return float64(bytes) / (1 << 20), live / (1 << 20), err
 }
 
-// sample applies routes and waits for each to be served as it should.
-func (a *apply) sample(ctx context.Context, addr string, n int, every time.Duration, apply func(int) (string, error)) (Latency, error) {
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		return Latency{}, err
-	}
-	p := &poller{conn: c, in: bufio.NewReader(c), every: every}
-	defer c.Close()
-	var took []time.Duration
-	for start, i := time.Now(), 0; i < n && time.Since(start) < a.limit && ctx.Err() == nil; i++ {
-		applied := time.Now()
-		path, err := apply(i)
-		if err != nil {
-			return Latency{}, err
-		}
-		if err := p.until(path); err != nil {
-			return Latency{}, fmt.Errorf("route %d: %w", i, err)
-		}
-		took = append(took, time.Since(applied))
-		time.Sleep(time.Duration(i%10) * time.Millisecond) // not in step with anything
-	}
-	return latency(took), ctx.Err()
-}
-
-// poller asks for one path over and over on one connection.
-type poller struct {
-	conn  net.Conn
-	in    *bufio.Reader
-	every time.Duration
-	out   bytes.Buffer
-}
-
-// until returns when path is answered 200, by the right backend.
-func (p *poller) until(path string) error {
-	deadline := time.Now().Add(30 * time.Second)
-	if err := p.conn.SetDeadline(deadline); err != nil {
-		return err
-	}
+// answeredBy sees that requests for path reach the backend, within five seconds.
+func answeredBy(ctx context.Context, addr, path, backend string) error {
+	deadline := time.Now().Add(5 * time.Second)
 	for {
-		p.out.Reset()
-		fmt.Fprintf(&p.out, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, host)
-		if _, err := p.conn.Write(p.out.Bytes()); err != nil {
-			return err
-		}
-		a, err := http.ReadResponse(p.in, nil)
-		if err != nil {
-			return err
-		}
-		if _, err := io.Copy(io.Discard, a.Body); err != nil {
-			return err
-		}
-		a.Body.Close()
-		// Until then the catch-all rule sends the path to the other backend.
-		if a.StatusCode == http.StatusOK && a.Header.Get("X-Backend") == "api" {
+		status, got, err := get(ctx, addr, path)
+		if err == nil && status == http.StatusOK && got == backend {
 			return nil
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("GET %s still answers %s from %q", path, a.Status, a.Header.Get("X-Backend"))
+		if ctx.Err() != nil || time.Now().After(deadline) {
+			return fmt.Errorf("GET %s: want 200 from backend %s, got %d from %q, %w", path, backend, status, got, err)
 		}
-		time.Sleep(p.every)
+		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// get asks for a path of the measured host; it returns the status and the name of the backend.
+func get(ctx context.Context, addr, path string) (int, string, error) {
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	q.Host = peer.Host
+	a, err := http.DefaultClient.Do(q)
+	if err != nil {
+		return 0, "", err
+	}
+	defer a.Body.Close()
+	_, err = io.Copy(io.Discard, a.Body)
+	return a.StatusCode, a.Header.Get("X-Backend"), err
 }

@@ -5,25 +5,15 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"regexp"
 	"runtime"
 	"strings"
+
+	"github.com/gatehouse-dev/gatehouse/test/bench/report"
 )
 
-// Machine is where the figures are from.
-type Machine struct {
-	CPU        string `json:"cpu"`
-	CPUs       int    `json:"cpus"`
-	Kernel     string `json:"kernel"`
-	Go         string `json:"go"`
-	Commit     string `json:"commit"`
-	Nginx      string `json:"nginx,omitempty"`
-	LoadBefore string `json:"loadBefore"` // 1, 5 and 15 minutes
-	LoadAfter  string `json:"loadAfter"`
-}
-
-func machine(ctx context.Context) Machine {
-	m := Machine{CPUs: runtime.NumCPU(), Go: runtime.Version(), LoadBefore: loadAverage()}
+// machine is where the figures are from.
+func machine(ctx context.Context) report.Machine {
+	m := report.Machine{CPUs: runtime.NumCPU(), Go: runtime.Version(), LoadBefore: loadAverage()}
 	info, _ := os.ReadFile("/proc/cpuinfo")
 	for line := range bytes.Lines(info) {
 		if name, ok := bytes.CutPrefix(line, []byte("model name")); ok {
@@ -33,15 +23,12 @@ func machine(ctx context.Context) Machine {
 	}
 	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	m.Kernel = strings.TrimSpace(string(release))
-	m.Commit = firstLine(ctx, "git", "describe", "--always", "--dirty")
-	if version := regexp.MustCompile(`nginx/\S+`).FindString(firstLine(ctx, "nginx", "-v")); version != "" {
-		m.Nginx = version
-	}
+	m.Commit = said(ctx, "git", "describe", "--always", "--dirty")
 	return m
 }
 
-// firstLine is what a program says, "" if it cannot be run.
-func firstLine(ctx context.Context, argv ...string) string {
+// said is the first line of what a program says, "" if it cannot be run.
+func said(ctx context.Context, argv ...string) string {
 	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
 	if err != nil {
 		return ""

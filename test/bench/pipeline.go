@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -17,109 +14,134 @@ import (
 	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
 	"github.com/gatehouse-dev/gatehouse/proxy"
+	"github.com/gatehouse-dev/gatehouse/test/bench/peer"
 )
 
-// pipeline hands objects to a pipeline in this process, as informers would: no
-// files, no parsing.
-func (a *apply) pipeline(ctx context.Context, backends *backends, n int) (row Apply, err error) {
-	row = Apply{What: "object", Routes: n}
-	ports, err := freePorts(1)
-	if err != nil {
-		return row, err
-	}
+// pipeline is controllers and proxy in one process, handed objects as informers
+// would hand them in a cluster: no files, no parsing.
+type pipeline struct {
+	*controllers.Pipeline
+	reader *manifests.Reader
+	last   controllers.Object
+}
+
+// runPipeline serves a site until use returns. built is told what each build and swap took.
+func runPipeline(ctx context.Context, s peer.Site, built func(build, swap time.Duration), use func(context.Context, *pipeline) error) error {
 	server, err := proxy.New(proxy.Options{
-		Admin: "127.0.0.1:0", Log: logr.Discard(), Drain: proxy.Drain{Delay: -1, Timeout: time.Second},
+		Admin: peer.Local(s.Admin), Log: logr.Discard(), Drain: proxy.Drain{Delay: -1, Timeout: time.Second},
 	})
 	if err != nil {
-		return row, err
+		return err
 	}
-	var builds, swaps []time.Duration // written by the pipeline's goroutine, read once it has ended
-	p := controllers.New(controllers.Options{
+	reader, err := manifests.NewReader(watch.Scheme())
+	if err != nil {
+		return err
+	}
+	p := &pipeline{reader: reader, Pipeline: controllers.New(controllers.Options{
 		Graph: graph.Config{Controller: "gatehouse.dev/gateway-controller", Addresses: []string{"127.0.0.1"}},
 		Outputs: controllers.Outputs{
 			Swap: server.Swap, SetEndpoints: server.SetEndpoints, Publish: func(*graph.Graph, *attach.Policies) {},
-			Built: func(_ int, build, swap time.Duration) { builds, swaps = append(builds, build), append(swaps, swap) },
+			Built: func(_ int, build, swap time.Duration) { built(build, swap) },
 		},
 		Log: logr.Discard(),
-	})
-	reader, err := manifests.NewReader(watch.Scheme())
+	})}
+	texts, err := peer.Manifests(s)
 	if err != nil {
-		return row, err
-	}
-	texts := []string{gatewayManifest(ports[0], backends.ports), splitManifest()}
-	for _, text := range manyRoutes(n) {
-		texts = append(texts, text)
+		return err
 	}
 	for _, text := range texts {
 		objects, err := parse(reader, text)
 		if err != nil {
-			return row, err
+			return err
 		}
 		for _, o := range objects {
 			p.Upsert(o)
 		}
 	}
 	p.Synced()
-
 	ctx, cancel := context.WithCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return server.Run(ctx) })
 	group.Go(func() error { return p.Run(ctx) })
-	row.Latency, err = a.samplePipeline(ctx, p, reader, local(ports[0]))
+	err = use(ctx, p)
 	cancel()
 	if e := group.Wait(); err == nil {
 		err = e
 	}
-	row.Build, row.Swap = latency(builds[min(1, len(builds)):]), latency(swaps[min(1, len(swaps)):]) // the first is everything
-	return row, err
+	return err
 }
 
-func (a *apply) samplePipeline(ctx context.Context, p *controllers.Pipeline, reader *manifests.Reader, addr string) (Latency, error) {
-	for deadline := time.Now().Add(30 * time.Second); ; {
-		c, err := net.Dial("tcp", addr)
-		if err == nil {
-			c.Close()
-			break
-		}
-		if time.Now().After(deadline) || ctx.Err() != nil {
-			return Latency{}, fmt.Errorf("waiting for the listener: %w", err)
-		}
-		time.Sleep(time.Millisecond)
+// change puts new route i in the place of the one before; it returns the path it serves.
+func (p *pipeline) change(i int) (string, error) {
+	manifest, path := newRoute(i)
+	objects, err := parse(p.reader, manifest)
+	if err != nil {
+		return "", err
 	}
-	if err := answeredBy(ctx, addr, "/api/1", "api"); err != nil {
-		return Latency{}, err
+	p.Upsert(objects[0])
+	if p.last != nil {
+		p.Delete(p.last)
 	}
-	var last controllers.Object
-	return a.sample(ctx, addr, a.samples, pollEvery, func(i int) (string, error) {
-		manifest, path := newRoute(i)
-		objects, err := parse(reader, manifest)
-		if err != nil {
-			return "", err
-		}
-		p.Upsert(objects[0])
-		if last != nil {
-			p.Delete(last)
-		}
-		last = objects[0]
-		return path, nil
-	})
+	p.last = objects[0]
+	return path, nil
 }
 
 // parse reads manifests that are known to be good.
 func parse(reader *manifests.Reader, text string) (objects []controllers.Object, err error) {
 	ms, problems := reader.Parse("bench.yaml", []byte(text))
 	if len(problems) > 0 {
-		all := slices.Collect(func(yield func(string) bool) {
-			for _, p := range problems {
-				if !yield(p.String()) {
-					return
-				}
-			}
-		})
-		return nil, fmt.Errorf("the manifests are at fault: %s", strings.Join(all, "; "))
+		return nil, fmt.Errorf("the manifests are at fault: %v", problems)
 	}
 	for _, m := range ms {
 		objects = append(objects, m.Object)
 	}
 	return objects, nil
+}
+
+// churn is a pipeline whose routes change.
+type churn struct {
+	Site      peer.Site
+	Routes    int
+	PerSecond int // changes
+}
+
+// servePipeline is the child that serves it until it is stopped.
+func servePipeline(ctx context.Context, c churn) error {
+	c.Site.Manifests = manyRoutes(c.Routes)
+	return runPipeline(ctx, c.Site, func(_, _ time.Duration) {}, func(ctx context.Context, p *pipeline) error {
+		if c.PerSecond == 0 {
+			<-ctx.Done()
+			return nil
+		}
+		tick := time.NewTicker(time.Second / time.Duration(c.PerSecond))
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+			}
+			if _, err := p.change(i); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+// startPipeline starts that child on the site's CPUs.
+func (b *bench) startPipeline(ctx context.Context, c churn, s peer.Site) (*peer.Process, error) {
+	c.Site = s
+	argv, err := b.task("pipeline", c)
+	if err != nil {
+		return nil, err
+	}
+	p, err := peer.Launch(s.Folder, s.CPUs, []string{fmt.Sprintf("GOMAXPROCS=%d", s.Threads)}, argv...)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Opened(ctx, peer.Local(s.HTTP)); err != nil {
+		p.Stop()
+		return nil, err
+	}
+	return p, nil
 }

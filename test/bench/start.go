@@ -9,10 +9,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
-)
 
-// start measures the way from a fresh clone to a first answer.
-type start struct{}
+	"github.com/gatehouse-dev/gatehouse/test/bench/peer"
+	"github.com/gatehouse-dev/gatehouse/test/bench/report"
+)
 
 // Where `make run` listens, and what it is asked.
 const (
@@ -20,10 +20,10 @@ const (
 	runAdmin = "127.0.0.1:9901"
 )
 
-// measure clones the last commit twice: once with an empty build cache, once
+// measureStart measures the way from a fresh clone to a first answer. It clones the last commit twice: once with an empty build cache, once
 // with what the first left in it. The modules are in the module cache: prepare
 // has built with them.
-func (*start) measure(ctx context.Context, b *bench, r *Report) error {
+func measureStart(ctx context.Context, b *bench, r *report.Report) error {
 	for _, addr := range []string{runAddr, "127.0.0.1:8443", runAdmin} {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
@@ -44,18 +44,18 @@ func (*start) measure(ctx context.Context, b *bench, r *Report) error {
 	return nil
 }
 
-func (b *bench) makeRun(ctx context.Context, clone, cache string) (row Start, err error) {
+func (b *bench) makeRun(ctx context.Context, clone, cache string) (row report.Start, err error) {
 	began := time.Now()
 	if out, err := exec.CommandContext(ctx, "git", "clone", "-q", "--no-local", b.module, clone).CombinedOutput(); err != nil {
 		return row, fmt.Errorf("git clone: %w\n%s", err, out)
 	}
 	row.Clone = time.Since(began).Seconds()
-	// --directory comes last: launch names the log after the last argument.
-	p, err := launch(b.dir, -1, []string{"GOCACHE=" + cache}, "make", "run", "--directory", clone)
+	// --directory comes last: Launch names the log after the last argument.
+	p, err := peer.Launch(b.dir, peer.AnyCPU, []string{"GOCACHE=" + cache}, "make", "run", "--directory", clone)
 	if err != nil {
 		return row, err
 	}
-	defer p.stop()
+	defer p.Stop()
 	built := time.Time{}
 	for deadline := began.Add(15 * time.Minute); ; time.Sleep(2 * time.Millisecond) {
 		if _, err := os.Stat(filepath.Join(clone, "bin", "gatehouse")); err == nil && built.IsZero() {
@@ -65,14 +65,14 @@ func (b *bench) makeRun(ctx context.Context, clone, cache string) (row Start, er
 			break
 		}
 		select {
-		case <-p.done:
-			return row, p.failure("ended at once")
+		case <-p.Done():
+			return row, p.Failure("ended at once")
 		case <-ctx.Done():
 			return row, ctx.Err()
 		default:
 		}
 		if time.Now().After(deadline) {
-			return row, p.failure("no answer in 15 minutes")
+			return row, p.Failure("no answer in 15 minutes")
 		}
 	}
 	row.Answer = time.Since(began).Seconds()

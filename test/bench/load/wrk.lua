@@ -3,7 +3,6 @@
 function done(summary, latency, _)
   local e = summary.errors
   io.write(string.format(
-    '{"requests":%d,"microseconds":%d,"refused":%d,"broken":%d,"p50":%d,"p99":%d}\n',
-    summary.requests, summary.duration, e.status, e.connect + e.read + e.write + e.timeout,
-    latency:percentile(50), latency:percentile(99)))
+    '{"requests":%d,"microseconds":%d,"refused":%d,"broken":%d,"bytes":%d}\n',
+    summary.requests, summary.duration, e.status, e.connect + e.read + e.write + e.timeout, summary.bytes))
 end

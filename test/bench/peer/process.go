@@ -1,4 +1,4 @@
-package main
+package peer
 
 import (
 	"bytes"
@@ -16,30 +16,31 @@ import (
 
 // Where things run: what is measured has a CPU of its own.
 const (
-	proxyCPU = 0
-	loadCPU  = 1
+	ProxyCPU = "0"
+	LoadCPU  = "1"
+	BothCPUs = "0,1"
+	AnyCPU   = ""
 )
 
-// process is a program under way, and the children it starts.
-type process struct {
+// Process is a program under way, and the children it starts.
+type Process struct {
 	cmd  *exec.Cmd
 	log  string // file with its output
 	done chan struct{}
-	err  error // of Wait, once done is closed
 }
 
-// launch starts argv, on one CPU unless cpu is negative. Its output goes to a
-// file in dir. stop ends it.
-func launch(dir string, cpu int, env []string, argv ...string) (*process, error) {
-	if cpu >= 0 {
-		argv = append([]string{"taskset", "-c", strconv.Itoa(cpu)}, argv...)
+// Launch starts argv on the CPUs given. Its output goes to a file in dir. Stop
+// ends it.
+func Launch(dir, cpus string, env []string, argv ...string) (*Process, error) {
+	if cpus != AnyCPU {
+		argv = append([]string{"taskset", "-c", cpus}, argv...)
 	}
 	out, err := os.CreateTemp(dir, filepath.Base(argv[len(argv)-1])+"-*.log")
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
-	p := &process{cmd: exec.Command(argv[0], argv[1:]...), log: out.Name(), done: make(chan struct{})}
+	p := &Process{cmd: exec.Command(argv[0], argv[1:]...), log: out.Name(), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	// A group of its own, so that stop reaches what it started.
@@ -48,14 +49,14 @@ func launch(dir string, cpu int, env []string, argv ...string) (*process, error)
 		return nil, fmt.Errorf("starting %s: %w", strings.Join(argv, " "), err)
 	}
 	go func() {
-		p.err = p.cmd.Wait()
+		_ = p.cmd.Wait()
 		close(p.done)
 	}()
 	return p, nil
 }
 
-// stop ends the process and its group, politely for five seconds.
-func (p *process) stop() {
+// Stop ends the process and its group, politely for five seconds.
+func (p *Process) Stop() {
 	group := -p.cmd.Process.Pid
 	_ = syscall.Kill(group, syscall.SIGTERM)
 	select {
@@ -66,21 +67,27 @@ func (p *process) stop() {
 	<-p.done
 }
 
-// failure is an error with the end of the process's output.
-func (p *process) failure(what string) error {
+// PID is of the process that Launch started.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Failure is an error with the end of the process's output.
+func (p *Process) Failure(what string) error {
 	out, _ := os.ReadFile(p.log)
 	return fmt.Errorf("%s: %s; its last output:\n%s", p.cmd.Path, what, out[max(0, len(out)-2000):])
 }
 
-// opened waits until something listens at addr.
-func (p *process) opened(ctx context.Context, addr string) error {
+// Opened waits until something listens at addr.
+func (p *Process) Opened(ctx context.Context, addr string) error {
 	deadline := time.Now().Add(60 * time.Second)
 	for time.Now().Before(deadline) {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-p.done:
-			return p.failure("ended at once")
+			return p.Failure("ended at once")
 		case <-time.After(5 * time.Millisecond):
 		}
 		if c, err := net.Dial("tcp", addr); err == nil {
@@ -88,12 +95,12 @@ func (p *process) opened(ctx context.Context, addr string) error {
 			return nil
 		}
 	}
-	return p.failure("does not listen at " + addr)
+	return p.Failure("does not listen at " + addr)
 }
 
-// cpu is the time that the process and its children have run so far: what the
+// CPU is the time that the process and its children have run so far: what the
 // scheduler counted, in nanoseconds, not in ticks.
-func (p *process) cpu() (sum time.Duration, err error) {
+func (p *Process) CPU() (sum time.Duration, err error) {
 	err = p.each(func(proc string) error {
 		tasks, err := filepath.Glob(proc + "/task/*/schedstat")
 		if err != nil {
@@ -125,9 +132,9 @@ func schedstat(text []byte) (time.Duration, error) {
 	return time.Duration(ns), err
 }
 
-// memory is the resident bytes of the process and its children. Pages that they
+// Memory is the resident bytes of the process and its children. Pages that they
 // share count once: that is what Pss is.
-func (p *process) memory() (sum int64, err error) {
+func (p *Process) Memory() (sum int64, err error) {
 	err = p.each(func(proc string) error {
 		text, err := os.ReadFile(proc + "/smaps_rollup")
 		if err != nil {
@@ -153,7 +160,7 @@ func pss(text []byte) (int64, error) {
 }
 
 // each calls f with the /proc folder of the process and of each child.
-func (p *process) each(f func(proc string) error) error {
+func (p *Process) each(f func(proc string) error) error {
 	proc := "/proc/" + strconv.Itoa(p.cmd.Process.Pid)
 	if err := f(proc); err != nil {
 		return err
@@ -176,8 +183,8 @@ func (p *process) each(f func(proc string) error) error {
 	return nil
 }
 
-// freePorts returns loopback ports that nothing listens on.
-func freePorts(n int) ([]int, error) {
+// FreePorts returns loopback ports that nothing listens on.
+func FreePorts(n int) ([]int, error) {
 	var ports []int
 	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -190,5 +197,5 @@ func freePorts(n int) ([]int, error) {
 	return ports, nil
 }
 
-// local is a port on loopback as an address.
-func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+// Local is a port on loopback as an address.
+func Local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

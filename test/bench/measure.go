@@ -1,0 +1,357 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/test/bench/load"
+	"github.com/gatehouse-dev/gatehouse/test/bench/peer"
+	"github.com/gatehouse-dev/gatehouse/test/bench/report"
+)
+
+// entries are a scenario's contenders as the user chose among them.
+func (b *bench) entries(s scenario) (out []entry) {
+	for _, e := range s.entries {
+		if e.peer == gatehouse || len(b.peers) == 0 || slices.Contains(b.peers, e.peer) {
+			out = append(out, e)
+		}
+	}
+	for _, p := range peer.Others() { // those that the scenario itself would not have measured
+		named := slices.ContainsFunc(s.entries, func(e entry) bool { return e.peer == p.Name })
+		if slices.Contains(b.peers, p.Name) && !named && len(s.entries) > 1 && s.entries[1].peer != gatehouse {
+			out = append(out, entry{name: p.Name, peer: p.Name})
+		}
+	}
+	if b.other != "" {
+		out = slices.Insert(out, 1, entry{name: "other", peer: "other"})
+	}
+	return out
+}
+
+// running is a contender under way.
+type running struct {
+	entry
+	process *peer.Process
+	site    peer.Site
+	spec    load.Spec
+	warm    bool
+}
+
+// scenario starts every contender, then loads one after the other, as many times
+// as there are runs, each going first in turn. A contender that fails is left out.
+func (b *bench) scenario(ctx context.Context, s scenario) (report.Scenario, error) {
+	out := report.Scenario{Name: s.name, Title: s.title, Unit: s.unit, Load: s.what + ".", Goal: s.goal, Seconds: b.seconds}
+	backends, stop, err := b.backends(ctx)
+	if err != nil {
+		return out, err
+	}
+	defer stop()
+	var all []*running
+	defer func() {
+		for _, r := range all {
+			r.process.Stop()
+		}
+	}()
+	for _, e := range b.entries(s) {
+		r, err := b.start(ctx, s, e, backends)
+		if err == nil {
+			all = append(all, r)
+			continue
+		}
+		progress("%s: %s is left out: %v", s.name, e.name, err)
+		out.Skipped = append(out.Skipped, fmt.Sprintf("%s is left out: %s.", e.name, oneLine(err.Error())))
+		if e.peer == gatehouse {
+			return out, fmt.Errorf("%s: %w", e.name, err)
+		}
+	}
+	if s.half {
+		if err := b.halve(ctx, all); err != nil {
+			return out, err
+		}
+	}
+	out.Contenders = make([]report.Contender, len(all))
+	for i, r := range all {
+		out.Contenders[i].Name = r.name
+	}
+	var failed []error
+	for round := range b.runs {
+		for i := range all {
+			i = (i + round) % len(all)
+			r := all[i]
+			if r.spec.Kind == "" || ctx.Err() != nil {
+				continue // it has failed
+			}
+			progress("%s, run %d of %d: %s%v", s.name, round+1, b.runs, r.name, b.left)
+			run, err := b.once(ctx, s, r)
+			b.left.done++
+			if err != nil {
+				failed = append(failed, fmt.Errorf("%s, run %d: %w", r.name, round+1, err))
+				out.Skipped = append(out.Skipped, fmt.Sprintf("%s failed in run %d: %s.", r.name, round+1, oneLine(err.Error())))
+				r.spec.Kind = ""
+				continue
+			}
+			out.Contenders[i].Runs = append(out.Contenders[i].Runs, run)
+		}
+	}
+	for i, r := range all {
+		if r.spec.Kind != "" && ctx.Err() == nil {
+			out.Contenders[i].Syscalls = b.syscalls(ctx, r)
+		}
+	}
+	return out, errors.Join(append(failed, ctx.Err())...)
+}
+
+// oneLine makes an error, which may hold a program's output, part of a sentence.
+func oneLine(text string) string {
+	line := strings.Join(strings.Fields(text), " ")
+	if len(line) > 300 {
+		line = line[:100] + " ... " + line[len(line)-200:]
+	}
+	return strings.TrimSuffix(line, ".")
+}
+
+// backends starts them on the load's CPU.
+func (b *bench) backends(ctx context.Context) (at peer.Backends, stop func(), err error) {
+	ports, err := peer.FreePorts(5)
+	if err != nil {
+		return at, nil, err
+	}
+	at = peer.Backends{Site: ports[0], API: ports[1], GRPC: ports[2], TCP: ports[3], UDP: ports[4]}
+	argv, err := b.task("backends", load.Listen{
+		Site: peer.Local(at.Site), API: peer.Local(at.API), GRPC: peer.Local(at.GRPC), TCP: peer.Local(at.TCP), UDP: peer.Local(at.UDP),
+	})
+	if err != nil {
+		return at, nil, err
+	}
+	p, err := peer.Launch(b.dir, peer.LoadCPU, []string{"GOMAXPROCS=1"}, argv...)
+	if err != nil {
+		return at, nil, err
+	}
+	for _, port := range ports[:4] {
+		if err := p.Opened(ctx, peer.Local(port)); err != nil {
+			p.Stop()
+			return at, nil, err
+		}
+	}
+	return at, p.Stop, nil
+}
+
+// start starts a contender and checks its answers.
+func (b *bench) start(ctx context.Context, s scenario, e entry, backends peer.Backends) (*running, error) {
+	found, ok := b.contenders[e.peer]
+	if !ok {
+		return nil, errors.New("it is not there")
+	}
+	if slices.Contains(found.Lacks, s.needs) {
+		return nil, fmt.Errorf("it has no %s", s.needs)
+	}
+	ports, err := peer.FreePorts(5)
+	if err != nil {
+		return nil, err
+	}
+	r := &running{entry: e, spec: s.load, site: peer.Site{
+		CPUs: peer.ProxyCPU, Threads: 1, HTTP: ports[0], HTTPS: ports[1], TCP: ports[2], UDP: ports[3], Admin: ports[4],
+		Backends: backends, Certificate: b.certificate, Program: found.program,
+	}}
+	if s.cpus != "" {
+		r.site.CPUs, r.site.Threads = s.cpus, 2
+	}
+	if r.site.Folder, err = os.MkdirTemp(b.dir, e.peer+"-"); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(r.site.Folder, 0o755); err != nil {
+		return nil, err
+	}
+	if e.manifests != nil {
+		if r.site.Manifests, err = e.manifests(); err != nil {
+			return nil, err
+		}
+	}
+	r.address(s)
+	if e.pipeline != nil {
+		r.process, err = b.startPipeline(ctx, *e.pipeline, r.site)
+	} else {
+		r.process, err = found.Start(ctx, r.site)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.check(ctx, target{r.spec.Address, r.spec.Path, r.spec.Headers}); err != nil {
+		r.process.Stop()
+		return nil, err
+	}
+	return r, nil
+}
+
+// address makes the contender's load.
+func (r *running) address(s scenario) {
+	port := map[listener]int{toHTTP: r.site.HTTP, toHTTPS: r.site.HTTPS, toTCP: r.site.TCP, toUDP: r.site.UDP}[s.to]
+	r.spec.Address, r.spec.Host = peer.Local(port), peer.Host
+	if r.path != "" {
+		r.spec.Path = r.path
+	}
+	if r.headers != nil {
+		r.spec.Headers = r.headers()
+	}
+}
+
+// load makes a contender's load in a process of its own, on the load's CPU.
+func (b *bench) load(ctx context.Context, spec load.Spec, seconds float64) (t load.Totals, err error) {
+	spec.Seconds = seconds
+	argv, err := b.task("load", spec)
+	if err != nil {
+		return t, err
+	}
+	c := exec.CommandContext(ctx, "taskset", append([]string{"-c", peer.LoadCPU}, argv...)...)
+	c.Env = append(os.Environ(), "GOMAXPROCS=1")
+	var said bytes.Buffer
+	c.Stderr = &said
+	out, err := c.Output()
+	if err != nil {
+		return t, fmt.Errorf("%s", oneLine(strings.TrimPrefix(said.String(), "Error: ")))
+	}
+	return t, json.Unmarshal(out, &t)
+}
+
+// halve sets every load's rate to half of what the first can do.
+func (b *bench) halve(ctx context.Context, all []*running) error {
+	spec := all[0].spec
+	spec.Kind = load.Wrk
+	t, err := b.load(ctx, spec, 2)
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		r.spec.Rate = int(float64(t.Requests) / (float64(t.Microseconds) / 1e6) / 2)
+	}
+	return nil
+}
+
+// once is one run of one contender.
+func (b *bench) once(ctx context.Context, s scenario, r *running) (run report.Run, err error) {
+	if s.idle > 0 {
+		connections, err := idle(ctx, r.spec, s.idle)
+		defer func() {
+			for _, c := range connections {
+				c.Close()
+			}
+		}()
+		if err != nil {
+			return run, err
+		}
+	}
+	if !r.warm {
+		if _, err := b.load(ctx, r.spec, 1); err != nil {
+			return run, err
+		}
+		r.warm = true
+	}
+	ours := r.peer == gatehouse || r.peer == "other"
+	allocated := func() (int64, error) { return 0, nil }
+	if ours {
+		if allocated, err = countMallocs(ctx, peer.Local(r.site.Admin)); err != nil {
+			return run, err
+		}
+	}
+	before, err := r.process.CPU()
+	if err != nil {
+		return run, err
+	}
+	began := time.Now()
+	t, err := b.load(ctx, r.spec, b.seconds)
+	if err != nil {
+		return run, err
+	}
+	elapsed := time.Since(began)
+	after, err := r.process.CPU()
+	if err != nil {
+		return run, err
+	}
+	mallocs, err := allocated()
+	if err != nil {
+		return run, err
+	}
+	if size := answerSize(r.spec); t.Bytes > 0 && t.Bytes < t.Requests*size {
+		return run, fmt.Errorf("%d answers had %d bytes together, not %d each", t.Requests, t.Bytes, size)
+	}
+	memory, err := r.process.Memory()
+	n := float64(t.Requests)
+	return report.Run{
+		CPU: float64((after - before).Nanoseconds()) / 1000 / n, Rate: n / (float64(t.Microseconds) / 1e6),
+		Busy: (after - before).Seconds() / elapsed.Seconds() / float64(r.site.Threads),
+		P50:  t.P50, P99: t.P99, P999: t.P999, Memory: float64(memory) / (1 << 20), Allocs: float64(mallocs) / n,
+	}, err
+}
+
+// answerSize is what an answer's content must have at least.
+func answerSize(s load.Spec) int64 {
+	if s.Path == load.LargePath {
+		return load.LargeSize
+	}
+	return load.SmallSize
+}
+
+// idle opens connections, asks once on each and leaves them open.
+func idle(ctx context.Context, s load.Spec, n int) (all []net.Conn, err error) {
+	var d net.Dialer
+	answer := make([]byte, 4096)
+	for range n {
+		c, err := d.DialContext(ctx, "tcp", s.Address)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, c)
+		if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+			return all, err
+		}
+		if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", s.Path, s.Host); err != nil {
+			return all, err
+		}
+		if got, err := c.Read(answer); err != nil || !bytes.HasPrefix(answer[:got], []byte("HTTP/1.1 200 ")) {
+			return all, fmt.Errorf("an idle connection's request was answered %q, %w", answer[:got], err)
+		}
+	}
+	return all, nil
+}
+
+// syscalls counts a contender's system calls per unit, in a run of its own, since
+// counting costs; 0 where the kernel does not let perf count.
+func (b *bench) syscalls(ctx context.Context, r *running) float64 {
+	pids := []string{strconv.Itoa(r.process.PID())}
+	children, _ := filepath.Glob("/proc/" + pids[0] + "/task/*/children")
+	for _, list := range children {
+		text, _ := os.ReadFile(list)
+		pids = append(pids, strings.Fields(string(text))...)
+	}
+	counting, stop := context.WithCancel(ctx)
+	defer stop()
+	c := exec.CommandContext(counting, "perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", strings.Join(pids, ","))
+	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
+	var said bytes.Buffer
+	c.Stderr = &said
+	if c.Start() != nil {
+		return 0
+	}
+	time.Sleep(100 * time.Millisecond)
+	t, err := b.load(ctx, r.spec, 1)
+	stop()
+	_ = c.Wait() // it was interrupted
+	found := regexp.MustCompile(`(?m)^(\d+),`).FindSubmatch(said.Bytes())
+	if err != nil || found == nil {
+		return 0
+	}
+	calls, _ := strconv.ParseFloat(string(found[1]), 64) // digits only
+	return calls / float64(t.Requests)
+}
