@@ -207,6 +207,12 @@ func (st *stream) authSpec() v1alpha1.AuthPolicySpec {
 		When:           pick(st, nil, []v1alpha1.Expression{pick[v1alpha1.Expression](st, "request.method == 'GET'", "bad(")}),
 		Authentication: map[string]v1alpha1.AuthenticationMethod{pick(st, "x", "y"): method},
 	}
+	reference := &v1alpha1.ConfigMapKeyReference{Name: "c", Key: "k"}
+	rules.Authorization = pick(st, nil, map[string]v1alpha1.AuthorizationRule{pick(st, "x", "y"): pick(st,
+		v1alpha1.AuthorizationRule{OPA: &v1alpha1.OPAAuthorization{ConfigMapRef: reference}},
+		v1alpha1.AuthorizationRule{OPA: &v1alpha1.OPAAuthorization{Policy: ptr("package a"), DataRef: reference}},
+		v1alpha1.AuthorizationRule{Kubernetes: &v1alpha1.KubernetesAuthorization{}},
+	)})
 	section := &v1alpha1.AuthSection{Strategy: pick(st, v1alpha1.StrategyAtomic, v1alpha1.StrategyMerge), Rules: rules}
 	switch st.r.IntN(3) {
 	case 0:
