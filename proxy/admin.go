@@ -50,13 +50,14 @@ func (a *admin) close(ctx context.Context) {
 	_ = a.ln.Close()
 }
 
-// Admin answers /metrics, /healthz, /readyz, /debug/table, /debug/decisions,
+// Admin answers /metrics, /healthz, /readyz, /jwks, /debug/table, /debug/decisions,
 // /debug/explain and /debug/pprof/. It is served on Options.Admin.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.Registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { health(w, s.Ready()) })
+	mux.HandleFunc("GET /jwks", s.jwks)
 	mux.HandleFunc("GET /debug/table", s.debugTable)
 	mux.HandleFunc("GET /debug/decisions", s.debugDecisions)
 	mux.HandleFunc("GET /debug/decisions/{id}", s.debugDecision)
@@ -77,6 +78,14 @@ func health(w http.ResponseWriter, err error) {
 		return
 	}
 	fmt.Fprintln(w, "ok")
+}
+
+// jwks hands out the keys by which backends verify the gateway's tokens. Each is
+// there for as long as it is the next to sign before it does.
+func (s *Server) jwks(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/jwk-set+json")
+	w.Header().Set("Cache-Control", "max-age=3600")
+	_, _ = w.Write(s.owners.Guard.SigningKeys()) // the client went away
 }
 
 // debugTable shows the table that serves, as text or with format=json. Secrets

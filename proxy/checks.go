@@ -20,6 +20,7 @@ import (
 type Checks struct {
 	Condition func(cel string) error                    // an expression that is true or false
 	Value     func(cel string) error                    // an expression for a header's value
+	Claim     func(cel string) error                    // an expression for a claim of a token
 	Require   func(expr string, methods []string) error // a requirement over method names
 	Schema    func(document []byte) error               // a JSON Schema
 	KeySet    func(document []byte) error               // a JWK set
@@ -40,6 +41,7 @@ func NewChecks() (Checks, error) {
 	return Checks{
 		Condition: func(cel string) error { return env.Check(cel, expr.Bool) },
 		Value:     func(cel string) error { return env.Check(cel, expr.String) },
+		Claim:     func(cel string) error { return env.Check(cel, expr.JSON) },
 		Require: func(text string, methods []string) error {
 			_, err := table.ParseRequire(text, methods)
 			return err

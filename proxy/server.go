@@ -280,6 +280,10 @@ func (s *Server) SetEndpoints(backend string, endpoints []table.Endpoint) {
 // each other's sessions; without any, each has its own, until it ends.
 func (s *Server) SetSessionKeys(keys ...string) error { return s.owners.Sessions.Set(keys...) }
 
+// SetSigningKeys replaces the keys that tokens for backends are signed with: the
+// first signs, all are published. Until it is called the server has one of its own.
+func (s *Server) SetSigningKeys(keys ...string) error { return s.owners.Guard.SetSigningKeys(keys...) }
+
 // SetTicketKeys replaces the keys of TLS session tickets: tickets are sealed with
 // the first and opened with any. Replicas that are given the same keys resume each
 // other's sessions; without any, each has its own, which change every day.

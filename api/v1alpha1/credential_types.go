@@ -4,7 +4,7 @@ import gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 // BackendCredential is what the gateway says of itself to the backend, in one header.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.static) ? 1 : 0) + (has(self.clientCredentials) ? 1 : 0) + (has(self.tokenExchange) ? 1 : 0) == 1",message="set exactly one of static, clientCredentials and tokenExchange"
+// +kubebuilder:validation:XValidation:rule="(has(self.static) ? 1 : 0) + (has(self.jwt) ? 1 : 0) + (has(self.clientCredentials) ? 1 : 0) + (has(self.tokenExchange) ? 1 : 0) == 1",message="set exactly one of static, jwt, clientCredentials and tokenExchange"
 type BackendCredential struct {
 	// when narrows the credential: all must be true for it to be set. Without it the header is left out.
 	//
@@ -19,6 +19,11 @@ type BackendCredential struct {
 	//
 	// +optional
 	Static *StaticCredential `json:"static,omitempty"`
+
+	// jwt is a token that the gateway signs (RFC 7519), with ES256. Its public keys are at /jwks of the admin address.
+	//
+	// +optional
+	JWT *BackendJWT `json:"jwt,omitempty"`
 
 	// clientCredentials is an access token that the gateway gets for itself (RFC 6749, section 4.4).
 	//
@@ -38,6 +43,46 @@ type StaticCredential struct {
 	//
 	// +required
 	SecretRef SecretKeyReference `json:"secretRef"`
+}
+
+// BackendJWT is what a token that the gateway signs says.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.ttl) || (duration(self.ttl) >= duration('10s') && duration(self.ttl) <= duration('1h'))",message="ttl is 10s to 1h"
+type BackendJWT struct {
+	// issuer is the name of this gateway that backends go by (iss).
+	//
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	Issuer string `json:"issuer"`
+
+	// audiences are the backends that the token is for (aud).
+	//
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=1024
+	Audiences []string `json:"audiences"`
+
+	// ttl of a token, from "10s" to "1h". It is used by several requests of the same caller. Default: 5m.
+	//
+	// +optional
+	TTL *gatewayv1.Duration `json:"ttl,omitempty"`
+
+	// subject computes who the token is about (sub). Default: auth.subject.
+	//
+	// +optional
+	Subject *Expression `json:"subject,omitempty"`
+
+	// claims are what else the token says, each computed; one that comes to null or is missing is left out.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:XValidation:rule="self.all(name, size(name) >= 1 && size(name) <= 128)",message="a claim's name has 1 to 128 characters"
+	// +kubebuilder:validation:XValidation:rule="self.all(name, !(name in ['iss', 'aud', 'sub', 'exp', 'iat', 'nbf']))",message="the gateway itself sets this claim; choose another name"
+	Claims map[string]Expression `json:"claims,omitempty"`
 }
 
 // SecretKeyReference names one key of a Secret in the policy's namespace.

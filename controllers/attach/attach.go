@@ -23,6 +23,7 @@ import (
 type Checks struct {
 	Condition func(cel string) error                    // an expression that is true or false
 	Value     func(cel string) error                    // an expression for a header's value
+	Claim     func(cel string) error                    // an expression for a claim of a token
 	Require   func(expr string, methods []string) error // a requirement over method names
 	Schema    func(document []byte) error               // a JSON Schema
 	KeySet    func(document []byte) error               // a JWK set

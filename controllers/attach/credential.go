@@ -45,6 +45,10 @@ func (d *draft) credential(item, field string, c *v1alpha1.BackendCredential) {
 		set++
 		d.resolved[item] = d.secretValue(s.SecretRef.Name, s.SecretRef.Key)
 	}
+	if j := c.JWT; j != nil {
+		set++
+		d.backendJWT(field+".jwt", j)
+	}
 	if g := c.ClientCredentials; g != nil {
 		set++
 		d.tokenEndpoint(item, field+".clientCredentials", &g.TokenEndpoint)
@@ -54,7 +58,27 @@ func (d *draft) credential(item, field string, c *v1alpha1.BackendCredential) {
 		d.tokenEndpoint(item, field+".tokenExchange", &g.TokenEndpoint)
 	}
 	if set != 1 {
-		d.bad(field, "%d credentials are set; set exactly one of static, clientCredentials and tokenExchange", set)
+		d.bad(field, "%d credentials are set; set exactly one of static, jwt, clientCredentials and tokenExchange", set)
+	}
+}
+
+func (d *draft) backendJWT(field string, j *v1alpha1.BackendJWT) {
+	if j.Issuer == "" || len(j.Audiences) == 0 {
+		d.bad(field, "set issuer and audiences, by which the backend knows that the token is meant for it")
+	}
+	if j.TTL != nil {
+		if v, err := time.ParseDuration(string(*j.TTL)); err != nil || v < 10*time.Second || v > time.Hour {
+			d.bad(field+".ttl", "%q is not a duration from 10s to 1h", string(*j.TTL))
+		}
+	}
+	if j.Subject != nil {
+		d.expression(field+".subject", d.checks.Value, *j.Subject)
+	}
+	for _, name := range sortedKeys(j.Claims) {
+		if slices.Contains([]string{"iss", "aud", "sub", "exp", "iat", "nbf"}, name) {
+			d.bad(field+".claims."+name, "the gateway itself sets this claim; choose another name")
+		}
+		d.expression(field+".claims."+name, d.checks.Claim, j.Claims[name])
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package sharedkey keeps Secrets with keys that all replicas must agree on: the one
-// that session tokens are sealed with, and those of TLS session tickets. So every
-// replica knows what another one sealed, and a restart ends nothing.
+// that session tokens are sealed with, those of TLS session tickets, and those that
+// tokens for backends are signed with. So every replica knows what another one sealed, and a restart ends nothing.
 //
 // cmd starts Run on the leader, which makes the Secret where there is none and
 // changes its keys when they are due, and tells every replica's Keeper of Secrets
@@ -30,8 +30,9 @@ import (
 
 // The Secrets' names, in the namespace of the replicas.
 const (
-	Sessions = "gatehouse-session-key" // GEP-1619
-	Tickets  = "gatehouse-ticket-keys" // RFC 8446, section 4.6.1
+	Sessions = "gatehouse-session-key"  // GEP-1619
+	Tickets  = "gatehouse-ticket-keys"  // RFC 8446, section 4.6.1
+	Signing  = "gatehouse-signing-keys" // of tokens for backends
 )
 
 // What a Secret holds.

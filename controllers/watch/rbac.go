@@ -40,10 +40,10 @@ package watch
 //
 //+kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch,namespace=gatehouse-system
 
-// Write: the keys that session tokens and TLS session tickets are sealed with, by the leader. The latter change.
+// Write: the keys that session tokens and TLS session tickets are sealed with, and tokens for backends signed, by the leader. All but the first change.
 //
 //+kubebuilder:rbac:groups="",resources=secrets,verbs=create,namespace=gatehouse-system
-//+kubebuilder:rbac:groups="",resources=secrets,resourceNames=gatehouse-ticket-keys,verbs=update,namespace=gatehouse-system
+//+kubebuilder:rbac:groups="",resources=secrets,resourceNames=gatehouse-ticket-keys;gatehouse-signing-keys,verbs=update,namespace=gatehouse-system
 
 // Leader election, in Gatehouse's own namespace.
 //

@@ -62,8 +62,9 @@ const (
 
 // The causes with which a request is refused for want of a credential of the gateway's own for backends.
 const (
-	CodeCredential        = "backend_credential_unavailable" // the token endpoint is down, slow, or answers rubbish
-	CodeCredentialClient  = "backend_credential_refused"     // it does not take our client id and secret, or what we ask for
-	CodeExchangeRefused   = "token_exchange_refused"         // it gives nothing for this caller's token
-	CodeExchangeNoSubject = "token_exchange_no_token"        // the caller has no token to exchange
+	CodeCredential         = "backend_credential_unavailable" // the token endpoint is down, slow, or answers rubbish
+	CodeCredentialClient   = "backend_credential_refused"     // it does not take our client id and secret, or what we ask for
+	CodeCredentialUnusable = "backend_credential_unusable"    // what a token says of the caller cannot be computed
+	CodeExchangeRefused    = "token_exchange_refused"         // it gives nothing for this caller's token
+	CodeExchangeNoSubject  = "token_exchange_no_token"        // the caller has no token to exchange
 )

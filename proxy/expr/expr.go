@@ -41,6 +41,7 @@ type Kind uint8
 const (
 	Bool   Kind = iota // a condition
 	String             // a header's value: text, a number, a boolean, a list of text, or null for none
+	JSON               // anything JSON has a word for
 )
 
 // Env compiles expressions. It is good for any number of them, at the same time.
@@ -133,16 +134,20 @@ func calls(checked *cel.Ast, function string) (found bool) {
 }
 
 func checkKind(t *cel.Type, kind Kind) error {
-	if kind == String && t.Kind() == types.OpaqueKind && t.TypeName() == "optional_type" {
+	if kind != Bool && t.Kind() == types.OpaqueKind && t.TypeName() == "optional_type" {
 		t = t.Parameters()[0]
 	}
 	switch t.Kind() {
 	case types.DynKind, types.AnyKind:
 		return nil
+	case types.MapKind, types.TimestampKind, types.DurationKind:
+		if kind == JSON {
+			return nil
+		}
 	case types.BoolKind:
 		return nil
 	case types.StringKind, types.IntKind, types.UintKind, types.DoubleKind, types.ListKind, types.NullTypeKind:
-		if kind == String {
+		if kind != Bool {
 			return nil
 		}
 	}
@@ -201,13 +206,16 @@ func (p *Program) Bool(x *exchange.Exchange) (bool, error) {
 func (p *Program) String(x *exchange.Exchange) (string, bool, error) {
 	v, err := p.run(x)
 	if err != nil {
-		if strings.HasPrefix(err.Error(), "no such key") {
+		if absent(err) {
 			return "", false, nil
 		}
 		return "", false, err
 	}
 	return text(v)
 }
+
+// absent reports whether a run failed for want of a key.
+func absent(err error) bool { return strings.HasPrefix(err.Error(), "no such key") }
 
 // Text returns the expression as it was written.
 func (p *Program) Text() string { return p.text }

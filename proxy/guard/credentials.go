@@ -6,6 +6,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/grant"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/mint"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -26,6 +27,8 @@ type voucher struct {
 
 // vouching is where credentials of the gateway's own come from.
 type vouching struct {
+	mints   *mint.Owner
+	minted  generations[grantKey, minter]
 	grants  *grant.Owner
 	granted generations[grantKey, usable]
 }
@@ -41,6 +44,19 @@ type usable struct {
 	*grant.Grant
 	err error
 }
+
+// minter is a mint.Minter, or why there is none.
+type minter struct {
+	*mint.Minter
+	err error
+}
+
+// SetSigningKeys replaces the keys that tokens for backends are signed with: the
+// first signs, all are published. It may be called at any time.
+func (b *Builder) SetSigningKeys(secrets ...string) error { return b.mints.SetKeys(secrets...) }
+
+// SigningKeys is the public keys, a JWK set. It may be called at any time.
+func (b *Builder) SigningKeys() []byte { return b.mints.KeySet() }
 
 func (c *compiler) credential(t *table.BackendCredential) {
 	what := "credential " + t.Name
@@ -59,6 +75,13 @@ func (c *compiler) credential(t *table.BackendCredential) {
 		if len(t.Static.Value) == 0 || strings.ContainsFunc(v.fixed, func(r rune) bool { return r < ' ' || r > '~' }) {
 			c.fail(what, fmt.Errorf("its value cannot stand in a header"))
 		}
+	case t.Minted != nil:
+		m := c.minted.get(grantKey{table.Sum(t.Minted), t.Into.Scheme}, func() minter {
+			m, err := c.mints.Minter(t.Minted, t.Into.Scheme)
+			return minter{m, err}
+		})
+		v.voucher = m.Minter
+		c.fail(what, m.err)
 	case t.Grant != nil:
 		u := c.granted.get(grantKey{table.Sum(t.Grant), t.Into.Scheme}, func() usable {
 			g, err := c.grants.Grant(t.Grant, t.Into)
@@ -67,7 +90,7 @@ func (c *compiler) credential(t *table.BackendCredential) {
 		v.voucher = u.Grant
 		c.fail(what, u.err)
 	default:
-		c.fail(what, fmt.Errorf("it is of no kind; set static or grant"))
+		c.fail(what, fmt.Errorf("it is of no kind; set static, minted or grant"))
 	}
 	c.policy.vouchers = append(c.policy.vouchers, v)
 	c.policy.identities = append(c.policy.identities, v.header[0])

@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/jwt"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/kubernetes"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/mint"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/oidc"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/sessions"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -105,6 +106,10 @@ func New(c Config) (*Builder, error) {
 	if c.Watched == nil {
 		c.Watched = func(*exchange.Exchange, string, string) bool { return false }
 	}
+	mints, err := mint.NewOwner(env, c.Now)
+	if err != nil {
+		return nil, err
+	}
 	return &Builder{
 		now: c.Now, env: env, watched: c.Watched, tokens: jwt.NewCache(c.Tokens), hashes: basic.NewChecker(c.Now),
 		logins: newLogins(c),
@@ -116,7 +121,7 @@ func New(c Config) (*Builder, error) {
 		introspection: introspection{owner: introspect.NewOwner(introspect.Config{
 			Through: c.through(), Transport: c.Transport, Now: c.Now, Asked: c.Introspected,
 		})},
-		vouching: vouching{grants: grant.NewOwner(grant.Config{Transport: c.Transport, Now: c.Now, Asked: c.Granted})},
+		vouching: vouching{mints: mints, grants: grant.NewOwner(grant.Config{Transport: c.Transport, Now: c.Now, Asked: c.Granted})},
 	}, nil
 }
 
@@ -142,6 +147,7 @@ func (b *Builder) SetKeySets(sets []*table.KeySet) {
 	b.introspection.servers.next()
 	b.regos.next()
 	b.granted.next()
+	b.minted.next()
 }
 
 // External returns the service that t asks.
@@ -184,6 +190,7 @@ func (b *Builder) Close() {
 	b.introspection.owner.Close()
 	b.cluster.Close()
 	b.grants.Close()
+	b.mints.Close()
 }
 
 // generations keeps what the current table and the one before it use, by

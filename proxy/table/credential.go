@@ -11,6 +11,7 @@ type BackendCredential struct {
 	When        []string          `json:"when,omitempty"` // CEL; false: the field is left out
 	Into        TokenHeader       `json:"into"`
 	Static      *StaticCredential `json:"static,omitempty"`
+	Minted      *MintedToken      `json:"minted,omitempty"`
 	Grant       *TokenGrant       `json:"grant,omitempty"`
 	Unavailable string            `json:"unavailable,omitempty"` // why there is none now (a missing Secret): 503
 }
@@ -19,6 +20,22 @@ type BackendCredential struct {
 type StaticCredential struct {
 	ID    string `json:"id"` // namespace/secret key
 	Value Secret `json:"-"`
+}
+
+// MintedToken is a JWT that the gateway signs (RFC 7519), with ES256 and the keys
+// its replicas share.
+type MintedToken struct {
+	Issuer    string        `json:"issuer"`
+	Audiences []string      `json:"audiences"`
+	TTL       time.Duration `json:"ttl"`               // of each token
+	Subject   string        `json:"subject,omitempty"` // CEL; empty: the caller's
+	Claims    []ClaimExpr   `json:"claims,omitempty"`  // by name
+}
+
+// ClaimExpr is a claim's value, computed.
+type ClaimExpr struct {
+	Name string `json:"name"`
+	CEL  string `json:"cel"` // null: the claim is left out
 }
 
 // TokenGrant gets access tokens from a token endpoint: for the gateway itself

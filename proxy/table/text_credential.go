@@ -15,10 +15,24 @@ func (c *BackendCredential) String() string {
 		out = "unavailable(" + c.Unavailable + ")"
 	case c.Static != nil:
 		out = "static(Secret " + c.Static.ID + ")"
+	case c.Minted != nil:
+		out = c.Minted.String()
 	case c.Grant != nil:
 		out = c.Grant.String()
 	}
 	return out + " in " + CredentialSource{Header: c.Into.Name, Scheme: c.Into.Scheme}.String()
+}
+
+// String prints "jwt(issuer https://gateway.example aud=orders ttl 5m0s role=cel(auth.claims.role))".
+func (m *MintedToken) String() string {
+	out := fmt.Sprintf("jwt(issuer %s aud=%s ttl %v", m.Issuer, strings.Join(m.Audiences, ","), m.TTL)
+	if m.Subject != "" {
+		out += " sub=cel(" + m.Subject + ")"
+	}
+	for _, c := range m.Claims {
+		out += " " + c.Name + "=cel(" + c.CEL + ")"
+	}
+	return out + ")"
 }
 
 // String prints "clientCredentials(https://issuer.example/token client shop scopes=a,b timeout 5s)".

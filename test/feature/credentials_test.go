@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -15,8 +14,6 @@ type tokenEndpoint struct {
 	*httptest.Server
 	down  atomic.Bool
 	calls atomic.Int32
-	mu    sync.Mutex
-	wrong []string
 }
 
 func newTokenEndpoint(t testing.TB, secret string) *tokenEndpoint {
@@ -69,7 +66,7 @@ func TestBackendCredentials(t *testing.T) {
 		`{name: open, matches: [{path: {value: /open}}], `+toAPI[1:])+
 		Auth("static", "HTTPRoute/r/static", `rules: {response: {credentials: {it: {header: X-Key, static: {secretRef: {name: backend, key: token}}}}}}`)+
 		Auth("own", "HTTPRoute/r/own", `rules: {response: {credentials: {it: {clientCredentials: {`+at+`, scopes: [orders]}}}}}`)+
-		Auth("theirs", "HTTPRoute/r/theirs", `rules: {authentication: {staff: {jwt: {issuer: "`+issuer.URL()+`", audiences: [shop]}}, anyone: {anonymous: {}}}, response: {credentials: {it: {tokenExchange: {`+at+`, audiences: [orders]}}}}}`)+
+		Auth("theirs", "HTTPRoute/r/theirs", `rules: {authentication: {staff: {jwt: {issuer: "`+issuer.URL()+`", audiences: [shop], jwks: {inline: `+issuer.KeySet()+`}}}, anyone: {anonymous: {}}}, response: {credentials: {it: {tokenExchange: {`+at+`, audiences: [orders]}}}}}`)+
 		Auth("refused", "HTTPRoute/r/refused", `rules: {response: {credentials: {it: {clientCredentials: {`+at+`}}}}}`))
 
 	if a := w.Do("GET http://a.example/static", "X-Key: forged", "X_Key: forged"); a.Status != 200 || strings.Join(a.Seen().Header["X-Key"], ",") != planted || a.Seen().Header["X_key"] != nil {

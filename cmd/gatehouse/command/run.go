@@ -146,6 +146,9 @@ func (r *running) run(ctx context.Context, log logr.Logger) error {
 // ticketKeys is how long a key seals TLS session tickets; it opens them for twice that.
 const ticketKeys = 24 * time.Hour
 
+// signingKeys is how long a key signs tokens for backends; it is published for as long before, and after.
+const signingKeys = 7 * 24 * time.Hour
+
 // control runs the control half. It returns with an error only when waiting
 // longer would not help.
 func (r *running) control(ctx context.Context, server *proxy.Server, config *rest.Config, log logr.Logger) error {
@@ -182,6 +185,8 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 	sessions := sharedkey.New(shared)
 	shared.Name, shared.Set, shared.Every = sharedkey.Tickets, server.SetTicketKeys, ticketKeys
 	tickets := sharedkey.New(shared)
+	shared.Name, shared.Set, shared.Every = sharedkey.Signing, server.SetSigningKeys, signingKeys
+	signing := sharedkey.New(shared)
 	pipeline := join(server, half, func(g *graph.Graph, p *attach.Policies) {
 		services.publish(g)
 		writer.Publish(g, p)
@@ -190,13 +195,25 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return pipeline.Run(ctx) })
 	group.Go(func() error {
-		return r.lead(ctx, cluster, together(writer.Run, services.run, sessions.Run, tickets.Run), log)
+		return r.lead(ctx, cluster, together(writer.Run, services.run, sessions.Run, tickets.Run, signing.Run), log)
 	})
 	group.Go(func() error { return services.watch(ctx) })
 	group.Go(func() error {
 		return cluster.watch.Run(ctx, watch.Sink{
-			Upsert: func(o watch.Object) { pipeline.Upsert(o); services.saw(o); sessions.Saw(o); tickets.Saw(o) },
-			Delete: func(o watch.Object) { pipeline.Delete(o); services.saw(o); sessions.Gone(o); tickets.Gone(o) },
+			Upsert: func(o watch.Object) {
+				pipeline.Upsert(o)
+				services.saw(o)
+				sessions.Saw(o)
+				tickets.Saw(o)
+				signing.Saw(o)
+			},
+			Delete: func(o watch.Object) {
+				pipeline.Delete(o)
+				services.saw(o)
+				sessions.Gone(o)
+				tickets.Gone(o)
+				signing.Gone(o)
+			},
 			Synced: func() {
 				pipeline.Synced()
 				log.Info("watching the cluster", "controller", r.controller, "addresses", cluster.addresses)

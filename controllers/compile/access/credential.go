@@ -2,6 +2,8 @@ package access
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
@@ -11,6 +13,9 @@ import (
 
 // tokenTimeout is how long a token endpoint may take where nothing says otherwise.
 const tokenTimeout = 5 * time.Second
+
+// mintedLife is how long a token for a backend is good where nothing says otherwise.
+const mintedLife = 5 * time.Minute
 
 // accessToken is the type of callers' tokens where nothing says otherwise (RFC 8693, section 3).
 const accessToken = "urn:ietf:params:oauth:token-type:access_token"
@@ -30,6 +35,8 @@ func (c *authCompiler) credential(name string, spec *v1alpha1.BackendCredential)
 		out.Unavailable = parts.Broken
 		c.out.rejected = append(c.out.rejected,
 			table.Rejection{Object: Name(c.from.Key), Reason: c.name + ": " + parts.Broken, Status: 503})
+	case spec.JWT != nil:
+		out.Minted, err = mintedToken(spec.JWT)
 	case len(parts.Secrets) != 1:
 		return fmt.Errorf("%d Secrets", len(parts.Secrets))
 	case spec.Static != nil:
@@ -48,6 +55,17 @@ func (c *authCompiler) credential(name string, spec *v1alpha1.BackendCredential)
 	}
 	c.auth.Credentials = append(c.auth.Credentials, out)
 	return err
+}
+
+func mintedToken(j *v1alpha1.BackendJWT) (out *table.MintedToken, err error) {
+	out = &table.MintedToken{Issuer: j.Issuer, Audiences: j.Audiences, TTL: mintedLife, Subject: expression(j.Subject)}
+	if j.TTL != nil {
+		out.TTL, err = time.ParseDuration(string(*j.TTL))
+	}
+	for _, name := range slices.Sorted(maps.Keys(j.Claims)) {
+		out.Claims = append(out.Claims, table.ClaimExpr{Name: name, CEL: string(j.Claims[name])})
+	}
+	return out, err
 }
 
 func tokenGrant(e *v1alpha1.TokenEndpoint, parts attach.Parts) (out *table.TokenGrant, err error) {
