@@ -1,6 +1,7 @@
 package attach
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,21 +23,13 @@ func (d *draft) credentials(field string, r *v1alpha1.AuthResponse) {
 	for _, name := range sortedKeys(r.Credentials) {
 		c, at, item := r.Credentials[name], field+"."+name, d.item(ItemCredential, name)
 		d.conditions(at+".when", c.When)
-		header := strings.ToLower(HeaderOf(&c.ForwardedToken))
+		header := strings.ToLower(cmp.Or(string(c.Header), "Authorization"))
 		if other := taken[header]; other != "" {
 			d.bad(at+".header", "%s sets the header %s too; choose another name", other, header)
 		}
 		taken[header] = "credential " + name
 		d.credential(item, at, &c)
 	}
-}
-
-// HeaderOf is the header that a token is forwarded in.
-func HeaderOf(f *v1alpha1.ForwardedToken) string {
-	if f.Header == "" {
-		return "Authorization"
-	}
-	return string(f.Header)
 }
 
 func (d *draft) credential(item, field string, c *v1alpha1.BackendCredential) {
@@ -66,11 +59,7 @@ func (d *draft) backendJWT(field string, j *v1alpha1.BackendJWT) {
 	if j.Issuer == "" || len(j.Audiences) == 0 {
 		d.bad(field, "set issuer and audiences, by which the backend knows that the token is meant for it")
 	}
-	if j.TTL != nil {
-		if v, err := time.ParseDuration(string(*j.TTL)); err != nil || v < 10*time.Second || v > time.Hour {
-			d.bad(field+".ttl", "%q is not a duration from 10s to 1h", string(*j.TTL))
-		}
-	}
+	d.duration(field+".ttl", j.TTL, time.Hour)
 	if j.Subject != nil {
 		d.expression(field+".subject", d.checks.Value, *j.Subject)
 	}
