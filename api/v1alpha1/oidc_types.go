@@ -64,6 +64,11 @@ type OIDCAuthentication struct {
 	// +kubebuilder:validation:XValidation:rule="!self.exists(name, name in ['response_type', 'response_mode', 'client_id', 'client_secret', 'redirect_uri', 'scope', 'state', 'nonce', 'code_challenge', 'code_challenge_method', 'request', 'request_uri'])",message="the login itself sets this parameter; remove it"
 	AuthorizationParameters map[string]string `json:"authorizationParameters,omitempty"`
 
+	// userInfo asks the provider's userinfo endpoint at each login and refresh, for claims that the ID token lacks. Default: false.
+	//
+	// +optional
+	UserInfo bool `json:"userInfo,omitempty"`
+
 	// redirectPath is the path of the redirect URI that is registered with the provider, on every host the policy guards. The method answers it
 	// itself: no route needs to take it.
 	//

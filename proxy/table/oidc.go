@@ -15,6 +15,7 @@ type OIDC struct {
 	Leeway       time.Duration `json:"leeway"`               // for exp, nbf and iat
 	Paths        OIDCPaths     `json:"paths"`
 	Session      OIDCSession   `json:"session"`
+	UserInfo     bool          `json:"userInfo,omitempty"`  // claims that the ID token lacks come from the provider's userinfo endpoint
 	Forward      *TokenHeader  `json:"forward,omitempty"`   // nil: the backend gets no token
 	Exchanged    bool          `json:"exchanged,omitempty"` // a BackendCredential needs the access token
 }

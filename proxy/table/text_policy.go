@@ -143,6 +143,9 @@ func (o *OIDC) String() string {
 	if o.Session.Redis != nil {
 		out += " redis " + o.Session.Redis.ID
 	}
+	if o.UserInfo {
+		out += " userinfo"
+	}
 	if len(o.Audiences) > 0 {
 		out += " aud=" + strings.Join(o.Audiences, ",")
 	}

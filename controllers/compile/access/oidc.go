@@ -29,7 +29,7 @@ func (c *authCompiler) oidc(spec *v1alpha1.OIDCAuthentication, parts attach.Part
 	}
 	out := &table.OIDC{
 		Issuer: spec.Issuer, ClientID: spec.ClientID, ClientSecret: parts.ClientSecret(), Scopes: []string{"openid"},
-		Audiences: spec.Audiences, Leeway: defaultLeeway,
+		Audiences: spec.Audiences, Leeway: defaultLeeway, UserInfo: spec.UserInfo,
 		Paths: table.OIDCPaths{
 			Callback: string(spec.RedirectPath), Logout: string(deref(spec.LogoutPath)), AfterLogout: deref(spec.PostLogoutRedirect),
 			Backchannel: string(deref(spec.BackchannelLogoutPath)), EndSession: spec.EndSession == nil || *spec.EndSession,

@@ -138,8 +138,14 @@ func (m *Method) exchange(x *exchange.Exchange, code string, l *login, browser s
 	if nonce, _ := claims["nonce"].(string); nonce != m.seals.derive("nonce", l.id, browser) {
 		return nil, CodeToken
 	}
-	if sub, _ := claims["sub"].(string); sub == "" || !m.meant(claims) {
+	sub, _ := claims["sub"].(string)
+	if sub == "" || !m.meant(claims) {
 		return nil, CodeToken
+	}
+	if m.config.UserInfo {
+		if r.Info = m.provider.userInfo(r.Access, sub); r.Info == nil {
+			return nil, CodeProvider // without the claims rules might let pass what they must not
+		}
 	}
 	return r, ""
 }

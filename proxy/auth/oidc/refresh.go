@@ -158,6 +158,11 @@ func (m *Method) keep(r, next *record, s *session) refreshOutcome {
 	if m.config.KeepsToken() {
 		r.Access = next.Access
 	}
+	if m.config.UserInfo {
+		if info := m.provider.userInfo(next.Access, s.subject); info != nil {
+			r.Info = info
+		}
+	}
 	r.Expires = next.Expires
 	return refreshKept
 }

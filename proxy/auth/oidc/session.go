@@ -17,8 +17,9 @@ type record struct {
 	IDToken string `json:"id"` // verified when it came; its claims are the caller's
 	Access  string `json:"at,omitempty"`
 	Refresh string `json:"rt,omitempty"`
-	Created int64  `json:"c"`           // milliseconds of Unix time
-	Expires int64  `json:"e,omitempty"` // Unix seconds at which the access token runs out; 0: unknown
+	Info    []byte `json:"ui,omitempty"` // what the userinfo endpoint said of the user
+	Created int64  `json:"c"`            // milliseconds of Unix time
+	Expires int64  `json:"e,omitempty"`  // Unix seconds at which the access token runs out; 0: unknown
 }
 
 // session finds the session of a cookie's token and has it refreshed when it is
@@ -155,6 +156,7 @@ func (m *Method) asSession(id *[32]byte, sealed []byte, r *record) *session {
 		return nil
 	}
 	s.subject, _ = s.claims["sub"].(string)
+	inform(s.claims, r.Info)
 	if m.config.KeepsToken() {
 		s.access = r.Access
 	}
