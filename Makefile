@@ -7,6 +7,8 @@ SHELL := /bin/bash
 GO ?= go
 GO_TEST_FLAGS ?=
 IMAGE ?= gatehouse:latest
+FUZZTIME ?= 10m
+PKG ?= controllers proxy
 NODES ?= 1
 CONTAINER_TOOL ?= docker
 
@@ -55,6 +57,16 @@ test-unit: ## Run the tests that need no API server.
 .PHONY: test-race
 test-race: ## Run them with the race detector.
 	CGO_ENABLED=1 $(GO) test -race $(GO_TEST_FLAGS) ./...
+
+# Workers beyond one per target gain little; what a target finds is in its package's testdata/fuzz.
+.PHONY: fuzz
+fuzz: ## Fuzz every parser, FUZZTIME=10m each (5 hours), or those of PKG=proxy/wire.
+	@for file in $$(grep -rl --include='*_test.go' '^func Fuzz' $(PKG)); do \
+	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' $$file); do \
+	    echo "$$target of $${file%/*}"; \
+	    $(GO) test ./$${file%/*} -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x -parallel 2 || exit 1; \
+	  done; \
+	done
 
 # -count=1: go test's cache does not see that a CRD changed.
 .PHONY: test-envtest

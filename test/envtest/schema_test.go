@@ -205,6 +205,12 @@ func TestGatewayParametersSchema(t *testing.T) {
 		{"a node port twice", service("{nodePorts: [{port: 80, nodePort: 30080}, {port: 81, nodePort: 30080}]}"), "two ports have the same nodePort"},
 		{"a label that is none", service("{labels: {a: 'b c'}}"), "spec.service.labels.a"},
 		{"a field of its own", service("{selector: {a: b}}"), "unknown field"},
+
+		{"load balancers that say who calls", `clients: {proxyProtocol: {mode: Optional, trusted: [192.0.2.0/24, "2001:db8::/32"]}}`, ""},
+		{"nobody to believe", "clients: {proxyProtocol: {}}", "spec.clients.proxyProtocol.trusted"},
+		{"nobody at all to believe", "clients: {proxyProtocol: {trusted: []}}", "should have at least 1 items"},
+		{"an address for a range to believe", "clients: {proxyProtocol: {trusted: [192.0.2.1]}}", "a range must be in CIDR notation"},
+		{"an unknown mode", "clients: {proxyProtocol: {mode: Strict, trusted: [192.0.2.0/24]}}", `supported values: "Required", "Optional"`},
 	})
 }
 
