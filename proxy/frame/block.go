@@ -109,14 +109,17 @@ func AppendField(dst []byte, name, value string) []byte {
 
 // appendValue appends a string literal.
 func appendValue(dst []byte, s string) []byte {
-	for len(s) > 0 && s[0] <= ' ' {
+	for len(s) > 0 && blank(s[0]) {
 		s = s[1:]
 	}
-	for len(s) > 0 && s[len(s)-1] <= ' ' {
+	for len(s) > 0 && blank(s[len(s)-1]) {
 		s = s[:len(s)-1]
 	}
 	return wire.AppendText(appendInt(dst, 0, 7, len(s)), s)
 }
+
+// blank reports what is a space in a value, or becomes one.
+func blank(c byte) bool { return c <= ' ' || c == 0x7f }
 
 // appendInt appends n with a prefix of that many bits (RFC 7541, section 5.1),
 // below the bits of first.
