@@ -61,7 +61,7 @@ type writing struct {
 }
 
 // New wraps c. A write that cannot go out at once, because the peer does not
-// read, fails after stall to twice stall.
+// read, fails when 32 KiB of it take stall to twice stall.
 func New(c *net.TCPConn, stall time.Duration) (*Conn, error) {
 	s := Unused()
 	return s, s.Use(c, stall)
@@ -249,9 +249,26 @@ func (c *Conn) Write2(a, b []byte) error {
 	return c.block(a, b)
 }
 
-// block writes a and b, parking as long as the peer does not read, at most stall.
-// What could not be written is left in pending.
+// piece is how much a peer must take within stall.
+const piece = 32 << 10
+
+// block writes a and b, parking as long as the peer does not read, at most stall
+// for each piece. What could not be written is left in pending.
 func (c *Conn) block(a, b []byte) error {
+	for {
+		x := a[:min(len(a), piece)]
+		y := b[:min(len(b), piece-len(x))]
+		err := c.blockPiece(x, y)
+		a, b = a[len(x)-len(c.wr.pending[0]):], b[len(y)-len(c.wr.pending[1]):]
+		if err != nil || len(a)+len(b) == 0 {
+			c.wr.pending = [2][]byte{a, b}
+			return err
+		}
+	}
+}
+
+func (c *Conn) blockPiece(a, b []byte) error {
+	c.wr.pending, c.wr.err = [2][]byte{a, b}, nil
 	now := time.Now()
 	if c.wr.until.Sub(now) < c.stall {
 		c.wr.until = now.Add(2 * c.stall)
@@ -259,7 +276,6 @@ func (c *Conn) block(a, b []byte) error {
 			return err
 		}
 	}
-	c.wr.pending, c.wr.err = [2][]byte{a, b}, nil
 	if !Raw {
 		return c.writePending()
 	}

@@ -143,6 +143,34 @@ func TestStalledReader(t *testing.T) {
 	}
 }
 
+// TestSteadyReader checks that a write may take longer than stall in whole, as
+// long as every piece of it does not.
+func TestSteadyReader(t *testing.T) {
+	a, b := pair(t)
+	if err := errors.Join(a.SetReadBuffer(8<<10), b.SetWriteBuffer(8<<10)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(b, 250*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Write(make([]byte, 160<<10))
+		done <- errors.Join(err, b.CloseWrite())
+	}()
+	n, part := 0, make([]byte, 16<<10)
+	for err == nil {
+		var k int
+		k, err = a.Read(part)
+		n += k
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := <-done; err != nil || n != 160<<10 {
+		t.Fatalf("%d bytes arrived, %v; want all of them", n, err)
+	}
+}
+
 func TestAsk(t *testing.T) {
 	buffer := func() []byte { return make([]byte, 100) }
 	cases := []struct {

@@ -33,6 +33,7 @@ func (c *Call) finish() {
 func (c *Call) forget() {
 	in := &c.in
 	put(in.buf)
+	put(in.head)
 	in.chunks.Reset()
 	c.in, c.sent = input{chunks: in.chunks}, false
 	clear(c.Head.Header)

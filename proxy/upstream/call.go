@@ -51,6 +51,7 @@ type Call struct {
 // input is what has been read of an answer.
 type input struct {
 	buf    []byte // nil until something came
+	head   []byte // what buf was before much content was to come; the head's strings are in it
 	base   int    // content is read behind this, so that the head stays good
 	r, w   int    // unread are buf[r:w]
 	mode   mode
@@ -121,6 +122,8 @@ func put(b []byte) {
 		mem.PutSmall(b)
 	case mem.Large:
 		mem.PutLarge(b)
+	case mem.Huge:
+		mem.PutHuge(b)
 	}
 }
 
@@ -398,6 +401,9 @@ func (c *Call) Fill() error {
 		in.buf = mem.GetLarge()
 	}
 	if in.r == in.w {
+		if in.left >= mem.Large && in.mode == fixed && in.head == nil && c.stream == nil {
+			in.head, in.buf, in.base = in.buf, mem.GetHuge(), 0
+		}
 		in.r, in.w = in.base, in.base
 	}
 	if len(in.buf)-in.w < minRoom {
