@@ -74,15 +74,16 @@ const (
 	AudienceCheckNone AudienceCheck = "None"
 )
 
-// JWTAlgorithm is a signature algorithm (RFC 7518, RFC 8037). Only asymmetric ones: a gateway needs no signing secret.
+// JWTAlgorithm is a signature algorithm (RFC 7518, RFC 8037). HS256, HS384 and HS512 go with secretRef, and nothing else does.
 //
-// +kubebuilder:validation:Enum=RS256;RS384;RS512;PS256;PS384;PS512;ES256;ES384;ES512;EdDSA
+// +kubebuilder:validation:Enum=RS256;RS384;RS512;PS256;PS384;PS512;ES256;ES384;ES512;EdDSA;HS256;HS384;HS512
 type JWTAlgorithm string
 
 // JWTAuthentication says which tokens are good.
 //
 // +kubebuilder:validation:XValidation:rule="(has(self.audienceCheck) && self.audienceCheck == 'None') != (has(self.audiences) && size(self.audiences) > 0)",message="list the accepted audiences, or write audienceCheck: None to accept a token meant for any"
-// +kubebuilder:validation:XValidation:rule="has(self.jwks) || self.issuer.startsWith('https://') || self.issuer.startsWith('http://')",message="keys are discovered from issuer, which must then be an https URL; or set jwks"
+// +kubebuilder:validation:XValidation:rule="has(self.secretRef) ? !has(self.jwks) && has(self.algorithms) && size(self.algorithms) > 0 && self.algorithms.all(a, a.startsWith('HS')) : !has(self.algorithms) || !self.algorithms.exists(a, a.startsWith('HS'))",message="HS256, HS384 and HS512 go with secretRef and no other source of keys: set secretRef and list only them, or list none of them"
+// +kubebuilder:validation:XValidation:rule="has(self.jwks) || has(self.secretRef) || self.issuer.startsWith('https://') || self.issuer.startsWith('http://')",message="keys are discovered from issuer, which must then be an https URL; or set jwks"
 type JWTAuthentication struct {
 	// issuer must equal the token's iss claim.
 	//
@@ -112,7 +113,13 @@ type JWTAuthentication struct {
 	// +optional
 	JWKS *JWKSSource `json:"jwks,omitempty"`
 
-	// algorithms the token may be signed with. Default: those its key allows.
+	// secretRef names a Secret, in the policy's namespace, of secrets that are shared with the issuer, for HS256, HS384 and HS512:
+	// each entry is one, its name is the kid. Whoever knows one can make tokens; prefer public keys where the issuer has them.
+	//
+	// +optional
+	SecretRef *SecretReference `json:"secretRef,omitempty"`
+
+	// algorithms the token may be signed with. Default: those its key allows, of the asymmetric ones.
 	//
 	// +optional
 	// +listType=set
@@ -135,7 +142,7 @@ type JWTAuthentication struct {
 
 // JWKSSource is a JSON Web Key Set (RFC 7517): fetched, written out, or in a ConfigMap.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.uri) ? 1 : 0) + (has(self.inline) ? 1 : 0) + (has(self.configMapRef) ? 1 : 0) == 1",message="set exactly one of uri, inline and configMapRef"
+// +kubebuilder:validation:XValidation:rule="(has(self.uri) ? 1 : 0) + (has(self.backendRef) ? 1 : 0) + (has(self.inline) ? 1 : 0) + (has(self.configMapRef) ? 1 : 0) == 1",message="set exactly one of uri, backendRef, inline and configMapRef"
 type JWKSSource struct {
 	// uri the key set is fetched from, and fetched again as it ages.
 	//
@@ -144,6 +151,11 @@ type JWKSSource struct {
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != ''",message="not an absolute http or https URL"
 	URI *string `json:"uri,omitempty"`
+
+	// backendRef is a Service the key set is fetched from, by the gateway's own way to its endpoints.
+	//
+	// +optional
+	BackendRef *JWKSBackend `json:"backendRef,omitempty"`
 
 	// inline is the key set itself: {"keys": […]}, public keys only.
 	//
@@ -155,6 +167,18 @@ type JWKSSource struct {
 	//
 	// +optional
 	ConfigMapRef *ConfigMapKeyReference `json:"configMapRef,omitempty"`
+}
+
+// JWKSBackend is where a Service has its key set. A BackendTLSPolicy of the Service is followed.
+type JWKSBackend struct {
+	ServicePort `json:",inline"`
+
+	// path of the key set.
+	//
+	// +required
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:Pattern="^/(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})*$"
+	Path string `json:"path"`
 }
 
 // APIKeyAuthentication says which keys are good.

@@ -106,7 +106,7 @@ func TestPolicyFaults(t *testing.T) {
 		one+`.jwt.issuer: "i" is not an absolute http or https URL; keys are discovered from it; or set jwks`)
 	auth(`{authentication: {a: {jwt: {issuer: i, audiences: [x], jwks: {uri: "ftp://x"}}}}}`,
 		one+`.jwt.jwks.uri: "ftp://x" is not an absolute http or https URL; keys are fetched from it`)
-	auth(`{authentication: {a: {jwt: {issuer: i, audiences: [x], jwks: {}}}}}`, one+".jwt.jwks: set exactly one of uri, inline and configMapRef")
+	auth(`{authentication: {a: {jwt: {issuer: i, audiences: [x], jwks: {}}}}}`, one+".jwt.jwks: set exactly one of uri, backendRef, inline and configMapRef")
 	auth(`{authentication: {a: {jwt: {issuer: i, audiences: [x], jwks: {inline: {bad: 1}}}}}}`, one+".jwt.jwks.inline: it is bad; write good")
 	auth(`{authentication: {a: {apiKey: {selector: {}}}}}`,
 		one+".apiKey.selector: an empty selector would take every Secret of the namespace; name at least one label")

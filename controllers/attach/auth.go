@@ -13,6 +13,8 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/policy"
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
@@ -128,16 +130,19 @@ func (d *draft) method(item, field string, m *v1alpha1.AuthenticationMethod) {
 
 func (d *draft) jwt(item, field string, j *v1alpha1.JWTAuthentication) {
 	d.audiences(field, j.AudienceCheck, j.Audiences)
-	if j.Leeway != nil {
-		if v, err := time.ParseDuration(string(*j.Leeway)); err != nil || v < 0 || v > 5*time.Minute {
-			d.bad(field+".leeway", "%q is not a duration of at most 5m", string(*j.Leeway))
-		}
-	}
+	policy.CheckJWT(j, func(at, why string) { d.bad(field+at, "%s", why) })
 	switch jwks := j.JWKS; {
+	case j.SecretRef != nil:
+		d.resolved[item] = d.sharedSecrets(item, j.SecretRef.Name)
 	case jwks == nil:
 		d.url(field+".issuer", j.Issuer, "keys are discovered from it; or set jwks")
 	case jwks.URI != nil:
 		d.url(field+".jwks.uri", *jwks.URI, "keys are fetched from it")
+	case jwks.BackendRef != nil:
+		if why := spec.PrefixFault(jwks.BackendRef.Path); why != "" || !strings.HasPrefix(jwks.BackendRef.Path, "/") {
+			d.bad(field+".jwks.backendRef.path", "%q is not a plain path that begins with /", jwks.BackendRef.Path)
+		}
+		d.resolved[item] = d.service(&jwks.BackendRef.ServicePort)
 	case jwks.Inline != nil:
 		if d.checks.KeySet != nil {
 			if err := d.checks.KeySet(jwks.Inline.Raw); err != nil {
@@ -147,8 +152,22 @@ func (d *draft) jwt(item, field string, j *v1alpha1.JWTAuthentication) {
 	case jwks.ConfigMapRef != nil:
 		d.resolved[item] = d.config(jwks.ConfigMapRef, d.checks.KeySet)
 	default:
-		d.bad(field+".jwks", "set exactly one of uri, inline and configMapRef")
+		d.bad(field+".jwks", "set exactly one of uri, backendRef, inline and configMapRef")
 	}
+}
+
+// sharedSecrets finds the secrets tokens are signed with.
+func (d *draft) sharedSecrets(item string, name gatewayv1.ObjectName) Parts {
+	full := inNamespace(d.object, name)
+	s := d.reads.Secret(full)
+	usable, notes := policy.SharedSecrets(s)
+	for _, note := range notes {
+		d.notes = append(d.notes, item+": "+note)
+	}
+	if len(usable) == 0 {
+		return Parts{Broken: fmt.Sprintf("Secret %s does not exist, or holds no secret of 32 bytes or more", full)}
+	}
+	return Parts{Secrets: []*corev1.Secret{s}}
 }
 
 func (d *draft) audiences(field string, check v1alpha1.AudienceCheck, list []string) {

@@ -113,7 +113,7 @@ func New(c Config) (*Builder, error) {
 	return &Builder{
 		now: c.Now, env: env, watched: c.Watched, tokens: jwt.NewCache(c.Tokens), hashes: basic.NewChecker(c.Now),
 		logins: newLogins(c),
-		keys:   keyset.New(keyset.Config{Transport: c.Transport, Report: c.Report}),
+		keys:   keyset.New(keyset.Config{Transport: c.Transport, Through: c.through(), Report: c.Report}),
 		asking: asking{
 			external: extauth.NewOwner(extauth.Config{Through: c.through(), Env: env, Now: c.Now, Asked: c.Asked}),
 			cluster:  kubernetes.NewOwner(kubernetes.Config{URL: c.Cluster.URL, Transport: c.Cluster.Transport, Env: env, Now: c.Now, Asked: c.Reviewed}),

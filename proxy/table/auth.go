@@ -73,14 +73,17 @@ type JWT struct {
 	KeySet     string        `json:"keySet"`              // KeySet.ID
 }
 
-// KeySet is where verification keys come from. Exactly one of Inline, Shared, URI
-// and Discovery is set. Key sets with one ID are one key set, fetched once and kept
+// KeySet is where verification keys come from. Exactly one of Inline, Shared, URI,
+// Discovery and Backend is set. Key sets with one ID are one key set, fetched once and kept
 // across tables.
 type KeySet struct {
 	ID        string `json:"id"`
 	Inline    []byte `json:"inline,omitempty"`    // a JWK set (RFC 7517)
 	URI       string `json:"uri,omitempty"`       // of a JWK set
 	Discovery string `json:"discovery,omitempty"` // an issuer; jwks_uri comes from its metadata (OIDC discovery, RFC 8414)
+
+	Backend string `json:"backend,omitempty"` // a Backend.ID, which has a JWK set at Path
+	Path    string `json:"path,omitempty"`    //
 
 	Shared []SharedKey `json:"shared,omitempty"` // secrets for HS* alone
 }

@@ -100,7 +100,7 @@ var layers = []layer{
 	{"controllers/graph", []string{"controllers/external", "controllers/backendtls", "api/v1alpha1", "controllers/store", "controllers/spec", "controllers/traffic", "controllers/params", "controllers/ingress"}},
 	{"controllers/attach", []string{"controllers/external", "api/v1alpha1", "controllers/store", "controllers/policy", "controllers/spec", "controllers/traffic", "controllers/backendtls", "controllers/graph"}},
 	{"controllers/compile/memo", nil},
-	{"controllers/compile/access", []string{"api/v1alpha1", "controllers/attach", "controllers/compile/memo", "proxy/table"}},
+	{"controllers/compile/access", []string{"api/v1alpha1", "controllers/policy", "controllers/attach", "controllers/compile/memo", "proxy/table"}},
 	{"controllers/compile", []string{"api/v1alpha1", "controllers/policy", "controllers/spec", "controllers/backendtls", "controllers/graph", "controllers/attach", "controllers/compile/memo", "controllers/compile/access", "proxy/table"}},
 	{"controllers/status", []string{"api/v1alpha1", "controllers/store", "controllers/spec", "controllers/policy", "controllers/ingress", "controllers/graph", "controllers/attach"}},
 	{"controllers/provision", []string{"api/v1alpha1", "controllers/store", "controllers/spec", "controllers/graph"}},

@@ -143,7 +143,7 @@ func (m *Policies) Backends() (out []*table.Backend) {
 }
 
 func sameKeySet(a, b *table.KeySet) bool {
-	return a.URI == b.URI && a.Discovery == b.Discovery && string(a.Inline) == string(b.Inline)
+	return table.Sum(a) == table.Sum(b)
 }
 
 // Rejections lists what of the policies in the table cannot be used.

@@ -7,10 +7,12 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
+	"github.com/gatehouse-dev/gatehouse/controllers/policy"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -142,10 +144,15 @@ func (c *authCompiler) jwt(spec *v1alpha1.JWTAuthentication, parts attach.Parts)
 	}
 	set := &table.KeySet{}
 	switch jwks := spec.JWKS; {
+	case spec.SecretRef != nil && len(parts.Secrets) == 1:
+		set = sharedKeys(parts.Secrets[0])
 	case jwks == nil:
 		set.ID, set.Discovery = "discovery "+spec.Issuer, spec.Issuer
 	case jwks.URI != nil:
 		set.ID, set.URI = "uri "+*jwks.URI, *jwks.URI
+	case jwks.BackendRef != nil && parts.Service != nil:
+		set.Backend, set.Path = c.backend(parts, &jwks.BackendRef.ServicePort), jwks.BackendRef.Path
+		set.ID = "Service " + set.Backend + set.Path
 	case jwks.Inline != nil:
 		set.ID, set.Inline = Name(c.from.Key)+" "+c.name, jwks.Inline.Raw
 	case jwks.ConfigMapRef != nil && parts.Config != nil:
@@ -157,6 +164,16 @@ func (c *authCompiler) jwt(spec *v1alpha1.JWTAuthentication, parts attach.Parts)
 	out.KeySet = set.ID
 	c.out.keySets = append(c.out.keySets, set)
 	return out, nil
+}
+
+// sharedKeys compiles the entries of a Secret that are long enough.
+func sharedKeys(s *corev1.Secret) *table.KeySet {
+	set := &table.KeySet{ID: "Secret " + s.Namespace + "/" + s.Name}
+	kids, _ := policy.SharedSecrets(s)
+	for _, kid := range kids {
+		set.Shared = append(set.Shared, table.SharedKey{ID: kid, Secret: s.Data[kid]})
+	}
+	return set
 }
 
 // apiKeys compiles the keys of the selected Secrets, which graph has checked.

@@ -36,6 +36,21 @@ func client(transport http.RoundTripper) *remote.Client {
 	return remote.NewClient(remote.Config{Transport: transport, Timeout: timeout, MaxAnswer: maxDocument, Redirects: maxRedirects})
 }
 
+// endpoints is the way to a backend, which is looked up for each request: the
+// set outlives tables.
+type endpoints struct {
+	through func(backend string, http2 bool) http.RoundTripper
+	backend string
+}
+
+// RoundTrip implements http.RoundTripper.
+func (e endpoints) RoundTrip(r *http.Request) (*http.Response, error) {
+	if e.through == nil {
+		return nil, fmt.Errorf("there are no backends here; fetch the key set of %s from a URL", e.backend)
+	}
+	return e.through(e.backend, false).RoundTrip(r)
+}
+
 // fetched is what a fetch brought.
 type fetched struct {
 	keys     []auth.Key
@@ -46,6 +61,9 @@ type fetched struct {
 // fetch gets the keys of t.
 func fetch(ctx context.Context, c *remote.Client, t *table.KeySet) (out fetched, err error) {
 	uri := t.URI
+	if t.Backend != "" {
+		uri = "http://" + remote.Authority(t.Backend, "key-set") + t.Path
+	}
 	if t.Discovery != "" {
 		if uri, out.metadata, err = discover(ctx, c, t.Discovery); err != nil {
 			return fetched{}, err

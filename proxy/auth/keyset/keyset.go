@@ -29,20 +29,22 @@ const (
 
 // Config is what KeySets is made from.
 type Config struct {
-	Transport http.RoundTripper          // nil: a plain one
-	Report    func(id string, err error) // of each fetch, from the background; nil error: it went well. May be nil
+	Transport http.RoundTripper                                  // nil: a plain one
+	Through   func(backend string, http2 bool) http.RoundTripper // the way to a Backend; nil: there are none
+	Report    func(id string, err error)                         // of each fetch, from the background; nil error: it went well. May be nil
 }
 
 // KeySets is all key sets by ID. Set and Close are called one at a time.
 type KeySets struct {
-	client *remote.Client
-	report func(id string, err error)
-	sets   map[string]*KeySet
-	mu     sync.Mutex    // sets, between Set and Each
-	last   atomic.Uint64 // the version given last: no two states of any sets share one
-	ctx    context.Context
-	stop   context.CancelFunc
-	done   sync.WaitGroup
+	client  *remote.Client
+	through func(backend string, http2 bool) http.RoundTripper
+	report  func(id string, err error)
+	sets    map[string]*KeySet
+	mu      sync.Mutex    // sets, between Set and Each
+	last    atomic.Uint64 // the version given last: no two states of any sets share one
+	ctx     context.Context
+	stop    context.CancelFunc
+	done    sync.WaitGroup
 }
 
 // New makes an empty KeySets. Close it.
@@ -50,7 +52,7 @@ func New(c Config) *KeySets {
 	if c.Report == nil {
 		c.Report = func(string, error) {}
 	}
-	k := &KeySets{client: client(c.Transport), report: c.Report, sets: map[string]*KeySet{}}
+	k := &KeySets{client: client(c.Transport), through: c.Through, report: c.Report, sets: map[string]*KeySet{}}
 	k.ctx, k.stop = context.WithCancel(context.Background())
 	return k
 }
@@ -59,6 +61,7 @@ func New(c Config) *KeySets {
 type KeySet struct {
 	id     string
 	source *table.KeySet
+	client *remote.Client
 	state  atomic.Pointer[state]
 	missed chan struct{} // one element: there was a miss
 	stop   context.CancelFunc
@@ -160,16 +163,20 @@ func (k *KeySets) Close() {
 }
 
 func same(a, b *table.KeySet) bool {
-	return a == b || a.URI == b.URI && a.Discovery == b.Discovery && bytes.Equal(a.Inline, b.Inline) && slices.EqualFunc(a.Shared, b.Shared, sameShared)
+	return a == b || a.URI == b.URI && a.Discovery == b.Discovery && bytes.Equal(a.Inline, b.Inline) &&
+		a.Backend == b.Backend && a.Path == b.Path && slices.EqualFunc(a.Shared, b.Shared, sameShared)
 }
 
 func sameShared(a, b table.SharedKey) bool { return a.ID == b.ID && bytes.Equal(a.Secret, b.Secret) }
 
 func (k *KeySets) start(t *table.KeySet) *KeySet {
-	s := &KeySet{id: t.ID, source: t, missed: make(chan struct{}, 1)}
+	s := &KeySet{id: t.ID, source: t, client: k.client, missed: make(chan struct{}, 1)}
 	ctx, stop := context.WithCancel(k.ctx)
 	s.stop = stop
-	if t.URI == "" && t.Discovery == "" {
+	if t.Backend != "" {
+		s.client = client(endpoints{k.through, t.Backend})
+	}
+	if t.URI == "" && t.Discovery == "" && t.Backend == "" {
 		keys, err := own(t)
 		k.report(t.ID, err)
 		if err == nil {
@@ -248,7 +255,7 @@ func (s *KeySet) rest(ctx context.Context, fresh time.Duration) bool {
 // refresh fetches once and puts the keys in force. The version stays if they
 // are what they were: what was verified with them stays verified.
 func (k *KeySets) refresh(ctx context.Context, s *KeySet) (time.Duration, error) {
-	got, err := fetch(ctx, k.client, s.source)
+	got, err := fetch(ctx, s.client, s.source)
 	if err != nil {
 		return 0, err
 	}
