@@ -42,8 +42,12 @@ func CheckJWT(j *v1alpha1.JWTAuthentication, bad func(field, why string)) {
 const minSecret = 32
 
 // SharedSecrets returns the keys of s that hold a secret tokens may be signed
-// with, in order, and says of the others why they are left out.
+// with, in order, and says of the others why they are left out. A Secret that
+// does not exist holds none.
 func SharedSecrets(s *corev1.Secret) (kids, notes []string) {
+	if s == nil {
+		return nil, nil
+	}
 	for _, kid := range slices.Sorted(maps.Keys(s.Data)) {
 		if n := len(s.Data[kid]); n < minSecret {
 			notes = append(notes, fmt.Sprintf("Secret %s/%s key %s is left out: it has %d bytes; use %d or more (RFC 7518, section 3.2)",
