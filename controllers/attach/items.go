@@ -5,9 +5,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/policy"
 )
 
 // The sections of an Item's name. Those that hold many are followed by a slash
@@ -48,11 +49,11 @@ const metadataPrefix = "metadata.gatehouse.dev/"
 // same name without the prefix is read where there is no annotation. Errors
 // name the field and never its value.
 func ParseAPIKey(s *corev1.Secret) (APIKey, error) {
-	k := APIKey{Subject: keyField(s, "subject"), Plan: keyField(s, "plan")}
+	k := APIKey{Subject: policy.SecretField(s, "subject"), Plan: policy.SecretField(s, "plan")}
 	if k.Subject == "" {
 		k.Subject = s.Name
 	}
-	k.Scopes = strings.FieldsFunc(keyField(s, "scopes"), func(r rune) bool { return r == ' ' || r == ',' || r == '\n' })
+	k.Scopes = strings.FieldsFunc(policy.SecretField(s, "scopes"), func(r rune) bool { return r == ' ' || r == ',' || r == '\n' })
 	k.Metadata = keyMetadata(s)
 	hash, plain := strings.TrimSpace(string(s.Data["keyHash"])), s.Data["apiKey"]
 	switch {
@@ -69,25 +70,18 @@ func ParseAPIKey(s *corev1.Secret) (APIKey, error) {
 		return k, fmt.Errorf("it has neither keyHash nor apiKey")
 	}
 	var err error
-	if k.NotBefore, err = keyTime(s, "not-before"); err != nil {
+	if k.NotBefore, err = policy.SecretTime(s, "not-before"); err != nil {
 		return k, err
 	}
-	if k.Expires, err = keyTime(s, "expires-at"); err != nil {
+	if k.Expires, err = policy.SecretTime(s, "expires-at"); err != nil {
 		return k, err
 	}
 	return k, nil
 }
 
-func keyField(s *corev1.Secret, name string) string {
-	if v := s.Annotations["gatehouse.dev/"+name]; v != "" {
-		return strings.TrimSpace(v)
-	}
-	return strings.TrimSpace(string(s.Data[name]))
-}
-
 func keyMetadata(s *corev1.Secret) map[string]string {
 	out := map[string]string{}
-	if owner := keyField(s, "owner"); owner != "" {
+	if owner := policy.SecretField(s, "owner"); owner != "" {
 		out["owner"] = owner
 	}
 	for name, value := range s.Annotations {
@@ -99,18 +93,6 @@ func keyMetadata(s *corev1.Secret) map[string]string {
 		return nil
 	}
 	return out
-}
-
-func keyTime(s *corev1.Secret, name string) (int64, error) {
-	v := keyField(s, name)
-	if v == "" {
-		return 0, nil
-	}
-	t, err := time.Parse(time.RFC3339, v)
-	if err != nil {
-		return 0, fmt.Errorf("%s is not a time such as 2026-01-31T00:00:00Z", name)
-	}
-	return max(t.Unix(), 1), nil // 0 would read as none
 }
 
 // ConfigValue returns the value of a ConfigMap's key, nil if it has none.
