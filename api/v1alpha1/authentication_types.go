@@ -8,7 +8,7 @@ import (
 
 // AuthenticationMethod is one way to prove who a caller is.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.jwt) ? 1 : 0) + (has(self.apiKey) ? 1 : 0) + (has(self.basic) ? 1 : 0) + (has(self.clientCertificate) ? 1 : 0) + (has(self.oidc) ? 1 : 0) + (has(self.introspection) ? 1 : 0) + (has(self.kubernetes) ? 1 : 0) + (has(self.anonymous) ? 1 : 0) == 1",message="set exactly one of jwt, apiKey, basic, clientCertificate, oidc, introspection, kubernetes and anonymous"
+// +kubebuilder:validation:XValidation:rule="(has(self.jwt) ? 1 : 0) + (has(self.apiKey) ? 1 : 0) + (has(self.basic) ? 1 : 0) + (has(self.clientCertificate) ? 1 : 0) + (has(self.oidc) ? 1 : 0) + (has(self.introspection) ? 1 : 0) + (has(self.kubernetes) ? 1 : 0) + (has(self.hmac) ? 1 : 0) + (has(self.anonymous) ? 1 : 0) == 1",message="set exactly one of jwt, apiKey, basic, clientCertificate, oidc, introspection, kubernetes, hmac and anonymous"
 type AuthenticationMethod struct {
 	// when narrows the method: all must be true for it to be tried.
 	//
@@ -52,6 +52,11 @@ type AuthenticationMethod struct {
 	//
 	// +optional
 	Kubernetes *KubernetesAuthentication `json:"kubernetes,omitempty"`
+
+	// hmac accepts requests that are signed with a key both sides share (RFC 9421).
+	//
+	// +optional
+	HMAC *HMACAuthentication `json:"hmac,omitempty"`
 
 	// anonymous accepts everybody; write {}.
 	//

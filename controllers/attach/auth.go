@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +13,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/keysecret"
 	"github.com/gatehouse-dev/gatehouse/controllers/policy"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
@@ -119,11 +121,15 @@ func (d *draft) method(item, field string, m *v1alpha1.AuthenticationMethod) {
 		set++
 		d.resolved[item] = Parts{Broken: d.clusterless}
 	}
+	if m.HMAC != nil {
+		set++
+		d.hmac(item, field+".hmac", m.HMAC)
+	}
 	if m.Anonymous != nil {
 		set++
 	}
 	if set != 1 {
-		d.bad(field, "%d methods are set; set exactly one of jwt, apiKey, basic, clientCertificate, oidc, introspection, kubernetes and anonymous", set)
+		d.bad(field, "%d methods are set; set exactly one of jwt, apiKey, basic, clientCertificate, oidc, introspection, kubernetes, hmac and anonymous", set)
 	}
 }
 
@@ -182,21 +188,38 @@ func (d *draft) url(field, text, why string) {
 	}
 }
 
-// apiKey selects the Secrets of the keys. A Secret that holds no usable key is
-// left out and named: it must not lock out the holders of all the others.
 func (d *draft) apiKey(item, field string, k *v1alpha1.APIKeyAuthentication) {
-	selector, err := metav1.LabelSelectorAsSelector(&k.Selector)
+	d.selected(item, field+".selector", &k.Selector, func(s *corev1.Secret) error {
+		_, err := keysecret.ParseAPIKey(s)
+		return err
+	})
+}
+
+// hmac checks an hmac method. What the schema says of components is checked by the
+// proxy's half too.
+func (d *draft) hmac(item, field string, h *v1alpha1.HMACAuthentication) {
+	d.duration(field+".maxAge", h.MaxAge, time.Hour)
+	d.selected(item, field+".selector", &h.Selector, func(s *corev1.Secret) error {
+		_, err := keysecret.ParseHMACKey(s)
+		return err
+	})
+}
+
+// selected finds the Secrets of keys. One that holds no usable key is left out and
+// named: it must not lock out the holders of all the others.
+func (d *draft) selected(item, field string, by *metav1.LabelSelector, usable func(*corev1.Secret) error) {
+	selector, err := metav1.LabelSelectorAsSelector(by)
 	if err != nil {
-		d.bad(field+".selector", "%v", err)
+		d.bad(field, "%v", err)
 		return
 	}
 	if selector.Empty() {
-		d.bad(field+".selector", "an empty selector would take every Secret of the namespace; name at least one label")
+		d.bad(field, "an empty selector would take every Secret of the namespace; name at least one label")
 		return
 	}
 	var parts Parts
 	for _, s := range d.reads.Secrets(d.object.GetNamespace(), selector) {
-		if _, err := ParseAPIKey(s); err != nil {
+		if err := usable(s); err != nil {
 			d.notes = append(d.notes, fmt.Sprintf("%s: Secret %s/%s is left out: %v", item, s.Namespace, s.Name, err))
 			continue
 		}

@@ -53,6 +53,17 @@ const (
 	CodeClusterRefused     = "cluster_refused"       // its API server does not let the gateway ask
 	CodeClusterBusy        = "cluster_busy"          // as many requests wait for it as may
 
+	CodeSignatureMalformed  = "signature_malformed"         // not RFC 9421, or a part of it that is not supported
+	CodeSignatureAlgorithm  = "signature_algorithm_refused" // another than hmac-sha256
+	CodeSignatureKey        = "signature_key_unknown"       //
+	CodeSignatureKeyEarly   = "signature_key_not_yet_valid" //
+	CodeSignatureKeyExpired = "signature_key_expired"       //
+	CodeSignatureExpired    = "signature_expired"           // too old, not yet made, or past its own end
+	CodeSignatureIncomplete = "signature_incomplete"        // it does not cover what it must
+	CodeSignatureInvalid    = "signature_invalid"           //
+	CodeSignatureDigest     = "content_digest_invalid"      // the content is not what was signed
+	CodeSignatureTooLarge   = "signature_content_too_large" // there is too much content to compare
+
 	CodeExternal            = "forbidden_by_service"      // a service that was asked said no
 	CodeExternalUnavailable = "external_auth_unavailable" // it gave no answer
 	CodeExternalInvalid     = "external_auth_invalid"     // its answer cannot be understood, or must not be followed

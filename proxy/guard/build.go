@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/cidrs"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/claims"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/credential"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/httpsig"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/introspect"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/jwt"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/mtls"
@@ -124,7 +125,7 @@ func (c *compiler) method(t *table.AuthMethod) {
 		from = defaultFrom(t)
 	}
 	places := &credential.Places{}
-	if !t.Anonymous && t.ClientCertificate == nil { // those stand nowhere in a request
+	if !t.Anonymous && t.ClientCertificate == nil && t.HMAC == nil { // those stand nowhere in a request
 		var err error
 		places, err = credential.New(from)
 		c.fail(what, err)
@@ -193,10 +194,12 @@ func (c *compiler) leaf(t *table.AuthMethod, places *credential.Places, from []t
 	case t.Introspection != nil:
 		s, err := c.introspection.server(t.Introspection)
 		return introspect.New(s, places), err
+	case t.HMAC != nil:
+		return httpsig.New(t.HMAC, c.now)
 	case t.Kubernetes != nil:
 		return c.cluster.Method(t.Kubernetes, places), nil
 	}
-	return nil, fmt.Errorf("it is of no kind; set jwt, apiKeys, basic, clientCertificate, oidc, introspection, kubernetes or anonymous")
+	return nil, fmt.Errorf("it is of no kind; set jwt, apiKeys, basic, clientCertificate, oidc, introspection, kubernetes, hmac or anonymous")
 }
 
 func (c *compiler) rule(t *table.AuthRule) {

@@ -381,7 +381,7 @@ func (t *tally) conclude(truth table.Truth, d *decision) {
 	case truth == table.Undecided:
 		d.verdict, d.code, d.source, d.retryAfter = undecidable, t.unable.Code, t.unableFrom, t.unable.RetryAfter
 	case t.rejected != 0:
-		d.verdict, d.code, d.source = unauthenticated, t.rejection.Code, t.rejectedBy
+		d.verdict, d.code, d.source, d.answer = unauthenticated, t.rejection.Code, t.rejectedBy, t.rejection.Answer
 	default:
 		d.verdict, d.code = unauthenticated, auth.CodeMissing
 	}

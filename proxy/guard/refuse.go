@@ -30,7 +30,11 @@ func (p *Policy) refuse(x *exchange.Exchange, d *decision) {
 			x.RetryAfter(d.retryAfter)
 		}
 	case unauthenticated:
-		if p.invite(x, d) {
+		switch {
+		case p.invite(x, d):
+			return
+		case d.answer != nil:
+			d.answer.Refuse(x, 401, d.code, detail401(d))
 			return
 		}
 		answer(x, p.unauthenticated, 401, d.code, detail401(d))

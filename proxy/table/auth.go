@@ -37,7 +37,7 @@ type Public struct {
 }
 
 // AuthMethod is one way to say who is calling. Exactly one of JWT, APIKeys,
-// Basic, ClientCertificate, OIDC, Introspection, Kubernetes and Anonymous is set, unless
+// Basic, ClientCertificate, OIDC, Introspection, Kubernetes, HMAC and Anonymous is set, unless
 // Unavailable is.
 type AuthMethod struct {
 	Name              string             `json:"name"`
@@ -50,6 +50,7 @@ type AuthMethod struct {
 	ClientCertificate *ClientCertificate `json:"clientCertificate,omitempty"`
 	OIDC              *OIDC              `json:"oidc,omitempty"`
 	Introspection     *Introspection     `json:"introspection,omitempty"`
+	HMAC              *HMAC              `json:"hmac,omitempty"`
 	Kubernetes        *TokenReview       `json:"kubernetes,omitempty"`
 	Anonymous         bool               `json:"anonymous,omitempty"`
 	Unavailable       string             `json:"unavailable,omitempty"` // why it cannot decide now (a missing Secret): 503, never 401

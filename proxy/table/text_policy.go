@@ -84,6 +84,8 @@ func (m AuthMethod) String() string {
 		return "oidc(" + m.OIDC.String() + ")"
 	case m.Introspection != nil:
 		out = "introspection(" + m.Introspection.String()
+	case m.HMAC != nil:
+		out = "hmac(" + m.HMAC.String()
 	case m.Kubernetes != nil:
 		out = "kubernetes(" + m.Kubernetes.String()
 	case m.Anonymous:

@@ -103,7 +103,8 @@ func TestNoCredentialIsShown(t *testing.T) {
 // planted is a policy with secrets in it, and in what its callers send.
 type planted struct {
 	objects, rules string
-	sends          []string // a header field each; the first is let in
+	fields         [][]string // of requests for /; the first is let in
+	refused        []string   // of one for /no; nil: those of the first
 	secrets        []string
 }
 
@@ -117,8 +118,15 @@ func TestNoSecretOfAPolicyIsShown(t *testing.T) {
 		"introspection": {
 			objects: tokenClient,
 			rules:   `authentication: {apps: {introspection: {url: "` + tokens.URL + `/introspect", clientSecretRef: {name: client}, audiences: [shop]}}}, authorization: {` + no + `}`,
-			sends:   []string{"authorization: Bearer good-" + secret, "authorization: Bearer bad-" + secret},
+			fields:  [][]string{{"authorization: Bearer good-" + secret}, {"authorization: Bearer bad-" + secret}},
 			secrets: []string{secret, "planted"},
+		},
+		"hmac": {
+			objects: hmacKey("acme", hmacSecret+secret, ""),
+			rules:   signedRules + `, authorization: {` + no + `}`,
+			fields:  [][]string{signed("acme", hmacSecret+secret, "GET", "/", "", ""), signed("acme", "wrong", "GET", "/", "", "")},
+			refused: signed("acme", hmacSecret+secret, "GET", "/no", "", ""),
+			secrets: []string{secret},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -137,10 +145,13 @@ func TestNoSecretOfAPolicyIsShown(t *testing.T) {
 					answers.WriteString(a.Body + fmt.Sprint(a.Header))
 				}
 			}
-			send(200, "GET http://a/", p.sends[0])
-			send(403, "GET http://a/no", p.sends[0])
-			for _, field := range p.sends[1:] {
-				send(401, "GET http://a/", field)
+			send(200, "GET http://a/", p.fields[0]...)
+			if p.refused == nil {
+				p.refused = p.fields[0]
+			}
+			send(403, "GET http://a/no", p.refused...)
+			for _, fields := range p.fields[1:] {
+				send(401, "GET http://a/", fields...)
 			}
 			w.Until("every request is logged", func() bool { return strings.Count(access.String(), "\n") >= asks })
 			shown := w.shown(&access, &own, w.conditions(w.wait()))

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
-	"github.com/gatehouse-dev/gatehouse/controllers/attach"
+	"github.com/gatehouse-dev/gatehouse/controllers/keysecret"
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
 )
 
@@ -301,7 +301,7 @@ func (k *keys) list(c *cobra.Command, all bool, purpose string) error {
 // describe says whether a key counts; its hash is not shown.
 func describe(s *corev1.Secret, now time.Time) listed {
 	l := listed{Namespace: s.Namespace, Name: s.Name, For: s.Labels[keyLabel]}
-	key, err := attach.ParseAPIKey(s)
+	key, err := keysecret.ParseAPIKey(s)
 	l.Subject, l.Scopes, l.Plan = key.Subject, key.Scopes, key.Plan
 	if key.NotBefore != 0 {
 		l.NotBefore = time.Unix(key.NotBefore, 0).UTC().Format(time.RFC3339)

@@ -11,7 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/gatehouse-dev/gatehouse/controllers/attach"
+	"github.com/gatehouse-dev/gatehouse/controllers/keysecret"
 )
 
 func TestKeyTexts(t *testing.T) {
@@ -51,11 +51,11 @@ func TestNewKeysAreReadAsTheyWereMeant(t *testing.T) {
 		t.Fatalf("%v\n%s%s", err, out, errs)
 	}
 	s.Data = map[string][]byte{"keyHash": []byte(s.StringData["keyHash"])} // as an API server keeps it
-	k, err := attach.ParseAPIKey(s)
+	k, err := keysecret.ParseAPIKey(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := attach.ParseAPIKey(&corev1.Secret{Data: map[string][]byte{"apiKey": []byte(text)}})
+	again, err := keysecret.ParseAPIKey(&corev1.Secret{Data: map[string][]byte{"apiKey": []byte(text)}})
 	if err != nil || again.Hash != k.Hash {
 		t.Errorf("the hash is not the key's: %v", err)
 	}

@@ -15,7 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/gatehouse-dev/gatehouse/controllers/attach"
+	"github.com/gatehouse-dev/gatehouse/controllers/keysecret"
 )
 
 // How a key is written down.
@@ -103,7 +103,7 @@ func setKey(s *corev1.Secret, text string) {
 
 // expire sets when the key ends to count, unless it ends sooner.
 func expire(s *corev1.Secret, at time.Time) {
-	if key, err := attach.ParseAPIKey(s); err == nil && key.Expires != 0 && key.Expires <= at.Unix() {
+	if key, err := keysecret.ParseAPIKey(s); err == nil && key.Expires != 0 && key.Expires <= at.Unix() {
 		return
 	}
 	if s.Annotations == nil {
@@ -115,14 +115,14 @@ func expire(s *corev1.Secret, at time.Time) {
 // successor is the Secret of the key that comes after old's, without a key yet.
 // all is every key with old's labels.
 func successor(old *corev1.Secret, all []corev1.Secret, now time.Time) (*corev1.Secret, error) {
-	key, err := attach.ParseAPIKey(old)
+	key, err := keysecret.ParseAPIKey(old)
 	if err != nil {
 		return nil, fmt.Errorf("secret %s/%s holds no usable key: %w", old.Namespace, old.Name, err)
 	}
 	live, taken := 0, map[string]bool{}
 	for i := range all {
 		taken[all[i].Name] = true
-		if other, err := attach.ParseAPIKey(&all[i]); err == nil && other.Subject == key.Subject && describe(&all[i], now).State == "live" {
+		if other, err := keysecret.ParseAPIKey(&all[i]); err == nil && other.Subject == key.Subject && describe(&all[i], now).State == "live" {
 			live++
 		}
 	}

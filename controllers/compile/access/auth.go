@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
+	"github.com/gatehouse-dev/gatehouse/controllers/keysecret"
 	"github.com/gatehouse-dev/gatehouse/controllers/policy"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
@@ -117,6 +118,8 @@ func (c *authCompiler) method(name string, spec v1alpha1.AuthenticationMethod) e
 	case spec.Kubernetes != nil:
 		m.From = credentialSources(spec.Kubernetes.From, table.CredentialSource{Header: "authorization", Scheme: "Bearer"})
 		m.Kubernetes = &table.TokenReview{Audiences: spec.Kubernetes.Audiences}
+	case spec.HMAC != nil:
+		m.HMAC, err = hmac(c.from.Key.Namespace, spec.HMAC, parts)
 	case spec.Anonymous != nil:
 		m.Anonymous = true
 	default:
@@ -180,23 +183,24 @@ func sharedKeys(s *corev1.Secret) *table.KeySet {
 func apiKeys(namespace string, spec *v1alpha1.APIKeyAuthentication, parts attach.Parts) *table.APIKeys {
 	out := &table.APIKeys{ID: namespace + " " + metav1.FormatLabelSelector(&spec.Selector)}
 	for _, s := range parts.Secrets {
-		k, err := attach.ParseAPIKey(s)
+		k, err := keysecret.ParseAPIKey(s)
 		if err != nil {
 			continue
 		}
-		out.Keys = append(out.Keys, &table.APIKey{
-			Secret:    s.Namespace + "/" + s.Name,
-			Hash:      k.Hash,
-			Subject:   k.Subject,
-			Scopes:    k.Scopes,
-			Plan:      k.Plan,
-			Metadata:  k.Metadata,
-			NotBefore: k.NotBefore,
-			Expires:   k.Expires,
-		})
+		key := holder(s, &k)
+		key.Hash = k.Hash
+		out.Keys = append(out.Keys, &key)
 	}
 	slices.SortFunc(out.Keys, func(a, b *table.APIKey) int { return strings.Compare(a.Secret, b.Secret) })
 	return out
+}
+
+// holder is who has a key.
+func holder(s *corev1.Secret, k *keysecret.APIKey) table.APIKey {
+	return table.APIKey{
+		Secret: s.Namespace + "/" + s.Name, Subject: k.Subject, Scopes: k.Scopes, Plan: k.Plan, Metadata: k.Metadata,
+		NotBefore: k.NotBefore, Expires: k.Expires,
+	}
 }
 
 // basic compiles the htpasswd lines that can be used.

@@ -50,7 +50,7 @@ func NewIndex(t *table.APIKeys, before *Index) *Index {
 			ix.keys[k.Hash] = entry{}
 			continue
 		}
-		ix.keys[k.Hash] = entry{k, claims(k), &ix.used[i]}
+		ix.keys[k.Hash] = entry{k, auth.KeyClaims(k), &ix.used[i]}
 	}
 	return ix
 }
@@ -66,23 +66,6 @@ func (ix *Index) Used(f func(secret string, at int64)) {
 			f(k.Secret, at)
 		}
 	}
-}
-
-// claims is what CEL sees as auth.claims; its metadata is auth.metadata.
-func claims(k *table.APIKey) map[string]any {
-	scopes := k.Scopes
-	if scopes == nil {
-		scopes = []string{}
-	}
-	metadata := make(map[string]any, len(k.Metadata)+2)
-	for name, value := range k.Metadata {
-		metadata[name] = value
-	}
-	metadata["scopes"] = scopes
-	if k.Plan != "" {
-		metadata["plan"] = k.Plan
-	}
-	return map[string]any{"scopes": scopes, "plan": k.Plan, "metadata": metadata}
 }
 
 // Method is one policy's use of an index.
