@@ -21,6 +21,9 @@ func (s *Server) Handle(x *exchange.Exchange) {
 	if action != nil {
 		x.Trace.Route, x.Trace.Rule = action.Table.Route, action.Table.Rule
 	}
+	if x.Conn.AltSvc != "" {
+		x.Granted = append(x.Granted, x.Conn)
+	}
 	switch {
 	case action == nil:
 		x.Reply(404, "no_route", "no route takes this request")

@@ -4,9 +4,12 @@ import (
 	"net"
 	"time"
 
+	"github.com/quic-go/quic-go"
+
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/http1"
 	"github.com/gatehouse-dev/gatehouse/proxy/http2"
+	"github.com/gatehouse-dev/gatehouse/proxy/http3"
 	"github.com/gatehouse-dev/gatehouse/proxy/listener"
 	"github.com/gatehouse-dev/gatehouse/proxy/stream"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -19,6 +22,7 @@ func (s *Server) listening() listener.Config {
 	c := &s.opts.Clients
 	return listener.Config{
 		Protocols: s.protocols,
+		HTTP3:     s.http3,
 		Streams:   relays{tcp.New(c.TCP), udp.New(c.UDP)},
 		Route:     func(t *table.Stream) *stream.Route { return stream.New(t, s.owners.Upstreams, s.metrics) },
 		Current:   func() map[uint32]*listener.Port { return s.state.Load().ports },
@@ -53,6 +57,22 @@ func (s *Server) protocols() listener.Protocols {
 		Log:      s.log,
 	})
 	return p
+}
+
+// http3 is the server of one socket of UDP, and how its connections are.
+func (s *Server) http3() (listener.HTTP3, *quic.Config) {
+	c := &s.opts.Clients
+	one := c.HTTP1
+	one.Defaults()
+	config := http3.Config{
+		Handler:  s,
+		Refused:  s.refused,
+		Limits:   one.Limits,
+		Streams:  c.Streams,
+		MaxBody:  one.MaxBody,
+		Timeouts: http3.Timeouts{Idle: one.IdleTimeout, Read: one.BodyTimeout, Write: one.WriteTimeout, Stream: streamTimeout},
+	}
+	return http3.New(config), config.QUIC()
 }
 
 // streamTimeout is how long a gRPC client, or a backend, may be silent on a

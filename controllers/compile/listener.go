@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -52,10 +53,23 @@ func (c *Compiler) compileListener(l *graph.Listener, proxies *table.Proxies, ho
 		Hostname:     l.Hostname,
 		Certificates: c.compileCertificates(l.Certificates),
 		Clients:      compileClients(l.Clients),
+		HTTP3:        http3(l),
 		Hosts:        hosts,
 		Streams:      streams,
 		Proxies:      proxies,
 	}, sameListener)
+}
+
+// http3 is the port of UDP to bind for HTTP/3; 0 for none. Where callers come by a
+// Service there is none until that has the port.
+func http3(l *graph.Listener) uint16 {
+	switch {
+	case !spec.HTTP3(l.Spec):
+		return 0
+	case l.Target == 0:
+		return uint16(l.Spec.Port)
+	}
+	return l.TargetUDP
 }
 
 // compileProxies takes ranges that params has looked at.
@@ -73,7 +87,7 @@ func compileProxies(p *v1alpha1.ProxyProtocol) *table.Proxies {
 }
 
 func sameListener(a, b *table.Listener) bool {
-	return a.ID == b.ID && a.Address == b.Address && a.Port == b.Port && a.Target == b.Target && a.Protocol == b.Protocol && a.Hostname == b.Hostname &&
+	return a.ID == b.ID && a.Address == b.Address && a.Port == b.Port && a.Target == b.Target && a.Protocol == b.Protocol && a.Hostname == b.Hostname && a.HTTP3 == b.HTTP3 &&
 		sameClients(a.Clients, b.Clients) && a.Proxies.Equal(b.Proxies) && slices.Equal(a.Certificates, b.Certificates) && slices.Equal(a.Hosts, b.Hosts) && slices.Equal(a.Streams, b.Streams)
 }
 

@@ -78,6 +78,7 @@ type Listener struct {
 	Spec           *gatewayv1.Listener
 	Address        string // IP to bind; "" for all
 	Target         uint16 // port to bind, where it is not that of the spec; else 0
+	TargetUDP      uint16 // the same for HTTP/3; 0 where Target is not: there is none yet
 	Hostname       string // lower case; "" for any
 	Certificates   []*Certificate
 	Clients        *Clients // HTTPS: how clients' certificates are checked; nil: they are not asked for

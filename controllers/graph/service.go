@@ -133,7 +133,7 @@ func (b *Builder) way(r *store.Reader, obj *gatewayv1.Gateway, lost string) way 
 // lead puts a listener that can serve at the end of the way, and says whether it
 // does serve there.
 func (w way) lead(l *Listener) metav1.Condition {
-	l.Address, l.Target = w.bind, w.targets[portOf(l.Spec)]
+	l.Address, l.Target, l.TargetUDP = w.bind, w.targets[portOf(l.Spec)], w.targets[ServicePort{l.Spec.Port, corev1.ProtocolUDP}]
 	if l.Serves && !w.direct && l.Target == 0 {
 		l.Serves = false
 		return no(gatewayv1.ListenerConditionProgrammed, gatewayv1.ListenerReasonPending, "the Service of the Gateway does not have the port yet")
@@ -208,8 +208,11 @@ func needs(obj *gatewayv1.Gateway, listeners []*Listener, found params.Found) *S
 		s.Parameters = &found.Service
 	}
 	for _, l := range listeners {
-		if port := portOf(l.Spec); spec.Speaks(l.Spec.Protocol) && !slices.Contains(s.Ports, port) {
-			s.Ports = append(s.Ports, port)
+		if spec.Speaks(l.Spec.Protocol) {
+			s.Ports = append(s.Ports, portOf(l.Spec))
+		}
+		if spec.HTTP3(l.Spec) {
+			s.Ports = append(s.Ports, ServicePort{l.Spec.Port, corev1.ProtocolUDP})
 		}
 	}
 	if len(s.Ports) == 0 {
@@ -218,6 +221,7 @@ func needs(obj *gatewayv1.Gateway, listeners []*Listener, found params.Found) *S
 	slices.SortFunc(s.Ports, func(a, b ServicePort) int {
 		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port))
 	})
+	s.Ports = slices.Compact(s.Ports)
 	return s
 }
 

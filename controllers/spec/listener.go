@@ -38,7 +38,23 @@ func Listener(gw *gatewayv1.Gateway, index int) *Problem {
 	case !Terminates(l):
 		return Problemf(gatewayv1.ListenerReasonUnsupportedValue, "%s.tls.mode: %s does not go with HTTPS; use Terminate", field, *l.TLS.Mode)
 	}
-	return nil
+	switch l.TLS.Options[optionHTTP3] {
+	case "", http3Enabled, http3Disabled:
+		return nil
+	}
+	return Problemf(gatewayv1.ListenerReasonUnsupportedValue, "%s.tls.options[%s]: %q is not known; use %s or %s", field, optionHTTP3, l.TLS.Options[optionHTTP3], http3Enabled, http3Disabled)
+}
+
+// The option of an HTTPS listener's TLS that turns HTTP/3 on.
+const (
+	optionHTTP3   = "gatehouse.dev/http3"
+	http3Enabled  = "Enabled"
+	http3Disabled = "Disabled" // the default
+)
+
+// HTTP3 says whether a listener is reached over QUIC as well.
+func HTTP3(l *gatewayv1.Listener) bool {
+	return l.Protocol == gatewayv1.HTTPSProtocolType && l.TLS != nil && l.TLS.Options[optionHTTP3] == http3Enabled
 }
 
 // Terminates says whether a listener ends TLS itself.

@@ -43,9 +43,13 @@ type Conn struct {
 	TLS       bool           //
 	SNI       string         // server name the client asked for, lower case; empty without TLS
 	Client    *Client        // the certificate it showed; nil for none
-	Protocol  string         // "HTTP/1.1", "HTTP/2.0"
+	Protocol  string         // "HTTP/1.1", "HTTP/2.0", "HTTP/3.0"
+	AltSvc    string         // where else the listener is served (RFC 7838); empty for nowhere
 	Exchanges int            // how many requests were read from it so far
 }
+
+// FilterResponse implements Marker: it tells the client of AltSvc.
+func (c *Conn) FilterResponse(x *Exchange) { x.Response.Header.Set("alt-svc", c.AltSvc) }
 
 // Request is what the client asked.
 type Request struct {
@@ -182,6 +186,9 @@ func (x *Exchange) Reset() {
 func (x *Exchange) WriteReply() error {
 	if x.Marker != nil {
 		x.Marker.FilterResponse(x)
+	}
+	if x.Conn != nil && x.Conn.AltSvc != "" {
+		x.Conn.FilterResponse(x)
 	}
 	if x.GRPC() {
 		return x.writeGRPC()

@@ -27,6 +27,7 @@ type entry struct {
 	listener *table.Listener
 	certs    []*tls.Certificate
 	config   *tls.Config // of handshakes that ask for client certificates; nil: the socket's
+	quic     *tls.Config // the same for HTTP/3
 	streams  byName[stream.Route]
 }
 
@@ -62,6 +63,7 @@ func (p *Plan) names(listeners []*table.Listener, certs map[*table.Certificate]*
 		}
 		if l.Clients != nil && l.Protocol == table.HTTPS {
 			e.config = p.set.asking(e, l.Clients)
+			e.quic = overQUIC(e.config)
 		}
 		n.add(l.Hostname, e)
 	}

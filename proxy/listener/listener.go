@@ -18,6 +18,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quic-go/quic-go"
+
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/stream"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -47,9 +49,18 @@ type Door interface {
 	Disconnect()
 }
 
+// HTTP3 serves the connections of one socket of UDP. Serve returns when the
+// connection has ended; Finish and Drain are those of Protocols.
+type HTTP3 interface {
+	Serve(c *quic.Conn, conn *exchange.Conn)
+	Finish()
+	Drain()
+}
+
 // Config is what a Set needs.
 type Config struct {
 	Protocols func() Protocols                         // called once for each socket
+	HTTP3     func() (HTTP3, *quic.Config)             // the same, for those that speak it
 	Streams   Streams                                  //
 	Route     func(*table.Stream) *stream.Route        // called by Prepare
 	Current   func() map[uint32]*Port                  // the Ports of the Plan in use
@@ -70,6 +81,7 @@ type Set struct {
 	cfg      Config
 	sockets  map[key]*socket
 	packets  map[key]*packetSocket
+	quics    map[key]*quicSocket
 	lastID   uint32
 	draining sync.WaitGroup // sockets that left the table
 	certs    map[*table.Certificate]*certificate
@@ -78,7 +90,7 @@ type Set struct {
 
 // New returns a Set with no sockets.
 func New(cfg Config) *Set {
-	return &Set{cfg: cfg, sockets: map[key]*socket{}, packets: map[key]*packetSocket{}, tickets: &tls.Config{}}
+	return &Set{cfg: cfg, sockets: map[key]*socket{}, packets: map[key]*packetSocket{}, quics: map[key]*quicSocket{}, tickets: &tls.Config{}}
 }
 
 // Plan is sockets bound and certificates parsed for a table, not yet in use.
@@ -87,7 +99,7 @@ type Plan struct {
 	Failed map[string]error // by table.Listener.ID; the rest of the table is served
 	set    *Set
 	groups []group
-	gone   []*socket
+	gone   []interface{ drain(context.Context) }
 }
 
 // Prepare binds sockets for the listeners that have none, parses certificates,
@@ -109,6 +121,7 @@ func (s *Set) Prepare(listeners []*table.Listener) *Plan {
 		}
 		if id, ok := p.bound(g); ok {
 			p.Ports[id] = port
+			p.quic(g, port)
 		}
 	}
 	s.certs = certs
@@ -160,6 +173,7 @@ func (p *Plan) stop() {
 		}
 	}
 	p.stopPackets(wanted)
+	p.stopQUIC()
 }
 
 // socket returns g's socket, binding it if there is none; nil when it cannot be bound.
@@ -185,6 +199,9 @@ func (p *Plan) Commit() {
 		socket.start()
 	}
 	for _, socket := range s.packets {
+		socket.start()
+	}
+	for _, socket := range s.quics {
 		socket.start()
 	}
 	for _, socket := range p.gone {
@@ -234,6 +251,9 @@ func (s *Set) Finish() {
 	for _, socket := range s.sockets {
 		socket.protocols.Finish()
 	}
+	for _, socket := range s.quics {
+		socket.http3.Finish()
+	}
 }
 
 // Drain stops accepting, lets what is under way finish, and closes what is left
@@ -248,7 +268,11 @@ func (s *Set) Drain(ctx context.Context) {
 	for _, socket := range s.packets {
 		s.draining.Go(func() { socket.drain(ctx) })
 	}
+	for _, socket := range s.quics {
+		s.draining.Go(func() { socket.drain(ctx) })
+	}
 	clear(s.sockets)
 	clear(s.packets)
+	clear(s.quics)
 	s.draining.Wait()
 }

@@ -24,6 +24,7 @@ type Port struct {
 	names  names          // by server name; where there is TLS
 	stream *stream.Route  // of TCP and UDP; nil when no route is attached
 	proxy  *table.Proxies // whose PROXY headers are read; nil: nobody's
+	altSvc string         // what callers of listeners with HTTP/3 are told; empty where there is none
 }
 
 // kind is how a port is served.

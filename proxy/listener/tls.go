@@ -24,6 +24,11 @@ func (k *socket) serveTLS(c *tls.Conn, conn *exchange.Conn) {
 	if len(state.PeerCertificates) > 0 {
 		conn.Client = exchange.NewClient(state.PeerCertificates)
 	}
+	if p := k.set.cfg.Current()[k.id]; p != nil && p.altSvc != "" {
+		if e := p.names.find(conn.SNI); e != nil && e.listener.HTTP3 != 0 {
+			conn.AltSvc = p.altSvc
+		}
+	}
 	if state.NegotiatedProtocol == "h2" {
 		conn.Protocol = "HTTP/2.0"
 		k.protocols.HTTP2(c, conn)

@@ -57,6 +57,7 @@ type Listener struct {
 	Hostname     string         `json:"hostname,omitempty"`     // "", "a.example.com" or "*.example.com", lower case
 	Certificates []*Certificate `json:"certificates,omitempty"` // HTTPS and TLS, in the listener's order
 	Clients      *ClientCAs     `json:"clients,omitempty"`      // HTTPS: client certificates are asked for and checked
+	HTTP3        uint16         `json:"http3,omitempty"`        // HTTPS: port of UDP to bind for HTTP/3, which callers know as Port; 0: it is not spoken
 	Hosts        []*Host        `json:"hosts,omitempty"`        // HTTP and HTTPS, most specific first
 	Streams      []*Stream      `json:"streams,omitempty"`      // TLS, TCP and UDP, most specific first
 	Proxies      *Proxies       `json:"proxies,omitempty"`      // whose PROXY headers tell the client's address; nil: nobody's

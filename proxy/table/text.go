@@ -24,6 +24,9 @@ func (t *Table) Text() string {
 		for _, c := range l.Certificates {
 			w.WriteString(" cert=" + c.ID)
 		}
+		if l.HTTP3 != 0 {
+			fmt.Fprintf(&w, " http3=%d", l.HTTP3)
+		}
 		if l.Clients != nil {
 			w.WriteString(" clients=" + l.Clients.String())
 		}

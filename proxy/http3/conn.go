@@ -1,0 +1,309 @@
+package http3
+
+import (
+	"context"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/quicvarint"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+)
+
+// Error codes (section 8.1; RFC 9204, section 6).
+const (
+	codeNo            = 0x100
+	codeInternal      = 0x102
+	codeCreation      = 0x103
+	codeClosed        = 0x104
+	codeUnexpected    = 0x105
+	codeFrame         = 0x106
+	codeLoad          = 0x107
+	codeSettings      = 0x109
+	codeNoSettings    = 0x10a
+	codeRejected      = 0x10b
+	codeCancelled     = 0x10c
+	codeIncomplete    = 0x10d
+	codeMessage       = 0x10e
+	codeDecompression = 0x200
+	codeEncoder       = 0x201
+)
+
+// Types of unidirectional streams (section 6.2; RFC 9204, section 4.2).
+const (
+	streamControl = iota
+	streamPush
+	streamEncoder
+	streamDecoder
+)
+
+// kept is how many workers without a request a connection keeps.
+const kept = 8
+
+// linger is how long a connection that has answered its last request stays, so
+// that the answer arrives; clients close it sooner.
+const linger = 500 * time.Millisecond
+
+// conn is one connection.
+type conn struct {
+	srv     *Server
+	quic    *quic.Conn
+	info    *exchange.Conn
+	control *quic.SendStream
+	jobs    chan *quic.Stream
+	free    atomic.Int32 // workers without a request
+	running sync.WaitGroup
+	idle    *time.Timer
+	seen    atomic.Uint32 // types of critical streams the client has opened
+
+	mu       sync.Mutex
+	open     int           // requests under way
+	next     quic.StreamID // no request was taken from this one on
+	farewell quic.StreamID // of the last GOAWAY; 0: none was sent
+	leaving  bool          // requests from next on are rejected
+}
+
+// unbounded is the identifier of a GOAWAY that says that another one follows
+// (section 5.2).
+const unbounded = 1<<62 - 4
+
+func newConn(s *Server, c *quic.Conn, info *exchange.Conn) *conn {
+	return &conn{srv: s, quic: c, info: info, jobs: make(chan *quic.Stream)}
+}
+
+func (k *conn) close(code quic.ApplicationErrorCode) { _ = k.quic.CloseWithError(code, "") }
+
+func (k *conn) serve() {
+	if err := k.greet(); err != nil {
+		k.close(codeInternal)
+		return
+	}
+	k.idle = time.AfterFunc(k.srv.cfg.Timeouts.Idle, k.leave)
+	defer k.idle.Stop()
+	k.running.Go(k.accept)
+	for {
+		str, err := k.quic.AcceptStream(context.Background())
+		if err != nil { // the connection has ended
+			break
+		}
+		if !k.take(str) {
+			str.CancelRead(codeRejected)
+			str.CancelWrite(codeRejected)
+			continue
+		}
+		select {
+		case k.jobs <- str:
+		default:
+			k.running.Go(func() { k.work(str) })
+		}
+	}
+	close(k.jobs)
+	k.running.Wait()
+}
+
+// greet opens the control stream (section 6.2.1).
+func (k *conn) greet() error {
+	str, err := k.quic.OpenUniStream()
+	if err != nil {
+		return err
+	}
+	k.control = str
+	const maxFieldSection = 6
+	settings := quicvarint.Append(nil, maxFieldSection)
+	settings = quicvarint.Append(settings, uint64(k.srv.maxFields()))
+	b := []byte{streamControl}
+	b = appendFrame(b, frameSettings, len(settings))
+	_, err = str.Write(append(b, settings...))
+	return err
+}
+
+// take counts a request in; false when the connection takes no more.
+func (k *conn) take(str *quic.Stream) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.leaving {
+		return false
+	}
+	k.next = str.StreamID() + 4
+	if k.open++; k.open == 1 {
+		k.idle.Stop()
+	}
+	return true
+}
+
+// work serves requests, beginning with str's, as long as there are some.
+func (k *conn) work(str *quic.Stream) {
+	for ok := true; ok; {
+		k.request(str)
+		k.done()
+		if k.free.Add(1) > kept {
+			k.free.Add(-1)
+			return
+		}
+		str, ok = <-k.jobs
+		k.free.Add(-1)
+	}
+}
+
+// done counts a request out.
+func (k *conn) done() {
+	if k.srv.ending.Load() {
+		k.goaway(unbounded)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.open--; k.open > 0 {
+		return
+	}
+	if k.leaving {
+		time.AfterFunc(linger, func() { k.close(codeNo) })
+	} else {
+		k.idle.Reset(k.srv.cfg.Timeouts.Idle)
+	}
+}
+
+// leave takes no more requests, and closes once those under way are answered.
+func (k *conn) leave() {
+	k.mu.Lock()
+	was, open, next := k.leaving, k.open, k.next
+	k.leaving = true
+	k.mu.Unlock()
+	if was {
+		return
+	}
+	k.goaway(next)
+	if open == 0 {
+		time.AfterFunc(linger, func() { k.close(codeNo) })
+	}
+}
+
+// goaway tells the client, unless it has been told, to make requests from id on
+// elsewhere.
+func (k *conn) goaway(id quic.StreamID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.control == nil || k.farewell != 0 && k.farewell <= id {
+		return
+	}
+	k.farewell = max(id, 1)
+	b := appendFrame(nil, frameGoaway, quicvarint.Len(uint64(id)))
+	_ = k.control.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = k.control.Write(quicvarint.Append(b, uint64(id))) // a client that is gone needs none
+}
+
+// accept serves the client's unidirectional streams.
+func (k *conn) accept() {
+	for {
+		str, err := k.quic.AcceptUniStream(context.Background())
+		if err != nil {
+			return
+		}
+		k.running.Go(func() { k.listen(str) })
+	}
+}
+
+// listen serves one unidirectional stream.
+func (k *conn) listen(str *quic.ReceiveStream) {
+	in := input{str: str, buf: make([]byte, 64)}
+	kind, err := in.varint()
+	if err != nil {
+		return // it ended before it said what it is (section 6.2)
+	}
+	switch kind {
+	case streamControl, streamEncoder, streamDecoder:
+		if bit := uint32(1) << kind; k.seen.Or(bit)&bit != 0 {
+			k.close(codeCreation)
+			return
+		}
+	case streamPush:
+		k.close(codeCreation) // only servers push
+		return
+	default:
+		str.CancelRead(codeCreation) // of an extension that is not spoken here
+		return
+	}
+	switch kind {
+	case streamControl:
+		err = k.hear(&in)
+	case streamEncoder:
+		err = encoderOf(&in)
+	default: // nothing we sent has to be acknowledged
+		for err == nil {
+			err = in.skip(1)
+		}
+	}
+	if code, ok := err.(connError); ok { //nolint:errorlint // made here, never wrapped
+		k.close(quic.ApplicationErrorCode(code))
+	} else if err == io.EOF || err == errReset {
+		k.close(codeClosed) // these streams stay (section 6.2.1)
+	}
+}
+
+// hear reads the control stream.
+func (k *conn) hear(in *input) error {
+	for first := true; ; first = false {
+		kind, length, err := in.frame()
+		switch {
+		case err != nil:
+			return err
+		case first && kind != frameSettings:
+			return connError(codeNoSettings)
+		case !first && kind == frameSettings, kind == frameData, kind == frameHeaders, kind == framePushPromise, reserved(kind):
+			return connError(codeUnexpected)
+		case kind == frameSettings && length > maxSettings:
+			return connError(codeLoad)
+		case kind == frameSettings:
+			if err := settings(in, length); err != nil {
+				return err
+			}
+		default: // a client's GOAWAY and MAX_PUSH_ID are about pushes
+			if err := in.skip(length); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// maxSettings bounds a SETTINGS frame: there is one of a connection.
+const maxSettings = 4 << 10
+
+// settings reads a SETTINGS frame. None of what a client may say in it concerns us:
+// header blocks are written without the dynamic table.
+func settings(in *input, length uint64) error {
+	for length > 0 {
+		before := in.read
+		id, err := in.varint()
+		if err == nil {
+			_, err = in.varint()
+		}
+		n := in.read - before
+		switch {
+		case err != nil:
+			return err
+		case n > length:
+			return connError(codeFrame)
+		case id >= 2 && id <= 5: // settings of HTTP/2 (section 7.2.4.1)
+			return connError(codeSettings)
+		}
+		length -= n
+	}
+	return nil
+}
+
+// encoderOf reads the client's QPACK encoder stream. The dynamic table has no room,
+// so nothing can be put in it: only its capacity may be said again to be 0.
+func encoderOf(in *input) error {
+	const capacity0 = 0x20
+	for {
+		b, err := in.byte()
+		if err != nil {
+			return err
+		}
+		if b != capacity0 {
+			return connError(codeEncoder)
+		}
+	}
+}

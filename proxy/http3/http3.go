@@ -1,0 +1,139 @@
+// Package http3 serves HTTP/3 (RFC 9114) on QUIC connections, behind the same
+// exchange as http1 and http2.
+//
+// proxy/listener hands it connections whose handshake is over; quic-go carries
+// them (RFC 9000). Streams of requests, their frames and their header blocks
+// (QPACK, RFC 9204, without the dynamic table) are read and written here: quic-go's
+// own HTTP/3 would make a net/http request and answer of each, and let through some
+// of what section 4 calls malformed. It holds requests to the rules of proxy/wire, and
+// calls the handler.
+//
+// A request is an exchange in a worker's goroutine, for handlers block; workers
+// that have nothing to do are kept for a connection's next request.
+package http3
+
+import (
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/wire"
+)
+
+// Protocol is its name in ALPN (section 3.1).
+const Protocol = "h3"
+
+// Config is what a Server needs.
+type Config struct {
+	Handler  exchange.Handler
+	Refused  func(x *exchange.Exchange) // told of requests that were refused without the handler; may be nil
+	Limits   wire.Limits
+	Streams  uint32 // open at one time on a connection; see QUIC
+	MaxBody  int64  // content of a request (413); not above 0: no limit
+	Timeouts Timeouts
+}
+
+// Timeouts of a connection and its streams.
+type Timeouts struct {
+	Idle  time.Duration // a connection without requests
+	Read  time.Duration // for a request's head, and for the next bytes of its content
+	Write time.Duration // for the client to take bytes of the answer: at least this, at most twice
+
+	Stream time.Duration // Read, for gRPC, if that is more
+}
+
+// What one connection may hold in memory of content nobody has read yet.
+const (
+	streamBuffer     = 256 << 10
+	connectionBuffer = 1 << 20
+)
+
+// uniStreams is how many unidirectional streams a client may have open: it needs
+// three (section 6.2), and may try others.
+const uniStreams = 8
+
+// QUIC returns the settings of connections: what c bounds of them, and that no
+// request is taken before the handshake is over (0-RTT), for it could be replayed.
+func (c Config) QUIC() *quic.Config {
+	return &quic.Config{
+		MaxIdleTimeout:                 c.Timeouts.Idle,
+		InitialStreamReceiveWindow:     streamBuffer,
+		MaxStreamReceiveWindow:         streamBuffer,
+		InitialConnectionReceiveWindow: connectionBuffer,
+		MaxConnectionReceiveWindow:     connectionBuffer,
+		MaxIncomingStreams:             int64(c.Streams),
+		MaxIncomingUniStreams:          uniStreams,
+	}
+}
+
+// Server serves connections until it is drained.
+type Server struct {
+	cfg      Config
+	date     atomic.Pointer[date]
+	ending   atomic.Bool // the next answer of each connection comes with GOAWAY
+	draining atomic.Bool
+
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+}
+
+// New returns a Server.
+func New(cfg Config) *Server {
+	s := &Server{cfg: cfg, conns: map[*conn]struct{}{}}
+	s.date.Store(&date{})
+	return s
+}
+
+// Serve serves one connection and returns when it has ended, with all its
+// requests.
+func (s *Server) Serve(c *quic.Conn, info *exchange.Conn) {
+	info.Protocol = "HTTP/3.0"
+	k := newConn(s, c, info)
+	s.mu.Lock()
+	if s.draining.Load() {
+		s.mu.Unlock()
+		k.close(codeNo)
+		return
+	}
+	s.conns[k] = struct{}{}
+	s.mu.Unlock()
+	k.serve()
+	s.mu.Lock()
+	delete(s.conns, k)
+	s.mu.Unlock()
+}
+
+// Finish sends GOAWAY with the next answer of each connection, so that clients
+// leave by themselves before Drain; new connections are served.
+func (s *Server) Finish() { s.ending.Store(true) }
+
+// Drain sends GOAWAY on every connection: requests under way finish, then the
+// connections close. It does not wait.
+func (s *Server) Drain() {
+	s.ending.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.draining.Store(true)
+	for k := range s.conns {
+		go k.leave()
+	}
+}
+
+// date is the Date field of a second.
+type date struct {
+	second int64
+	text   string
+}
+
+func (s *Server) dateAt(t time.Time) string {
+	d := s.date.Load()
+	if now := t.Unix(); d.second != now {
+		d = &date{now, t.UTC().Format(http.TimeFormat)}
+		s.date.Store(d)
+	}
+	return d.text
+}

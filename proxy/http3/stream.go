@@ -1,0 +1,201 @@
+package http3
+
+import (
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/wire"
+)
+
+// stream is one request and its answer; reused.
+type stream struct {
+	exchange.Exchange
+	k      *conn
+	str    *quic.Stream
+	in     input
+	head   wire.RequestHead
+	fields fields
+	body   body
+	writer writer
+}
+
+var streams = sync.Pool{New: func() any { return new(stream) }}
+
+// request serves the request of str.
+func (k *conn) request(str *quic.Stream) {
+	st := streams.Get().(*stream)
+	st.begin(k, str)
+	err := st.read()
+	switch e := err.(type) { //nolint:errorlint // made here, never wrapped
+	case nil:
+		k.srv.cfg.Handler.Handle(&st.Exchange)
+	case *exchange.Error:
+		st.refuse(e)
+	case connError:
+		k.close(quic.ApplicationErrorCode(e))
+	default:
+		st.reset(codeIncomplete)
+	}
+	st.end()
+	streams.Put(st)
+}
+
+func (st *stream) begin(k *conn, str *quic.Stream) {
+	st.k, st.str = k, str
+	st.in = input{str: str, buf: mem.GetSmall()}
+	clear(st.fields.cookies)
+	st.fields = fields{length: -1, cookies: st.fields.cookies[:0]}
+	st.writer.begin(st)
+	st.body.begin(st)
+	st.Conn, st.Writer, st.Context = k.info, &st.writer, str.Context()
+}
+
+// end leaves nothing of the request behind.
+func (st *stream) end() {
+	if st.writer.state != ended {
+		st.reset(codeInternal) // so that the client cannot take a part of an answer for the whole
+	}
+	if !st.in.end {
+		st.str.CancelRead(codeNo) // what is left of the content is not wanted (section 4.1)
+	}
+	release(st.in.buf)
+	st.writer.release()
+	st.Reset()
+	st.Conn, st.Writer, st.Context, st.k, st.str, st.in = nil, nil, nil, nil, nil, input{}
+	st.head = wire.RequestHead{}
+}
+
+// reset breaks the stream off, in both directions.
+func (st *stream) reset(code quic.StreamErrorCode) {
+	st.str.CancelRead(code)
+	st.str.CancelWrite(code)
+	st.writer.state = ended
+}
+
+// refuse answers a request that the handler does not see, or resets its stream.
+func (st *stream) refuse(err *exchange.Error) {
+	st.Start = time.Now()
+	st.Fail(err)
+	if malformed(err) {
+		st.reset(codeMessage)
+	} else {
+		_ = st.WriteReply() // a client that is gone needs no answer
+	}
+	if refused := st.k.srv.cfg.Refused; refused != nil {
+		refused(&st.Exchange)
+	}
+}
+
+// read reads the head of the request.
+func (st *stream) read() error {
+	c := &st.k.srv.cfg
+	_ = st.str.SetReadDeadline(time.Now().Add(c.Timeouts.Read))
+	length, err := st.headers()
+	if err != nil {
+		return err
+	}
+	if length > uint64(c.Limits.Head) {
+		return errHeadLong
+	}
+	block, err := st.in.whole(int(length))
+	if err != nil {
+		return err
+	}
+	if err := st.k.srv.decode(block, st.take); err != nil {
+		return err
+	}
+	if err := st.fields.check(); err != nil {
+		return err
+	}
+	st.Start = time.Now()
+	if err := st.fill(); err != nil {
+		return err
+	}
+	return st.content()
+}
+
+// headers finds the HEADERS frame of the request.
+func (st *stream) headers() (length uint64, err error) {
+	for {
+		kind, length, err := st.in.frame()
+		switch {
+		case err == io.EOF:
+			return 0, errReset // a stream without a request
+		case err != nil:
+			return 0, err
+		case kind == frameHeaders:
+			return length, nil
+		case known(kind):
+			return 0, connError(codeUnexpected)
+		}
+		if err := st.in.skip(length); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// known reports frame types with a meaning, which is another than the one looked for.
+func known(kind uint64) bool { return kind <= 9 || kind == 0xd }
+
+// fill makes a request of the fields.
+func (st *stream) fill() error {
+	f, q, c := &st.fields, &st.Request, &st.k.srv.cfg
+	if len(f.cookies) > 0 {
+		q.Header.Add("cookie", strings.Join(f.cookies, "; ")) // section 4.2.1
+	}
+	st.head = wire.RequestHead{Method: f.method, Target: f.path, Authority: f.authority, Header: q.Header}
+	if err := wire.Check(&st.head, c.Limits); err != nil {
+		return err
+	}
+	q.Method, q.Path, q.RawQuery = f.method, st.head.Path, st.head.RawQuery
+	q.Authority, q.Host, q.Scheme = f.authority, hostOf(f.authority), "https"
+	q.ContentLength, q.ClientIP = f.length, st.Conn.Peer.Addr()
+	if c.MaxBody > 0 && f.length > c.MaxBody {
+		return errTooLarge
+	}
+	return nil
+}
+
+// content finds out whether the request has any. Where its length is not said and
+// its method has content seldom, what comes next is waited for: the end, as a rule,
+// in a packet of its own.
+func (st *stream) content() error {
+	b, q := &st.body, &st.Request
+	if q.ContentLength < 0 && !st.in.end && plain(q.Method) || st.in.end {
+		if err := b.frame(); err != nil && err != io.EOF {
+			return b.fail(err)
+		} else if err == io.EOF {
+			b.err = io.EOF
+		}
+	}
+	if b.err == io.EOF {
+		if q.ContentLength > 0 {
+			return errLength
+		}
+		q.ContentLength = 0
+		return nil
+	}
+	if q.ContentLength != 0 {
+		b.expect = st.fields.expect
+		if st.GRPC() { // a stream of messages, without end if need be, whose client may well be silent
+			b.patience, b.limit = max(b.patience, st.k.srv.cfg.Timeouts.Stream), 0
+		}
+		q.Body = b
+	}
+	return nil
+}
+
+// plain reports methods whose requests have no content as a rule.
+func plain(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "DELETE", "TRACE":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,270 @@
+package listener
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
+)
+
+// quicSocket is one socket of UDP that HTTP/3 is spoken on. It is beside the socket of
+// TCP with its listeners, and stays as long as one of them asks for it.
+type quicSocket struct {
+	set       *Set
+	id        uint32
+	conn      *net.UDPConn
+	transport *quic.Transport
+	listening *quic.Listener
+	http3     HTTP3
+	metrics   *telemetry.Port // those of the socket of TCP
+
+	handshakes atomic.Int64 // under way
+	starting   sync.Once
+	running    sync.WaitGroup // accepting, and the connections
+}
+
+// doubtful is how many handshakes may be under way on a socket before clients have
+// to prove that they are at their address, by a Retry (RFC 9000, section 8.1): a
+// round trip more, for which a flood from made-up addresses costs no memory.
+const doubtful = 128
+
+// alpn is what HTTP/3 is called in a handshake.
+const alpn = "h3"
+
+// maxAge is how long, in seconds, clients may remember that there is HTTP/3.
+const maxAge = 24 * 60 * 60
+
+// quic serves HTTP/3 beside a group's socket, which is bound, if one of its
+// listeners asks for it.
+func (p *Plan) quic(g group, port *Port) {
+	var asking []*table.Listener
+	for _, l := range g.listeners {
+		if l.HTTP3 != 0 && l.Protocol == table.HTTPS {
+			asking = append(asking, l)
+		}
+	}
+	s := p.set
+	beside := s.sockets[g.key]
+	if len(asking) == 0 || beside == nil {
+		return
+	}
+	k := s.quics[g.key]
+	if k == nil {
+		var err error
+		if k, err = s.bindQUIC(beside, s.besideAt(g.key, asking[0])); err != nil {
+			for _, l := range asking {
+				p.Failed[l.ID] = fmt.Errorf("HTTP/3, at the same port of UDP: cannot bind: %w", err)
+			}
+			return
+		}
+		s.quics[g.key] = k
+	}
+	p.Ports[k.id] = port
+	port.altSvc = fmt.Sprintf(`%s=":%d"; ma=%d`, alpn, port.number, maxAge)
+}
+
+// besideAt is where l's HTTP/3 is bound: at the address of the socket of TCP,
+// unless the way from callers to there leads to another port.
+func (s *Set) besideAt(k key, l *table.Listener) string {
+	if l.HTTP3 == l.BindPort() {
+		return s.sockets[k].ln.Addr().String()
+	}
+	return s.address(key{true, l.Address, l.HTTP3})
+}
+
+// bindQUIC opens the socket of UDP beside one of TCP.
+func (s *Set) bindQUIC(beside *socket, address string) (*quicSocket, error) {
+	conn, err := new(net.ListenConfig).ListenPacket(context.Background(), "udp", address)
+	if err != nil {
+		return nil, err
+	}
+	s.lastID++
+	k := &quicSocket{set: s, id: s.lastID, conn: conn.(*net.UDPConn), metrics: beside.metrics}
+	var config *quic.Config
+	k.http3, config = s.cfg.HTTP3()
+	config.HandshakeIdleTimeout = s.cfg.Limits.Handshake / 2 // twice that for all of it
+	k.transport = &quic.Transport{
+		Conn:                conn,
+		VerifySourceAddress: func(net.Addr) bool { return k.handshakes.Load() >= doubtful },
+		ConnContext:         k.admit,
+	}
+	if k.listening, err = k.transport.Listen(k.tls(), config); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return k, nil
+}
+
+// tls is the configuration of handshakes: that of the listener with the server
+// name.
+func (k *quicSocket) tls() *tls.Config {
+	base := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{alpn}}
+	base.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if p := k.set.cfg.Current()[k.id]; p != nil {
+			return p.certificate(hello), nil
+		}
+		return nil, nil
+	}
+	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		p := k.set.cfg.Current()[k.id]
+		if p == nil {
+			return nil, errNotHere
+		}
+		e := p.names.find(strings.ToLower(hello.ServerName))
+		switch {
+		case e == nil: // there is no certificate either: unrecognized_name
+			return nil, nil
+		case e.listener.HTTP3 == 0:
+			return nil, errNotHere
+		}
+		return e.quic, nil
+	}
+	k.set.resume(base, nil)
+	return base
+}
+
+// overQUIC is c for HTTP/3.
+func overQUIC(c *tls.Config) *tls.Config {
+	c = c.Clone()
+	c.MinVersion, c.NextProtos = tls.VersionTLS13, []string{alpn}
+	return c
+}
+
+var (
+	errNotHere = errors.New("listener: no HTTP/3 for this server name")
+	errTooMany = errors.New("listener: too many connections")
+)
+
+// handshake is one that is counted, until it is over or its connection ends.
+type handshake struct {
+	k    *quicSocket
+	over atomic.Bool
+}
+
+func (h *handshake) end() {
+	if h.over.CompareAndSwap(false, true) {
+		h.k.handshakes.Add(-1)
+	}
+}
+
+type handshakeKey struct{}
+
+// admit counts a connection before its handshake, and refuses it where there are
+// too many.
+func (k *quicSocket) admit(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
+	if !k.set.cfg.Door.Connect() {
+		k.metrics.Refused.Add(1)
+		return nil, errTooMany
+	}
+	h := &handshake{k: k}
+	k.handshakes.Add(1)
+	context.AfterFunc(ctx, func() {
+		if !h.over.Load() {
+			k.metrics.HandshakeErrors.Add(1)
+		}
+		h.end()
+		k.set.cfg.Door.Disconnect()
+	})
+	return context.WithValue(ctx, handshakeKey{}, h), nil
+}
+
+// start begins accepting, once.
+func (k *quicSocket) start() {
+	k.starting.Do(func() {
+		k.running.Go(func() {
+			for {
+				c, err := k.listening.Accept(context.Background())
+				if err != nil {
+					return
+				}
+				k.running.Go(func() { k.serve(c) })
+			}
+		})
+	})
+}
+
+func (k *quicSocket) serve(c *quic.Conn) {
+	if h, ok := c.Context().Value(handshakeKey{}).(*handshake); ok {
+		h.end()
+	}
+	k.metrics.Accepted.Add(1)
+	k.metrics.Open.Add(1)
+	defer k.metrics.Open.Add(-1)
+	p := k.set.cfg.Current()[k.id]
+	if p == nil { // the socket has left the table
+		_ = c.CloseWithError(0x100, "") // H3_NO_ERROR
+		return
+	}
+	local, peer := udpAddress(c.LocalAddr()), udpAddress(c.RemoteAddr())
+	state := c.ConnectionState().TLS
+	conn := &exchange.Conn{
+		Listener: k.id, Local: netip.AddrPortFrom(local.Addr(), p.number), Target: p.target, Peer: peer,
+		TLS: true, SNI: strings.ToLower(state.ServerName),
+	}
+	if len(state.PeerCertificates) > 0 {
+		conn.Client = exchange.NewClient(state.PeerCertificates)
+	}
+	k.http3.Serve(c, conn)
+}
+
+func udpAddress(a net.Addr) netip.AddrPort {
+	if udp, ok := a.(*net.UDPAddr); ok {
+		p := udp.AddrPort()
+		return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+	}
+	return netip.AddrPort{}
+}
+
+// stopQUIC takes out of use the sockets that no group wants, or whose socket of
+// TCP is gone. They accept nothing more and drain; another one can be bound once
+// they have.
+func (p *Plan) stopQUIC() {
+	wanted := map[key]bool{}
+	for _, g := range p.groups {
+		for _, l := range g.listeners {
+			if l.HTTP3 != 0 && l.Protocol == table.HTTPS {
+				wanted[g.key] = true
+			}
+		}
+	}
+	for at, k := range p.set.quics {
+		if !wanted[at] {
+			delete(p.set.quics, at)
+			p.gone = append(p.gone, k)
+		}
+	}
+}
+
+// drain ends accepting, waits for the requests under way, and closes what is left
+// when ctx ends.
+func (k *quicSocket) drain(ctx context.Context) {
+	k.start() // to have begun is to be able to end
+	k.http3.Finish()
+	k.http3.Drain()
+	done := make(chan struct{})
+	go func() {
+		_ = k.listening.Close() // it waits for handshakes
+		k.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		time.Sleep(lastCall) // the last packets leave
+	case <-ctx.Done():
+	}
+	_ = k.transport.Close()
+	_ = k.conn.Close()
+	<-done
+}
