@@ -46,10 +46,7 @@ type ServicePort struct {
 
 // portOf is the port of a listener.
 func portOf(l *gatewayv1.Listener) ServicePort {
-	if l.Protocol == gatewayv1.UDPProtocolType {
-		return ServicePort{l.Port, corev1.ProtocolUDP}
-	}
-	return ServicePort{l.Port, corev1.ProtocolTCP}
+	return ServicePort{l.Port, spec.Transport(l.Protocol)}
 }
 
 // TargetPort reads a port of one of our Services and the target port it records,

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -43,6 +44,14 @@ func Listener(gw *gatewayv1.Gateway, index int) *Problem {
 		return nil
 	}
 	return Problemf(gatewayv1.ListenerReasonUnsupportedValue, "%s.tls.options[%s]: %q is not known; use %s or %s", field, optionHTTP3, l.TLS.Options[optionHTTP3], http3Enabled, http3Disabled)
+}
+
+// Transport is what a listener's protocol goes over.
+func Transport(p gatewayv1.ProtocolType) corev1.Protocol {
+	if p == gatewayv1.UDPProtocolType {
+		return corev1.ProtocolUDP
+	}
+	return corev1.ProtocolTCP
 }
 
 // The option of an HTTPS listener's TLS that turns HTTP/3 on.

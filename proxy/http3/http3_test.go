@@ -1,0 +1,374 @@
+package http3
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/quic-go/qpack"
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/quicvarint"
+	"go.uber.org/goleak"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type handler func(x *exchange.Exchange)
+
+func (h handler) Handle(x *exchange.Exchange) { h(x) }
+
+func certificate(t testing.TB) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// serve starts a server and returns where it is.
+func serve(t testing.TB, h handler) (*Server, net.Addr) {
+	t.Helper()
+	s := New(Config{
+		Handler: h, Limits: wire.Limits{Head: 16 << 10, Target: 4 << 10, Fields: 100}, Streams: 100, MaxBody: 1 << 20,
+		Timeouts: Timeouts{Idle: time.Minute, Read: 500 * time.Millisecond, Write: time.Second},
+	})
+	ln, err := quic.ListenAddr("127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate(t)}, NextProtos: []string{Protocol}}, s.cfg.QUIC())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			c, err := ln.Accept(context.Background())
+			if err != nil {
+				return
+			}
+			running.Go(func() { s.Serve(c, &exchange.Conn{}) })
+		}
+	})
+	t.Cleanup(func() {
+		s.Drain()
+		_ = ln.Close()
+		running.Wait()
+	})
+	return s, ln.Addr()
+}
+
+func dial(t testing.TB, addr net.Addr) *quic.Conn {
+	t.Helper()
+	c, err := quic.DialAddr(context.Background(), addr.String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{Protocol}}, nil) //nolint:gosec // a test's own certificate
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.CloseWithError(codeNo, "") })
+	return c
+}
+
+// echo answers with the request's target and content.
+func echo(x *exchange.Exchange) {
+	var content []byte
+	for x.Request.Body != nil {
+		p, err := x.Request.Body.Next()
+		content = append(content, p...)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			x.Fail(err)
+			_ = x.WriteReply()
+			return
+		}
+	}
+	cookie, _ := x.Request.Header.Get("cookie")
+	content = append([]byte(x.Request.Method+" "+x.Request.Host+" "+x.Request.Path+" "+cookie+" "), content...)
+	x.Response.Status, x.Response.ContentLength = 200, int64(len(content))
+	for _, f := range x.Request.Trailer {
+		x.Response.Trailer.Add(f.Name, f.Value)
+	}
+	_ = x.Writer.Head(x)
+	_, _ = x.Writer.Write(content)
+	_ = x.Writer.End(x)
+}
+
+func headers(fields ...string) []byte {
+	var block bytes.Buffer
+	enc := qpack.NewEncoder(&block)
+	if len(fields) == 0 {
+		block.Write([]byte{0, 0})
+	}
+	for i := 0; i < len(fields); i += 2 {
+		_ = enc.WriteField(qpack.HeaderField{Name: fields[i], Value: fields[i+1]})
+	}
+	return append(appendFrame(nil, frameHeaders, block.Len()), block.Bytes()...)
+}
+
+func data(s string) []byte { return append(appendFrame(nil, frameData, len(s)), s...) }
+
+// ask sends bytes as a request, and tells what came of it: the status and content
+// of the answer, "reset CODE" or "closed CODE".
+func ask(t testing.TB, addr net.Addr, request ...[]byte) string {
+	t.Helper()
+	c := dial(t, addr)
+	str, err := c.OpenStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = str.SetDeadline(time.Now().Add(5 * time.Second))
+	_, _ = str.Write(bytes.Join(request, nil))
+	_ = str.Close()
+	return answer(t, c, str)
+}
+
+func answer(t testing.TB, c *quic.Conn, str *quic.Stream) string {
+	t.Helper()
+	in := input{str: str, buf: make([]byte, 64<<10)}
+	var out []string
+	for {
+		kind, length, err := in.frame()
+		var p []byte
+		if err == nil {
+			p, err = in.whole(int(length))
+		}
+		var reset *quic.StreamError
+		var closed *quic.ApplicationError
+		_, cause := str.Read(nil)
+		switch {
+		case err == io.EOF:
+			return strings.Join(out, "|")
+		case err != nil && errors.As(context.Cause(c.Context()), &closed):
+			return "closed " + strconv.FormatUint(uint64(closed.ErrorCode), 16)
+		case err != nil && errors.As(cause, &reset):
+			return "reset " + strconv.FormatUint(uint64(reset.ErrorCode), 16)
+		case err != nil:
+			return err.Error()
+		case kind == frameData:
+			out = append(out, string(p))
+		case kind == frameHeaders:
+			next := qpack.NewDecoder().Decode(p)
+			for f, err := next(); err == nil; f, err = next() {
+				if f.Name == ":status" || strings.HasPrefix(f.Name, "x-") {
+					out = append(out, f.Value)
+				}
+			}
+		}
+	}
+}
+
+func TestRequests(t *testing.T) {
+	var handled atomic.Int32
+	_, addr := serve(t, func(x *exchange.Exchange) {
+		handled.Add(1)
+		echo(x)
+	})
+	base := []string{":method", "GET", ":scheme", "https", ":authority", "a.example", ":path", "/"}
+	with := func(more ...string) []byte { return headers(append(append([]string{}, base...), more...)...) }
+	grease := append(appendFrame(nil, 0x21, 3), "abc"...)
+	for _, c := range []struct {
+		name    string
+		want    string
+		request [][]byte
+	}{
+		{"plain", "200|GET a.example /  ", [][]byte{with()}},
+		{"cookies", "200|GET a.example / a=1; b=2 ", [][]byte{with("cookie", "a=1", "cookie", "b=2")}},
+		{"unknown frames", "200|GET a.example /  xy", [][]byte{grease, with(), grease, data("x"), grease, data("y"), grease}},
+		{"trailers", "200|GET a.example /  x|1", [][]byte{with(), data("x"), headers("x-sum", "1")}},
+		{"length", "200|GET a.example /  xy", [][]byte{with("content-length", "2"), data("x"), data("y")}},
+		{"host alone", "200|GET b /  ", [][]byte{headers(":method", "GET", ":scheme", "https", ":path", "/", "host", "b")}},
+		{"large", "413", [][]byte{with("content-length", "2000000")}},
+		{"connect", "501", [][]byte{headers(":method", "CONNECT", ":authority", "a")}},
+		{"expectation", "417", [][]byte{with("expect", "miracles")}},
+		{"continue", "100|200|GET a.example /  x", [][]byte{with("expect", "100-continue", "content-length", "1"), data("x")}},
+		{"head too large", "431", [][]byte{with("x-big", strings.Repeat("a", 12000), "x-big", strings.Repeat("a", 12000))}},
+		{"bad target", "400", [][]byte{headers(":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/a b")}},
+
+		{"content short", "reset 10e", [][]byte{with("content-length", "2"), data("x")}},
+		{"content long", "reset 10e", [][]byte{with("content-length", "1"), data("xy")}},
+		{"two lengths", "reset 10e", [][]byte{with("content-length", "1", "content-length", "1"), data("x")}},
+		{"upper case", "reset 10e", [][]byte{with("X-Upper", "1")}},
+		{"empty name", "reset 10e", [][]byte{with("", "1")}},
+		{"line feed", "reset 10e", [][]byte{with("x-a", "a\nb")}},
+		{"connection", "reset 10e", [][]byte{with("connection", "close")}},
+		{"transfer-encoding", "reset 10e", [][]byte{with("transfer-encoding", "chunked")}},
+		{"te", "reset 10e", [][]byte{with("te", "gzip")}},
+		{"hosts differ", "reset 10e", [][]byte{with("host", "b")}},
+		{"pseudo late", "reset 10e", [][]byte{with("x-a", "1", ":path", "/")}},
+		{"pseudo twice", "reset 10e", [][]byte{with(":path", "/")}},
+		{"pseudo unknown", "reset 10e", [][]byte{with(":protocol", "websocket")}},
+		{"status", "reset 10e", [][]byte{with(":status", "200")}},
+		{"no path", "reset 10e", [][]byte{headers(":method", "GET", ":scheme", "https", ":authority", "a")}},
+		{"no authority", "reset 10e", [][]byte{headers(":method", "GET", ":scheme", "https", ":path", "/")}},
+		{"scheme", "reset 10e", [][]byte{headers(":method", "GET", ":scheme", "ftp", ":authority", "a", ":path", "/")}},
+
+		{"data first", "closed 105", [][]byte{data("x")}},
+		{"settings", "closed 105", [][]byte{appendFrame(nil, frameSettings, 0)}},
+		{"cut off", "closed 106", [][]byte{with()[:5]}},
+		{"dynamic table", "closed 200", [][]byte{append(appendFrame(nil, frameHeaders, 3), 0, 0, 0x80)}},
+		{"nothing", "reset 10d", nil},
+	} {
+		handled.Store(0)
+		got := ask(t, addr, c.request...)
+		if refused := strings.HasPrefix(c.want, "4") || strings.HasPrefix(c.want, "501"); refused {
+			got, _, _ = strings.Cut(got, "|")
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+		if n := handled.Load(); n > 0 && strings.HasPrefix(c.want, "reset") && !strings.HasPrefix(c.name, "content ") {
+			t.Errorf("%s: the handler heard of it", c.name)
+		}
+	}
+}
+
+// The control streams of a client that breaks their rules.
+func TestControlStreams(t *testing.T) {
+	_, addr := serve(t, echo)
+	settings := append([]byte{streamControl}, appendFrame(nil, frameSettings, 0)...)
+	for _, c := range []struct {
+		name    string
+		want    uint64
+		streams [][]byte
+	}{
+		{"no settings", codeNoSettings, [][]byte{append([]byte{streamControl}, data("x")...)}},
+		{"settings twice", codeUnexpected, [][]byte{append(append([]byte{}, settings...), appendFrame(nil, frameSettings, 0)...)}},
+		{"settings of HTTP/2", codeSettings, [][]byte{append(append([]byte{streamControl}, appendFrame(nil, frameSettings, 2)...), 2, 0)}},
+		{"two control streams", codeCreation, [][]byte{settings, settings}},
+		{"push", codeCreation, [][]byte{{streamPush}}},
+		{"encoder", codeEncoder, [][]byte{{streamEncoder, 0x3f, 0x10}}},
+	} {
+		conn := dial(t, addr)
+		for _, b := range c.streams {
+			str, err := conn.OpenUniStream()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = str.Write(b)
+		}
+		select {
+		case <-conn.Context().Done():
+		case <-time.After(5 * time.Second):
+		}
+		var closed *quic.ApplicationError
+		if err := context.Cause(conn.Context()); !errors.As(err, &closed) || uint64(closed.ErrorCode) != c.want {
+			t.Errorf("%s: %v, want %x", c.name, err, c.want)
+		}
+	}
+}
+
+// A client that is slow to say what it wants does not keep its stream.
+func TestSlowHead(t *testing.T) {
+	_, addr := serve(t, echo)
+	c := dial(t, addr)
+	str, err := c.OpenStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = str.SetDeadline(time.Now().Add(5 * time.Second))
+	_, _ = str.Write([]byte{frameHeaders})
+	if got := answer(t, c, str); got != "reset 10d" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// Requests under way are answered when the server drains; later ones are rejected.
+func TestDrain(t *testing.T) {
+	begun, finish := make(chan struct{}), make(chan struct{})
+	s, addr := serve(t, func(x *exchange.Exchange) {
+		close(begun)
+		<-finish
+		echo(x)
+	})
+	c := dial(t, addr)
+	first, err := c.OpenStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := headers(":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/")
+	_, _ = first.Write(get)
+	_ = first.Close()
+	<-begun
+	s.Drain()
+	time.Sleep(50 * time.Millisecond)
+	late, err := c.OpenStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = late.Write(get)
+	if got := answer(t, c, late); got != "reset 10b" {
+		t.Errorf("late: %q", got)
+	}
+	close(finish)
+	if got := answer(t, c, first); got != "200|GET a /  " {
+		t.Errorf("under way: %q", got)
+	}
+	select {
+	case <-c.Context().Done():
+	case <-time.After(5 * time.Second):
+		t.Error("the connection stays")
+	}
+}
+
+// Datagrams of nonsense make no difference to anybody.
+func TestGarbage(t *testing.T) {
+	_, addr := serve(t, echo)
+	c, err := net.Dial("udp", addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	for i := range 2000 {
+		p := make([]byte, 1+i%1400)
+		_, _ = rand.Read(p)
+		if i%2 == 0 {
+			p[0] |= 0xc0 // a long header
+		}
+		_, _ = c.Write(p)
+	}
+	if got := ask(t, addr, headers(":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/")); got != "200|GET a /  " {
+		t.Errorf("after garbage: %q", got)
+	}
+}
+
+// FuzzStream feeds a request stream and a control stream to the readers.
+func FuzzStream(f *testing.F) {
+	f.Add(headers(":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/"))
+	f.Add(append(appendFrame(nil, frameSettings, 2), 6, 0))
+	f.Add(append(quicvarint.Append(nil, 0x21), 0))
+	s := New(Config{Limits: wire.Limits{Head: 1 << 10, Target: 512, Fields: 10}})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		k := &conn{srv: s, info: &exchange.Conn{}}
+		st := &stream{k: k, in: input{str: bytes.NewReader(b), buf: make([]byte, 64)}, fields: fields{length: -1}}
+		st.Conn = k.info
+		if length, err := st.headers(); err == nil && length <= uint64(s.cfg.Limits.Head) {
+			if block, err := st.in.whole(int(length)); err == nil && s.decode(block, st.take) == nil && st.fields.check() == nil {
+				if err := st.fill(); err == nil && st.Request.Host == "" {
+					t.Errorf("a request without a host: %+v", st.Request)
+				}
+			}
+		}
+		_ = k.hear(&input{str: bytes.NewReader(b), buf: make([]byte, 64)})
+		_ = encoderOf(&input{str: bytes.NewReader(b), buf: make([]byte, 64)})
+	})
+}
