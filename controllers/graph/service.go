@@ -44,11 +44,6 @@ type ServicePort struct {
 	Protocol corev1.Protocol // TCP or UDP
 }
 
-// portOf is the port of a listener.
-func portOf(l *gatewayv1.Listener) ServicePort {
-	return ServicePort{l.Port, spec.Transport(l.Protocol)}
-}
-
 // TargetPort reads a port of one of our Services and the target port it records,
 // 0 if that is none we could have allocated.
 func TargetPort(p *corev1.ServicePort) (ServicePort, uint16) {
@@ -130,7 +125,7 @@ func (b *Builder) way(r *store.Reader, obj *gatewayv1.Gateway, lost string) way 
 // lead puts a listener that can serve at the end of the way, and says whether it
 // does serve there.
 func (w way) lead(l *Listener) metav1.Condition {
-	l.Address, l.Target, l.TargetUDP = w.bind, w.targets[portOf(l.Spec)], w.targets[ServicePort{l.Spec.Port, corev1.ProtocolUDP}]
+	l.Address, l.Target, l.TargetUDP = w.bind, w.targets[ServicePort{l.Spec.Port, spec.Transport(l.Spec.Protocol)}], w.targets[ServicePort{l.Spec.Port, corev1.ProtocolUDP}]
 	if l.Serves && !w.direct && l.Target == 0 {
 		l.Serves = false
 		return no(gatewayv1.ListenerConditionProgrammed, gatewayv1.ListenerReasonPending, "the Service of the Gateway does not have the port yet")
@@ -206,7 +201,7 @@ func needs(obj *gatewayv1.Gateway, listeners []*Listener, found params.Found) *S
 	}
 	for _, l := range listeners {
 		if spec.Speaks(l.Spec.Protocol) {
-			s.Ports = append(s.Ports, portOf(l.Spec))
+			s.Ports = append(s.Ports, ServicePort{l.Spec.Port, spec.Transport(l.Spec.Protocol)})
 		}
 		if spec.HTTP3(l.Spec) {
 			s.Ports = append(s.Ports, ServicePort{l.Spec.Port, corev1.ProtocolUDP})

@@ -7,6 +7,7 @@ import (
 	"github.com/quic-go/qpack"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/frame"
 )
 
 // What makes a request malformed (section 4.1.2): it is not answered, its stream is
@@ -87,9 +88,9 @@ func (st *stream) take(name, value string) *exchange.Error {
 	switch {
 	case name != "" && name[0] == ':':
 		return f.pseudo(name, value)
-	case !validName(name):
+	case !frame.ValidName(name):
 		return errFieldName
-	case !validValue(value):
+	case !frame.ValidValue(value):
 		return errFieldValue
 	}
 	f.regular = true
@@ -188,9 +189,9 @@ func (st *stream) trailer(name, value string) *exchange.Error {
 	switch {
 	case name == "" || name[0] == ':':
 		return errPseudo
-	case !validName(name):
+	case !frame.ValidName(name):
 		return errFieldName
-	case !validValue(value):
+	case !frame.ValidValue(value):
 		return errFieldValue
 	case len(st.Request.Trailer) >= st.k.srv.cfg.Limits.Fields:
 		return errHeadLong
@@ -203,27 +204,6 @@ func (st *stream) trailer(name, value string) *exchange.Error {
 	}
 	st.Request.Trailer.Add(name, value)
 	return nil
-}
-
-// validName reports whether s is a field name as it must be sent: a token in lower
-// case (section 4.2).
-func validName(s string) bool {
-	for i := range len(s) {
-		if names[s[i]] != s[i] {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// validValue reports whether s is a field value (RFC 9110, section 5.5).
-func validValue(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {
-			return false
-		}
-	}
-	return s == "" || s[0] > ' ' && s[len(s)-1] > ' '
 }
 
 // digits reads a Content-Length.

@@ -208,6 +208,7 @@ func TestRequests(t *testing.T) {
 		{"content long", "reset 10e", [][]byte{with("content-length", "1"), data("xy")}},
 		{"two lengths", "reset 10e", [][]byte{with("content-length", "1", "content-length", "1"), data("x")}},
 		{"upper case", "reset 10e", [][]byte{with("X-Upper", "1")}},
+		{"null in a name", "reset 10e", [][]byte{with("x\x00a", "1")}},
 		{"empty name", "reset 10e", [][]byte{with("", "1")}},
 		{"line feed", "reset 10e", [][]byte{with("x-a", "a\nb")}},
 		{"connection", "reset 10e", [][]byte{with("connection", "close")}},

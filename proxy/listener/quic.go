@@ -60,6 +60,12 @@ func (p *Plan) quic(g group, port *Port) {
 	if len(asking) == 0 || beside == nil {
 		return
 	}
+	if port.proxy != nil && !port.proxy.Optional { // who calls comes by a proxy's word alone, and QUIC has none
+		for _, l := range asking {
+			p.Failed[l.ID] = errors.New("HTTP/3 does not go with a PROXY header that must come first; make it Optional, or leave HTTP/3 out")
+		}
+		return
+	}
 	k := s.quics[g.key]
 	if k == nil {
 		var err error
