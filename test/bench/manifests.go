@@ -103,12 +103,47 @@ func signed(key *ecdsa.PrivateKey) (string, error) {
 	}
 	return jwt.Signed(signer).Claims(jwt.Claims{
 		Issuer: issuer, Subject: "bench", Audience: jwt.Audience{"bench"}, Expiry: jwt.NewNumericDate(time.Now().Add(time.Hour)),
-	}).Serialize()
+	}).Claims(map[string]any{"scope": "orders.read orders.write"}).Serialize()
 }
 
-// policies are the three guarded routes, each with its AuthPolicy.
-func policies(key *ecdsa.PrivateKey) (map[string]string, error) {
+// claiming are contenders for a route that asks for a token and one of its claims:
+// Gatehouse and Envoy judge both themselves, Caddy asks a service that says yes.
+func claiming() []entry {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	token := func() []string {
+		text, err := signed(key)
+		if err != nil {
+			return nil // the check will say 401
+		}
+		return []string{"Authorization: Bearer " + text}
+	}
+	set := func() (string, error) {
+		if err != nil {
+			return "", err
+		}
+		return keySet(key)
+	}
+	manifests := func() (map[string]string, error) {
+		if err != nil {
+			return nil, err
+		}
+		return policies(key)
+	}
+	return []entry{
+		{name: gatehouse, peer: gatehouse, manifests: manifests, path: "/api-claims", headers: token},
+		{name: envoy, peer: envoy, keySet: set, path: "/api-claims", headers: token},
+		{name: "caddy, asking", peer: caddy, path: "/api-claims", headers: token},
+	}
+}
+
+func keySet(key *ecdsa.PrivateKey) (string, error) {
 	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "bench", Algorithm: "ES256", Use: "sig"}}})
+	return string(set), err
+}
+
+// policies are the guarded routes, each with its AuthPolicy.
+func policies(key *ecdsa.PrivateKey) (map[string]string, error) {
+	set, err := keySet(key)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +151,8 @@ func policies(key *ecdsa.PrivateKey) (map[string]string, error) {
 	for name, rules := range map[string]string{
 		"key": "{authentication: {key: {apiKey: {selector: {matchLabels: {gatehouse.dev/api-key: bench}}}}}}",
 		"jwt": fmt.Sprintf("{authentication: {token: {jwt: {issuer: %q, audiences: [bench], jwks: {inline: %s}}}}}", issuer, set),
+		"claims": fmt.Sprintf("{authentication: {token: {jwt: {issuer: %q, audiences: [bench], jwks: {inline: %s}}}}, authorization: {readers: {cel: %q}}}",
+			issuer, set, "'orders.read' in auth.claims.scope.split(' ')"),
 		"cel": `{authorization: {team: {cel: "request.headers['x-team'] == 'garden' && request.method == 'GET'"}}}`,
 	} {
 		text += "---\n" + routeManifest("guarded-"+name, peer.Host, "/api-"+name) + fmt.Sprintf(`---

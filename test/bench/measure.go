@@ -179,6 +179,11 @@ func (b *bench) start(ctx context.Context, s scenario, e entry, backends peer.Ba
 			return nil, err
 		}
 	}
+	if e.keySet != nil {
+		if r.site.KeySet, err = e.keySet(); err != nil {
+			return nil, err
+		}
+	}
 	r.address(s)
 	if e.pipeline != nil {
 		r.process, err = b.startPipeline(ctx, *e.pipeline, r.site)

@@ -42,6 +42,7 @@ type entry struct {
 	manifests  func() (map[string]string, error) // gatehouse alone
 	path       string                            // in place of the load's
 	headers    func() []string                   // in place of the load's
+	keySet     func() (string, error)            // for peer.Site
 	pipeline   *churn                            // gatehouse's halves in one process, its routes changing
 }
 
@@ -229,6 +230,11 @@ func features() []scenario {
 			name: "auth", title: "HTTP/1.1 with authentication", unit: "request", what: "the first load on routes of their own",
 			entries: guarded(), to: toHTTP, load: keepAlive(), check: small,
 			goal: report.Goal{Added: 1},
+		},
+		{
+			name: "claims", title: "A JWT and one of its claims", unit: "request", to: toHTTP, load: keepAlive(), check: small,
+			what:    "the first load with a token (ES256) whose scope must hold a word; Gatehouse and Envoy verify tokens themselves and keep what they verified, Caddy asks a service that says yes",
+			entries: claiming(),
 		},
 		{
 			name: "churn", title: "Half of saturation while routes change", unit: "request", to: toHTTP, load: atRate(0), half: true, check: small,

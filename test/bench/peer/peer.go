@@ -29,6 +29,9 @@ type Site struct {
 	HTTP, HTTPS, TCP, UDP, Admin int
 	Backends                     Backends
 	Certificate                  Certificate
+	// KeySet is the JWK set of tokens that requests for /api-claims need, with scope
+	// orders.read; "" where that is not measured.
+	KeySet string
 	// Manifests are what Gatehouse serves beside gatehouse.yaml, by file name.
 	Manifests map[string]string
 	// Program is the path of the peer's own.
