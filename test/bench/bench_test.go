@@ -75,7 +75,7 @@ func TestManifests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	is(auth["policies.yaml"], 7)
+	is(auth["policies.yaml"], 9)
 	if _, err := parse(reader, "kind: Nothing"); err == nil {
 		t.Error("nonsense was taken")
 	}
