@@ -170,8 +170,9 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	}
 }
 
-// step applies what is pending and, if that can have changed the table, builds
-// and hands it on.
+// step applies what is pending, hands on the addresses that changed and, if the
+// table can have changed, builds it: whoever is told of a build finds all that came
+// with it in force.
 func (p *Pipeline) step() {
 	p.mu.Lock()
 	if !p.synced {
@@ -184,13 +185,14 @@ func (p *Pipeline) step() {
 	p.found = map[string][]table.Endpoint{}
 	p.mu.Unlock()
 
-	if p.apply(pending) || p.builds == 0 {
-		p.build()
-	}
-	for id, eps := range p.slices.Changed() {
+	due := p.apply(pending) || p.builds == 0
+	for id, eps := range p.slices.Changed() { // of backends that are in use; the others' go with the build
 		for _, backend := range p.known[id] {
 			p.opts.Outputs.SetEndpoints(backend, eps)
 		}
+	}
+	if due {
+		p.build()
 	}
 	p.arrived(found)
 }

@@ -78,6 +78,9 @@ type visitor struct {
 func (v *visitor) ask(t *testing.T) (pod, began string) {
 	t.Helper()
 	a := v.w.Over(v.client, v.line, "", v.fields...)
+	if a.Code() != "" {
+		t.Logf("%s: %d %s", v.line, a.Status, a.Body)
+	}
 	return a.Header.Get("X-Pod"), a.Header.Get("Set-Cookie")
 }
 
