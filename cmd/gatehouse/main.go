@@ -13,7 +13,6 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
-	limitMemory("/")
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once

@@ -79,7 +79,7 @@ type Server struct {
 	ending   atomic.Bool // every answer is its connection's last
 	draining atomic.Bool
 	closed   atomic.Bool
-	date     atomic.Pointer[date]
+	clock    exchange.Clock
 	next     atomic.Uint32
 	conns    [shards]shard
 }
@@ -98,7 +98,6 @@ func New(cfg Config, h exchange.Handler) *Server {
 	for i := range s.conns {
 		s.conns[i].conns = map[*conn]struct{}{}
 	}
-	s.date.Store(&date{})
 	return s
 }
 
@@ -168,19 +167,3 @@ func (s *Server) each(f func(*conn)) {
 
 // past returns a deadline that wakes whoever waits.
 func past() time.Time { return time.Unix(1, 0) }
-
-// date is the Date field's value for one second.
-type date struct {
-	second int64
-	text   string
-}
-
-// dateAt returns the Date field's value at now, made once a second.
-func (s *Server) dateAt(now time.Time) string {
-	d := s.date.Load()
-	if second := now.Unix(); d.second != second {
-		d = &date{second, now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")}
-		s.date.Store(d)
-	}
-	return d.text
-}

@@ -55,7 +55,7 @@ func (w *writer) Head(x *exchange.Exchange) error {
 	}
 	w.state = headed
 	r, s := &x.Response, w.s
-	o := wire.ResponseOptions{Date: s.conn.srv.dateAt(x.Start)}
+	o := wire.ResponseOptions{Date: s.conn.srv.clock.Date(x.Start)}
 	w.noBody = r.Status < 200 || r.Status == 204 || r.Status == 304 || x.Request.Method == "HEAD"
 	w.left = r.ContentLength
 	if r.Status == 101 {

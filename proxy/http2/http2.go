@@ -59,7 +59,7 @@ type Timeouts struct {
 type Server struct {
 	cfg      Config
 	workers  workers
-	date     atomic.Pointer[date]
+	clock    exchange.Clock
 	ending   atomic.Bool // the next answer of each connection comes with GOAWAY
 	draining atomic.Bool
 
@@ -70,7 +70,6 @@ type Server struct {
 // New returns a Server.
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, conns: map[*conn]struct{}{}}
-	s.date.Store(&date{})
 	return s
 }
 
@@ -126,20 +125,4 @@ func (s *Server) Drain() {
 		c.mu.Unlock()
 		c.nudge()
 	}
-}
-
-// date is the Date field's value for one second.
-type date struct {
-	second int64
-	text   string
-}
-
-// dateAt returns the Date field's value at now, made once a second.
-func (s *Server) dateAt(now time.Time) string {
-	d := s.date.Load()
-	if second := now.Unix(); d.second != second {
-		d = &date{second, now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")}
-		s.date.Store(d)
-	}
-	return d.text
 }

@@ -73,7 +73,7 @@ func (w *writer) Head(x *exchange.Exchange) error {
 		b = frame.AppendLength(b, r.ContentLength)
 	}
 	if _, ok := r.Header.Get("date"); !ok {
-		b = frame.AppendField(b, "date", c.srv.dateAt(x.Start))
+		b = frame.AppendField(b, "date", c.srv.clock.Date(x.Start))
 	}
 	w.block, w.state, w.left = b, headed, r.ContentLength
 	w.noBody = r.Status == 204 || r.Status == 304 || x.Request.Method == "HEAD"

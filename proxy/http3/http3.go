@@ -13,7 +13,6 @@
 package http3
 
 import (
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,7 +72,7 @@ func (c Config) QUIC() *quic.Config {
 // Server serves connections until it is drained.
 type Server struct {
 	cfg      Config
-	date     atomic.Pointer[date]
+	clock    exchange.Clock
 	ending   atomic.Bool // the next answer of each connection comes with GOAWAY
 	draining atomic.Bool
 
@@ -84,7 +83,6 @@ type Server struct {
 // New returns a Server.
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, conns: map[*conn]struct{}{}}
-	s.date.Store(&date{})
 	return s
 }
 
@@ -121,19 +119,4 @@ func (s *Server) Drain() {
 	for k := range s.conns {
 		go k.leave()
 	}
-}
-
-// date is the Date field of a second.
-type date struct {
-	second int64
-	text   string
-}
-
-func (s *Server) dateAt(t time.Time) string {
-	d := s.date.Load()
-	if now := t.Unix(); d.second != now {
-		d = &date{now, t.UTC().Format(http.TimeFormat)}
-		s.date.Store(d)
-	}
-	return d.text
 }

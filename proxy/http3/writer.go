@@ -65,7 +65,7 @@ func (w *writer) Head(x *exchange.Exchange) error {
 		b = appendLength(b, r.ContentLength)
 	}
 	if _, ok := r.Header.Get("date"); !ok {
-		b = appendField(b, "date", w.st.k.srv.dateAt(x.Start))
+		b = appendField(b, "date", w.st.k.srv.clock.Date(x.Start))
 	}
 	w.state, w.left = headed, r.ContentLength
 	w.noBody = r.Status == 204 || r.Status == 304 || x.Request.Method == "HEAD"

@@ -22,9 +22,11 @@ const share = 90
 
 // Follow makes the runtime keep to the container's memory, unless GOMEMLIMIT says
 // what it may have. It returns how many bytes that are; 0: there is no limit.
-func Follow() int64 {
+func Follow() int64 { return follow("/") }
+
+func follow(root string) int64 {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		if n := container("/"); n > 0 {
+		if n := container(root); n > 0 {
 			debug.SetMemoryLimit(n / 100 * share)
 		}
 	}
