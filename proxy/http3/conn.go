@@ -52,7 +52,6 @@ type conn struct {
 	srv     *Server
 	quic    *quic.Conn
 	info    *exchange.Conn
-	control *quic.SendStream
 	jobs    chan *quic.Stream
 	free    atomic.Int32 // workers without a request
 	running sync.WaitGroup
@@ -60,10 +59,11 @@ type conn struct {
 	seen    atomic.Uint32 // types of critical streams the client has opened
 
 	mu       sync.Mutex
-	open     int           // requests under way
-	next     quic.StreamID // no request was taken from this one on
-	farewell quic.StreamID // of the last GOAWAY; 0: none was sent
-	leaving  bool          // requests from next on are rejected
+	control  *quic.SendStream // nil until SETTINGS are sent
+	open     int              // requests under way
+	next     quic.StreamID    // no request was taken from this one on
+	farewell quic.StreamID    // of the last GOAWAY; 0: none was sent
+	leaving  bool             // requests from next on are rejected
 }
 
 // unbounded is the identifier of a GOAWAY that says that another one follows
@@ -110,14 +110,18 @@ func (k *conn) greet() error {
 	if err != nil {
 		return err
 	}
-	k.control = str
 	const maxFieldSection = 6
 	settings := quicvarint.Append(nil, maxFieldSection)
 	settings = quicvarint.Append(settings, uint64(k.srv.maxFields()))
 	b := []byte{streamControl}
 	b = appendFrame(b, frameSettings, len(settings))
-	_, err = str.Write(append(b, settings...))
-	return err
+	if _, err = str.Write(append(b, settings...)); err != nil {
+		return err
+	}
+	k.mu.Lock() // leave may run already; SETTINGS go before its GOAWAY
+	defer k.mu.Unlock()
+	k.control = str
+	return nil
 }
 
 // take counts a request in; false when the connection takes no more.

@@ -158,7 +158,8 @@ func answer(t testing.TB, c *quic.Conn, str *quic.Stream) string {
 		switch {
 		case err == io.EOF:
 			return strings.Join(out, "|")
-		case err != nil && errors.As(context.Cause(c.Context()), &closed):
+		// The stream hears of the end of its connection before the connection's context does.
+		case err != nil && (errors.As(cause, &closed) || errors.As(context.Cause(c.Context()), &closed)):
 			return "closed " + strconv.FormatUint(uint64(closed.ErrorCode), 16)
 		case err != nil && errors.As(cause, &reset):
 			return "reset " + strconv.FormatUint(uint64(reset.ErrorCode), 16)
