@@ -1,5 +1,39 @@
 package exchange
 
+import (
+	"errors"
+	"io"
+)
+
+// ErrTooLarge is why content was not held.
+var ErrTooLarge = errors.New("the content is larger than what is held in memory")
+
+// Hold reads the request's content, at most most bytes, to the end of buf, which
+// grows where that is too small. x.Request.Body gives it again whatever happens,
+// and what follows it. With ErrTooLarge, or what reading failed with, comes what
+// was read till then.
+func (x *Exchange) Hold(buf []byte, most int64) ([]byte, error) {
+	body := x.Request.Body
+	for {
+		p, err := body.Next()
+		buf = append(buf, p...)
+		switch {
+		case int64(len(buf)) > most:
+			x.Request.Body = Replay(buf, err, body)
+			return buf, ErrTooLarge
+		case err == io.EOF && len(buf) > 0:
+			x.Request.Body = &Buffered{Content: buf}
+			return buf, nil
+		case err == io.EOF:
+			x.Request.Body = Replay(nil, io.EOF, body)
+			return nil, nil
+		case err != nil:
+			x.Request.Body = Replay(buf, err, body)
+			return buf, err
+		}
+	}
+}
+
 // Replay returns content of which the beginning has been read already: head,
 // then what reading ended with if that is not nil, else what rest still gives. It
 // is a Stream if rest is one.

@@ -3,7 +3,6 @@ package validate
 import (
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 )
@@ -30,7 +29,7 @@ func (p *Policy) content(x *exchange.Exchange, applying uint64, max int64, shado
 	}
 	data, err := read(x, max, shadow)
 	switch {
-	case errors.Is(err, errTooLarge):
+	case errors.Is(err, exchange.ErrTooLarge):
 		return tooLarge(max, source)
 	case err != nil:
 		return &refusal{failure: err}
@@ -59,33 +58,14 @@ func (p *Policy) content(x *exchange.Exchange, applying uint64, max int64, shado
 	return &refusal{status: 422, code: CodeBody, detail: "the content does not satisfy the schema", source: source, violations: list}
 }
 
-var errTooLarge = errors.New("too large")
-
-// read takes in the content. Afterwards x.Request.Body gives it again, and
-// ContentLength is known; for shadow, whatever was read is given again with what
-// follows it, and nothing else changes.
-func read(x *exchange.Exchange, max int64, shadow bool) ([]byte, error) {
-	body := x.Request.Body
-	data := x.Arena.Alloc(firstBuffer)[:0]
-	for {
-		p, err := body.Next()
-		if err == io.EOF {
-			x.Request.Body = &exchange.Buffered{Content: data}
-			if !shadow {
-				x.Request.ContentLength = int64(len(data))
-			}
-			return data, nil
-		}
-		if err != nil {
-			x.Request.Body = exchange.Replay(data, err, body)
-			return nil, err
-		}
-		if int64(len(data)+len(p)) > max {
-			x.Request.Body = exchange.Replay(append(data, p...), nil, body)
-			return nil, errTooLarge
-		}
-		data = append(data, p...)
+// read takes in the content. For shadow, nothing but the content's place changes;
+// else its length is known afterwards.
+func read(x *exchange.Exchange, most int64, shadow bool) ([]byte, error) {
+	data, err := x.Hold(x.Arena.Alloc(firstBuffer)[:0], most)
+	if err == nil && !shadow {
+		x.Request.ContentLength = int64(len(data))
 	}
+	return data, err
 }
 
 // limited is a body that may not be larger than max. What exceeds it is not

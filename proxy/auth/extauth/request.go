@@ -2,6 +2,7 @@ package extauth
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -29,36 +30,22 @@ func (s *Service) request(x *exchange.Exchange) (*http.Request, auth.Result) {
 	return s.http(x, content), auth.Result{}
 }
 
-// content reads as much of x's content as the service may see. x.Request.Body
-// gives it again.
+// content reads as much of x's content as the service may see.
 func (s *Service) content(x *exchange.Exchange) ([]byte, auth.Result) {
-	limit, body := s.t.MaxBody, x.Request.Body
-	if x.Request.ContentLength > limit && !s.t.Partial {
+	limit, length := s.t.MaxBody, x.Request.ContentLength
+	if length > limit && !s.t.Partial {
 		return nil, tooLarge()
 	}
-	data := make([]byte, 0, min(limit, max(x.Request.ContentLength, 4<<10)))
-	for {
-		p, err := body.Next()
-		data = append(data, p...)
-		switch {
-		case int64(len(data)) > limit && !s.t.Partial:
-			x.Request.Body = exchange.Replay(data, err, body)
-			return nil, tooLarge()
-		case err == io.EOF:
-			if len(data) == 0 {
-				x.Request.Body = exchange.Replay(nil, io.EOF, body)
-			} else {
-				x.Request.Body = &exchange.Buffered{Content: data}
-			}
-			return data[:min(int64(len(data)), limit)], auth.Result{}
-		case err != nil:
-			x.Request.Body = exchange.Replay(data, err, body)
-			return nil, auth.Result{Outcome: auth.Rejected, Code: auth.CodeExternal, Answer: &auth.Answer{Failure: err}}
-		case int64(len(data)) >= limit && s.t.Partial:
-			x.Request.Body = exchange.Replay(data, nil, body)
-			return data[:limit], auth.Result{}
-		}
+	content, err := x.Hold(make([]byte, 0, min(limit, max(length, 4<<10))), limit)
+	switch {
+	case errors.Is(err, exchange.ErrTooLarge) && s.t.Partial:
+		return content[:limit], auth.Result{}
+	case errors.Is(err, exchange.ErrTooLarge):
+		return nil, tooLarge()
+	case err != nil:
+		return nil, auth.Result{Outcome: auth.Rejected, Code: auth.CodeExternal, Answer: &auth.Answer{Failure: err}}
 	}
+	return content, auth.Result{}
 }
 
 func tooLarge() auth.Result {

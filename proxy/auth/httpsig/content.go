@@ -4,7 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/subtle"
-	"io"
+	"errors"
 
 	"github.com/dunglas/httpsfv"
 
@@ -34,31 +34,20 @@ func (m *Method) content(x *exchange.Exchange, s *signature) auth.Result {
 	return r
 }
 
-// hold reads the content into memory. x.Request.Body gives it again.
+// hold reads the content into memory.
 func (m *Method) hold(x *exchange.Exchange) ([]byte, auth.Result) {
-	limit, body := m.t.MaxBody, x.Request.Body
-	if x.Request.ContentLength > limit {
+	length := x.Request.ContentLength
+	if length > m.t.MaxBody {
 		return nil, tooLarge()
 	}
-	data := make([]byte, 0, min(limit, max(x.Request.ContentLength, 4<<10)))
-	for {
-		p, err := body.Next()
-		data = append(data, p...)
-		switch {
-		case int64(len(data)) > limit:
-			x.Request.Body = exchange.Replay(data, err, body)
-			return nil, tooLarge()
-		case err == io.EOF && len(data) == 0:
-			x.Request.Body = exchange.Replay(nil, io.EOF, body)
-			return nil, auth.Result{Outcome: auth.Accepted}
-		case err == io.EOF:
-			x.Request.Body = &exchange.Buffered{Content: data}
-			return data, auth.Result{Outcome: auth.Accepted}
-		case err != nil:
-			x.Request.Body = exchange.Replay(data, err, body)
-			return nil, auth.Result{Outcome: auth.Rejected, Code: auth.CodeSignatureDigest, Answer: &auth.Answer{Failure: err}}
-		}
+	content, err := x.Hold(make([]byte, 0, min(m.t.MaxBody, max(length, 4<<10))), m.t.MaxBody)
+	switch {
+	case errors.Is(err, exchange.ErrTooLarge):
+		return nil, tooLarge()
+	case err != nil:
+		return nil, auth.Result{Outcome: auth.Rejected, Code: auth.CodeSignatureDigest, Answer: &auth.Answer{Failure: err}}
 	}
+	return content, auth.Result{Outcome: auth.Accepted}
 }
 
 func tooLarge() auth.Result {
