@@ -2,12 +2,11 @@ package http2
 
 import (
 	"encoding/binary"
-	"strings"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/frame"
-	"github.com/gatehouse-dev/gatehouse/proxy/mem"
-	"github.com/gatehouse-dev/gatehouse/proxy/wire"
+	"github.com/gatehouse-dev/gatehouse/proxy/section"
+	"golang.org/x/net/http2/hpack"
 )
 
 // block is a header block on its way in.
@@ -19,7 +18,7 @@ type block struct {
 	bytes  int     // compressed
 	frames int
 	size   int // decompressed so far, as section 6.5.2 counts
-	fields fields
+	fields section.Section
 }
 
 // kind is what a header block is.
@@ -58,7 +57,7 @@ func (c *conn) headers(h *frame.Head, payload []byte) *fault {
 	}
 	b := &c.block
 	b.end, b.bytes, b.frames, b.size = h.Has(frame.EndStream), 0, 0, 0
-	b.fields.begin()
+	b.fields.Begin()
 	if h.Stream > c.last {
 		c.last = h.Stream
 		b.kind, b.st = request, getStream(c, h.Stream)
@@ -141,17 +140,17 @@ func (c *conn) forget() {
 }
 
 // field takes one field; hpack calls it.
-func (c *conn) field(f header) {
-	b := &c.block
-	if b.size += len(f.Name) + len(f.Value) + 32; b.size > c.srv.cfg.Limits.Head {
-		b.fields.bad = errHeadLong
+func (c *conn) field(f hpack.HeaderField) {
+	b, l := &c.block, &c.srv.cfg.Limits
+	if b.size += section.Size(f.Name, f.Value); b.size > l.Head {
+		b.fields.Bad = section.ErrTooLong
 		c.dec.SetEmitEnabled(false)
 		return
 	}
 	if b.kind == trailer {
-		b.fields.late(f)
+		b.fields.Late(l.Fields, f.Name, f.Value)
 	} else if b.kind == request {
-		b.fields.take(b.st, f)
+		b.fields.Take(&b.st.Exchange, l.Fields, f.Name, f.Value)
 	}
 }
 
@@ -188,30 +187,17 @@ func (st *stream) fill(b *block) *exchange.Error {
 	x, f := &st.Exchange, &b.fields
 	q, cfg := &x.Request, &st.c.srv.cfg
 	x.Start = st.c.in.now
-	q.ClientIP = st.c.info.Peer.Addr()
-	q.Scheme = "http"
-	if x.Conn.TLS {
-		q.Scheme = "https"
-	}
-	q.Method = f.method
-	bad := f.finish(st, b.end)
-	q.Authority = f.authority
-	if bad != nil {
-		return bad
-	}
-	st.head = wire.RequestHead{Method: f.method, Target: f.path, Authority: f.authority, Header: q.Header}
-	if err := wire.Check(&st.head, cfg.Limits); err != nil {
+	if err := f.Fill(x, &st.head, cfg.Limits, b.end); err != nil {
 		return err
 	}
-	q.Path, q.RawQuery, q.Host = st.head.Path, st.head.RawQuery, host(x, f.authority)
-	st.body.declared = f.length
-	if b.end || f.length == 0 {
+	st.body.declared = f.Length
+	if b.end || f.Length == 0 {
 		return nil
 	}
-	q.ContentLength = f.length
-	st.body.begin(f.length, f.expect)
+	q.ContentLength = f.Length
+	st.body.begin(f.Length, f.Expect)
 	q.Body = &st.body
-	if cfg.MaxBody > 0 && f.length > cfg.MaxBody {
+	if cfg.MaxBody > 0 && f.Length > cfg.MaxBody {
 		return errTooLarge
 	}
 	return nil
@@ -240,31 +226,12 @@ func (c *conn) trailer(id uint32) *fault {
 		return nil
 	}
 	b := &st.body
-	if f.bad != nil || b.declared >= 0 && b.received < b.declared {
+	if f.Bad != nil || b.declared >= 0 && b.received < b.declared {
 		c.reset(st, frame.ProtocolError)
 		return c.broken()
 	}
-	st.Exchange.Request.Trailer = append(st.Exchange.Request.Trailer[:0], f.trailer...)
+	st.Exchange.Request.Trailer = append(st.Exchange.Request.Trailer[:0], f.Trailer...)
 	st.closed = true
 	b.wake.Signal()
 	return nil
-}
-
-// host returns authority without its port and trailing dot, in lower case.
-func host(x *exchange.Exchange, authority string) string {
-	h := authority
-	if i := strings.LastIndexByte(h, ':'); i > strings.IndexByte(h, ']') {
-		h = h[:i]
-	}
-	h = strings.TrimSuffix(h, ".")
-	for i := range len(h) {
-		if mem.Lower[h[i]] != h[i] {
-			b := x.Arena.Alloc(len(h))
-			for i := range b {
-				b[i] = mem.Lower[h[i]]
-			}
-			return mem.String(b)
-		}
-	}
-	return h
 }

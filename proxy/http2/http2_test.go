@@ -319,13 +319,3 @@ func TestDrain(t *testing.T) {
 		t.Error("a drained server took a connection")
 	}
 }
-
-func TestHost(t *testing.T) {
-	for authority, want := range map[string]string{
-		"a": "a", "A.b:80": "a.b", "a.b.": "a.b", "a.b.:1": "a.b", "[::1]": "[::1]", "[::1]:80": "[::1]", "": "",
-	} {
-		if got := host(&exchange.Exchange{}, authority); got != want {
-			t.Errorf("host(%q) = %q, want %q", authority, got, want)
-		}
-	}
-}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/section"
 )
 
 // How a request's content can fail.
@@ -110,18 +111,18 @@ func (b *body) frame() error {
 		kind, length, err := in.frame()
 		switch {
 		case err == io.EOF && declared > b.total:
-			return errLength
+			return section.ErrLength
 		case err != nil:
 			return err
 		case kind == frameData:
 			if declared >= 0 && length > uint64(declared-b.total) {
-				return errLength
+				return section.ErrLength
 			}
 			b.left = length
 			return nil
 		case kind == frameHeaders:
 			if declared > b.total {
-				return errLength
+				return section.ErrLength
 			}
 			return b.trailers(length)
 		case known(kind):
@@ -137,15 +138,20 @@ func (b *body) frame() error {
 func (b *body) trailers(length uint64) error {
 	st := b.st
 	if length > uint64(st.k.srv.cfg.Limits.Head) {
-		return errHeadLong
+		return section.ErrTooLong
 	}
 	block, err := st.in.whole(int(length))
 	if err != nil {
 		return err
 	}
-	if err := st.k.srv.decode(block, st.trailer); err != nil {
+	st.section.Begin()
+	if err := st.k.srv.decode(block, st.late); err != nil {
 		return err
 	}
+	if st.section.Bad != nil {
+		return st.section.Bad
+	}
+	st.Request.Trailer = append(st.Request.Trailer[:0], st.section.Trailer...)
 	for {
 		kind, length, err := st.in.frame()
 		switch {
@@ -165,7 +171,7 @@ func (b *body) trailers(length uint64) error {
 func (b *body) fail(err error) *exchange.Error {
 	switch e := err.(type) { //nolint:errorlint // made here, never wrapped
 	case *exchange.Error:
-		if malformed(e) {
+		if section.Malformed(e) {
 			b.st.str.CancelRead(codeMessage)
 			b.st.str.CancelWrite(codeMessage)
 		}

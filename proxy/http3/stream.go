@@ -2,7 +2,6 @@ package http3
 
 import (
 	"io"
-	"strings"
 	"sync"
 	"time"
 
@@ -10,19 +9,20 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/section"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
 // stream is one request and its answer; reused.
 type stream struct {
 	exchange.Exchange
-	k      *conn
-	str    *quic.Stream
-	in     input
-	head   wire.RequestHead
-	fields fields
-	body   body
-	writer writer
+	k       *conn
+	str     *quic.Stream
+	in      input
+	head    wire.RequestHead
+	section section.Section
+	body    body
+	writer  writer
 }
 
 var streams = sync.Pool{New: func() any { return new(stream) }}
@@ -49,8 +49,7 @@ func (k *conn) request(str *quic.Stream) {
 func (st *stream) begin(k *conn, str *quic.Stream) {
 	st.k, st.str = k, str
 	st.in = input{str: str, buf: mem.GetSmall()}
-	clear(st.fields.cookies)
-	st.fields = fields{length: -1, cookies: st.fields.cookies[:0]}
+	st.section.Begin()
 	st.writer.begin(st)
 	st.body.begin(st)
 	st.Conn, st.Writer, st.Context = k.info, &st.writer, str.Context()
@@ -82,7 +81,7 @@ func (st *stream) reset(code quic.StreamErrorCode) {
 func (st *stream) refuse(err *exchange.Error) {
 	st.Start = time.Now()
 	st.Fail(err)
-	if malformed(err) {
+	if section.Malformed(err) {
 		st.reset(codeMessage)
 	} else {
 		_ = st.WriteReply() // a client that is gone needs no answer
@@ -101,16 +100,13 @@ func (st *stream) read() error {
 		return err
 	}
 	if length > uint64(c.Limits.Head) {
-		return errHeadLong
+		return section.ErrTooLong
 	}
 	block, err := st.in.whole(int(length))
 	if err != nil {
 		return err
 	}
 	if err := st.k.srv.decode(block, st.take); err != nil {
-		return err
-	}
-	if err := st.fields.check(); err != nil {
 		return err
 	}
 	st.Start = time.Now()
@@ -145,18 +141,12 @@ func known(kind uint64) bool { return kind <= 9 || kind == 0xd }
 
 // fill makes a request of the fields.
 func (st *stream) fill() error {
-	f, q, c := &st.fields, &st.Request, &st.k.srv.cfg
-	if len(f.cookies) > 0 {
-		q.Header.Add("cookie", strings.Join(f.cookies, "; ")) // section 4.2.1
-	}
-	st.head = wire.RequestHead{Method: f.method, Target: f.path, Authority: f.authority, Header: q.Header}
-	if err := wire.Check(&st.head, c.Limits); err != nil {
+	f, c := &st.section, &st.k.srv.cfg
+	if err := f.Fill(&st.Exchange, &st.head, c.Limits, false); err != nil { // whether there is content is not known yet
 		return err
 	}
-	q.Method, q.Path, q.RawQuery = f.method, st.head.Path, st.head.RawQuery
-	q.Authority, q.Host, q.Scheme = f.authority, hostOf(f.authority), "https"
-	q.ContentLength, q.ClientIP = f.length, st.Conn.Peer.Addr()
-	if c.MaxBody > 0 && f.length > c.MaxBody {
+	st.Request.ContentLength = f.Length
+	if c.MaxBody > 0 && f.Length > c.MaxBody {
 		return errTooLarge
 	}
 	return nil
@@ -176,13 +166,13 @@ func (st *stream) content() error {
 	}
 	if b.err == io.EOF {
 		if q.ContentLength > 0 {
-			return errLength
+			return section.ErrLength
 		}
 		q.ContentLength = 0
 		return nil
 	}
 	if q.ContentLength != 0 {
-		b.expect = st.fields.expect
+		b.expect = st.section.Expect
 		if st.GRPC() { // a stream of messages, without end if need be, whose client may well be silent
 			b.patience, b.limit = max(b.patience, st.k.srv.cfg.Timeouts.Stream), 0
 		}

@@ -78,8 +78,9 @@ var layers = []layer{
 		"proxy/router", "proxy/session",
 	}},
 	{"proxy/http1", []string{"proxy/mem", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange"}},
-	{"proxy/http2", []string{"proxy/mem", "proxy/socket", "proxy/wire", "proxy/frame", "proxy/telemetry", "proxy/exchange"}},
-	{"proxy/http3", []string{"proxy/mem", "proxy/wire", "proxy/frame", "proxy/exchange"}},
+	{"proxy/section", []string{"proxy/mem", "proxy/wire", "proxy/frame", "proxy/exchange"}},
+	{"proxy/http2", []string{"proxy/mem", "proxy/socket", "proxy/wire", "proxy/frame", "proxy/section", "proxy/telemetry", "proxy/exchange"}},
+	{"proxy/http3", []string{"proxy/mem", "proxy/wire", "proxy/frame", "proxy/section", "proxy/exchange"}},
 	{"proxy/grpc", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/stream", []string{"proxy/table", "proxy/telemetry", "proxy/upstream"}},
 	{"proxy/tcp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/upstream", "proxy/stream"}},
@@ -152,7 +153,7 @@ var (
 var (
 	hotRooms = []string{
 		"proxy/mem/**", "proxy/wire/**", "proxy/frame/**", "proxy/exchange/**", "proxy/match/**", "proxy/router/**", "proxy/forward/**",
-		"proxy/http1/**", "proxy/http2/**", "proxy/http3/**", "proxy/sni/**", "proxy/stream/**", "proxy/tcp/**", "proxy/udp/**",
+		"proxy/http1/**", "proxy/http2/**", "proxy/http3/**", "proxy/section/**", "proxy/sni/**", "proxy/stream/**", "proxy/tcp/**", "proxy/udp/**",
 	}
 	hotImports = []string{"reflect", "encoding/json/**"}
 	swapRooms  = []string{"proxy/match", "proxy/router", "proxy/validate"}
