@@ -30,15 +30,38 @@ func (d *door) Connect() bool { return !d.memory.Pressed() && d.connections.Ente
 // Disconnect implements listener.Door.
 func (d *door) Disconnect() { d.connections.Leave() }
 
-// begin reports whether the process may take on x; if so, it must leave in the
-// end, and if not, its answer is set up.
-func (d *door) begin(x *exchange.Exchange) bool {
-	if !d.memory.Pressed() && d.requests.Enter() {
-		return true
+// begin reports whether the process may take on x, and the port it came by; if so,
+// it must end, and if not, its answer is set up. port is nil where that has no
+// limit.
+func (d *door) begin(x *exchange.Exchange) (port exchange.Gate, ok bool) {
+	if port = x.Conn.Requests; port != nil && !port.Limited() {
+		port = nil
 	}
+	if d.memory.Pressed() || port != nil && !port.Enter() {
+		d.full(x)
+		return nil, false
+	}
+	if !d.requests.Enter() {
+		if port != nil {
+			port.Leave()
+		}
+		d.full(x)
+		return nil, false
+	}
+	return port, true
+}
+
+func (d *door) full(x *exchange.Exchange) {
 	x.Reply(503, "overloaded", "the gateway has all the requests it takes")
 	x.RetryAfter(time.Second)
-	return false
+}
+
+// end takes back what begin has counted.
+func (d *door) end(port exchange.Gate) {
+	d.requests.Leave()
+	if port != nil {
+		port.Leave()
+	}
 }
 
 // limits is a telemetry.Sources.

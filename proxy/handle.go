@@ -32,17 +32,25 @@ func (s *Server) Handle(x *exchange.Exchange) {
 		forward.Answer(x, action.Table.Reply)
 	case action.CORS != nil && !share(x, action):
 		_ = x.WriteReply()
-	case !s.door.begin(x):
-		_ = x.WriteReply()
 	default:
-		if s.admit(x, action) {
-			s.forward.Forward(x, action)
-		} else {
-			_ = x.WriteReply()
-		}
-		s.door.requests.Leave()
+		s.serve(x, action)
 	}
 	s.observe(st, x, action, l)
+}
+
+// serve answers what takes time to answer, if there is room for it.
+func (s *Server) serve(x *exchange.Exchange, a *router.Action) {
+	port, ok := s.door.begin(x)
+	if !ok {
+		_ = x.WriteReply()
+		return
+	}
+	if s.admit(x, a) {
+		s.forward.Forward(x, a)
+	} else {
+		_ = x.WriteReply()
+	}
+	s.door.end(port)
 }
 
 // share tells answers to x which origin they are for, those of our own too: a

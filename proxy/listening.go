@@ -53,7 +53,7 @@ func (s *Server) protocols() listener.Protocols {
 		Limits:   one.Limits,
 		Streams:  c.Streams,
 		MaxBody:  one.MaxBody,
-		Timeouts: http2.Timeouts{Idle: one.IdleTimeout, Read: one.BodyTimeout, Write: one.WriteTimeout, Stream: streamTimeout},
+		Timeouts: http2.Timeouts{Head: one.HeadTimeout, Idle: one.IdleTimeout, Read: one.BodyTimeout, Write: one.WriteTimeout, Stream: streamTimeout},
 		Log:      s.log,
 	})
 	return p
@@ -70,7 +70,7 @@ func (s *Server) http3() (listener.HTTP3, *quic.Config) {
 		Limits:   one.Limits,
 		Streams:  c.Streams,
 		MaxBody:  one.MaxBody,
-		Timeouts: http3.Timeouts{Idle: one.IdleTimeout, Read: one.BodyTimeout, Write: one.WriteTimeout, Stream: streamTimeout},
+		Timeouts: http3.Timeouts{Head: one.HeadTimeout, Idle: one.IdleTimeout, Read: one.BodyTimeout, Write: one.WriteTimeout, Stream: streamTimeout},
 	}
 	return http3.New(config), config.QUIC()
 }

@@ -59,6 +59,96 @@ type ClientParameters struct {
 	//
 	// +optional
 	ProxyProtocol *ProxyProtocol `json:"proxyProtocol,omitempty"`
+
+	// limits are what clients may use of each port of the Gateway.
+	//
+	// +optional
+	Limits ClientLimits `json:"limits,omitempty,omitzero"`
+
+	// ports give some ports limits of their own; what one leaves out is as in limits.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=port
+	// +kubebuilder:validation:MaxItems=64
+	Ports []PortParameters `json:"ports,omitempty"`
+}
+
+// PortParameters are what is settled for the listeners of one port.
+type PortParameters struct {
+	// port of the listeners.
+	//
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port"`
+
+	// limits are what clients may use of the port.
+	//
+	// +required
+	Limits ClientLimits `json:"limits"`
+}
+
+// ClientLimits bound what clients may use of a port, in each gatehouse process. What the process allows everybody, by its flags, is never exceeded: a limit above that changes
+// nothing. A change counts for connections that begin after it; of maxRequestsInFlight, at once.
+type ClientLimits struct {
+	// maxConnections is how many connections are open at one time. Further ones are closed; where HTTP is spoken in the clear they are
+	// told 503.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	MaxConnections *int32 `json:"maxConnections,omitempty"`
+
+	// maxConnectionsPerClient is the same for one client: an IPv4 address, or the /64 of an IPv6 address. With proxyProtocol the
+	// address is the one that the PROXY header says.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	MaxConnectionsPerClient *int32 `json:"maxConnectionsPerClient,omitempty"`
+
+	// maxRequestsInFlight is how many requests are under way at one time. Further ones are answered 503.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	MaxRequestsInFlight *int32 `json:"maxRequestsInFlight,omitempty"`
+
+	// maxConcurrentStreams is how many requests are under way at one time on one connection of HTTP/2 or HTTP/3.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	MaxConcurrentStreams *int32 `json:"maxConcurrentStreams,omitempty"`
+
+	// maxRequestHeaderBytes is the size of a request's head. A larger one is answered 431.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1024
+	MaxRequestHeaderBytes *int32 `json:"maxRequestHeaderBytes,omitempty"`
+
+	// maxRequestBodyBytes is the size of a request's content. More is answered 413. It does not bound streams of gRPC.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	MaxRequestBodyBytes *int64 `json:"maxRequestBodyBytes,omitempty"`
+
+	// headerTimeout is the time for a request's head to arrive, from its first byte; then 408.
+	//
+	// +optional
+	HeaderTimeout *gatewayv1.Duration `json:"headerTimeout,omitempty"`
+
+	// bodyTimeout is the time for the next piece of a request's content to arrive; then 408.
+	//
+	// +optional
+	BodyTimeout *gatewayv1.Duration `json:"bodyTimeout,omitempty"`
+
+	// idleTimeout is the time for which a connection may be without a request; then it is closed.
+	//
+	// +optional
+	IdleTimeout *gatewayv1.Duration `json:"idleTimeout,omitempty"`
+
+	// writeTimeout is the time for a client to take 32 KiB of an answer; then the connection is closed.
+	//
+	// +optional
+	WriteTimeout *gatewayv1.Duration `json:"writeTimeout,omitempty"`
 }
 
 // ProxyProtocolMode says what becomes of connections without a PROXY header.

@@ -29,10 +29,12 @@ func (c *Compiler) compileListeners(g *graph.Graph, routes []*compiledRoute) []*
 	hosts, streams := c.compileHosts(routes), c.compileStreams(g)
 	var out []*table.Listener
 	for _, gw := range g.Gateways {
-		proxies := compileProxies(gw.Proxies)
+		proxies := compileProxies(gw.Clients.ProxyProtocol)
 		for _, l := range gw.Listeners {
 			if l.Serves {
-				out = append(out, c.compileListener(l, proxies, hosts[l.Key], streams[l.Key]))
+				t := c.compileListener(l, hosts[l.Key], streams[l.Key])
+				t.Proxies, t.Limits = proxies, compileLimits(&gw.Clients, l.Spec.Port)
+				out = append(out, c.listeners.Keep(l.Key, t, sameListener))
 			}
 		}
 	}
@@ -42,9 +44,9 @@ func (c *Compiler) compileListeners(g *graph.Graph, routes []*compiledRoute) []*
 	return out
 }
 
-func (c *Compiler) compileListener(l *graph.Listener, proxies *table.Proxies, hosts []*table.Host, streams []*table.Stream) *table.Listener {
+func (c *Compiler) compileListener(l *graph.Listener, hosts []*table.Host, streams []*table.Stream) *table.Listener {
 	slices.SortFunc(hosts, func(a, b *table.Host) int { return compareHostnames(a.Name, b.Name) })
-	return c.listeners.Keep(l.Key, &table.Listener{
+	return &table.Listener{
 		ID:           l.Key.ID(),
 		Address:      l.Address,
 		Port:         uint16(l.Spec.Port),
@@ -56,8 +58,7 @@ func (c *Compiler) compileListener(l *graph.Listener, proxies *table.Proxies, ho
 		HTTP3:        http3(l),
 		Hosts:        hosts,
 		Streams:      streams,
-		Proxies:      proxies,
-	}, sameListener)
+	}
 }
 
 // http3 is the port of UDP to bind for HTTP/3; 0 for none. Where callers come by a
@@ -88,7 +89,7 @@ func compileProxies(p *v1alpha1.ProxyProtocol) *table.Proxies {
 
 func sameListener(a, b *table.Listener) bool {
 	return a.ID == b.ID && a.Address == b.Address && a.Port == b.Port && a.Target == b.Target && a.Protocol == b.Protocol && a.Hostname == b.Hostname && a.HTTP3 == b.HTTP3 &&
-		sameClients(a.Clients, b.Clients) && a.Proxies.Equal(b.Proxies) && slices.Equal(a.Certificates, b.Certificates) && slices.Equal(a.Hosts, b.Hosts) && slices.Equal(a.Streams, b.Streams)
+		sameClients(a.Clients, b.Clients) && a.Proxies.Equal(b.Proxies) && a.Limits.Equal(b.Limits) && slices.Equal(a.Certificates, b.Certificates) && slices.Equal(a.Hosts, b.Hosts) && slices.Equal(a.Streams, b.Streams)
 }
 
 // compileHosts gathers every attachment under its listener and host name.

@@ -29,7 +29,7 @@ func (b *Builder) gateway(r *store.Reader, in gatewayInput) *Gateway {
 		return nil
 	}
 	refused, found := b.refused(obj), params.Of(r, class, obj)
-	gw := &Gateway{Object: obj, Proxies: found.Clients.ProxyProtocol}
+	gw := &Gateway{Object: obj, Clients: found.Clients}
 	way := b.way(r, obj, in.lost)
 	accepted := refused == nil && found.Problem() == nil
 	// With parameters that are wrong a Gateway goes on with the Service it has.

@@ -59,10 +59,10 @@ type Gateway struct {
 	Listeners  []*Listener    // in the spec's order, then those of Sets
 	Sets       []*ListenerSet // in the order of their precedence
 	Addresses  []gatewayv1.GatewayStatusAddress
-	Service    *Service                // that it needs to be reached; nil: none, or whatever there is
-	Client     Client                  // what it shows to backends of TLS
-	Proxies    *v1alpha1.ProxyProtocol // whose PROXY headers are read; nil: nobody's
-	Conditions []metav1.Condition      // Accepted; Programmed as far as the graph can tell
+	Service    *Service                  // that it needs to be reached; nil: none, or whatever there is
+	Client     Client                    // what it shows to backends of TLS
+	Clients    v1alpha1.ClientParameters // how clients reach it, by its parameters
+	Conditions []metav1.Condition        // Accepted; Programmed as far as the graph can tell
 }
 
 // ListenerKey names a listener of a Gateway, or of a ListenerSet of it.

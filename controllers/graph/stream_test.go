@@ -210,6 +210,8 @@ func (st *stream) object() (store.Kind, metav1.Object) {
 		parameters := &v1alpha1.GatewayParameters{ObjectMeta: st.meta(st.namespace(), "p")}
 		parameters.Spec.Service.Type = pick(st, "", corev1.ServiceTypeNodePort)
 		parameters.Spec.Service.LoadBalancerClass = pick(st, nil, ptr("a"))
+		parameters.Spec.Clients.Limits.MaxConnections = pick(st, nil, ptr[int32](5), ptr[int32](0))
+		parameters.Spec.Clients.Ports = pick(st, nil, []v1alpha1.PortParameters{{Port: 80}})
 		return store.GatewayParameters, parameters
 	case n < 95:
 		service := &corev1.Service{ObjectMeta: st.ageless(st.namespace(), "gw-gatehouse", "hw-gatehouse")}

@@ -52,8 +52,8 @@ func check(s *v1alpha1.ServiceParameters) *spec.Problem {
 
 // checkClients is check of the other part.
 func checkClients(c *v1alpha1.ClientParameters) *spec.Problem {
-	if c.ProxyProtocol == nil {
-		return nil
+	if p := checkLimits(c); p != nil || c.ProxyProtocol == nil {
+		return p
 	}
 	for i, r := range c.ProxyProtocol.Trusted {
 		if _, err := netip.ParsePrefix(r); err != nil {

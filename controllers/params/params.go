@@ -38,7 +38,7 @@ func OfClass(r *store.Reader, class *gatewayv1.GatewayClass) *spec.Problem {
 // Of finds the parameters of a Gateway of a class.
 func Of(r *store.Reader, class *gatewayv1.GatewayClass, gw *gatewayv1.Gateway) Found {
 	outer, p := ofClass(r, class)
-	f := Found{Service: outer.Service, Clients: outer.Clients, OfClass: p}
+	f := Found{Service: outer.Service, Clients: overClients(&outer.Clients, &v1alpha1.ClientParameters{}), OfClass: p}
 	infra := gw.Spec.Infrastructure
 	if infra == nil || infra.ParametersRef == nil {
 		return f
@@ -50,7 +50,7 @@ func Of(r *store.Reader, class *gatewayv1.GatewayClass, gw *gatewayv1.Gateway) F
 		return f
 	}
 	f.Service = over(outer.Service, inner.Service)
-	f.Clients.ProxyProtocol = cmp.Or(inner.Clients.ProxyProtocol, outer.Clients.ProxyProtocol)
+	f.Clients = overClients(&outer.Clients, &inner.Clients)
 	if p := misplaced(inner.Service, f.Service.Type); p != nil {
 		f.OfGateway = at.wrong(p)
 	}

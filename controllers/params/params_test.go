@@ -130,3 +130,49 @@ func TestClients(t *testing.T) {
 	f("{}", "{proxyProtocol: {trusted: [192.0.2.0/24, 192.0.2.1]}}", `GatewayParameters web/inner: spec.clients.proxyProtocol.trusted[1]: "192.0.2.1" is not in CIDR notation`)
 	f("{proxyProtocol: {mode: Optional}}", "{}", "spec.parametersRef: GatewayParameters web/outer: spec.clients.proxyProtocol.trusted: is empty")
 }
+
+func TestLimits(t *testing.T) {
+	clients := func(text string) (c v1alpha1.ClientParameters) {
+		t.Helper()
+		if err := yaml.UnmarshalStrict([]byte(text), &c); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	merged := func(ofClass, own string, port int32, want string) {
+		t.Helper()
+		outer, inner := clients(ofClass), clients(own)
+		out := overClients(&outer, &inner)
+		got, err := json.Marshal(Limits(&out, port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != want {
+			t.Errorf("%s %s: port %d has %s, want %s", ofClass, own, port, got, want)
+		}
+	}
+	merged("{}", "{}", 80, `{}`)
+	merged("{limits: {maxConnections: 1, idleTimeout: 5s}}", "{limits: {maxConnections: 2}}", 80, `{"maxConnections":2,"idleTimeout":"5s"}`)
+	const ofClass = "{limits: {maxConnections: 1, maxRequestsInFlight: 1}, ports: [{port: 80, limits: {maxConnections: 2}}]}"
+	merged(ofClass, "{}", 80, `{"maxConnections":2,"maxRequestsInFlight":1}`)
+	merged(ofClass, "{}", 443, `{"maxConnections":1,"maxRequestsInFlight":1}`)
+	merged(ofClass, "{limits: {maxConnections: 3}}", 80, `{"maxConnections":3,"maxRequestsInFlight":1}`)
+	merged(ofClass, "{limits: {maxConnections: 3}, ports: [{port: 80, limits: {maxConnections: 4}}, {port: 443, limits: {maxConnections: 5}}]}", 80, `{"maxConnections":4,"maxRequestsInFlight":1}`)
+	merged(ofClass, "{ports: [{port: 443, limits: {maxConnections: 5}}]}", 443, `{"maxConnections":5,"maxRequestsInFlight":1}`)
+
+	wrong := func(text, want string) {
+		t.Helper()
+		c := clients(text)
+		got := checkClients(&c)
+		if got == nil || got.Reason != "InvalidParameters" || got.Text != want {
+			t.Errorf("%s: %v, want %s", text, got, want)
+		}
+	}
+	wrong("{limits: {maxConnections: 0}}", "spec.clients.limits.maxConnections: 0 is less than 1; raise it, or leave it out for no limit but the process's")
+	wrong("{limits: {maxRequestHeaderBytes: 100}}", "spec.clients.limits.maxRequestHeaderBytes: 100 is less than 1024; raise it, or leave it out for no limit but the process's")
+	wrong("{limits: {headerTimeout: 0s}}", "spec.clients.limits.headerTimeout: 0s is shorter than 100ms; lengthen it, or leave it out for the process's")
+	wrong("{limits: {idleTimeout: 1d}}", `spec.clients.limits.idleTimeout: "1d" is not a duration; write 500ms, 10s or 1m30s`)
+	wrong("{ports: [{port: 80, limits: {maxRequestBodyBytes: -1}}]}", "spec.clients.ports[0].limits.maxRequestBodyBytes: -1 is less than 1; raise it, or leave it out for no limit but the process's")
+	wrong("{ports: [{port: 80, limits: {}}, {port: 80, limits: {}}]}", "spec.clients.ports[1].port: 80 is that of ports[0]; remove one")
+	wrong("{ports: [{port: 0, limits: {}}]}", "spec.clients.ports[0].port: 0 is not between 1 and 65535; mend it")
+}

@@ -45,6 +45,9 @@ func New(c Config) *Gate {
 // Limit changes the limit; not above 0: none. Who is in stays.
 func (g *Gate) Limit(n int) { g.limit.Store(int64(n)) }
 
+// Limited reports whether there is a limit.
+func (g *Gate) Limited() bool { return g.limit.Load() > 0 }
+
 // Enter reports whether the caller may go on at once; then it must Leave.
 func (g *Gate) Enter() bool {
 	if g.waiting.Load() == 0 && g.try() {

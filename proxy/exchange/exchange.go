@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
 // Exchange is one request and its answer.
@@ -46,6 +47,15 @@ type Conn struct {
 	Protocol  string         // "HTTP/1.1", "HTTP/2.0", "HTTP/3.0"
 	AltSvc    string         // where else the listener is served (RFC 7838); empty for nowhere
 	Exchanges int            // how many requests were read from it so far
+	Limits    *table.Limits  // what its port allows, where that is less than what the process does; nil: the same
+	Requests  Gate           // of those in flight on its port; nil: nobody counts them
+}
+
+// Gate lets so many requests in at one time. Who has entered must leave.
+type Gate interface {
+	Limited() bool
+	Enter() bool
+	Leave()
 }
 
 // FilterResponse implements Marker: it tells the client of AltSvc.

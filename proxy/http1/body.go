@@ -129,7 +129,7 @@ func (b *body) take() []byte {
 		}
 		b.total += int64(len(p))
 		s.x.Trace.BytesIn = b.total
-		if limit := s.conn.srv.cfg.MaxBody; limit > 0 && b.total > limit {
+		if limit := s.conn.cfg.MaxBody; limit > 0 && b.total > limit {
 			b.err = errTooLarge()
 			return nil
 		}
@@ -165,7 +165,7 @@ func (b *body) fill() error {
 	if !b.fastEnough(now) {
 		return slowBody()
 	}
-	n, err := c.readWithin(now, c.srv.cfg.BodyTimeout, to, &b.cancelled)
+	n, err := c.readWithin(now, c.cfg.BodyTimeout, to, &b.cancelled)
 	b.w = n
 	switch {
 	case err == nil:
@@ -180,7 +180,7 @@ func (b *body) fill() error {
 
 // fastEnough reports whether the content comes at the least rate that is allowed.
 func (b *body) fastEnough(now time.Time) bool {
-	c := &b.s.conn.srv.cfg
+	c := b.s.conn.cfg
 	took := now.Sub(b.started)
 	return c.MinBodyRate < 0 || took < c.BodyTimeout || b.total >= int64(took.Seconds())*c.MinBodyRate
 }
@@ -198,7 +198,7 @@ func (b *body) drainable() bool {
 	if b.done {
 		return true
 	}
-	return b.err == nil && !b.expect && !b.chunked && b.left <= b.s.conn.srv.cfg.MaxDrain
+	return b.err == nil && !b.expect && !b.chunked && b.left <= b.s.conn.cfg.MaxDrain
 }
 
 // drain reads what is left, and reports whether that worked. What came behind

@@ -18,6 +18,7 @@ import (
 // conn is one client connection.
 type conn struct {
 	srv     *Server
+	cfg     *Config // the Server's, within what the port allows
 	nc      net.Conn
 	sock    *socket.Conn // nil when nc is no TCP connection, or cannot be driven
 	engine  *socket.Conn // what sock is if it is not nil
@@ -57,7 +58,7 @@ var conns = sync.Pool{New: func() any {
 // newConn returns a conn for nc; release takes it back.
 func newConn(s *Server, nc net.Conn, info *exchange.Conn) (*conn, error) {
 	c := conns.Get().(*conn)
-	c.srv, c.nc, c.info = s, nc, info
+	c.srv, c.cfg, c.nc, c.info = s, s.cfg.within(info), nc, info
 	t, ok := nc.(*net.TCPConn)
 	if !ok || !socket.Raw {
 		return c, nil
@@ -66,7 +67,7 @@ func newConn(s *Server, nc net.Conn, info *exchange.Conn) (*conn, error) {
 		c.engine = socket.Unused()
 	}
 	c.sock, c.probe = c.engine, true
-	return c, c.engine.Use(t, s.cfg.WriteTimeout)
+	return c, c.engine.Use(t, c.cfg.WriteTimeout)
 }
 
 // release forgets the connection, which has been closed.
@@ -176,10 +177,10 @@ func (c *conn) process(fresh int) outcome {
 	s := c.ses
 	for s.r < s.w {
 		// A head that comes byte by byte is looked at again once a line ends.
-		if fresh > 0 && !c.headBy.IsZero() && !newline(s.in[s.w-fresh:s.w]) && s.w-s.r < c.srv.cfg.Limits.Head {
+		if fresh > 0 && !c.headBy.IsZero() && !newline(s.in[s.w-fresh:s.w]) && s.w-s.r < c.cfg.Limits.Head {
 			return again
 		}
-		n, err := wire.ParseRequest(s.in[s.r:s.w], &s.head, c.srv.cfg.Limits)
+		n, err := wire.ParseRequest(s.in[s.r:s.w], &s.head, c.cfg.Limits)
 		if err != nil {
 			if c.speaksHTTP2() {
 				return handover
@@ -220,7 +221,7 @@ func newline(b []byte) bool {
 func (c *conn) serve() outcome {
 	s := c.ses
 	c.info.Exchanges++
-	if s.x.Request.Body != nil && c.srv.cfg.MaxBody > 0 && s.head.ContentLength > c.srv.cfg.MaxBody {
+	if s.x.Request.Body != nil && c.cfg.MaxBody > 0 && s.head.ContentLength > c.cfg.MaxBody {
 		return c.refuse(errTooLarge())
 	}
 	c.srv.handler.Handle(&s.x)
@@ -259,7 +260,7 @@ func (c *conn) keep() bool {
 	if s.head.Close || c.srv.ending.Load() || c.srv.draining.Load() {
 		return false
 	}
-	if m := c.srv.cfg.MaxRequests; m > 0 && c.info.Exchanges >= m {
+	if m := c.cfg.MaxRequests; m > 0 && c.info.Exchanges >= m {
 		return false
 	}
 	return s.head.ContentLength == 0 || s.body.drainable()
@@ -272,8 +273,8 @@ func (c *conn) refuse(e *exchange.Error) outcome {
 	x.Start = time.Now()
 	x.Fail(e)
 	err := x.WriteReply()
-	if c.srv.cfg.Refused != nil {
-		c.srv.cfg.Refused(x)
+	if c.cfg.Refused != nil {
+		c.cfg.Refused(x)
 	}
 	if err != nil {
 		return abort
@@ -315,7 +316,7 @@ func (c *conn) park() bool {
 	now := time.Now()
 	if s != nil && s.r < s.w {
 		if c.headBy.IsZero() {
-			c.headBy = now.Add(c.srv.cfg.HeadTimeout)
+			c.headBy = now.Add(c.cfg.HeadTimeout)
 		}
 		return c.readBy.Equal(c.headBy) || c.armRead(c.headBy) == nil
 	}
@@ -323,7 +324,7 @@ func (c *conn) park() bool {
 		c.ses = nil
 		s.release()
 	}
-	idle := c.srv.cfg.IdleTimeout
+	idle := c.cfg.IdleTimeout
 	if left := c.readBy.Sub(now); left < idle {
 		if c.armRead(now.Add(2*idle)) != nil {
 			return false
@@ -374,7 +375,7 @@ func (c *conn) write(p []byte) error {
 		return err
 	}
 	now := time.Now()
-	if timeout := c.srv.cfg.WriteTimeout; c.writeBy.Sub(now) < timeout {
+	if timeout := c.cfg.WriteTimeout; c.writeBy.Sub(now) < timeout {
 		c.writeBy = now.Add(2 * timeout)
 		if err := c.nc.SetWriteDeadline(c.writeBy); err != nil {
 			return err
@@ -425,7 +426,7 @@ func (c *conn) lingerOn() {
 	if !ok || h.CloseWrite() != nil {
 		return
 	}
-	if c.armRead(time.Now().Add(c.srv.cfg.LingerTime)) != nil {
+	if c.armRead(time.Now().Add(c.cfg.LingerTime)) != nil {
 		return
 	}
 	b := mem.GetLarge()

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
@@ -59,6 +60,22 @@ func (c *Config) Defaults() {
 	if c.MinBodyRate == 0 {
 		c.MinBodyRate = 64
 	}
+}
+
+// within is c for a connection whose port has limits of its own.
+func (c *Config) within(info *exchange.Conn) *Config {
+	l := info.Limits
+	if l == nil {
+		return c
+	}
+	own := *c
+	own.Limits.Head = table.Tighter(c.Limits.Head, l.Header)
+	own.MaxBody = table.Tighter(c.MaxBody, l.Body)
+	own.HeadTimeout = table.Tighter(c.HeadTimeout, l.HeaderTime)
+	own.BodyTimeout = table.Tighter(c.BodyTimeout, l.BodyTime)
+	own.IdleTimeout = table.Tighter(c.IdleTimeout, l.IdleTime)
+	own.WriteTimeout = table.Tighter(c.WriteTimeout, l.WriteTime)
+	return &own
 }
 
 func or[T int | int64 | time.Duration](v, otherwise T) T {

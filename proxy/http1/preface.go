@@ -14,7 +14,7 @@ const preface = "PRI * HTTP/2.0"
 // speaksHTTP2 reports whether the connection's first request, which cannot be
 // parsed, is no request but the preface.
 func (c *conn) speaksHTTP2() bool {
-	return c.srv.cfg.HTTP2 != nil && c.info.Exchanges == 0 && bytes.HasPrefix(c.ses.in[c.ses.r:c.ses.w], mem.Bytes(preface))
+	return c.cfg.HTTP2 != nil && c.info.Exchanges == 0 && bytes.HasPrefix(c.ses.in[c.ses.r:c.ses.w], mem.Bytes(preface))
 }
 
 // serveHTTP2 hands the connection over, with what has been read of it.
@@ -24,6 +24,6 @@ func (c *conn) serveHTTP2() {
 	c.ses = nil
 	c.tunnel.Store(true) // Drain is the other server's business
 	if c.clearDeadlines() == nil {
-		c.srv.cfg.HTTP2(c.nc, ahead, c.info)
+		c.cfg.HTTP2(c.nc, ahead, c.info)
 	}
 }

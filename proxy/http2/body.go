@@ -36,7 +36,7 @@ type body struct {
 
 // begin makes b the content of a request that has some.
 func (b *body) begin(declared int64, expect bool) {
-	st, cfg := b.st, &b.st.c.srv.cfg
+	st, cfg := b.st, b.st.c.cfg
 	b.declared, b.expect, b.patience, b.limit = declared, expect, cfg.Timeouts.Read, cfg.MaxBody
 	if st.GRPC() { // a stream of messages, without end if need be, whose client may well be silent
 		b.patience, b.limit = max(b.patience, cfg.Timeouts.Stream), 0

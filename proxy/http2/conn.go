@@ -17,6 +17,7 @@ import (
 // conn is one client connection.
 type conn struct {
 	srv  *Server
+	cfg  *Config // the Server's, within what the port allows
 	nc   net.Conn
 	info *exchange.Conn
 
@@ -25,7 +26,6 @@ type conn struct {
 	block block
 	dec   *hpack.Decoder
 	flood flood
-	last  uint32 // the highest stream of the client's
 
 	mu      sync.Mutex // guards what follows
 	streams streams
@@ -45,6 +45,7 @@ type input struct {
 	readBy  time.Time // the read deadline that is armed
 	settled bool      // the client's SETTINGS have come
 	greeted bool      // the preface has
+	last    uint32    // the highest stream of the client's
 	begun   []*stream // by what was read last; they are not served yet
 }
 
@@ -71,9 +72,9 @@ const prefaceTime = 10 * time.Second
 
 func newConn(s *Server, nc net.Conn, info *exchange.Conn) *conn {
 	now := time.Now()
-	c := &conn{srv: s, nc: nc, info: info}
+	c := &conn{srv: s, cfg: s.cfg.within(info), nc: nc, info: info}
 	c.dec = hpack.NewDecoder(frame.TableSize, c.field)
-	c.in = input{now: now, by: now.Add(min(prefaceTime, s.cfg.Timeouts.Read))}
+	c.in = input{now: now, by: now.Add(min(prefaceTime, c.cfg.Timeouts.Head))}
 	c.flood = flood{newBucket(idleFrames, idleRate, now), newBucket(resetStreams, resetRate, now)}
 	c.streams.since = now
 	c.window = window{send: frame.InitialWindow, recv: connectionBuffer}
@@ -98,7 +99,7 @@ func (c *conn) serve(ahead []byte) {
 		f = c.process()
 	}
 	if f != nil {
-		c.srv.cfg.Log.V(1).Info("HTTP/2 connection broken off", "peer", c.info.Peer.String(), "code", uint32(f.code), "reason", f.why)
+		c.cfg.Log.V(1).Info("HTTP/2 connection broken off", "peer", c.info.Peer.String(), "code", uint32(f.code), "reason", f.why)
 	}
 	c.end(f)
 	c.free()
@@ -106,7 +107,7 @@ func (c *conn) serve(ahead []byte) {
 
 // greet stages our side of the preface.
 func (c *conn) greet() {
-	cfg := &c.srv.cfg
+	cfg := c.cfg
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stage(frame.AppendSettings(c.staged(),
@@ -195,7 +196,7 @@ func (c *conn) patience() {
 	case c.block.id == 0 && (len(b) == 0 || len(b) > 3 && frame.Type(b[3]) == frame.Data):
 		in.by = time.Time{}
 	case in.by.IsZero():
-		in.by = in.now.Add(c.srv.cfg.Timeouts.Read)
+		in.by = in.now.Add(c.cfg.Timeouts.Head)
 	}
 }
 
@@ -286,7 +287,7 @@ func (c *conn) arm() bool {
 	in := &c.in
 	by := in.by
 	if by.IsZero() {
-		left := c.srv.cfg.Timeouts.Idle
+		left := c.cfg.Timeouts.Idle
 		if in.readBy.Sub(in.now) >= left {
 			return !c.done()
 		}
@@ -319,7 +320,7 @@ func (c *conn) expired() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.streams.open == 0 && in.now.Sub(c.streams.since) >= c.srv.cfg.Timeouts.Idle
+	return c.streams.open == 0 && in.now.Sub(c.streams.since) >= c.cfg.Timeouts.Idle
 }
 
 // end ends the connection: with GOAWAY, when its streams are told, and closed
@@ -331,7 +332,7 @@ func (c *conn) end(f *fault) {
 	}
 	c.mu.Lock()
 	if c.drain.state != final || f != nil {
-		c.stage(frame.AppendGoAway(c.staged(), c.last, code, why))
+		c.stage(frame.AppendGoAway(c.staged(), c.in.last, code, why))
 	}
 	c.streams.each(func(st *stream) { c.abandon(st) })
 	c.flush()

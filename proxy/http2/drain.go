@@ -45,7 +45,7 @@ func (c *conn) announce() {
 func (c *conn) settle() {
 	if c.drain.state == announced {
 		c.drain.state = final
-		c.stage(frame.AppendGoAway(c.staged(), c.last, frame.NoError, ""))
+		c.stage(frame.AppendGoAway(c.staged(), c.in.last, frame.NoError, ""))
 	}
 }
 

@@ -85,7 +85,7 @@ func (c *conn) data(h *frame.Head, payload []byte) *fault {
 	switch {
 	case h.Stream == 0:
 		return errStreamID
-	case h.Stream > c.last:
+	case h.Stream > c.in.last:
 		return errIdle
 	case !ok:
 		return errPadding
@@ -179,7 +179,7 @@ func (c *conn) resetStream(h *frame.Head, payload []byte) *fault {
 		return errStreamID
 	case len(payload) != 4:
 		return errFrameSize
-	case h.Stream > c.last:
+	case h.Stream > c.in.last:
 		return errIdle
 	}
 	c.mu.Lock()
@@ -302,7 +302,7 @@ func (c *conn) windowUpdate(h *frame.Head, payload []byte) *fault {
 	switch {
 	case n == 0:
 		return errIncrement
-	case h.Stream > c.last:
+	case h.Stream > c.in.last:
 		return errIdle
 	}
 	c.mu.Lock()

@@ -58,8 +58,8 @@ func (c *conn) headers(h *frame.Head, payload []byte) *fault {
 	b := &c.block
 	b.end, b.bytes, b.frames, b.size = h.Has(frame.EndStream), 0, 0, 0
 	b.fields.Begin()
-	if h.Stream > c.last {
-		c.last = h.Stream
+	if h.Stream > c.in.last {
+		c.in.last = h.Stream
 		b.kind, b.st = request, getStream(c, h.Stream)
 	} else {
 		var f *fault
@@ -104,7 +104,7 @@ func (c *conn) fragment(h *frame.Head, fragment []byte) *fault {
 	b := &c.block
 	b.bytes += len(fragment)
 	b.frames++
-	if b.frames > maxFrames || b.bytes > maxTimes*max(c.srv.cfg.Limits.Head, frame.MinMaxSize) {
+	if b.frames > maxFrames || b.bytes > maxTimes*max(c.cfg.Limits.Head, frame.MinMaxSize) {
 		c.forget()
 		return errBlockLong
 	}
@@ -141,7 +141,7 @@ func (c *conn) forget() {
 
 // field takes one field; hpack calls it.
 func (c *conn) field(f hpack.HeaderField) {
-	b, l := &c.block, &c.srv.cfg.Limits
+	b, l := &c.block, &c.cfg.Limits
 	if b.size += section.Size(f.Name, f.Value); b.size > l.Head {
 		b.fields.Bad = section.ErrTooLong
 		c.dec.SetEmitEnabled(false)
@@ -164,7 +164,7 @@ func (c *conn) request(st *stream) *fault {
 		c.mu.Unlock()
 		putStream(st)
 		return nil
-	case c.streams.open >= int(c.srv.cfg.Streams):
+	case c.streams.open >= int(c.cfg.Streams):
 		c.stage(frame.AppendReset(c.staged(), st.id, frame.RefusedStream))
 		c.streams.note(st.id, true)
 		c.mu.Unlock()
@@ -185,7 +185,7 @@ func (c *conn) request(st *stream) *fault {
 // fill makes the exchange the request that has been decoded.
 func (st *stream) fill(b *block) *exchange.Error {
 	x, f := &st.Exchange, &b.fields
-	q, cfg := &x.Request, &st.c.srv.cfg
+	q, cfg := &x.Request, st.c.cfg
 	x.Start = st.c.in.now
 	if err := f.Fill(x, &st.head, cfg.Limits, b.end); err != nil {
 		return err

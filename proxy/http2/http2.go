@@ -26,6 +26,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
@@ -49,10 +50,28 @@ type Config struct {
 // Timeouts of a connection and its streams.
 type Timeouts struct {
 	Idle  time.Duration // a connection without streams; at most twice that
-	Read  time.Duration // for the next bytes of a request's content, and for the rest of a head that has begun
+	Head  time.Duration // for the rest of a head, or of another frame, that has begun; 0: Read
+	Read  time.Duration // for the next bytes of a request's content
 	Write time.Duration // for the client to take 32 KiB of an answer; of a whole connection at least this, at most twice
 
 	Stream time.Duration // Read, for gRPC, if that is more
+}
+
+// within is c for a connection whose port has limits of its own.
+func (c *Config) within(info *exchange.Conn) *Config {
+	l := info.Limits
+	if l == nil {
+		return c
+	}
+	own := *c
+	own.Limits.Head = table.Tighter(c.Limits.Head, l.Header)
+	own.Streams = table.Tighter(c.Streams, l.Streams)
+	own.MaxBody = table.Tighter(c.MaxBody, l.Body)
+	own.Timeouts.Idle = table.Tighter(c.Timeouts.Idle, l.IdleTime)
+	own.Timeouts.Head = table.Tighter(c.Timeouts.Head, l.HeaderTime)
+	own.Timeouts.Read = table.Tighter(c.Timeouts.Read, l.BodyTime)
+	own.Timeouts.Write = table.Tighter(c.Timeouts.Write, l.WriteTime)
+	return &own
 }
 
 // Server serves connections until it is drained.
@@ -69,8 +88,10 @@ type Server struct {
 
 // New returns a Server.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg, conns: map[*conn]struct{}{}}
-	return s
+	if cfg.Timeouts.Head <= 0 {
+		cfg.Timeouts.Head = cfg.Timeouts.Read
+	}
+	return &Server{cfg: cfg, conns: map[*conn]struct{}{}}
 }
 
 // Serve serves one connection and returns when it has ended, with all its

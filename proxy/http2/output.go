@@ -86,7 +86,7 @@ func (o *output) run() {
 
 func (c *conn) write(b []byte, arm bool) error {
 	if arm {
-		now, stall := time.Now(), c.srv.cfg.Timeouts.Write
+		now, stall := time.Now(), c.cfg.Timeouts.Write
 		if c.out.armed.Sub(now) < stall {
 			c.out.armed = now.Add(2 * stall)
 			if err := c.nc.SetWriteDeadline(c.out.armed); err != nil {

@@ -180,7 +180,7 @@ func (w *writer) content(p []byte) (int, error) {
 			continue
 		}
 		if until.IsZero() {
-			until = time.Now().Add(c.srv.cfg.Timeouts.Write * time.Duration(1+len(p)/mem.Large))
+			until = time.Now().Add(c.cfg.Timeouts.Write * time.Duration(1+len(p)/mem.Large))
 		}
 		if !w.pause(until) {
 			c.reset(st, frame.Cancel)

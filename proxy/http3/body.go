@@ -34,7 +34,7 @@ type body struct {
 }
 
 func (b *body) begin(st *stream) {
-	c := &st.k.srv.cfg
+	c := st.k.cfg
 	b.st, b.patience, b.limit = st, c.Timeouts.Read, c.MaxBody
 	b.armed, b.total, b.left, b.expect, b.err = time.Time{}, 0, 0, false, nil
 	b.cancelled.Store(false)
@@ -137,7 +137,7 @@ func (b *body) frame() error {
 // trailers reads the trailer section, after which nothing follows that is known.
 func (b *body) trailers(length uint64) error {
 	st := b.st
-	if length > uint64(st.k.srv.cfg.Limits.Head) {
+	if length > uint64(st.k.cfg.Limits.Head) {
 		return section.ErrTooLong
 	}
 	block, err := st.in.whole(int(length))
@@ -145,7 +145,7 @@ func (b *body) trailers(length uint64) error {
 		return err
 	}
 	st.section.Begin()
-	if err := st.k.srv.decode(block, st.late); err != nil {
+	if err := decode(st.k.cfg, block, st.late); err != nil {
 		return err
 	}
 	if st.section.Bad != nil {

@@ -50,6 +50,7 @@ const linger = 500 * time.Millisecond
 // conn is one connection.
 type conn struct {
 	srv     *Server
+	cfg     *Config // the Server's, within what the port allows
 	quic    *quic.Conn
 	info    *exchange.Conn
 	jobs    chan *quic.Stream
@@ -71,7 +72,7 @@ type conn struct {
 const unbounded = 1<<62 - 4
 
 func newConn(s *Server, c *quic.Conn, info *exchange.Conn) *conn {
-	return &conn{srv: s, quic: c, info: info, jobs: make(chan *quic.Stream)}
+	return &conn{srv: s, cfg: s.cfg.within(info), quic: c, info: info, jobs: make(chan *quic.Stream)}
 }
 
 func (k *conn) close(code quic.ApplicationErrorCode) { _ = k.quic.CloseWithError(code, "") }
@@ -81,7 +82,7 @@ func (k *conn) serve() {
 		k.close(codeInternal)
 		return
 	}
-	k.idle = time.AfterFunc(k.srv.cfg.Timeouts.Idle, k.leave)
+	k.idle = time.AfterFunc(k.cfg.Timeouts.Idle, k.leave)
 	defer k.idle.Stop()
 	k.running.Go(k.accept)
 	for {
@@ -112,7 +113,7 @@ func (k *conn) greet() error {
 	}
 	const maxFieldSection = 6
 	settings := quicvarint.Append(nil, maxFieldSection)
-	settings = quicvarint.Append(settings, uint64(k.srv.maxFields()))
+	settings = quicvarint.Append(settings, uint64(k.cfg.maxFields()))
 	b := []byte{streamControl}
 	b = appendFrame(b, frameSettings, len(settings))
 	if _, err = str.Write(append(b, settings...)); err != nil {
@@ -165,7 +166,7 @@ func (k *conn) done() {
 	if k.leaving {
 		time.AfterFunc(linger, func() { k.close(codeNo) })
 	} else {
-		k.idle.Reset(k.srv.cfg.Timeouts.Idle)
+		k.idle.Reset(k.cfg.Timeouts.Idle)
 	}
 }
 

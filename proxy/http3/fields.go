@@ -14,11 +14,11 @@ func refuse(status int, code, detail string) *exchange.Error {
 }
 
 // maxFields is how large a header section may be.
-func (s *Server) maxFields() int { return section.Bound(s.cfg.Limits) }
+func (c *Config) maxFields() int { return section.Bound(c.Limits) }
 
 // decode hands the fields of a block to take.
-func (s *Server) decode(block []byte, take func(name, value string)) error {
-	next, room := qpack.NewDecoder().Decode(block), s.maxFields()
+func decode(c *Config, block []byte, take func(name, value string)) error {
+	next, room := qpack.NewDecoder().Decode(block), c.maxFields()
 	for {
 		f, err := next()
 		switch {
@@ -36,10 +36,10 @@ func (s *Server) decode(block []byte, take func(name, value string)) error {
 
 // take takes one field of a request's head.
 func (st *stream) take(name, value string) {
-	st.section.Take(&st.Exchange, st.k.srv.cfg.Limits.Fields, name, value)
+	st.section.Take(&st.Exchange, st.k.cfg.Limits.Fields, name, value)
 }
 
 // late takes one field of a request's trailer section.
 func (st *stream) late(name, value string) {
-	st.section.Late(st.k.srv.cfg.Limits.Fields, name, value)
+	st.section.Late(st.k.cfg.Limits.Fields, name, value)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
@@ -39,7 +40,8 @@ type Config struct {
 // Timeouts of a connection and its streams.
 type Timeouts struct {
 	Idle  time.Duration // a connection without requests
-	Read  time.Duration // for a request's head, and for the next bytes of its content
+	Head  time.Duration // for a request's head; 0: Read
+	Read  time.Duration // for the next bytes of its content
 	Write time.Duration // for the client to take bytes of the answer: at least this, at most twice
 
 	Stream time.Duration // Read, for gRPC, if that is more
@@ -69,6 +71,23 @@ func (c Config) QUIC() *quic.Config {
 	}
 }
 
+// within is c for a connection whose port has limits of its own.
+func (c *Config) within(info *exchange.Conn) *Config {
+	l := info.Limits
+	if l == nil {
+		return c
+	}
+	own := *c
+	own.Limits.Head = table.Tighter(c.Limits.Head, l.Header)
+	own.Streams = table.Tighter(c.Streams, l.Streams)
+	own.MaxBody = table.Tighter(c.MaxBody, l.Body)
+	own.Timeouts.Idle = table.Tighter(c.Timeouts.Idle, l.IdleTime)
+	own.Timeouts.Head = table.Tighter(c.Timeouts.Head, l.HeaderTime)
+	own.Timeouts.Read = table.Tighter(c.Timeouts.Read, l.BodyTime)
+	own.Timeouts.Write = table.Tighter(c.Timeouts.Write, l.WriteTime)
+	return &own
+}
+
 // Server serves connections until it is drained.
 type Server struct {
 	cfg      Config
@@ -82,8 +101,10 @@ type Server struct {
 
 // New returns a Server.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg, conns: map[*conn]struct{}{}}
-	return s
+	if cfg.Timeouts.Head <= 0 {
+		cfg.Timeouts.Head = cfg.Timeouts.Read
+	}
+	return &Server{cfg: cfg, conns: map[*conn]struct{}{}}
 }
 
 // Serve serves one connection and returns when it has ended, with all its

@@ -360,12 +360,12 @@ func FuzzStream(f *testing.F) {
 	f.Add(append(quicvarint.Append(nil, 0x21), 0))
 	s := New(Config{Limits: wire.Limits{Head: 1 << 10, Target: 512, Fields: 10}})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		k := &conn{srv: s, info: &exchange.Conn{}}
+		k := &conn{srv: s, cfg: &s.cfg, info: &exchange.Conn{}}
 		st := &stream{k: k, in: input{str: bytes.NewReader(b), buf: make([]byte, 64)}}
 		st.section.Begin()
 		st.Conn = k.info
 		if length, err := st.headers(); err == nil && length <= uint64(s.cfg.Limits.Head) {
-			if block, err := st.in.whole(int(length)); err == nil && s.decode(block, st.take) == nil {
+			if block, err := st.in.whole(int(length)); err == nil && decode(&s.cfg, block, st.take) == nil {
 				if err := st.fill(); err == nil && st.Request.Host == "" {
 					t.Errorf("a request without a host: %+v", st.Request)
 				}

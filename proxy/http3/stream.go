@@ -34,7 +34,7 @@ func (k *conn) request(str *quic.Stream) {
 	err := st.read()
 	switch e := err.(type) { //nolint:errorlint // made here, never wrapped
 	case nil:
-		k.srv.cfg.Handler.Handle(&st.Exchange)
+		k.cfg.Handler.Handle(&st.Exchange)
 	case *exchange.Error:
 		st.refuse(e)
 	case connError:
@@ -86,15 +86,15 @@ func (st *stream) refuse(err *exchange.Error) {
 	} else {
 		_ = st.WriteReply() // a client that is gone needs no answer
 	}
-	if refused := st.k.srv.cfg.Refused; refused != nil {
+	if refused := st.k.cfg.Refused; refused != nil {
 		refused(&st.Exchange)
 	}
 }
 
 // read reads the head of the request.
 func (st *stream) read() error {
-	c := &st.k.srv.cfg
-	_ = st.str.SetReadDeadline(time.Now().Add(c.Timeouts.Read))
+	c := st.k.cfg
+	_ = st.str.SetReadDeadline(time.Now().Add(c.Timeouts.Head))
 	length, err := st.headers()
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (st *stream) read() error {
 	if err != nil {
 		return err
 	}
-	if err := st.k.srv.decode(block, st.take); err != nil {
+	if err := decode(st.k.cfg, block, st.take); err != nil {
 		return err
 	}
 	st.Start = time.Now()
@@ -141,7 +141,7 @@ func known(kind uint64) bool { return kind <= 9 || kind == 0xd }
 
 // fill makes a request of the fields.
 func (st *stream) fill() error {
-	f, c := &st.section, &st.k.srv.cfg
+	f, c := &st.section, st.k.cfg
 	if err := f.Fill(&st.Exchange, &st.head, c.Limits, false); err != nil { // whether there is content is not known yet
 		return err
 	}
@@ -174,7 +174,7 @@ func (st *stream) content() error {
 	if q.ContentLength != 0 {
 		b.expect = st.section.Expect
 		if st.GRPC() { // a stream of messages, without end if need be, whose client may well be silent
-			b.patience, b.limit = max(b.patience, st.k.srv.cfg.Timeouts.Stream), 0
+			b.patience, b.limit = max(b.patience, st.k.cfg.Timeouts.Stream), 0
 		}
 		q.Body = b
 	}

@@ -161,7 +161,7 @@ func (w *writer) send(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	stall := w.st.k.srv.cfg.Timeouts.Write
+	stall := w.st.k.cfg.Timeouts.Write
 	if now := time.Now(); w.armed.Sub(now) < stall {
 		w.armed = now.Add(2 * stall)
 		if err := w.str.SetWriteDeadline(w.armed); err != nil {

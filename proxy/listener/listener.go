@@ -112,7 +112,7 @@ func (s *Set) Prepare(listeners []*table.Listener) *Plan {
 	certs := make(map[*table.Certificate]*certificate, len(s.certs))
 	for _, g := range p.groups {
 		first := g.listeners[0]
-		port := &Port{number: first.Port, target: first.Target, kind: g.kind, proxy: first.Proxies}
+		port := &Port{number: first.Port, target: first.Target, kind: g.kind, proxy: first.Proxies, limits: g.limits()}
 		switch g.kind {
 		case encrypted, mixed:
 			port.names = p.names(g.listeners, certs)
@@ -121,6 +121,9 @@ func (s *Set) Prepare(listeners []*table.Listener) *Plan {
 		}
 		if id, ok := p.bound(g); ok {
 			p.Ports[id] = port
+			if socket := p.set.sockets[g.key]; socket != nil {
+				port.crowd = socket.crowd
+			}
 			p.quic(g, port)
 		}
 	}
@@ -195,6 +198,11 @@ func (p *Plan) socket(g group) *socket {
 // must return p.Ports from before Commit is called.
 func (p *Plan) Commit() {
 	s := p.set
+	for _, port := range p.Ports {
+		if port.crowd != nil {
+			port.crowd.limit(port.limits)
+		}
+	}
 	for _, socket := range s.sockets {
 		socket.start()
 	}

@@ -24,6 +24,8 @@ type Port struct {
 	names  names          // by server name; where there is TLS
 	stream *stream.Route  // of TCP and UDP; nil when no route is attached
 	proxy  *table.Proxies // whose PROXY headers are read; nil: nobody's
+	limits *table.Limits  // its own; nil: none
+	crowd  *crowd         // whom it counts; nil of UDP
 	altSvc string         // what callers of listeners with HTTP/3 are told; empty where there is none
 }
 

@@ -29,6 +29,7 @@ type quicSocket struct {
 	listening *quic.Listener
 	http3     HTTP3
 	metrics   *telemetry.Port // those of the socket of TCP
+	crowd     *crowd          // the same
 
 	handshakes atomic.Int64 // under way
 	starting   sync.Once
@@ -97,10 +98,16 @@ func (s *Set) bindQUIC(beside *socket, address string) (*quicSocket, error) {
 		return nil, err
 	}
 	s.lastID++
-	k := &quicSocket{set: s, id: s.lastID, conn: conn.(*net.UDPConn), metrics: beside.metrics}
+	k := &quicSocket{set: s, id: s.lastID, conn: conn.(*net.UDPConn), metrics: beside.metrics, crowd: beside.crowd}
 	var config *quic.Config
 	k.http3, config = s.cfg.HTTP3()
 	config.HandshakeIdleTimeout = s.cfg.Limits.Handshake / 2 // twice that for all of it
+	config.GetConfigForClient = func(*quic.ClientInfo) (*quic.Config, error) {
+		if p := s.cfg.Current()[k.id]; p != nil {
+			return within(config, p.limits), nil
+		}
+		return config, nil
+	}
 	k.transport = &quic.Transport{
 		Conn:                conn,
 		VerifySourceAddress: func(net.Addr) bool { return k.handshakes.Load() >= doubtful },
@@ -170,8 +177,7 @@ type handshakeKey struct{}
 // admit counts a connection before its handshake, and refuses it where there are
 // too many.
 func (k *quicSocket) admit(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
-	if !k.set.cfg.Door.Connect() {
-		k.metrics.Refused.Add(1)
+	if !k.set.enter(k.crowd) {
 		return nil, errTooMany
 	}
 	h := &handshake{k: k}
@@ -181,7 +187,7 @@ func (k *quicSocket) admit(ctx context.Context, _ *quic.ClientInfo) (context.Con
 			k.metrics.HandshakeErrors.Add(1)
 		}
 		h.end()
-		k.set.cfg.Door.Disconnect()
+		k.set.leave(k.crowd)
 	})
 	return context.WithValue(ctx, handshakeKey{}, h), nil
 }
@@ -214,10 +220,19 @@ func (k *quicSocket) serve(c *quic.Conn) {
 		return
 	}
 	local, peer := udpAddress(c.LocalAddr()), udpAddress(c.RemoteAddr())
+	// Only now: before the handshake anybody could have used up another's share.
+	ok, counted := k.crowd.meet(p, peer.Addr())
+	if !ok {
+		_ = c.CloseWithError(0x107, codeTooMany) // H3_EXCESSIVE_LOAD
+		return
+	}
+	if counted {
+		defer k.crowd.clients.Leave(peer.Addr())
+	}
 	state := c.ConnectionState().TLS
 	conn := &exchange.Conn{
 		Listener: k.id, Local: netip.AddrPortFrom(local.Addr(), p.number), Target: p.target, Peer: peer,
-		TLS: true, SNI: strings.ToLower(state.ServerName),
+		TLS: true, SNI: strings.ToLower(state.ServerName), Limits: p.limits, Requests: k.crowd,
 	}
 	if len(state.PeerCertificates) > 0 {
 		conn.Client = exchange.NewClient(state.PeerCertificates)

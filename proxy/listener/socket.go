@@ -23,6 +23,7 @@ type socket struct {
 	tls       *tls.Config // one for the socket's life
 	relayed   *tls.Config // the same for TLS that ends here and is relayed: it negotiates no protocol
 	metrics   *telemetry.Port
+	crowd     *crowd
 
 	mu       sync.Mutex
 	conns    map[*net.TCPConn]struct{}
@@ -34,6 +35,7 @@ type socket struct {
 func newSocket(s *Set, id uint32, ln *net.TCPListener) *socket {
 	k := &socket{set: s, id: id, ln: ln, protocols: s.cfg.Protocols(), conns: map[*net.TCPConn]struct{}{}, stopped: make(chan struct{})}
 	k.metrics = s.cfg.Metrics.Port(ln.Addr().String())
+	k.crowd = newCrowd(k.metrics)
 	k.tls = &tls.Config{
 		MinVersion:   minVersion,
 		CipherSuites: suites(),
@@ -148,7 +150,7 @@ func (k *socket) accept() {
 			continue
 		}
 		backoff = minBackoff
-		if !k.set.cfg.Door.Connect() {
+		if !k.set.enter(k.crowd) {
 			k.refuse(c)
 			continue
 		}
@@ -168,7 +170,6 @@ const tooMany = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/p
 
 // refuse closes, and answers where HTTP is spoken in the clear: to answer a TLS client would take a handshake.
 func (k *socket) refuse(c *net.TCPConn) {
-	k.metrics.Refused.Add(1)
 	if p := k.set.cfg.Current()[k.id]; p != nil && p.kind == plain {
 		if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err == nil {
 			_, _ = c.Write([]byte(tooMany)) // it may be gone already
@@ -186,7 +187,7 @@ func (k *socket) serve(c *net.TCPConn) {
 		delete(k.conns, c)
 		k.mu.Unlock()
 		k.metrics.Open.Add(-1)
-		k.set.cfg.Door.Disconnect()
+		k.set.leave(k.crowd)
 	}()
 	p := k.set.cfg.Current()[k.id]
 	if p == nil { // the socket has left the table
@@ -200,7 +201,18 @@ func (k *socket) serve(c *net.TCPConn) {
 			return
 		}
 	}
-	conn := &exchange.Conn{Listener: k.id, Local: netip.AddrPortFrom(local.Addr(), p.number), Target: p.target, Peer: peer, Protocol: "HTTP/1.1"}
+	ok, counted := k.crowd.meet(p, peer.Addr())
+	if !ok {
+		k.refuse(c)
+		return
+	}
+	if counted {
+		defer k.crowd.clients.Leave(peer.Addr())
+	}
+	conn := &exchange.Conn{
+		Listener: k.id, Local: netip.AddrPortFrom(local.Addr(), p.number), Target: p.target, Peer: peer, Protocol: "HTTP/1.1",
+		Limits: p.limits, Requests: k.crowd,
+	}
 	switch p.kind {
 	case plain:
 		k.protocols.HTTP1(c, conn)

@@ -61,6 +61,7 @@ type Listener struct {
 	Hosts        []*Host        `json:"hosts,omitempty"`        // HTTP and HTTPS, most specific first
 	Streams      []*Stream      `json:"streams,omitempty"`      // TLS, TCP and UDP, most specific first
 	Proxies      *Proxies       `json:"proxies,omitempty"`      // whose PROXY headers tell the client's address; nil: nobody's
+	Limits       *Limits        `json:"limits,omitempty"`       // of the port; nil: the process's alone
 }
 
 // BindPort is the port to bind.

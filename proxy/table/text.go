@@ -33,6 +33,9 @@ func (t *Table) Text() string {
 		if l.Proxies != nil {
 			w.WriteString(" proxies=" + l.Proxies.String())
 		}
+		if l.Limits != nil {
+			w.WriteString(" limits=" + l.Limits.String())
+		}
 		w.WriteByte('\n')
 		for _, h := range l.Hosts {
 			h.write(&w)

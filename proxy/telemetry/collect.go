@@ -41,7 +41,7 @@ type asideDescs struct{ mirrored, asked, introspected, reviewed *prometheus.Desc
 // keyDescs are of the keys that callers are known by.
 type keyDescs struct{ setAge, used *prometheus.Desc }
 
-type portDescs struct{ open, accepted, refused, handshakes, headers *prometheus.Desc }
+type portDescs struct{ open, accepted, refused, requests, handshakes, headers *prometheus.Desc }
 
 type tableDescs struct{ generation, applied, rejected, failed, swap, compile *prometheus.Desc }
 
@@ -79,7 +79,8 @@ func newDescs() descs {
 		port: portDescs{
 			open:       desc("client_connections_open", "Client connections open, by the socket they came in on.", "address"),
 			accepted:   desc("client_connections_total", "Client connections accepted, by the socket they came in on.", "address"),
-			refused:    desc("client_connections_refused_total", "Client connections closed at once because too many were open.", "address"),
+			refused:    desc("client_connections_refused_total", "Client connections closed at once because too many were open: in the process, on the port, or of the client.", "address", "limit"),
+			requests:   desc("client_requests_refused_total", "Requests answered 503 because their port had as many in flight as its limit.", "address"),
 			handshakes: desc("tls_handshake_errors_total", "TLS handshakes with a client that failed.", "address"),
 			headers:    desc("proxy_protocol_errors_total", "Client connections closed for a PROXY header that was missing, malformed or not trusted.", "address"),
 		},
@@ -169,7 +170,10 @@ func (c collector) ports(d *portDescs, o output) {
 	c.m.ports.each(func(p *Port) {
 		o.gauge(d.open, float64(p.Open.Load()), p.Address)
 		o.counter(d.accepted, &p.Accepted, p.Address)
-		o.counter(d.refused, &p.Refused, p.Address)
+		o.counter(d.refused, &p.Refused.Process, p.Address, "process")
+		o.counter(d.refused, &p.Refused.Port, p.Address, "port")
+		o.counter(d.refused, &p.Refused.Client, p.Address, "client")
+		o.counter(d.requests, &p.Refused.Requests, p.Address)
 		o.counter(d.handshakes, &p.HandshakeErrors, p.Address)
 		o.counter(d.headers, &p.HeaderErrors, p.Address)
 	})

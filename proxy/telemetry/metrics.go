@@ -110,9 +110,17 @@ type Port struct {
 	Address         string // "0.0.0.0:443"
 	Open            atomic.Int64
 	Accepted        atomic.Uint64
-	Refused         atomic.Uint64 // over the limit of open connections
+	Refused         Refused
 	HandshakeErrors atomic.Uint64
 	HeaderErrors    atomic.Uint64 // no PROXY header, or a malformed one
+}
+
+// Refused is connections, and requests, that were one too many: by whose limit.
+type Refused struct {
+	Process  atomic.Uint64 // --max-connections, or memory
+	Port     atomic.Uint64 // maxConnections
+	Client   atomic.Uint64 // maxConnectionsPerClient
+	Requests atomic.Uint64 // maxRequestsInFlight
 }
 
 // Backend is the counters of one backend.

@@ -5,10 +5,12 @@ import (
 	"go/token"
 	"go/types"
 	"io"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/command"
 )
 
@@ -73,4 +75,23 @@ func constant(t *testing.T, tree, name string) (value string) {
 		})
 	}
 	return value
+}
+
+// What GatewayParameters can bound is told, and nothing else.
+func TestLimitsTellsEveryField(t *testing.T) {
+	told := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| [^|]+ \\| `([a-z][A-Za-z]+)` \\|").FindAllStringSubmatch(page(t, "docs/limits.md"), -1) {
+		told[m[1]] = true
+	}
+	limits := reflect.TypeFor[v1alpha1.ClientLimits]()
+	for i := range limits.NumField() {
+		name, _, _ := strings.Cut(limits.Field(i).Tag.Get("json"), ",")
+		if !told[name] {
+			t.Errorf("docs/limits.md lacks %s", name)
+		}
+		delete(told, name)
+	}
+	for name := range told {
+		t.Errorf("docs/limits.md tells of %s, which there is not", name)
+	}
 }

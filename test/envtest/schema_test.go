@@ -216,6 +216,13 @@ func TestGatewayParametersSchema(t *testing.T) {
 		{"nobody at all to believe", "clients: {proxyProtocol: {trusted: []}}", "should have at least 1 items"},
 		{"an address for a range to believe", "clients: {proxyProtocol: {trusted: [192.0.2.1]}}", "a range must be in CIDR notation"},
 		{"an unknown mode", "clients: {proxyProtocol: {mode: Strict, trusted: [192.0.2.0/24]}}", `supported values: "Required", "Optional"`},
+
+		{"limits", "clients: {limits: {maxConnections: 1, headerTimeout: 5s}, ports: [{port: 80, limits: {maxRequestBodyBytes: 10737418240}}]}", ""},
+		{"no connection", "clients: {limits: {maxConnections: 0}}", "spec.clients.limits.maxConnections"},
+		{"a head that no browser keeps to", "clients: {limits: {maxRequestHeaderBytes: 100}}", "should be greater than or equal to 1024"},
+		{"a time that is none", "clients: {limits: {idleTimeout: soon}}", "spec.clients.limits.idleTimeout"},
+		{"limits of a port twice", "clients: {ports: [{port: 80, limits: {}}, {port: 80, limits: {}}]}", "Duplicate value"},
+		{"limits of no port", "clients: {ports: [{limits: {}}]}", "spec.clients.ports[0].port"},
 	})
 }
 
