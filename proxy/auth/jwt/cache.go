@@ -28,6 +28,7 @@ type entry struct {
 	config  *table.JWT // the checks it passed
 	token   string
 	version uint64 // of the key set it was verified with
+	from    int64  // Unix seconds: the later of nbf and iat, less leeway; a clock can go back
 	until   int64  // Unix seconds: exp with leeway
 	subject string
 	claims  map[string]any // shared by all requests; nobody writes to it
@@ -46,7 +47,7 @@ func (c *Cache) places(token string) (first, second *atomic.Pointer[entry]) {
 }
 
 // get returns the entry of a token that config's checks passed with this
-// version of the keys, and that has not run out; else nil.
+// version of the keys, and that counts at now; else nil.
 func (c *Cache) get(config *table.JWT, token string, version uint64, now int64) *entry {
 	if len(token) > maxCached {
 		return nil
@@ -62,7 +63,7 @@ func (c *Cache) get(config *table.JWT, token string, version uint64, now int64) 
 }
 
 func (e *entry) holds(config *table.JWT, token string, version uint64, now int64) bool {
-	return e != nil && e.config == config && e.version == version && now < e.until && e.token == token
+	return e != nil && e.config == config && e.version == version && now < e.until && now >= e.from && e.token == token
 }
 
 // put remembers e for token, which it clones. Entries that have run out, or are

@@ -104,7 +104,10 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 	if code != "" {
 		return rejected(code)
 	}
-	e := &entry{config: m.config, version: version, until: t.expires + m.leeway(), subject: t.subject, claims: t.claims}
+	e := &entry{
+		config: m.config, version: version, subject: t.subject, claims: t.claims,
+		from: max(t.notBefore, t.issued) - m.leeway(), until: t.expires + m.leeway(),
+	}
 	m.cache.put(e, token, now)
 	p.Subject, p.Claims, p.Token, p.Expires = e.subject, e.claims, token, t.expires
 	return auth.Result{Outcome: auth.Accepted}

@@ -353,6 +353,37 @@ func TestCache(t *testing.T) {
 	}
 }
 
+// A token that is remembered is judged by the clock as a new one is.
+func TestClockJumps(t *testing.T) {
+	who := newIssuer(t)
+	m := method(t, who.keyring(), nil)
+	clock := int64(now)
+	m.now = func() time.Time { return time.Unix(clock, 0) }
+	for name, times := range map[string]map[string]any{"nbf": {"nbf": now}, "iat": {"iat": now}, "both": {"nbf": now - 100, "iat": now}} {
+		token := mint(t, "ES256", who.ec, map[string]any{"kid": "e"}, claims(t, times))
+		for _, c := range []struct {
+			at   int64
+			want string
+		}{
+			{now, ""},
+			{now - 30, ""},
+			{now - 31, auth.CodeJWTNotYetValid},
+			{now, ""},
+			{now + 89, ""},
+			{now + 90, auth.CodeJWTExpired},
+			{now + 1e9, auth.CodeJWTExpired},
+			{now, ""},
+			{0, auth.CodeJWTNotYetValid},
+			{now, ""},
+		} {
+			clock = c.at
+			if r, _ := authenticate(m, token); r.Code != c.want {
+				t.Errorf("%s, at %+d: %q, want %q", name, c.at-now, r.Code, c.want)
+			}
+		}
+	}
+}
+
 func TestCacheIsBounded(t *testing.T) {
 	c := NewCache(3)
 	if len(c.slots) != 4 {
