@@ -118,7 +118,7 @@ type JWTAuthentication struct {
 	// +optional
 	JWKS *JWKSSource `json:"jwks,omitempty"`
 
-	// secretRef names a Secret, in the policy's namespace, of secrets that are shared with the issuer, for HS256, HS384 and HS512:
+	// secretRef names a Secret of secrets that are shared with the issuer, for HS256, HS384 and HS512:
 	// each entry is one, its name is the kid. Whoever knows one can make tokens; prefer public keys where the issuer has them.
 	//
 	// +optional
@@ -188,11 +188,17 @@ type JWKSBackend struct {
 
 // APIKeyAuthentication says which keys are good.
 type APIKeyAuthentication struct {
-	// selector chooses the Secrets, in the policy's namespace, that hold the keys' hashes.
+	// selector chooses the Secrets of one namespace that hold the keys' hashes.
 	//
 	// +required
 	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="an empty selector would take every Secret of the namespace; name at least one label"
 	Selector metav1.LabelSelector `json:"selector"`
+
+	// namespace of the Secrets. In another than the policy's own, those count which a ReferenceGrant there lets AuthPolicies of the
+	// policy's namespace use. Default: the policy's own.
+	//
+	// +optional
+	Namespace *gatewayv1.Namespace `json:"namespace,omitempty"`
 
 	// from lists the places a key is looked for, in order. Default: header X-API-Key.
 	//
@@ -207,7 +213,7 @@ const HtpasswdKey = ".htpasswd"
 
 // BasicAuthentication says which names and passwords are good.
 type BasicAuthentication struct {
-	// secretRef names the Secret, in the policy's namespace, whose key .htpasswd holds one name:hash a line.
+	// secretRef names the Secret whose key .htpasswd holds one name:hash a line.
 	//
 	// +required
 	SecretRef SecretReference `json:"secretRef"`

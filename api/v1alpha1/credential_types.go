@@ -39,7 +39,7 @@ type BackendCredential struct {
 
 // StaticCredential is a value that a Secret holds.
 type StaticCredential struct {
-	// secretRef names the key of a Secret in the policy's namespace whose value is sent.
+	// secretRef names the key of a Secret whose value is sent.
 	//
 	// +required
 	SecretRef SecretKeyReference `json:"secretRef"`
@@ -85,12 +85,9 @@ type BackendJWT struct {
 	Claims map[string]Expression `json:"claims,omitempty"`
 }
 
-// SecretKeyReference names one key of a Secret in the policy's namespace.
+// SecretKeyReference names one key of a Secret.
 type SecretKeyReference struct {
-	// name of the Secret.
-	//
-	// +required
-	Name gatewayv1.ObjectName `json:"name"`
+	SecretReference `json:",inline"`
 
 	// key whose value is read.
 	//
@@ -146,7 +143,7 @@ type TokenEndpoint struct {
 	// +kubebuilder:validation:MaxLength=1024
 	ClientID string `json:"clientID"`
 
-	// clientSecretRef names the Secret, in the policy's namespace, whose key client-secret holds the client secret.
+	// clientSecretRef names the Secret whose key client-secret holds the client secret.
 	//
 	// +required
 	ClientSecretRef SecretReference `json:"clientSecretRef"`

@@ -10,11 +10,17 @@ const HMACKey = "hmacKey"
 
 // HMACAuthentication accepts requests that are signed with a key both sides share (RFC 9421, algorithm hmac-sha256).
 type HMACAuthentication struct {
-	// selector chooses the Secrets, in the policy's namespace, that hold the keys.
+	// selector chooses the Secrets of one namespace that hold the keys.
 	//
 	// +required
 	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="an empty selector would take every Secret of the namespace; name at least one label"
 	Selector metav1.LabelSelector `json:"selector"`
+
+	// namespace of the Secrets. In another than the policy's own, those count which a ReferenceGrant there lets AuthPolicies of the
+	// policy's namespace use. Default: the policy's own.
+	//
+	// +optional
+	Namespace *gatewayv1.Namespace `json:"namespace,omitempty"`
 
 	// components that a signature must cover: @method, @authority, @scheme, @target-uri, @request-target, @path, @query and names of
 	// header fields. Default: @method, @authority, @path and @query. Of a request with content it must always cover content-digest

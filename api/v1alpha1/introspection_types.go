@@ -50,7 +50,7 @@ type IntrospectionAuthentication struct {
 	// +optional
 	Path *HTTPPath `json:"path,omitempty"`
 
-	// clientSecretRef names the Secret, in the policy's namespace, whose keys client-id and client-secret hold the credentials the
+	// clientSecretRef names the Secret whose keys client-id and client-secret hold the credentials the
 	// gateway asks with.
 	//
 	// +required

@@ -32,7 +32,7 @@ type OIDCAuthentication struct {
 	// +kubebuilder:validation:MaxLength=1024
 	ClientID string `json:"clientID"`
 
-	// clientSecretRef names the Secret, in the policy's namespace, whose key client-secret holds the client secret.
+	// clientSecretRef names the Secret whose key client-secret holds the client secret.
 	//
 	// +required
 	ClientSecretRef SecretReference `json:"clientSecretRef"`
@@ -159,7 +159,7 @@ type OIDCSessionStore struct {
 
 // RedisStore says where a Redis or Valkey server is.
 type RedisStore struct {
-	// secretRef names the Secret, in the policy's namespace, whose key url holds redis://user:password@host:6379/0, or rediss:// for TLS; its key
+	// secretRef names the Secret whose key url holds redis://user:password@host:6379/0, or rediss:// for TLS; its key
 	// ca.crt, if there, vouches for the server's certificate.
 	//
 	// +required

@@ -73,12 +73,17 @@ type PolicyTargets struct {
 // +kubebuilder:validation:MaxLength=1024
 type Expression string
 
-// SecretReference names a Secret in the policy's namespace.
+// SecretReference names a Secret, in the policy's namespace unless it says otherwise.
 type SecretReference struct {
 	// name of the Secret.
 	//
 	// +required
 	Name gatewayv1.ObjectName `json:"name"`
+
+	// namespace of the Secret, where a ReferenceGrant must let AuthPolicies of the policy's namespace use it. Default: the policy's own.
+	//
+	// +optional
+	Namespace *gatewayv1.Namespace `json:"namespace,omitempty"`
 }
 
 // ConfigMapKeyReference names one key of a ConfigMap in the policy's namespace.

@@ -138,7 +138,7 @@ func (d *draft) jwt(item, field string, j *v1alpha1.JWTAuthentication) {
 	policy.CheckJWT(j, func(at, why string) { d.bad(field+at, "%s", why) })
 	switch jwks := j.JWKS; {
 	case j.SecretRef != nil:
-		d.resolved[item] = d.sharedSecrets(item, j.SecretRef.Name)
+		d.resolved[item] = d.sharedSecrets(item, *j.SecretRef)
 	case jwks == nil:
 		d.url(field+".issuer", j.Issuer, "keys are discovered from it; or set jwks")
 	case jwks.URI != nil:
@@ -162,17 +162,19 @@ func (d *draft) jwt(item, field string, j *v1alpha1.JWTAuthentication) {
 }
 
 // sharedSecrets finds the secrets tokens are signed with.
-func (d *draft) sharedSecrets(item string, name gatewayv1.ObjectName) Parts {
-	full := inNamespace(d.object, name)
-	s := d.reads.Secret(full)
+func (d *draft) sharedSecrets(item string, ref v1alpha1.SecretReference) Parts {
+	s, parts := d.find(ref)
+	if parts.Forbidden {
+		return parts
+	}
 	usable, notes := policy.SharedSecrets(s)
 	for _, note := range notes {
 		d.notes = append(d.notes, item+": "+note)
 	}
 	if len(usable) == 0 {
-		return Parts{Broken: fmt.Sprintf("Secret %s does not exist, or holds no secret of 32 bytes or more", full)}
+		return Parts{Broken: fmt.Sprintf("Secret %s does not exist, or holds no secret of 32 bytes or more", d.finder().Name(ref))}
 	}
-	return Parts{Secrets: []*corev1.Secret{s}}
+	return parts
 }
 
 func (d *draft) audiences(field string, check v1alpha1.AudienceCheck, list []string) {
@@ -189,55 +191,28 @@ func (d *draft) url(field, text, why string) {
 }
 
 func (d *draft) apiKey(item, field string, k *v1alpha1.APIKeyAuthentication) {
-	d.selected(item, field+".selector", &k.Selector, func(s *corev1.Secret) error {
+	d.selected(item, field+".selector", selection{&k.Selector, k.Namespace, func(s *corev1.Secret) error {
 		_, err := keysecret.ParseAPIKey(s)
 		return err
-	})
+	}})
 }
 
 // hmac checks an hmac method. What the schema says of components is checked by the
 // proxy's half too.
 func (d *draft) hmac(item, field string, h *v1alpha1.HMACAuthentication) {
 	d.duration(field+".maxAge", h.MaxAge, time.Hour)
-	d.selected(item, field+".selector", &h.Selector, func(s *corev1.Secret) error {
+	d.selected(item, field+".selector", selection{&h.Selector, h.Namespace, func(s *corev1.Secret) error {
 		_, err := keysecret.ParseHMACKey(s)
 		return err
-	})
-}
-
-// selected finds the Secrets of keys. One that holds no usable key is left out and
-// named: it must not lock out the holders of all the others.
-func (d *draft) selected(item, field string, by *metav1.LabelSelector, usable func(*corev1.Secret) error) {
-	selector, err := metav1.LabelSelectorAsSelector(by)
-	if err != nil {
-		d.bad(field, "%v", err)
-		return
-	}
-	if selector.Empty() {
-		d.bad(field, "an empty selector would take every Secret of the namespace; name at least one label")
-		return
-	}
-	var parts Parts
-	for _, s := range d.reads.Secrets(d.object.GetNamespace(), selector) {
-		if err := usable(s); err != nil {
-			d.notes = append(d.notes, fmt.Sprintf("%s: Secret %s/%s is left out: %v", item, s.Namespace, s.Name, err))
-			continue
-		}
-		parts.Secrets = append(parts.Secrets, s)
-	}
-	if len(parts.Secrets) == 0 {
-		d.notes = append(d.notes, fmt.Sprintf("%s: no Secret of namespace %s with a usable key has the labels %s, so no key is accepted",
-			item, d.object.GetNamespace(), selector))
-	}
-	d.resolved[item] = parts
+	}})
 }
 
 func (d *draft) htpasswd(item string, spec *v1alpha1.BasicAuthentication) Parts {
-	name := inNamespace(d.object, spec.SecretRef.Name)
-	s := d.reads.Secret(name)
+	s, parts := d.find(spec.SecretRef)
 	if s == nil {
-		return Parts{Broken: fmt.Sprintf("Secret %s does not exist", name)}
+		return parts
 	}
+	name := nameOf(s)
 	lines, ok := s.Data[v1alpha1.HtpasswdKey]
 	if !ok {
 		return Parts{Broken: fmt.Sprintf("Secret %s has no key %s", name, v1alpha1.HtpasswdKey)}
@@ -257,7 +232,7 @@ func (d *draft) htpasswd(item string, spec *v1alpha1.BasicAuthentication) Parts 
 			}
 		}
 	}
-	return Parts{Secrets: []*corev1.Secret{s}}
+	return parts
 }
 
 func (d *draft) authorization(item, field string, r *v1alpha1.AuthorizationRule) {

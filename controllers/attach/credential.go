@@ -7,9 +7,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 )
 
@@ -36,7 +33,7 @@ func (d *draft) credential(item, field string, c *v1alpha1.BackendCredential) {
 	set := 0
 	if s := c.Static; s != nil {
 		set++
-		d.resolved[item] = d.secretValue(s.SecretRef.Name, s.SecretRef.Key)
+		d.resolved[item] = d.secretValue(s.SecretRef.SecretReference, s.SecretRef.Key)
 	}
 	if j := c.JWT; j != nil {
 		set++
@@ -77,22 +74,22 @@ func (d *draft) tokenEndpoint(item, field string, e *v1alpha1.TokenEndpoint) {
 	if e.ClientID == "" {
 		d.bad(field+".clientID", "it is empty; write the name by which the token endpoint knows this gateway")
 	}
-	d.resolved[item] = d.secretValue(e.ClientSecretRef.Name, v1alpha1.ClientSecretKey)
+	d.resolved[item] = d.secretValue(e.ClientSecretRef, v1alpha1.ClientSecretKey)
 }
 
 // secretValue finds a Secret with a value that can stand in a header.
-func (d *draft) secretValue(name gatewayv1.ObjectName, key string) Parts {
-	full := inNamespace(d.object, name)
-	s := d.reads.Secret(full)
+func (d *draft) secretValue(ref v1alpha1.SecretReference, key string) Parts {
+	s, parts := d.find(ref)
+	full := d.finder().Name(ref)
 	switch {
 	case s == nil:
-		return Parts{Broken: fmt.Sprintf("Secret %s does not exist", full)}
+		return parts
 	case len(trimmed(s, key)) == 0:
 		return Parts{Broken: fmt.Sprintf("Secret %s has no key %s, or nothing under it", full, key)}
 	case slices.ContainsFunc(trimmed(s, key), func(c byte) bool { return c < ' ' || c > '~' }):
 		return Parts{Broken: fmt.Sprintf("Secret %s key %s: it has characters that cannot stand in a header", full, key)}
 	}
-	return Parts{Secrets: []*corev1.Secret{s}}
+	return parts
 }
 
 // Value is what the Secret of a backend credential's parts holds under key.

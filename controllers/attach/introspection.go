@@ -10,7 +10,7 @@ import (
 // Service.
 func (d *draft) introspection(item, field string, i *v1alpha1.IntrospectionAuthentication) {
 	d.audiences(field, i.AudienceCheck, i.Audiences)
-	parts := d.secret(i.ClientSecretRef.Name, v1alpha1.ClientIDKey, v1alpha1.ClientSecretKey)
+	parts := d.secret(i.ClientSecretRef, v1alpha1.ClientIDKey, v1alpha1.ClientSecretKey)
 	switch {
 	case i.BackendRef != nil && i.URL != nil:
 		d.bad(field, "set at most one of backendRef and url")

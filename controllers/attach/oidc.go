@@ -46,11 +46,11 @@ func (d *draft) lifetime(field string, text *gatewayv1.Duration) {
 }
 
 func (d *draft) oidcSecrets(o *v1alpha1.OIDCAuthentication) Parts {
-	parts := d.secret(o.ClientSecretRef.Name, v1alpha1.ClientSecretKey)
+	parts := d.secret(o.ClientSecretRef, v1alpha1.ClientSecretKey)
 	if parts.Broken != "" || o.Session == nil || o.Session.Store == nil {
 		return parts
 	}
-	store := d.secret(o.Session.Store.Redis.SecretRef.Name, v1alpha1.RedisURLKey)
+	store := d.secret(o.Session.Store.Redis.SecretRef, v1alpha1.RedisURLKey)
 	if store.Broken != "" {
 		return store
 	}
@@ -63,21 +63,6 @@ func (d *draft) oidcSecrets(o *v1alpha1.OIDCAuthentication) Parts {
 		return Parts{Broken: fmt.Sprintf("Secret %s/%s: %v", s.Namespace, s.Name, err)}
 	}
 	return parts
-}
-
-// secret finds the Secret of a reference, which must have these keys.
-func (d *draft) secret(name gatewayv1.ObjectName, keys ...string) Parts {
-	full := inNamespace(d.object, name)
-	s := d.reads.Secret(full)
-	if s == nil {
-		return Parts{Broken: fmt.Sprintf("Secret %s does not exist", full)}
-	}
-	for _, key := range keys {
-		if len(trimmed(s, key)) == 0 {
-			return Parts{Broken: fmt.Sprintf("Secret %s has no key %s", full, key)}
-		}
-	}
-	return Parts{Secrets: []*corev1.Secret{s}}
 }
 
 // trimmed is a Secret's value without the line end that editors leave.

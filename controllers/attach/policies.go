@@ -106,6 +106,8 @@ type Parts struct {
 	Service *corev1.Service      // that is asked
 	TLS     *backendtls.Settings // how the Service is reached; nil: in clear text
 	Broken  string               // why it cannot be used now: fail closed with 503
+
+	Forbidden bool // no ReferenceGrant allows a reference; Broken says which it takes
 }
 
 // RulePolicies is the effective policies of one rule on one path. A nil entry

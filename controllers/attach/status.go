@@ -335,13 +335,17 @@ func (s *standing) programmed(u *targets, r *policy.Reach) metav1.Condition {
 		v.Reason = "PartiallyProgrammed"
 	}
 	var waiting []string
+	reason := "Reconciling"
 	for _, item := range sortedKeys(s.node.core.Resolved) {
-		if broken := s.node.core.Resolved[item].Broken; broken != "" {
-			waiting = append(waiting, item+": "+broken)
+		if parts := s.node.core.Resolved[item]; parts.Broken != "" {
+			waiting = append(waiting, item+": "+parts.Broken)
+			if parts.Forbidden {
+				reason = string(gatewayv1.RouteReasonRefNotPermitted)
+			}
 		}
 	}
 	if len(waiting) > 0 && v.Programmed {
-		v = policy.Verdict{Reason: "Reconciling", Message: strings.Join(waiting, "; ") + "; requests that need this are answered 503; otherwise " + v.Message}
+		v = policy.Verdict{Reason: reason, Message: strings.Join(waiting, "; ") + "; requests that need this are answered 503; otherwise " + v.Message}
 	}
 	if len(s.node.notes) > 0 {
 		v.Message += "; " + strings.Join(s.node.notes, "; ")

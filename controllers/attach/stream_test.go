@@ -95,7 +95,12 @@ type stream struct{ r *rand.Rand }
 
 func pick[T any](st *stream, from ...T) T { return from[st.r.IntN(len(from))] }
 func (st *stream) namespace() string      { return pick(st, "a", "b") }
-func ptr[T any](v T) *T                   { return &v }
+
+func (st *stream) elsewhere() *gatewayv1.Namespace {
+	return pick(st, nil, ptr[gatewayv1.Namespace]("a"), ptr[gatewayv1.Namespace]("b"))
+}
+
+func ptr[T any](v T) *T { return &v }
 
 func (st *stream) meta(names ...string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: st.namespace(), Name: pick(st, names...), CreationTimestamp: metav1.NewTime(time.Unix(int64(st.r.IntN(3)), 0))}
@@ -134,6 +139,11 @@ func (st *stream) object() (store.Kind, metav1.Object) {
 		secret.Data = pick(st, nil, map[string][]byte{"apiKey": []byte("k")}, map[string][]byte{v1alpha1.HtpasswdKey: []byte("a:bad\n")},
 			map[string][]byte{v1alpha1.ClientSecretKey: []byte("c"), v1alpha1.RedisURLKey: []byte("redis://r")})
 		return store.Secret, secret
+	case n < 59:
+		grant := &gatewayv1.ReferenceGrant{ObjectMeta: metav1.ObjectMeta{Namespace: st.namespace(), Name: pick(st, "g", "h")}}
+		grant.Spec.From = []gatewayv1.ReferenceGrantFrom{{Group: v1alpha1.GroupName, Kind: "AuthPolicy", Namespace: gatewayv1.Namespace(st.namespace())}}
+		grant.Spec.To = []gatewayv1.ReferenceGrantTo{{Kind: "Secret", Name: pick(st, nil, ptr[gatewayv1.ObjectName]("s"))}}
+		return store.ReferenceGrant, grant
 	case n < 62:
 		return store.ConfigMap, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: st.namespace(), Name: "c"}, Data: map[string]string{"k": pick(st, "{}", "bad", "")}}
 	case n < 85:
@@ -182,7 +192,7 @@ func (st *stream) authSpec() v1alpha1.AuthPolicySpec {
 	spec := v1alpha1.AuthPolicySpec{PolicyTargets: st.targets()}
 	method := pick(st,
 		v1alpha1.AuthenticationMethod{Anonymous: &v1alpha1.AnonymousAuthentication{}},
-		v1alpha1.AuthenticationMethod{APIKey: &v1alpha1.APIKeyAuthentication{Selector: metav1.LabelSelector{MatchLabels: map[string]string{"edge": "yes"}}}},
+		v1alpha1.AuthenticationMethod{APIKey: &v1alpha1.APIKeyAuthentication{Namespace: st.elsewhere(), Selector: metav1.LabelSelector{MatchLabels: map[string]string{"edge": "yes"}}}},
 		v1alpha1.AuthenticationMethod{Basic: &v1alpha1.BasicAuthentication{}},
 		v1alpha1.AuthenticationMethod{ClientCertificate: &v1alpha1.ClientCertificateAuthentication{
 			Match: []v1alpha1.CertificateMatch{{SPKISHA256: pick(st, strings.Repeat("ab", 32), "torn")}},
@@ -201,7 +211,7 @@ func (st *stream) authSpec() v1alpha1.AuthPolicySpec {
 		method.OIDC.Session = pick(st, nil, &v1alpha1.OIDCSession{Store: store})
 	}
 	if method.Basic != nil {
-		method.Basic.SecretRef.Name = pick[gatewayv1.ObjectName](st, "s", "t")
+		method.Basic.SecretRef.Name, method.Basic.SecretRef.Namespace = pick[gatewayv1.ObjectName](st, "s", "t"), st.elsewhere()
 	}
 	rules := v1alpha1.AuthRules{
 		When:           pick(st, nil, []v1alpha1.Expression{pick[v1alpha1.Expression](st, "request.method == 'GET'", "bad(")}),

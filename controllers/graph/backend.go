@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/controllers/backendtls"
 	"github.com/gatehouse-dev/gatehouse/controllers/external"
+	"github.com/gatehouse-dev/gatehouse/controllers/refgrant"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
@@ -57,7 +58,7 @@ func (b *Backend) breaks(p *spec.Problem) {
 // backend.
 func (b *Backend) service(r *store.Reader, kind gatewayv1.Kind, namespace, field string) (*corev1.Service, *spec.Problem) {
 	from := gatewayv1.ReferenceGrantFrom{Group: gatewayv1.GroupName, Kind: kind, Namespace: gatewayv1.Namespace(namespace)}
-	if !granted(r, from, kindService, b.Service) {
+	if !refgrant.Allows(r, from, kindService, b.Service) {
 		return nil, spec.Problemf(gatewayv1.RouteReasonRefNotPermitted, "%s: no ReferenceGrant in namespace %s lets %ss of namespace %s use Service %s",
 			field, b.Service.Namespace, kind, namespace, b.Service.Name)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/controllers/backendtls"
 	"github.com/gatehouse-dev/gatehouse/controllers/external"
+	"github.com/gatehouse-dev/gatehouse/controllers/refgrant"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 	"github.com/gatehouse-dev/gatehouse/controllers/traffic"
@@ -135,7 +136,7 @@ func (by user) permitted(r *store.Reader, kind gatewayv1.Kind, name types.Namesp
 	if by.kind == store.XBackend {
 		from.Group = gatewayx.GroupName
 	}
-	if by.free || granted(r, from, kind, name) {
+	if by.free || refgrant.Allows(r, from, kind, name) {
 		return nil
 	}
 	return spec.Problemf(gatewayv1.ListenerReasonRefNotPermitted, "%s: no ReferenceGrant in namespace %s lets %ss of namespace %s use %s %s",

@@ -1,8 +1,9 @@
-// Package keysecret reads the Secrets that hold what callers prove themselves with: API
-// keys, by their hashes, and keys that requests are signed with.
+// Package keysecret finds the Secrets that policies name, and reads those that hold what
+// callers prove themselves with: API keys, by their hashes, and keys that requests are
+// signed with.
 //
-// attach and compile call it for the Secrets a policy selects, cmd for those it
-// writes. It is pure.
+// attach and compile call it for the Secrets of a policy, cmd for those it writes. It
+// calls store and refgrant, and is pure.
 package keysecret
 
 import (

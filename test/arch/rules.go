@@ -91,15 +91,16 @@ var layers = []layer{
 	{"api/v1alpha1", nil},
 	{"controllers/store", []string{"api/v1alpha1"}},
 	{"controllers/policy", []string{"api/v1alpha1", "controllers/store"}},
-	{"controllers/keysecret", []string{"api/v1alpha1", "controllers/store", "controllers/policy"}},
 	{"controllers/spec", nil},
+	{"controllers/refgrant", []string{"controllers/store"}},
+	{"controllers/keysecret", []string{"api/v1alpha1", "controllers/store", "controllers/policy", "controllers/refgrant"}},
 	{"controllers/params", []string{"api/v1alpha1", "controllers/store", "controllers/spec"}},
 	{"controllers/ingress", []string{"api/v1alpha1", "controllers/store", "controllers/spec"}},
 	{"controllers/migrate", []string{"api/v1alpha1", "controllers/spec", "controllers/ingress"}},
 	{"controllers/backendtls", []string{"controllers/store", "controllers/policy", "controllers/spec"}},
 	{"controllers/traffic", []string{"controllers/store", "controllers/policy", "controllers/spec"}},
 	{"controllers/external", []string{"controllers/store", "controllers/spec", "controllers/backendtls"}},
-	{"controllers/graph", []string{"controllers/external", "controllers/backendtls", "api/v1alpha1", "controllers/store", "controllers/spec", "controllers/traffic", "controllers/params", "controllers/ingress"}},
+	{"controllers/graph", []string{"controllers/external", "controllers/backendtls", "api/v1alpha1", "controllers/store", "controllers/spec", "controllers/traffic", "controllers/params", "controllers/ingress", "controllers/refgrant"}},
 	{"controllers/attach", []string{"controllers/keysecret", "controllers/external", "api/v1alpha1", "controllers/store", "controllers/policy", "controllers/spec", "controllers/traffic", "controllers/backendtls", "controllers/graph"}},
 	{"controllers/compile/memo", nil},
 	{"controllers/compile/access", []string{"api/v1alpha1", "controllers/keysecret", "controllers/policy", "controllers/attach", "controllers/compile/memo", "proxy/table"}},
@@ -125,7 +126,7 @@ var (
 
 // pureRooms hold functions from values to values (N5): no client, no clock, no logger, no I/O.
 var (
-	pureRooms   = []string{"controllers/store", "controllers/keysecret", "controllers/policy", "controllers/spec", "controllers/params", "controllers/ingress", "controllers/migrate", "controllers/backendtls", "controllers/external", "controllers/traffic", "controllers/graph", "controllers/attach", "controllers/compile", "controllers/compile/*"}
+	pureRooms   = []string{"controllers/store", "controllers/keysecret", "controllers/policy", "controllers/spec", "controllers/params", "controllers/ingress", "controllers/migrate", "controllers/backendtls", "controllers/external", "controllers/traffic", "controllers/refgrant", "controllers/graph", "controllers/attach", "controllers/compile", "controllers/compile/*"}
 	pureBanned  = []string{"k8s.io/client-go/**", "sigs.k8s.io/controller-runtime/**"} // in their closure
 	pureImports = []string{"context", "net/http", "os", "log/**"}
 	pureCalls   = []string{"time.Now", "time.Since", "time.Until"}

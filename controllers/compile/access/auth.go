@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
@@ -107,7 +108,7 @@ func (c *authCompiler) method(name string, spec v1alpha1.AuthenticationMethod) e
 		m.APIKeys = apiKeys(c.from.Key.Namespace, spec.APIKey, parts)
 	case spec.Basic != nil:
 		m.From = credentialSources(nil, table.CredentialSource{Header: "authorization", Scheme: "Basic"})
-		m.Basic, err = basic(c.from.Key.Namespace, spec.Basic, parts)
+		m.Basic, err = basic(spec.Basic, parts)
 	case spec.ClientCertificate != nil:
 		m.ClientCertificate, err = clientCertificate(spec.ClientCertificate)
 	case spec.OIDC != nil:
@@ -181,7 +182,7 @@ func sharedKeys(s *corev1.Secret) *table.KeySet {
 
 // apiKeys compiles the keys of the selected Secrets, which graph has checked.
 func apiKeys(namespace string, spec *v1alpha1.APIKeyAuthentication, parts attach.Parts) *table.APIKeys {
-	out := &table.APIKeys{ID: namespace + " " + metav1.FormatLabelSelector(&spec.Selector)}
+	out := &table.APIKeys{ID: selectionID(namespace, spec.Namespace, &spec.Selector)}
 	for _, s := range parts.Secrets {
 		k, err := keysecret.ParseAPIKey(s)
 		if err != nil {
@@ -195,6 +196,15 @@ func apiKeys(namespace string, spec *v1alpha1.APIKeyAuthentication, parts attach
 	return out
 }
 
+// selectionID names the keys that policies of a namespace select there or, as far
+// as it is granted to them, in another.
+func selectionID(namespace string, in *gatewayv1.Namespace, by *metav1.LabelSelector) string {
+	if in != nil && *in != "" && string(*in) != namespace {
+		namespace += " from " + string(*in)
+	}
+	return namespace + " " + metav1.FormatLabelSelector(by)
+}
+
 // holder is who has a key.
 func holder(s *corev1.Secret, k *keysecret.APIKey) table.APIKey {
 	return table.APIKey{
@@ -204,15 +214,16 @@ func holder(s *corev1.Secret, k *keysecret.APIKey) table.APIKey {
 }
 
 // basic compiles the htpasswd lines that can be used.
-func basic(namespace string, spec *v1alpha1.BasicAuthentication, parts attach.Parts) (*table.Basic, error) {
-	out := &table.Basic{ID: namespace + "/" + string(spec.SecretRef.Name), Realm: spec.Realm}
-	if out.Realm == "" {
-		out.Realm = "gatehouse"
-	}
+func basic(spec *v1alpha1.BasicAuthentication, parts attach.Parts) (*table.Basic, error) {
 	if len(parts.Secrets) != 1 {
 		return nil, fmt.Errorf("secretRef: %d Secrets", len(parts.Secrets))
 	}
-	for line := range strings.Lines(string(parts.Secrets[0].Data[v1alpha1.HtpasswdKey])) {
+	s := parts.Secrets[0]
+	out := &table.Basic{ID: s.Namespace + "/" + s.Name, Realm: spec.Realm}
+	if out.Realm == "" {
+		out.Realm = "gatehouse"
+	}
+	for line := range strings.Lines(string(s.Data[v1alpha1.HtpasswdKey])) {
 		line = strings.TrimSpace(line)
 		name, hash, ok := strings.Cut(line, ":")
 		if ok && name != "" && hash != "" && !strings.HasPrefix(line, "#") {

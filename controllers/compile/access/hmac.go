@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/keysecret"
@@ -23,7 +21,7 @@ const (
 // has checked.
 func hmac(namespace string, spec *v1alpha1.HMACAuthentication, parts attach.Parts) (*table.HMAC, error) {
 	out := &table.HMAC{
-		ID: namespace + " " + metav1.FormatLabelSelector(&spec.Selector), Components: spec.Components, MaxAge: signatureAge, MaxBody: signatureBody,
+		ID: selectionID(namespace, spec.Namespace, &spec.Selector), Components: spec.Components, MaxAge: signatureAge, MaxBody: signatureBody,
 	}
 	if len(out.Components) == 0 {
 		out.Components = []string{"@method", "@authority", "@path", "@query"}
