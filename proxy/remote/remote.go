@@ -48,7 +48,8 @@ type Client struct {
 	cfg   Config
 	slots chan struct{} // as many as calls may be under way
 	fails atomic.Int32  // in a row
-	rests atomic.Int64  // until when the service is left alone, Unix nanoseconds
+	born  time.Time
+	rests atomic.Int64 // until when the service is left alone, in nanoseconds since born; 0: it is not
 }
 
 // Answer is what a service answered.
@@ -72,7 +73,7 @@ func NewClient(c Config) *Client {
 		c.Now = time.Now
 	}
 	return &Client{
-		cfg: c, slots: make(chan struct{}, c.Calls),
+		cfg: c, slots: make(chan struct{}, c.Calls), born: c.Now(),
 		http: http.Client{Transport: c.Transport, CheckRedirect: c.redirect},
 	}
 }
@@ -164,6 +165,10 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
+// now counts nanoseconds from the Client's making, as a Cache does: a wall clock
+// that is set back must not lengthen a rest.
+func (c *Client) now() int64 { return int64(c.cfg.Now().Sub(c.born)) + 1 }
+
 // admits reports whether the service may be asked. Once its rest is over one
 // call finds out whether it is back, and the others go on waiting.
 func (c *Client) admits() bool {
@@ -171,8 +176,8 @@ func (c *Client) admits() bool {
 	if until == 0 {
 		return true
 	}
-	now := c.cfg.Now()
-	return now.UnixNano() >= until && c.rests.CompareAndSwap(until, now.Add(c.cfg.Timeout).UnixNano())
+	now := c.now()
+	return now >= until && c.rests.CompareAndSwap(until, now+int64(c.cfg.Timeout))
 }
 
 // note counts failures in a row.
@@ -186,7 +191,7 @@ func (c *Client) note(err error) {
 		}
 	default:
 		if n := int(c.fails.Add(1)); n >= c.cfg.Patience {
-			c.rests.Store(c.cfg.Now().Add(c.cfg.Backoff.After(n - c.cfg.Patience + 1)).UnixNano())
+			c.rests.Store(c.now() + int64(c.cfg.Backoff.After(n-c.cfg.Patience+1)))
 		}
 	}
 }

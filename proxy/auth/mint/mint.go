@@ -49,7 +49,7 @@ var registered = []string{"iss", "aud", "sub", "exp", "iat", "nbf"}
 // Owner holds the keys, and the tokens that Minters share.
 type Owner struct {
 	keys  atomic.Pointer[ring]
-	cache *remote.Cache[string] // the field's value
+	cache *remote.Cache[token]
 	env   *expr.Env
 	now   func() time.Time
 }
@@ -64,12 +64,18 @@ type ring struct {
 // NewOwner makes an Owner that signs with a key of its own until it is given
 // others. Close it.
 func NewOwner(env *expr.Env, now func() time.Time) (*Owner, error) {
-	o := &Owner{env: env, now: now, cache: remote.NewCache[string](remote.CacheConfig{Size: maxKept, MaxKey: 2 * maxClaims, Now: now})}
+	o := &Owner{env: env, now: now, cache: remote.NewCache[token](remote.CacheConfig{Size: maxKept, MaxKey: 2 * maxClaims, Now: now})}
 	if err := o.SetKeys(rand.Text()); err != nil {
 		o.cache.Close()
 		return nil, err
 	}
 	return o, nil
+}
+
+// token is one that was signed.
+type token struct {
+	field       string // what the header has: scheme and token
+	made, until int64  // its iat and exp
 }
 
 // Close ends what is under way.
@@ -189,17 +195,20 @@ func (m *Minter) Value(x *exchange.Exchange) (string, auth.Result) {
 	}
 	key := mem.String(b)
 	if v, ok := m.owner.cache.Get(key); ok {
-		return v, auth.Result{Outcome: auth.Accepted}
+		if now := m.owner.now().Unix(); v.made <= now && now < v.until {
+			return v.field, auth.Result{Outcome: auth.Accepted}
+		}
+		m.owner.cache.Drop(key) // the clock has jumped
 	}
 	about := strings.Clone(key[begins:]) // the signing may outlive the request
-	v, err := m.owner.cache.Load(context.Background(), key, func(context.Context) (string, remote.Life, error) {
+	v, err := m.owner.cache.Load(context.Background(), key, func(context.Context) (token, remote.Life, error) {
 		v, err := m.sign(keys, about)
 		return v, remote.Life{Fresh: m.t.TTL - min(ahead, m.t.TTL/5)}, err
 	})
 	if err != nil {
 		return "", auth.Result{Outcome: auth.Unavailable, Code: auth.CodeCredential, RetryAfter: time.Second}
 	}
-	return v, auth.Result{Outcome: auth.Accepted}
+	return v.field, auth.Result{Outcome: auth.Accepted}
 }
 
 // about appends the claims about the caller: `,"sub":"ann","role":"admin"`.
@@ -229,18 +238,20 @@ func (m *Minter) about(x *exchange.Exchange, b []byte, subject string) ([]byte, 
 }
 
 // sign makes a token that is good from now on.
-func (m *Minter) sign(keys *ring, about string) (string, error) {
-	now := m.owner.now().Unix()
+func (m *Minter) sign(keys *ring, about string) (token, error) {
+	made := m.owner.now().Unix()
+	t := token{made: made, until: made + int64(m.t.TTL/time.Second)}
 	payload := append(append(slices.Clip(m.head), about...), `,"iat":`...)
-	payload = append(strconv.AppendInt(payload, now, 10), `,"exp":`...)
-	payload = append(strconv.AppendInt(payload, now+int64(m.t.TTL/time.Second), 10), '}')
+	payload = append(strconv.AppendInt(payload, t.made, 10), `,"exp":`...)
+	payload = append(strconv.AppendInt(payload, t.until, 10), '}')
 	signed, err := keys.signer.Sign(payload)
 	if err != nil {
-		return "", fmt.Errorf("mint: %w", err)
+		return t, fmt.Errorf("mint: %w", err)
 	}
-	token, err := signed.CompactSerialize()
+	text, err := signed.CompactSerialize()
 	if err != nil {
-		return "", fmt.Errorf("mint: %w", err)
+		return t, fmt.Errorf("mint: %w", err)
 	}
-	return m.scheme + token, nil
+	t.field = m.scheme + text
+	return t, nil
 }

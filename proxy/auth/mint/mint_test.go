@@ -121,6 +121,22 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// No token goes to a backend whose clock would find it made in the future, or run out.
+func TestClockJumps(t *testing.T) {
+	s := newStage(t)
+	m, x := s.minter(), caller("ann", nil)
+	for _, at := range []int64{0, 7200, -7200, 0, 10, 9} {
+		s.clock.Store(at)
+		var c struct{ Iat, Exp int64 }
+		if err := json.Unmarshal([]byte(s.verified(s.token(m, x))), &c); err != nil {
+			t.Fatal(err)
+		}
+		if now := start + at; c.Iat > now || c.Exp <= now {
+			t.Errorf("at %+d: made at %+d, good until %+d", at, c.Iat-start, c.Exp-start)
+		}
+	}
+}
+
 // Replicas with the same secrets have the same keys, and know the next before it signs.
 func TestKeys(t *testing.T) {
 	s, other := newStage(t), newStage(t)

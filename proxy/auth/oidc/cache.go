@@ -45,8 +45,9 @@ func (c *Cache) count(e Event) { c.counts[e].Add(1) }
 // session is a session as requests see it. What is not atomic does not change.
 type session struct {
 	id       [32]byte
-	mark     [12]byte // begins the sealed record it was read from: another record has another
-	marks    [2][32]byte
+	mark     [12]byte    // begins the sealed record it was read from: another record has another
+	marks    [2][32]byte // where the store has the marks that would end it
+	began    [2][]byte   // what was there when it began, which does not
 	subject  string
 	claims   map[string]any // shared by all requests; nobody writes to it
 	access   string

@@ -177,17 +177,23 @@ func (m *Method) meant(claims map[string]any) bool {
 	})
 }
 
-// begin makes a session, always under a new token: nobody can know it before.
+// begin makes a session, always under a new token: nobody can know it before. It
+// has the marks that there are, so that only later ones end it.
 func (m *Method) begin(x *exchange.Exchange, r *record, target string) {
-	r.Created = m.needs.Now().UnixMilli()
 	if !m.config.KeepsToken() {
 		r.Access = ""
 	}
-	token := text(random(tokenBytes))
-	sealed, err := m.seal(token, r)
+	ctx, token := context.Background(), text(random(tokenBytes))
+	r.Created = m.needs.Now().UnixMilli()
+	marks := m.marks(claimsOf(r.IDToken))
+	values, err := m.needs.Store.Get(ctx, marks[:], m.config.Session.Absolute)
 	if err == nil {
-		keep := min(m.config.Session.Idle, m.config.Session.Absolute)
-		_, err = m.needs.Store.Set(context.Background(), m.seals.sessionID(token), sealed, keep, always)
+		copy(r.Marks[:], values)
+		var sealed []byte
+		if sealed, err = m.seal(token, r); err == nil {
+			keep := min(m.config.Session.Idle, m.config.Session.Absolute)
+			_, err = m.needs.Store.Set(ctx, m.seals.sessionID(token), sealed, keep, always)
+		}
 	}
 	if err != nil {
 		m.needs.Cache.count(StoreFailed)

@@ -65,6 +65,13 @@ func (m *Method) refresh(s *session, token string) *session {
 	return m.ask(current, token, now)
 }
 
+// putOff reports whether later has put the next try off. One that lies further
+// ahead than that is of a clock that has been set back since.
+func (s *session) putOff(now int64) bool {
+	left := s.again.Load() - now
+	return left > 0 && left <= refreshAgain
+}
+
 // later puts the next try off.
 func (m *Method) later(s *session) *session {
 	m.needs.Cache.count(RefreshFailed)

@@ -65,8 +65,8 @@ func (s *seals) sessionID(token string) [32]byte {
 	return sha256.Sum256(b[:])
 }
 
-// markID is the key under which the store has the time until when sessions of
-// that sid or sub are revoked.
+// markID is the key under which the store has the mark of the last time that
+// sessions of that sid or sub were revoked.
 func (s *seals) markID(kind, value string) [32]byte {
 	return sha256.Sum256(append(append(append([]byte("mark "), s.realm[:]...), kind...), value...))
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"strings"
 	"time"
@@ -14,12 +13,13 @@ import (
 
 // record is a session as the store has it, sealed.
 type record struct {
-	IDToken string `json:"id"` // verified when it came; its claims are the caller's
-	Access  string `json:"at,omitempty"`
-	Refresh string `json:"rt,omitempty"`
-	Info    []byte `json:"ui,omitempty"` // what the userinfo endpoint said of the user
-	Created int64  `json:"c"`            // milliseconds of Unix time
-	Expires int64  `json:"e,omitempty"`  // Unix seconds at which the access token runs out; 0: unknown
+	IDToken string    `json:"id"` // verified when it came; its claims are the caller's
+	Access  string    `json:"at,omitempty"`
+	Refresh string    `json:"rt,omitempty"`
+	Info    []byte    `json:"ui,omitempty"` // what the userinfo endpoint said of the user
+	Created int64     `json:"c"`            // milliseconds of Unix time
+	Marks   [2][]byte `json:"m"`            // of its sid and sub, when it began
+	Expires int64     `json:"e,omitempty"`  // Unix seconds at which the access token runs out; 0: unknown
 }
 
 // session finds the session of a cookie's token and has it refreshed when it is
@@ -41,7 +41,7 @@ func (m *Method) session(token string) (*session, auth.Result) {
 		m.end(&id)
 		return nil, auth.Result{Outcome: auth.Absent}
 	}
-	if s.refresh != 0 && now.Unix() >= s.refresh && now.Unix() >= s.again.Load() {
+	if s.refresh != 0 && now.Unix() >= s.refresh && !s.putOff(now.Unix()) {
 		if s = m.renew(s, token, now); s == nil {
 			return nil, auth.Result{Outcome: auth.Absent}
 		}
@@ -49,9 +49,11 @@ func (m *Method) session(token string) (*session, auth.Result) {
 	return s, auth.Result{Outcome: auth.Accepted}
 }
 
-// confirmed reports whether the store had s no longer ago than age.
+// confirmed reports whether the store had s no longer ago than age. What lies
+// ahead was noted before the clock was set back: who knows how long ago.
 func (m *Method) confirmed(s *session, now time.Time, age time.Duration) bool {
-	return now.UnixMilli()-s.checked.Load() < age.Milliseconds() && s.epoch.Load() == m.needs.Cache.epoch.Load()
+	ago := now.UnixMilli() - s.checked.Load()
+	return ago >= 0 && ago < age.Milliseconds() && s.epoch.Load() == m.needs.Cache.epoch.Load()
 }
 
 // load asks the store for a session; known, if there is one, is what was read of
@@ -87,8 +89,8 @@ func (m *Method) load(id *[32]byte, token string, known *session, now time.Time)
 		}
 		return nil, auth.Result{Outcome: auth.Unavailable, Code: CodeStore, RetryAfter: retryAfter}
 	}
-	for _, mark := range values[1:] {
-		if len(mark) == 8 && s.created <= int64(binary.BigEndian.Uint64(mark)) {
+	for i, mark := range values[1:] {
+		if mark != nil && !bytes.Equal(mark, s.began[i]) {
 			m.end(id)
 			return nil, auth.Result{Outcome: auth.Absent}
 		}
@@ -163,9 +165,16 @@ func (m *Method) asSession(id *[32]byte, sealed []byte, r *record) *session {
 	if r.Refresh != "" && r.Expires != 0 {
 		s.refresh = r.Expires - refreshAhead
 	}
-	sid, _ := s.claims["sid"].(string)
-	s.marks = [2][32]byte{m.seals.markID("sid ", sid), m.seals.markID("sub ", s.subject)}
+	s.marks, s.began = m.marks(s.claims), r.Marks
 	return s
+}
+
+// marks are the keys under which the store has marks of a session with these
+// claims.
+func (m *Method) marks(claims map[string]any) [2][32]byte {
+	sid, _ := claims["sid"].(string)
+	sub, _ := claims["sub"].(string)
+	return [2][32]byte{m.seals.markID("sid ", sid), m.seals.markID("sub ", sub)}
 }
 
 // claimsOf reads the payload of a token that has been verified.
@@ -183,12 +192,11 @@ func claimsOf(token string) map[string]any {
 	return claims
 }
 
-// revoke ends all sessions of a sid or sub that were made until now. It cannot
-// list them: it leaves a mark that lives as long as any of them.
+// revoke ends all sessions of a sid or sub that there are. It cannot list them: it
+// leaves a mark that none of them has seen, and that lives as long as any. What
+// the clocks of replicas say when does not matter.
 func (m *Method) revoke(kind, value string) error {
-	now := make([]byte, 8)
-	binary.BigEndian.PutUint64(now, uint64(m.needs.Now().UnixMilli()))
-	_, err := m.needs.Store.Set(context.Background(), m.seals.markID(kind, value), now, m.config.Session.Absolute, always)
+	_, err := m.needs.Store.Set(context.Background(), m.seals.markID(kind, value), random(8), m.config.Session.Absolute, always)
 	if err != nil {
 		m.needs.Cache.count(StoreFailed)
 		return err

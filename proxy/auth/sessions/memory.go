@@ -39,7 +39,7 @@ const (
 // session, not on every request.
 type Memory struct {
 	mu    sync.Mutex
-	now   func() time.Time
+	now   func() time.Duration // since it was made: a time of day that jumps ends nothing and lengthens nothing
 	max   int
 	items map[Key]*item
 	ends  item // the ring's ends: next is the latest used, previous the one not used for longest
@@ -51,7 +51,7 @@ type Memory struct {
 type item struct {
 	key            Key
 	value          []byte
-	until          int64 // nanoseconds of Unix time
+	until          time.Duration // as now counts
 	next, previous *item
 }
 
@@ -60,7 +60,8 @@ func NewMemory(now func() time.Time, max int) *Memory {
 	if max == 0 {
 		max = maxBytes
 	}
-	m := &Memory{now: now, max: max, items: map[Key]*item{}}
+	born := now()
+	m := &Memory{now: func() time.Duration { return now().Sub(born) }, max: max, items: map[Key]*item{}}
 	m.ends.next, m.ends.previous = &m.ends, &m.ends
 	return m
 }
@@ -79,7 +80,7 @@ func (m *Memory) Get(_ context.Context, keys []Key, keep time.Duration) ([][]byt
 			continue
 		}
 		if i == 0 {
-			it.until = now.Add(keep).UnixNano()
+			it.until = now + keep
 		}
 		it.unlink()
 		m.front(it)
@@ -101,7 +102,7 @@ func (m *Memory) Set(_ context.Context, k Key, value []byte, keep time.Duration,
 	if it != nil {
 		m.remove(it)
 	}
-	it = &item{key: k, value: value, until: now.Add(keep).UnixNano()}
+	it = &item{key: k, value: value, until: now + keep}
 	m.items[k] = it
 	m.front(it)
 	m.bytes += len(value) + overhead
@@ -133,9 +134,9 @@ func (m *Memory) Figures() Figures {
 	return Figures{len(m.items), m.bytes, m.lost}
 }
 
-func (m *Memory) live(k Key, now time.Time) *item {
+func (m *Memory) live(k Key, now time.Duration) *item {
 	it := m.items[k]
-	if it != nil && it.until <= now.UnixNano() {
+	if it != nil && it.until <= now {
 		m.remove(it)
 		return nil
 	}
@@ -144,14 +145,14 @@ func (m *Memory) live(k Key, now time.Time) *item {
 
 // makeRoom drops what has run out among those not used for longest, and then as
 // many of them as it takes.
-func (m *Memory) makeRoom(now time.Time) {
+func (m *Memory) makeRoom(now time.Duration) {
 	it := m.ends.previous
 	for range sweep {
 		if it == &m.ends {
 			break
 		}
 		before := it.previous
-		if it.until <= now.UnixNano() {
+		if it.until <= now {
 			m.remove(it)
 		}
 		it = before

@@ -38,7 +38,8 @@ var errResting = errors.New("the session store failed a moment ago")
 type Redis struct {
 	option rueidis.ClientOption
 	client atomic.Pointer[rueidis.Client]
-	retry  atomic.Int64 // nanoseconds of Unix time before which nobody asks
+	born   time.Time
+	retry  atomic.Int64 // nanoseconds since born before which nobody asks
 	mu     sync.Mutex   // one connects at a time
 	closed bool
 }
@@ -68,7 +69,7 @@ func NewRedis(t *table.Redis) (*Redis, error) {
 	option.PipelineMultiplex = -1 // one connection
 	option.RingScaleEachConn = 8
 	option.ReadBufferEachConn, option.WriteBufferEachConn = buffer, buffer
-	return &Redis{option: option}, nil
+	return &Redis{option: option, born: time.Now()}, nil
 }
 
 // Get is as Memory's.
@@ -149,7 +150,7 @@ func (r *Redis) Close() {
 
 // connected returns the client, which is made when first asked for.
 func (r *Redis) connected() (rueidis.Client, error) {
-	if time.Now().UnixNano() < r.retry.Load() {
+	if int64(time.Since(r.born)) < r.retry.Load() {
 		return nil, errResting
 	}
 	if c := r.client.Load(); c != nil {
@@ -162,7 +163,7 @@ func (r *Redis) connected() (rueidis.Client, error) {
 		return nil, errors.New("the session store is closed")
 	case c != nil:
 		return *c, nil
-	case time.Now().UnixNano() < r.retry.Load():
+	case int64(time.Since(r.born)) < r.retry.Load():
 		return nil, errResting
 	}
 	c, err := rueidis.NewClient(r.option)
@@ -178,7 +179,7 @@ func (r *Redis) failed(err error) error {
 	if err == nil {
 		return nil
 	}
-	r.retry.Store(time.Now().Add(rest).UnixNano())
+	r.retry.Store(int64(time.Since(r.born) + rest))
 	return fmt.Errorf("the session store failed: %w", err)
 }
 
