@@ -64,9 +64,9 @@ func TestClockGoesBack(t *testing.T) {
 func TestRefreshIsNotPutOff(t *testing.T) {
 	s := &session{}
 	s.again.Store(1_800_000_010)
-	for now, want := range map[int64]bool{1_800_000_000: true, 1_800_000_009: true, 1_800_000_010: false, 1_800_000_000 - 3600: false} {
-		if got := s.putOff(now); got != want {
-			t.Errorf("at %d: %v", now, got)
+	for at, want := range map[int64]bool{1_800_000_000: true, 1_800_000_009: true, 1_800_000_010: false, 1_800_000_000 - 3600: false} {
+		if got := s.putOff(at); got != want {
+			t.Errorf("at %d: %v", at, got)
 		}
 	}
 }
