@@ -44,6 +44,8 @@ type Options struct {
 	Outputs Outputs
 	Quiet   time.Duration // a build waits until nothing has changed for so long; default 5 ms
 	Ceiling time.Duration // but no longer than this after the first change; default 50 ms
+	Share   int           // of the time, in percent, that builds may take while changes keep coming; default 15
+	GiveWay func()        // called every few microseconds of work; may be nil
 	Log     logr.Logger
 }
 
@@ -67,6 +69,7 @@ type Pipeline struct {
 	known    map[string][]string // backends of the last table, by the id their addresses come under
 	named    map[string]named    // of those, which have a name
 	builds   int
+	due      bool // the store has changed since the last of them
 }
 
 // ObjectKey names an object.
@@ -94,7 +97,13 @@ func New(opts Options) *Pipeline {
 	if opts.Ceiling == 0 {
 		opts.Ceiling = 50 * time.Millisecond
 	}
-	return &Pipeline{
+	if opts.Share == 0 {
+		opts.Share = 15
+	}
+	if opts.GiveWay == nil {
+		opts.GiveWay = func() {}
+	}
+	p := &Pipeline{
 		opts:     opts,
 		wake:     make(chan struct{}, 1),
 		pending:  map[ObjectKey]change{},
@@ -107,6 +116,8 @@ func New(opts Options) *Pipeline {
 		found:    map[string][]table.Endpoint{},
 		named:    map[string]named{},
 	}
+	p.store.GiveWay, p.compiler.GiveWay = opts.GiveWay, opts.GiveWay
+	return p
 }
 
 // Upsert tells the pipeline what an object looks like now. It must not be
@@ -149,9 +160,11 @@ func (p *Pipeline) signal() {
 }
 
 // Run builds a table whenever something has changed, until ctx ends. Changes
-// that come close together share a build.
+// that come close together share a build, and so do those that come while builds
+// have had their share of the time; addresses of backends do not wait for that.
 func (p *Pipeline) Run(ctx context.Context) error {
-	var quiet, ceiling <-chan time.Time
+	var quiet, ceiling, rested <-chan time.Time
+	var next time.Time // no build before this
 	for {
 		select {
 		case <-ctx.Done():
@@ -164,16 +177,36 @@ func (p *Pipeline) Run(ctx context.Context) error {
 			continue
 		case <-quiet: // the burst is over
 		case <-ceiling: // it has gone on for long enough
+		case <-rested: // a build is due, and may be
 		}
-		quiet, ceiling = nil, nil
-		p.step()
+		quiet, ceiling, rested = nil, nil, nil
+		p.take()
+		now := time.Now()
+		switch {
+		case !p.due:
+		case now.Before(next):
+			rested = time.After(next.Sub(now))
+		default:
+			p.build()
+			built := time.Now()
+			next = built.Add(pause(built.Sub(now), p.opts.Share))
+		}
+		p.arrived()
 	}
 }
 
-// step applies what is pending, hands on the addresses that changed and, if the
-// table can have changed, builds it: whoever is told of a build finds all that came
-// with it in force.
-func (p *Pipeline) step() {
+// longest is how long a change may wait for the share of the builds before it.
+const longest = time.Second
+
+// pause is how long to rest after a build so that builds take a share of the time,
+// in percent. A change that comes alone finds the rest over.
+func pause(built time.Duration, share int) time.Duration {
+	return min(built*time.Duration(100-share)/time.Duration(share), longest)
+}
+
+// take applies what is pending and hands on the addresses that changed: whoever is
+// told of a build finds all that came with it in force.
+func (p *Pipeline) take() {
 	p.mu.Lock()
 	if !p.synced {
 		p.mu.Unlock()
@@ -181,20 +214,14 @@ func (p *Pipeline) step() {
 	}
 	pending := p.pending
 	p.pending = make(map[ObjectKey]change, 8)
-	found := p.found
-	p.found = map[string][]table.Endpoint{}
 	p.mu.Unlock()
 
-	due := p.apply(pending) || p.builds == 0
+	p.due = p.apply(pending) || p.due || p.builds == 0
 	for id, eps := range p.slices.Changed() { // of backends that are in use; the others' go with the build
 		for _, backend := range p.known[id] {
 			p.opts.Outputs.SetEndpoints(backend, eps)
 		}
 	}
-	if due {
-		p.build()
-	}
-	p.arrived(found)
 }
 
 // apply brings the store up to date and reports whether a build is due.
@@ -228,7 +255,7 @@ func (p *Pipeline) build() {
 	t := p.compiler.Compile(g, policies)
 	built := time.Now()
 	p.backends(t.Backends)
-	p.builds++
+	p.builds, p.due = p.builds+1, false
 	if err := p.opts.Outputs.Swap(t); err != nil {
 		p.opts.Log.Error(err, "the new table was refused; the last one stays in force")
 	}
@@ -249,6 +276,7 @@ type named struct {
 func (p *Pipeline) backends(all []*table.Backend) {
 	known, names := make(map[string][]string, len(all)), map[string]table.Name{}
 	for _, b := range all {
+		p.opts.GiveWay()
 		at := b.Endpoints()
 		known[at] = append(known[at], b.ID)
 		if b.Name != (table.Name{}) {
@@ -277,7 +305,15 @@ func (p *Pipeline) backends(all []*table.Backend) {
 }
 
 // arrived hands on what was found of names.
-func (p *Pipeline) arrived(found map[string][]table.Endpoint) {
+func (p *Pipeline) arrived() {
+	p.mu.Lock()
+	found := p.found
+	if !p.synced || len(found) == 0 {
+		p.mu.Unlock()
+		return
+	}
+	p.found = map[string][]table.Endpoint{}
+	p.mu.Unlock()
 	for at, eps := range found {
 		of, followed := p.named[at]
 		if !followed {

@@ -5,22 +5,26 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/admission"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/socket"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 )
 
-// door is where the process says that it has enough to do.
+// door is where the process says that it has enough to do, and who goes first.
 type door struct {
 	connections *admission.Gate
 	requests    *admission.Gate
 	memory      *admission.Memory
+	turns       *socket.Turns
 }
 
-func newDoor(o *Options) door {
-	return door{
+func newDoor(o *Options) (d door, err error) {
+	d = door{
 		connections: admission.New(admission.Config{Limit: o.Clients.Connections}),
 		requests:    admission.New(admission.Config{Limit: o.Clients.Requests}),
 		memory:      admission.NewMemory(o.Memory, nil),
 	}
+	d.turns, err = socket.NewTurns()
+	return d, err
 }
 
 // Connect reports whether another connection may be served; then it must

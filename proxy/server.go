@@ -76,7 +76,7 @@ type Applied struct {
 // yet. Run must be called.
 func New(opts Options) (*Server, error) {
 	opts.defaults()
-	s := &Server{opts: opts, log: opts.Log, door: newDoor(&opts)}
+	s := &Server{opts: opts, log: opts.Log}
 	var err error
 	if s.trusted, err = clientip.Parse(opts.Clients.Trusted); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
@@ -84,6 +84,9 @@ func New(opts Options) (*Server, error) {
 	s.decisions = decision.NewLog()
 	s.owners.Upstreams = upstream.New(opts.Backends)
 	if s.owners.Sessions, err = session.NewKeys(); err != nil {
+		return nil, fmt.Errorf("proxy: %w", err)
+	}
+	if s.door, err = newDoor(&opts); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
 	s.metrics = telemetry.New(opts.Version, telemetry.Sources{
@@ -95,12 +98,14 @@ func New(opts Options) (*Server, error) {
 	s.forward = forward.New(forward.Config{Trusted: s.trusted, Mirrored: &s.metrics.Mirrored})
 	s.sockets = listener.New(s.listening())
 	if s.owners.Guard, err = guard.New(s.guarding()); err != nil {
+		_ = s.door.turns.Close()
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
-	s.owners.Env, s.owners.Metrics = s.owners.Guard.Expressions(), s.metrics
+	s.owners.Env, s.owners.Metrics, s.owners.GiveWay = s.owners.Guard.Expressions(), s.metrics, s.GiveWay
 	s.state.Store(&state{table: &table.Table{}, router: &router.Router{}})
 	if s.admin, err = newAdmin(opts.Admin, s.Admin()); err != nil {
 		s.owners.Guard.Close()
+		_ = s.door.turns.Close()
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
 	if opts.AccessLog.Writer != nil {
@@ -170,6 +175,7 @@ func (s *Server) close() {
 	s.admin.close(ctx)
 	s.owners.Guard.Close()
 	s.access.Close()
+	_ = s.door.turns.Close() // nobody is kept from anything by a pipe that stays open
 }
 
 // Swap makes t the table that serves. On an error the last one serves on. What
@@ -221,7 +227,7 @@ func (s *Server) swap(t *table.Table) error {
 	s.state.Store(next)
 	plan.Commit()
 	s.owners.Upstreams.Retain(ids)
-	s.metrics.Retain(t)
+	s.metrics.Retain(t, s.GiveWay)
 	s.owners.Guard.Retain(t)
 	for id, err := range plan.Failed {
 		if old := s.applied.Listeners[id]; old == nil || old.Error() != err.Error() {
@@ -288,6 +294,10 @@ func (s *Server) SetSigningKeys(keys ...string) error { return s.owners.Guard.Se
 // the first and opened with any. Replicas that are given the same keys resume each
 // other's sessions; without any, each has its own, which change every day.
 func (s *Server) SetTicketKeys(keys ...string) error { return s.sockets.SetTicketKeys(keys...) }
+
+// GiveWay lets requests go first. Whoever computes for long in this process calls it every
+// few microseconds of work; it returns at once but for once in 200 us.
+func (s *Server) GiveWay() { s.door.turns.Step() }
 
 // Compiled notes how long it took to make a table of changed objects.
 func (s *Server) Compiled(d time.Duration) { s.metrics.Table.Compile.Observe(d) }

@@ -138,6 +138,7 @@ func (b *Builder) build(s *store.Store, g *graph.Graph) *Policies {
 	}
 	t := &tally{builder: b, graph: g, out: out, store: all, counts: map[tallyKey]int{}, faults: map[tallyKey]string{}}
 	for _, r := range g.Routes {
+		s.GiveWay()
 		known := b.routes.last[r]
 		if known == nil || changed {
 			known = b.routePolicies(r, known)

@@ -25,6 +25,7 @@ func (c *Compiler) compileBackends(routes []*compiledRoute) []*table.Backend {
 		}
 	}
 	for _, r := range routes {
+		c.GiveWay()
 		add(r.backends)
 	}
 	add(c.policies.Backends())

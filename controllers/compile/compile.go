@@ -26,6 +26,9 @@ import (
 // Compiler builds tables. Its zero value is not ready; use New. It is not for
 // concurrent use.
 type Compiler struct {
+	// GiveWay is called every few microseconds of work; New makes it do nothing.
+	GiveWay func()
+
 	routes    memo.Map[graph.ObjectKey, *compiledRoute]
 	hosts     memo.Map[hostKey, *host]
 	listeners memo.Map[graph.ListenerKey, *table.Listener]
@@ -37,7 +40,7 @@ type Compiler struct {
 }
 
 // New returns a Compiler that remembers nothing.
-func New() *Compiler { return &Compiler{policies: access.New(asked)} }
+func New() *Compiler { return &Compiler{GiveWay: func() {}, policies: access.New(asked)} }
 
 // Compile builds the table of g, with its policies, from nothing.
 func Compile(g *graph.Graph, p *attach.Policies) *table.Table { return New().Compile(g, p) }

@@ -96,6 +96,7 @@ func sameListener(a, b *table.Listener) bool {
 func (c *Compiler) compileHosts(routes []*compiledRoute) map[graph.ListenerKey][]*table.Host {
 	members := make(map[hostKey][]*member, len(c.hosts.Last))
 	for _, r := range routes {
+		c.GiveWay()
 		for _, m := range r.members {
 			for _, name := range m.at.Hostnames {
 				k := hostKey{m.at.Listener, name}
@@ -107,6 +108,7 @@ func (c *Compiler) compileHosts(routes []*compiledRoute) map[graph.ListenerKey][
 	}
 	out := map[graph.ListenerKey][]*table.Host{}
 	for k, ms := range members {
+		c.GiveWay()
 		if h := c.compileHost(k, ms); len(h.Rules) > 0 {
 			out[k.listener] = append(out[k.listener], h)
 		}

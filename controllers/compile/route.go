@@ -48,6 +48,7 @@ type actionKey struct {
 // compileRoutes compiles the routes that are attached somewhere.
 func (c *Compiler) compileRoutes(g *graph.Graph, policies *attach.Policies) (out []*compiledRoute) {
 	for _, r := range g.Routes {
+		c.GiveWay()
 		if !attached(r) {
 			continue
 		}

@@ -17,6 +17,7 @@ type memoEntry[V any] struct {
 // Get returns the value of k: the one it has if all that was read for it still
 // holds, else what compute makes of the store now.
 func (m *Memo[K, V]) Get(s *Store, k K, compute func(*Reader, K) V) V {
+	s.GiveWay()
 	if m.store != s {
 		m.store, m.entries = s, map[K]*memoEntry[V]{}
 	}

@@ -51,6 +51,10 @@ const (
 
 // Store is the last known objects. Use New.
 type Store struct {
+	// GiveWay is called every few microseconds of work by whoever walks all objects of
+	// a kind; New makes it do nothing. Results do not depend on it.
+	GiveWay func()
+
 	clock     uint64 // ticks with every change that matters
 	classes   *shelf[*gatewayv1.GatewayClass]
 	gateways  *shelf[*gatewayv1.Gateway]
@@ -93,6 +97,7 @@ type keeper interface {
 // New returns an empty Store.
 func New() *Store {
 	s := &Store{
+		GiveWay:   func() {},
 		classes:   newShelf(sameClass, listed),
 		gateways:  newShelf(sameGateway, byScope),
 		sets:      newShelf(sameListenerSet, listed),

@@ -59,7 +59,7 @@ func Offline(t *table.Table, q Query) ([]Explanation, error) {
 	}
 	defer b.Close()
 	b.SetKeySets(t.KeySets)
-	owners := router.Owners{Upstreams: upstream.New(upstream.Config{}), Guard: b, Env: b.Expressions(), Metrics: telemetry.New("", telemetry.Sources{})}
+	owners := router.Owners{Upstreams: upstream.New(upstream.Config{}), Guard: b, Env: b.Expressions(), Metrics: telemetry.New("", telemetry.Sources{}), GiveWay: func() {}}
 	r, err := router.Build(t, nil, owners)
 	if err != nil {
 		return nil, err

@@ -33,6 +33,7 @@ type Owners struct {
 	Env       *expr.Env
 	Metrics   *telemetry.Metrics
 	Sessions  *session.Keys
+	GiveWay   func() // called every few microseconds of work
 }
 
 // Router is the index of one table.
@@ -79,6 +80,7 @@ func Build(t *table.Table, prev *Router, o Owners) (*Router, error) {
 		r.keySets[k.ID] = k
 	}
 	for _, b := range t.Backends {
+		o.GiveWay()
 		o.Upstreams.Backend(b.ID, b.Protocol)
 		if b.TLS != nil {
 			o.Upstreams.Secure(b.ID, b.TLS)
@@ -119,6 +121,7 @@ func (b *builder) buildListener(t *table.Listener) (*listener, error) {
 		l.clients = clientcert.New(t.Clients)
 	}
 	for _, th := range t.Hosts {
+		b.owners.GiveWay()
 		h, err := b.buildHost(th)
 		if err != nil {
 			return nil, fmt.Errorf("listener %s host %s: %w", t.ID, th.Name, err)

@@ -22,7 +22,7 @@ func owners(t testing.TB) Owners {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Owners{Upstreams: upstream.New(upstream.Config{}), Guard: g, Env: env, Metrics: telemetry.New("test", telemetry.Sources{})}
+	return Owners{Upstreams: upstream.New(upstream.Config{}), Guard: g, Env: env, Metrics: telemetry.New("test", telemetry.Sources{}), GiveWay: func() {}}
 }
 
 func build(t testing.TB, listeners ...*table.Listener) *Router {

@@ -154,8 +154,9 @@ func (m *Metrics) Backend(id string) *Backend {
 	return m.backends.get(id, func() *Backend { return &Backend{ID: id} })
 }
 
-// Retain drops the series of everything that is not in t.
-func (m *Metrics) Retain(t *table.Table) {
+// Retain drops the series of everything that is not in t. It calls giveWay every few
+// microseconds of work.
+func (m *Metrics) Retain(t *table.Table, giveWay func()) {
 	routes, listeners, backends, policies, streams, services := set{}, set{}, set{}, set{}, set{}, set{}
 	seen := map[*table.Action]bool{}
 	for _, l := range t.Listeners {
@@ -164,6 +165,7 @@ func (m *Metrics) Retain(t *table.Table) {
 			streams[st.Route] = true
 		}
 		for _, h := range l.Hosts {
+			giveWay()
 			for _, r := range h.Rules {
 				if !seen[r.Action] {
 					seen[r.Action] = true

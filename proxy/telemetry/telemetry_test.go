@@ -106,14 +106,14 @@ func TestRetain(t *testing.T) {
 		}
 		return n
 	}
-	m.Retain(sampleTable()) // the same names in a new table
+	m.Retain(sampleTable(), func() {}) // the same names in a new table
 	if got := count(); got != 5 {
 		t.Errorf("series kept = %d, want 5", got)
 	}
 	if m.Route(tab.Listeners[0].Hosts[0].Rules[0].Action) != route {
 		t.Error("a route that stayed has new counters")
 	}
-	m.Retain(&table.Table{})
+	m.Retain(&table.Table{}, func() {})
 	if got := count(); got != 0 {
 		t.Errorf("series after everything left = %d, want 0", got)
 	}

@@ -84,7 +84,7 @@ func newCommand() *cobra.Command {
 	f.BoolVar(&b.resume, "resume", false, "keep what the results file holds of this commit, and measure the rest")
 	f.BoolVar(&b.install, "install", true, "install what is missing with apt-get, if we are root")
 	f.StringVar(&b.other, "other", "", "another gatehouse binary to measure beside this one, such as the last release's")
-	f.IntVar(&b.samples, "samples", 200, "routes applied one after the other in part apply")
+	f.IntVar(&b.samples, "samples", 100, "routes applied one after the other in part apply")
 	root.AddCommand(
 		newRender(),
 		child("load", func(ctx context.Context, spec load.Spec) error {

@@ -43,7 +43,8 @@ func runPipeline(ctx context.Context, s peer.Site, built func(build, swap time.D
 			Swap: server.Swap, SetEndpoints: server.SetEndpoints, Publish: func(*graph.Graph, *attach.Policies) {},
 			Built: func(_ int, build, swap time.Duration) { built(build, swap) },
 		},
-		Log: logr.Discard(),
+		GiveWay: server.GiveWay,
+		Log:     logr.Discard(),
 	})}
 	texts, err := peer.Manifests(s)
 	if err != nil {

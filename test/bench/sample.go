@@ -14,6 +14,9 @@ import (
 	"github.com/gatehouse-dev/gatehouse/test/bench/report"
 )
 
+// apart is from one sample to the next: each is a change that comes alone.
+const apart = 100 * time.Millisecond
+
 // sample applies routes and waits for each to be served as it should.
 func sample(ctx context.Context, addr string, n int, every time.Duration, apply func(int) (string, error)) (report.Latency, error) {
 	c, err := net.Dial("tcp", addr)
@@ -33,7 +36,7 @@ func sample(ctx context.Context, addr string, n int, every time.Duration, apply 
 			return report.Latency{}, fmt.Errorf("route %d: %w", i, err)
 		}
 		took = append(took, time.Since(applied))
-		time.Sleep(time.Duration(i%10) * time.Millisecond) // not in step with anything
+		time.Sleep(apart + time.Duration(i%10)*time.Millisecond) // not in step with anything
 	}
 	return report.NewLatency(took), ctx.Err()
 }

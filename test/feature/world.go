@@ -144,6 +144,8 @@ func Start(t testing.TB, yaml string, change ...func(*proxy.Options)) *World {
 		Attach:  attach.Config{Controller: "gatehouse.dev/gateway-controller", Checks: attach.Checks(checks)},
 		Outputs: controllers.Outputs{Swap: server.Swap, SetEndpoints: server.SetEndpoints, Names: w.names.Want, Publish: w.publish},
 		Quiet:   time.Millisecond,
+		Share:   100,
+		GiveWay: server.GiveWay,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup

@@ -38,7 +38,8 @@ func join(server *proxy.Server, config control, publish func(*graph.Graph, *atta
 				log.V(1).Info("table applied", "routes", routes, "build", build, "swap", swap)
 			},
 		},
-		Log: log,
+		GiveWay: server.GiveWay,
+		Log:     log,
 	})
 	return j
 }
