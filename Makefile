@@ -84,6 +84,10 @@ test-oidc: ## Test logins against a real OpenID provider and Redis (Debian: redi
 test-browser: ## Test logins in a real browser (Debian: chromium).
 	$(GO) test -C test/oidc -mod=mod -tags browser -run '^TestBrowser' -count=1 $(GO_TEST_FLAGS) ./...
 
+.PHONY: test-connect
+test-connect: ## Run the conformance suite of Connect, gRPC and gRPC-Web through the gateway.
+	$(GO) test -C test/conformance/connect -mod=mod -count=1 $(GO_TEST_FLAGS) ./...
+
 # One cluster for both. Where none can run and KUBECONFIG names none, this says so.
 .PHONY: test-cluster
 test-cluster: $(CLUSTER) ## Run e2e and conformance, where a cluster can run: Linux, as root.
