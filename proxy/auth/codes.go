@@ -7,7 +7,7 @@ const (
 	CodeMissing        = "auth_missing"                  // no credential that would satisfy the policy
 	CodeRepeated       = "credential_repeated"           // one credential sent twice, so it cannot be told which counts
 	CodeUnavailable    = "auth_unavailable"              // a method lacks something of ours it needs to decide
-	CodeKeySet         = "key_set_unavailable"           // no key set has been fetched yet, or the token's key may be a newer one
+	CodeKeySet         = "key_set_unavailable"           // no key set has been fetched yet
 	CodeJWTMalformed   = "jwt_malformed"                 //
 	CodeJWTTooLong     = "jwt_too_long"                  //
 	CodeJWTAlgorithm   = "jwt_algorithm_refused"         // not in the allow-list, or not one for its key

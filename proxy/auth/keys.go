@@ -37,8 +37,7 @@ type Keys interface {
 	// Keys returns the keys in force and their version, which changes whenever
 	// they do and is no other key set's. 0: there are none yet.
 	Keys() (keys []Key, version uint64)
-	// Miss says that a key was asked for which the set does not have: a kid, or
-	// a token that has none. The set is then fetched again soon; Miss does not
-	// wait. pending is whether only that will tell if there is such a key.
-	Miss(what string) (pending bool)
+	// Miss says that a key was asked for which the set does not have. The set
+	// is then fetched again soon. It does not wait.
+	Miss()
 }

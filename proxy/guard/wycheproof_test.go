@@ -82,7 +82,7 @@ func TestWycheproof(t *testing.T) {
 type ring []auth.Key
 
 func (r ring) Keys() ([]auth.Key, uint64) { return r, 1 }
-func (ring) Miss(string) bool             { return false }
+func (ring) Miss()                        {}
 
 // verifierOf makes of JWKs what a policy would: public ones a key set, symmetric
 // ones a Secret, whose entries have distinct names, and one algorithm for each

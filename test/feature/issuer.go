@@ -3,10 +3,8 @@ package feature
 import (
 	"crypto/ecdsa"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,8 +20,7 @@ type Issuer struct {
 
 	mu      sync.Mutex
 	keys    map[string]*ecdsa.PrivateKey // by kid
-	fault   http.HandlerFunc             // nil: it works
-	mended  chan struct{}                // closed when the fault is over
+	down    bool                         // it answers 500
 	fetched int
 }
 
@@ -44,14 +41,14 @@ func (i *Issuer) KeySetURL() string { return i.server.URL + "/keys" }
 // ServeHTTP implements http.Handler.
 func (i *Issuer) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
-	fault := i.fault
+	down := i.down
 	if r.URL.Path == "/keys" {
 		i.fetched++
 	}
 	i.mu.Unlock()
 	switch {
-	case fault != nil:
-		fault(rw, r)
+	case down:
+		http.Error(rw, "down", http.StatusInternalServerError)
 	case r.URL.Path == "/keys":
 		_, _ = rw.Write([]byte(i.KeySet()))
 	case r.URL.Path == "/.well-known/openid-configuration":
@@ -63,28 +60,9 @@ func (i *Issuer) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 // Down makes it answer 500, or no longer.
 func (i *Issuer) Down(down bool) {
-	if !down {
-		i.Fault(nil)
-		return
-	}
-	i.Fault(func(rw http.ResponseWriter, _ *http.Request, _ <-chan struct{}) {
-		http.Error(rw, "down", http.StatusInternalServerError)
-	})
-}
-
-// Fault makes f answer whatever it is asked; nil: it works again. f is told when
-// that is so.
-func (i *Issuer) Fault(f func(rw http.ResponseWriter, r *http.Request, mended <-chan struct{})) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.mended != nil {
-		close(i.mended)
-	}
-	i.fault, i.mended = nil, nil
-	if f != nil {
-		mended := make(chan struct{})
-		i.mended, i.fault = mended, func(rw http.ResponseWriter, r *http.Request) { f(rw, r, mended) }
-	}
+	i.down = down
 }
 
 // Fetched is how often its keys were asked for.
@@ -101,20 +79,12 @@ func (i *Issuer) AddKey(kid string) {
 	i.keys[kid] = newKey(i.t)
 }
 
-// RemoveKey takes a key from it.
-func (i *Issuer) RemoveKey(kid string) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	delete(i.keys, kid)
-}
-
 // KeySet is its public keys.
 func (i *Issuer) KeySet() string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	var set jose.JSONWebKeySet
-	for _, kid := range slices.Sorted(maps.Keys(i.keys)) {
-		key := i.keys[kid]
+	for kid, key := range i.keys {
 		set.Keys = append(set.Keys, jose.JSONWebKey{Key: &key.PublicKey, KeyID: kid, Algorithm: "ES256", Use: "sig"})
 	}
 	b, err := json.Marshal(set)

@@ -32,12 +32,8 @@ const (
 	maxCandidates = 8 // keys tried for a token
 )
 
-// When to come back while there is no key set yet, and when a token's key may be
-// one that the issuer has and we have yet to fetch.
-const (
-	retryNoKeys = 2 * time.Second
-	retryNewKey = time.Second
-)
+// retryNoKeys is when to come back while there is no key set yet.
+const retryNoKeys = 2 * time.Second
 
 // asymmetric is what is allowed if a policy lists no algorithms.
 var asymmetric = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
@@ -105,11 +101,7 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 		return auth.Result{Outcome: auth.Accepted}
 	}
 	t, code := m.verify(token, keys, now)
-	switch code {
-	case "":
-	case auth.CodeKeySet:
-		return auth.Result{Outcome: auth.Unavailable, Code: auth.CodeKeySet, RetryAfter: retryNewKey}
-	default:
+	if code != "" {
 		return rejected(code)
 	}
 	e := &entry{
@@ -147,8 +139,7 @@ func (m *Method) verify(token string, keys []auth.Key, now int64) (*parsed, stri
 }
 
 // signature finds the key and verifies with it. A key is used only with an
-// algorithm it is for; a token without a kid is tried with all that fit. The code
-// is auth.CodeKeySet if the issuer may have the key.
+// algorithm it is for; a token without a kid is tried with all that fit.
 func (m *Method) signature(token string, t *parsed, keys []auth.Key) string {
 	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(t.algorithm)})
 	if err != nil {
@@ -172,14 +163,13 @@ func (m *Method) signature(token string, t *parsed, keys []auth.Key) string {
 		}
 	}
 	switch {
-	case !known && m.keys.Miss(t.keyID):
-		return auth.CodeKeySet
 	case !known:
+		m.keys.Miss()
 		return auth.CodeJWTKey
 	case tried == 0:
 		return auth.CodeJWTAlgorithm
-	case !t.hasKeyID && m.keys.Miss(token): // it may be signed with a newer key
-		return auth.CodeKeySet
+	case !t.hasKeyID:
+		m.keys.Miss() // it may be signed with a newer key
 	}
 	return auth.CodeJWTSignature
 }

@@ -46,7 +46,7 @@ func (v *Verifier) Verify(token, typ string) (claims map[string]any, code string
 	case t.issuer != v.method.config.Issuer:
 		return nil, auth.CodeJWTIssuer
 	}
-	if code := v.signature(token, t, keys); code != "" {
+	if code := v.method.signature(token, t, keys); code != "" {
 		return nil, code
 	}
 	if code := v.method.claims(t, v.method.now().Unix()); code != "" {
@@ -67,18 +67,8 @@ func (v *Verifier) Signed(token string) (content []byte, code string) {
 	case !slices.Contains(v.method.algorithms, t.algorithm):
 		return nil, auth.CodeJWTAlgorithm
 	}
-	if code := v.signature(token, t, keys); code != "" {
+	if code := v.method.signature(token, t, keys); code != "" {
 		return nil, code
 	}
 	return content, ""
-}
-
-// signature says of a key that the issuer may yet have that it is unknown: there
-// are keys, and callers wait a little for newer ones.
-func (v *Verifier) signature(token string, t *parsed, keys []auth.Key) string {
-	code := v.method.signature(token, t, keys)
-	if code == auth.CodeKeySet {
-		code = auth.CodeJWTKey
-	}
-	return code
 }

@@ -24,13 +24,7 @@ import (
 const (
 	firstRetry = time.Second
 	lastRetry  = time.Minute
-)
-
-// Back-off of fetches for keys we do not have: as long as each brings one the
-// provider is just changing its keys; else somebody makes key ids up.
-const (
-	firstMiss = time.Second
-	lastMiss  = 10 * time.Second
+	afterMiss  = 10 * time.Second // at most one fetch in so long for keys we do not have
 )
 
 // Config is what KeySets is made from.
@@ -69,7 +63,7 @@ type KeySet struct {
 	source *table.KeySet
 	client *remote.Client
 	state  atomic.Pointer[state]
-	misses *misses
+	missed chan struct{} // one element: there was a miss
 	stop   context.CancelFunc
 	unused bool // the last table did not have it
 }
@@ -100,11 +94,11 @@ func (s *KeySet) Metadata() []byte {
 }
 
 // Miss implements auth.Keys.
-func (s *KeySet) Miss(what string) (pending bool) {
-	if now := s.state.Load(); now != nil && slices.ContainsFunc(now.keys, func(k auth.Key) bool { return k.ID == what }) {
-		return true // it came while its token was being judged
+func (s *KeySet) Miss() {
+	select {
+	case s.missed <- struct{}{}:
+	default:
 	}
-	return s.misses.miss(what)
 }
 
 // Set begins a table with its key sets. New ones are fetched at once, in the
@@ -176,7 +170,7 @@ func same(a, b *table.KeySet) bool {
 func sameShared(a, b table.SharedKey) bool { return a.ID == b.ID && bytes.Equal(a.Secret, b.Secret) }
 
 func (k *KeySets) start(t *table.KeySet) *KeySet {
-	s := &KeySet{id: t.ID, source: t, client: k.client, misses: newMisses()}
+	s := &KeySet{id: t.ID, source: t, client: k.client, missed: make(chan struct{}, 1)}
 	ctx, stop := context.WithCancel(k.ctx)
 	s.stop = stop
 	if t.Backend != "" {
@@ -208,16 +202,13 @@ func (k *KeySets) keep(ctx context.Context, s *KeySet) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	backoff, failures := remote.Backoff{First: firstRetry, Last: lastRetry}, 0
-	misses, fruitless := remote.Backoff{First: firstMiss, Last: lastMiss}, 0
-	missed := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		}
-		s.misses.begun.Add(1)
-		fresh, changed, err := k.refresh(ctx, s)
+		fresh, err := k.refresh(ctx, s)
 		if ctx.Err() != nil {
 			return
 		}
@@ -225,46 +216,37 @@ func (k *KeySets) keep(ctx context.Context, s *KeySet) {
 		if err != nil {
 			// Misses do not hurry a provider that fails.
 			failures++
-			s.misses.open.Store(true)
 			timer.Reset(backoff.After(failures))
 			continue
 		}
-		if failures = 0; missed && !changed {
-			fruitless++
-		} else {
-			fruitless = 0
-		}
-		s.misses.fetched(fruitless == 0)
-		if missed = s.rest(ctx, remote.Jitter(fresh), misses.After(fruitless+1)); ctx.Err() != nil {
+		failures = 0
+		if !s.rest(ctx, remote.Jitter(fresh)) {
 			return
 		}
-		s.misses.open.Store(true)
 		timer.Reset(0)
 	}
 }
 
-// rest waits until the set is due: after fresh, or once a key is missed and pause
-// is over, which it reports.
-func (s *KeySet) rest(ctx context.Context, fresh, pause time.Duration) (missed bool) {
+// rest waits until the set is due: after fresh, or sooner once a key is missed.
+func (s *KeySet) rest(ctx context.Context, fresh time.Duration) bool {
 	select {
-	case <-s.misses.wanted: // of the time before the fetch
+	case <-s.missed: // of the time before the fetch
 	default:
 	}
 	due := time.NewTimer(fresh)
 	defer due.Stop()
-	soonest := time.NewTimer(pause)
+	soonest := time.NewTimer(remote.Jitter(afterMiss))
 	defer soonest.Stop()
-	var wanted chan struct{} // not listened to before soonest
+	var missed chan struct{} // not listened to before soonest
 	for {
 		select {
 		case <-ctx.Done():
 			return false
 		case <-due.C:
-			return false
+			return true
 		case <-soonest.C:
-			s.misses.open.Store(true)
-			wanted = s.misses.wanted
-		case <-wanted:
+			missed = s.missed
+		case <-missed:
 			return true
 		}
 	}
@@ -272,19 +254,19 @@ func (s *KeySet) rest(ctx context.Context, fresh, pause time.Duration) (missed b
 
 // refresh fetches once and puts the keys in force. The version stays if they
 // are what they were: what was verified with them stays verified.
-func (k *KeySets) refresh(ctx context.Context, s *KeySet) (fresh time.Duration, changed bool, err error) {
+func (k *KeySets) refresh(ctx context.Context, s *KeySet) (time.Duration, error) {
 	got, err := fetch(ctx, s.client, s.source)
 	if err != nil {
-		return 0, false, err
+		return 0, err
 	}
 	next := &state{keys: got.keys, fetched: time.Now(), metadata: got.metadata}
 	if now := s.state.Load(); now != nil && equal(now.keys, got.keys) {
 		next.version = now.version
 	} else {
-		next.version, changed = k.last.Add(1), true
+		next.version = k.last.Add(1)
 	}
 	s.state.Store(next)
-	return got.fresh, changed, nil
+	return got.fresh, nil
 }
 
 func equal(a, b []auth.Key) bool {
