@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/subtle"
 	"slices"
+	"time"
 )
 
 // Key is a key that verifies signatures.
@@ -37,7 +38,10 @@ type Keys interface {
 	// Keys returns the keys in force and their version, which changes whenever
 	// they do and is no other key set's. 0: there are none yet.
 	Keys() (keys []Key, version uint64)
-	// Miss says that a key was asked for which the set does not have. The set
-	// is then fetched again soon. It does not wait.
-	Miss()
+	// Miss says that a key was asked for which the set does not have; what names
+	// it, or is the token that names none. It waits while the set is fetched:
+	// after that, again says to look once more. Else after is when to ask again,
+	// 0 if the set has been fetched since the key was first missed, and does not
+	// have it.
+	Miss(what string) (again bool, after time.Duration)
 }

@@ -81,8 +81,8 @@ func TestWycheproof(t *testing.T) {
 // ring is the keys of a policy.
 type ring []auth.Key
 
-func (r ring) Keys() ([]auth.Key, uint64) { return r, 1 }
-func (ring) Miss()                        {}
+func (r ring) Keys() ([]auth.Key, uint64)      { return r, 1 }
+func (ring) Miss(string) (bool, time.Duration) { return false, 0 }
 
 // verifierOf makes of JWKs what a policy would: public ones a key set, symmetric
 // ones a Secret, whose entries have distinct names, and one algorithm for each

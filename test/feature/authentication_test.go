@@ -159,6 +159,8 @@ func TestJWT(t *testing.T) {
 		is("401 jwt_audience_invalid", "GET http://a/", bearer(issuer.Token(`"aud":"bank"`)))
 		is("401 jwt_expired", "GET http://a/", bearer(issuer.Token(fmt.Sprintf(`"exp":%d`, time.Now().Add(-time.Minute).Unix()))))
 		is("401 jwt_not_yet_valid", "GET http://a/", bearer(issuer.Token(fmt.Sprintf(`"nbf":%d`, time.Now().Add(time.Minute).Unix()))))
+		// Where keys are fetched, and were just now, it is not known for a moment that nobody has it.
+		w.Until("nobody's key is known as such", func() bool { return w.Do("GET http://a/", bearer(issuer.Signed("nobody's"))).Status != 503 })
 		is("401 jwt_key_unknown", "GET http://a/", bearer(issuer.Signed("nobody's")))
 		header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`))
 		is("401 jwt_algorithm_refused", "GET http://a/", bearer(header+good[strings.IndexByte(good, '.'):]))

@@ -91,7 +91,7 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 	case len(token) > maxToken:
 		return rejected(auth.CodeJWTTooLong)
 	}
-	keys, version := m.keys.Keys()
+	_, version := m.keys.Keys()
 	if version == 0 {
 		return auth.Result{Outcome: auth.Unavailable, Code: auth.CodeKeySet, RetryAfter: retryNoKeys}
 	}
@@ -100,12 +100,16 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 		p.Subject, p.Claims, p.Token, p.Expires = e.subject, e.claims, token, e.until-m.leeway()
 		return auth.Result{Outcome: auth.Accepted}
 	}
-	t, code := m.verify(token, keys, now)
-	if code != "" {
+	t, code := m.verify(token, now)
+	switch code {
+	case "":
+	case auth.CodeKeySet:
+		return auth.Result{Outcome: auth.Unavailable, Code: code, RetryAfter: t.after}
+	default:
 		return rejected(code)
 	}
 	e := &entry{
-		config: m.config, version: version, subject: t.subject, claims: t.claims,
+		config: m.config, version: t.version, subject: t.subject, claims: t.claims,
 		from: max(t.notBefore, t.issued) - m.leeway(), until: t.expires + m.leeway(),
 	}
 	m.cache.put(e, token, now)
@@ -119,7 +123,7 @@ func (m *Method) leeway() int64 { return int64(m.config.Leeway / time.Second) }
 
 // verify judges a token that is not in the cache. Who issued it is looked at
 // first: it costs nothing, and another issuer's tokens do not cause key fetches.
-func (m *Method) verify(token string, keys []auth.Key, now int64) (*parsed, string) {
+func (m *Method) verify(token string, now int64) (*parsed, string) {
 	t, ok := parse(token)
 	switch {
 	case !ok || !isToken(t.typ):
@@ -129,8 +133,8 @@ func (m *Method) verify(token string, keys []auth.Key, now int64) (*parsed, stri
 	case t.issuer != m.config.Issuer:
 		return nil, auth.CodeJWTIssuer
 	}
-	if code := m.signature(token, t, keys); code != "" {
-		return nil, code
+	if code := m.signature(token, t); code != "" {
+		return t, code
 	}
 	if code := m.claims(t, now); code != "" {
 		return nil, code
@@ -138,13 +142,42 @@ func (m *Method) verify(token string, keys []auth.Key, now int64) (*parsed, stri
 	return t, ""
 }
 
-// signature finds the key and verifies with it. A key is used only with an
-// algorithm it is for; a token without a kid is tried with all that fit.
-func (m *Method) signature(token string, t *parsed, keys []auth.Key) string {
+// maxLooks is how often the keys are looked at for one token: those in force, those
+// of a fetch that was under way, and those of one for it.
+const maxLooks = 3
+
+// signature verifies with the keys in force, and again with newer ones if the key
+// is not among them. t has their version afterwards, or when to ask again.
+func (m *Method) signature(token string, t *parsed) string {
 	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(t.algorithm)})
 	if err != nil {
 		return auth.CodeJWTMalformed
 	}
+	for range maxLooks {
+		keys, version := m.keys.Keys()
+		t.version = version
+		code, missing := m.try(token, t, signed, keys)
+		if missing == "" {
+			return code
+		}
+		again, after := m.keys.Miss(missing)
+		switch {
+		case again:
+		case after > 0:
+			t.after = after
+			return auth.CodeKeySet
+		default:
+			return code
+		}
+	}
+	t.after = retryNoKeys
+	return auth.CodeKeySet
+}
+
+// try finds the key and verifies with it. A key is used only with an algorithm it
+// is for; a token without a kid is tried with all that fit. missing is what names
+// the key that a newer set may have.
+func (m *Method) try(token string, t *parsed, signed *jose.JSONWebSignature, keys []auth.Key) (code, missing string) {
 	tried, known := 0, false
 	for i := range keys {
 		k := &keys[i]
@@ -159,19 +192,20 @@ func (m *Method) signature(token string, t *parsed, keys []auth.Key) string {
 			break
 		}
 		if _, err := signed.Verify(k.Public); err == nil && saltFits(token, t.algorithm, k.Public) {
-			return ""
+			return "", ""
 		}
 	}
 	switch {
+	case !known && t.hasKeyID && t.keyID != "":
+		return auth.CodeJWTKey, t.keyID
 	case !known:
-		m.keys.Miss()
-		return auth.CodeJWTKey
+		return auth.CodeJWTKey, token
 	case tried == 0:
-		return auth.CodeJWTAlgorithm
+		return auth.CodeJWTAlgorithm, ""
 	case !t.hasKeyID:
-		m.keys.Miss() // it may be signed with a newer key
+		return auth.CodeJWTSignature, token
 	}
-	return auth.CodeJWTSignature
+	return auth.CodeJWTSignature, ""
 }
 
 // saltFits reports whether a PS signature has the salt that RFC 7518, section

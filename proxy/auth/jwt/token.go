@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
@@ -23,6 +24,9 @@ type parsed struct {
 	notBefore int64 // 0: none
 	issued    int64 // 0: none
 	claims    map[string]any
+
+	version uint64        // of the keys it was verified with
+	after   time.Duration // when to ask again, where the keys cannot tell yet
 }
 
 // parse takes a token in compact serialization apart: three parts, JSON objects

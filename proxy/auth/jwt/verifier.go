@@ -27,11 +27,10 @@ func NewVerifier(t *table.JWT, keys auth.Keys, now func() time.Time) (*Verifier,
 }
 
 // Verify returns a token's claims, or the cause why it is not accepted:
-// auth.CodeKeySet while there are no keys. typ is a type it may have beside none
+// auth.CodeKeySet while there are no keys, or may be newer ones. typ is a type it may have beside none
 // and JWT; it may be empty.
 func (v *Verifier) Verify(token, typ string) (claims map[string]any, code string) {
-	keys, version := v.method.keys.Keys()
-	if version == 0 {
+	if _, version := v.method.keys.Keys(); version == 0 {
 		return nil, auth.CodeKeySet
 	}
 	if len(token) > maxBrought {
@@ -46,7 +45,7 @@ func (v *Verifier) Verify(token, typ string) (claims map[string]any, code string
 	case t.issuer != v.method.config.Issuer:
 		return nil, auth.CodeJWTIssuer
 	}
-	if code := v.method.signature(token, t, keys); code != "" {
+	if code := v.method.signature(token, t); code != "" {
 		return nil, code
 	}
 	if code := v.method.claims(t, v.method.now().Unix()); code != "" {
@@ -58,7 +57,6 @@ func (v *Verifier) Verify(token, typ string) (claims map[string]any, code string
 // Signed judges a token's form and signature alone, and returns its content or
 // why it is refused: whether that holds claims, and which, is not looked at.
 func (v *Verifier) Signed(token string) (content []byte, code string) {
-	keys, _ := v.method.keys.Keys()
 	t, payload, ok := parseHead(token)
 	content, err := decode(payload)
 	switch {
@@ -67,7 +65,7 @@ func (v *Verifier) Signed(token string) (content []byte, code string) {
 	case !slices.Contains(v.method.algorithms, t.algorithm):
 		return nil, auth.CodeJWTAlgorithm
 	}
-	if code := v.method.signature(token, t, keys); code != "" {
+	if code := v.method.signature(token, t); code != "" {
 		return nil, code
 	}
 	return content, ""

@@ -24,7 +24,6 @@ import (
 const (
 	firstRetry = time.Second
 	lastRetry  = time.Minute
-	afterMiss  = 10 * time.Second // at most one fetch in so long for keys we do not have
 )
 
 // Config is what KeySets is made from.
@@ -63,7 +62,7 @@ type KeySet struct {
 	source *table.KeySet
 	client *remote.Client
 	state  atomic.Pointer[state]
-	missed chan struct{} // one element: there was a miss
+	misses *misses // nil: the table itself has the keys
 	stop   context.CancelFunc
 	unused bool // the last table did not have it
 }
@@ -94,11 +93,11 @@ func (s *KeySet) Metadata() []byte {
 }
 
 // Miss implements auth.Keys.
-func (s *KeySet) Miss() {
-	select {
-	case s.missed <- struct{}{}:
-	default:
+func (s *KeySet) Miss(what string) (again bool, after time.Duration) {
+	if s.misses == nil {
+		return false, 0
 	}
+	return s.misses.miss(what)
 }
 
 // Set begins a table with its key sets. New ones are fetched at once, in the
@@ -170,7 +169,7 @@ func same(a, b *table.KeySet) bool {
 func sameShared(a, b table.SharedKey) bool { return a.ID == b.ID && bytes.Equal(a.Secret, b.Secret) }
 
 func (k *KeySets) start(t *table.KeySet) *KeySet {
-	s := &KeySet{id: t.ID, source: t, client: k.client, missed: make(chan struct{}, 1)}
+	s := &KeySet{id: t.ID, source: t, client: k.client}
 	ctx, stop := context.WithCancel(k.ctx)
 	s.stop = stop
 	if t.Backend != "" {
@@ -184,6 +183,7 @@ func (k *KeySets) start(t *table.KeySet) *KeySet {
 		}
 		return s
 	}
+	s.misses = newMisses()
 	k.done.Go(func() { k.keep(ctx, s) })
 	return s
 }
@@ -208,18 +208,24 @@ func (k *KeySets) keep(ctx context.Context, s *KeySet) {
 			return
 		case <-timer.C:
 		}
+		s.misses.begin()
+		had := s.version()
 		fresh, err := k.refresh(ctx, s)
 		if ctx.Err() != nil {
+			s.misses.end(false, false, lastRetry)
 			return
 		}
 		k.report(s.id, err)
 		if err != nil {
 			// Misses do not hurry a provider that fails.
 			failures++
-			timer.Reset(backoff.After(failures))
+			pause := backoff.After(failures)
+			s.misses.end(false, false, pause)
+			timer.Reset(pause)
 			continue
 		}
 		failures = 0
+		s.misses.end(true, s.version() != had, 0)
 		if !s.rest(ctx, remote.Jitter(fresh)) {
 			return
 		}
@@ -227,29 +233,22 @@ func (k *KeySets) keep(ctx context.Context, s *KeySet) {
 	}
 }
 
+func (s *KeySet) version() uint64 {
+	_, version := s.Keys()
+	return version
+}
+
 // rest waits until the set is due: after fresh, or sooner once a key is missed.
 func (s *KeySet) rest(ctx context.Context, fresh time.Duration) bool {
-	select {
-	case <-s.missed: // of the time before the fetch
-	default:
-	}
 	due := time.NewTimer(fresh)
 	defer due.Stop()
-	soonest := time.NewTimer(remote.Jitter(afterMiss))
-	defer soonest.Stop()
-	var missed chan struct{} // not listened to before soonest
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-due.C:
-			return true
-		case <-soonest.C:
-			missed = s.missed
-		case <-missed:
-			return true
-		}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-due.C:
+	case <-s.misses.asked:
 	}
+	return true
 }
 
 // refresh fetches once and puts the keys in force. The version stays if they

@@ -11,8 +11,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -247,7 +249,9 @@ func TestBackOff(t *testing.T) {
 	scene(t, table.KeySet{URI: uri}, func(p *provider, _ *KeySets, s *KeySet, _ func() string) {
 		for range 600 {
 			time.Sleep(time.Second)
-			s.Miss()
+			if again, after := s.Miss("b"); again || after <= 0 {
+				t.Fatalf("while the provider fails: %v, %v", again, after)
+			}
 		}
 		// 1, 2, 4, 8, 16, 32 and then every 60 s, less a fifth at most; misses do not hurry it.
 		if n := p.count(uri); n < 14 || n > 22 {
@@ -263,18 +267,101 @@ func TestMiss(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		before := p.count(uri)
-		s.Miss()
-		synctest.Wait()
+		if again, _ := s.Miss("b"); !again {
+			t.Error("the first miss brings nothing new")
+		}
+		if again, after := s.Miss("b"); again || after != 0 {
+			t.Errorf("after the fetch: %v, %v; want that there is none", again, after)
+		}
 		if n := p.count(uri) - before; n != 1 {
 			t.Errorf("%d fetches for the first miss, want 1 at once", n)
 		}
 		for range 1000 {
-			s.Miss()
+			s.Miss("b")
 			time.Sleep(100 * time.Millisecond)
 		}
-		// 100 s of misses.
+		// 100 s of misses of one key.
 		if n := p.count(uri) - before; n < 10 || n > 14 {
 			t.Errorf("%d fetches for 1000 misses in 100 s", n)
+		}
+		before = p.count(uri)
+		for i := range 1000 {
+			if again, after := s.Miss(strconv.Itoa(i)); !again && (after <= 0 || after > afterVain) {
+				t.Fatalf("another key: come again after %v", after)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		// Those of many keys are no more.
+		if n := p.count(uri) - before; n < 9 || n > 14 {
+			t.Errorf("%d fetches for 1000 keys in 100 s", n)
+		}
+	})
+}
+
+// Keys that change every few seconds are found: at once as a rule, else after a second.
+func TestRotation(t *testing.T) {
+	scene(t, table.KeySet{URI: uri}, func(p *provider, _ *KeySets, s *KeySet, _ func() string) {
+		p.on(uri, answer(200, set(t, jose.JSONWebKey{Key: &ec(t).PublicKey, KeyID: "first"})))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		for i := range 20 {
+			id := strconv.Itoa(i)
+			p.on(uri, answer(200, set(t, jose.JSONWebKey{Key: &ec(t).PublicKey, KeyID: id})))
+			again, after := s.Miss(id)
+			if !again && after > 0 && after <= afterFound {
+				time.Sleep(after)
+				again, _ = s.Miss(id)
+			}
+			if keys, _ := s.Keys(); !again || len(keys) != 1 || keys[0].ID != id {
+				t.Fatalf("key %s: %v, %v", id, again, keys)
+			}
+			time.Sleep(time.Duration(i) * 200 * time.Millisecond)
+		}
+	})
+}
+
+// Requests that miss one key share a fetch; there is an end to waiting for it.
+func TestMissesWait(t *testing.T) {
+	scene(t, table.KeySet{URI: uri}, func(p *provider, _ *KeySets, s *KeySet, _ func() string) {
+		good := set(t, jose.JSONWebKey{Key: &ec(t).PublicKey, KeyID: "a"})
+		p.on(uri, answer(200, good))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		before := p.count(uri)
+		p.on(uri, func() (*http.Response, error) {
+			time.Sleep(time.Second)
+			return answer(200, good)()
+		})
+		var again, full atomic.Int32
+		var asking sync.WaitGroup
+		for range maxWaiting + 10 {
+			asking.Go(func() {
+				switch ok, after := s.Miss("b"); {
+				case ok:
+					again.Add(1)
+				case after > 0:
+					full.Add(1)
+				}
+			})
+		}
+		asking.Wait()
+		if n := p.count(uri) - before; n != 1 || again.Load() != maxWaiting || full.Load() != 10 {
+			t.Errorf("%d fetches; %d waited, %d could not", n, again.Load(), full.Load())
+		}
+		p.on(uri, func() (*http.Response, error) {
+			time.Sleep(5 * time.Second)
+			return nil, errors.New("down")
+		})
+		time.Sleep(afterVain)
+		began := time.Now()
+		if ok, after := s.Miss("c"); ok || after <= 0 || time.Since(began) > maxWait {
+			t.Errorf("a slow provider: %v, %v after %v", ok, after, time.Since(began))
+		}
+		for i := range 2 * maxAbsent {
+			s.Miss("many" + strconv.Itoa(i))
+		}
+		if n := len(s.misses.absent); n > maxAbsent {
+			t.Errorf("%d keys are kept", n)
 		}
 	})
 }
