@@ -325,8 +325,7 @@ func (c *Call) ReadHead(method string, upgrade bool) error {
 		case c.Head.Status == 101:
 			return bad("the backend switched protocols without being asked")
 		case c.Head.Status >= 200:
-			c.begin()
-			return nil
+			return c.begin()
 		}
 	}
 	return bad("the backend sends interim answers without end")
@@ -336,8 +335,9 @@ func bad(detail string) *exchange.Error {
 	return &exchange.Error{Status: 502, Code: "backend_bad_response", Detail: detail, Close: true}
 }
 
-// begin decides how the content is read.
-func (c *Call) begin() {
+// begin decides how the content is read. Chunks that have come with the head are
+// looked at: what is wrong with them can be told while no answer has begun.
+func (c *Call) begin() error {
 	in := &c.in
 	in.base, in.left = in.r, 0
 	switch {
@@ -351,6 +351,12 @@ func (c *Call) begin() {
 		in.mode, in.left = fixed, c.Head.ContentLength
 	}
 	in.done = in.mode == fixed && in.left == 0
+	if in.mode == chunked {
+		if err := in.chunks.Check(in.buf[in.r:in.w]); err != nil {
+			return bad(err.Detail)
+		}
+	}
+	return nil
 }
 
 // Next returns content that has come, good until Fill; io.EOF at its end; and

@@ -126,3 +126,31 @@ func TestAppendChunks(t *testing.T) {
 		t.Errorf("got %q, want %q", b, want)
 	}
 }
+
+// Check finds what Next finds, and leaves no trace.
+func TestChunksCheck(t *testing.T) {
+	f := func(text string, bad bool) {
+		t.Helper()
+		var c Chunks
+		if err := c.Check([]byte(text)); (err != nil) != bad {
+			t.Errorf("%q: %v", text, err)
+		}
+		data, _, _, err := c.Next([]byte(text))
+		if !strings.Contains(text, "2\r\nhi\r\n") {
+			return
+		}
+		if string(data) != "hi" || err != nil {
+			t.Errorf("%q: then %q, %v", text, data, err)
+		}
+	}
+	f("", false)
+	f("2", false)
+	f("2\r\nh", false)
+	f("2\r\nhi\r\n", false)
+	f("2\r\nhi\r\n0\r\n\r\nmore", false)
+	f("2\r\nhi\r\n0\r\nX: a\r\n\r\n", false)
+	f("2\r\nhi\r\n0\r\nX a\r\n\r\n", true)
+	f("2\r\nhi\r\nxyz", true)
+	f("1\r\nhi", true)
+	f("\r\n", true)
+}
