@@ -14,6 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
@@ -103,7 +105,7 @@ func (e *Env) check(text string, kind Kind) (*cel.Ast, error) {
 	}
 	checked, issues := e.env.Compile(text)
 	if issues.Err() != nil {
-		return nil, explain(issues)
+		return nil, explain(text, issues)
 	}
 	if err := checkKind(checked.OutputType(), kind); err != nil {
 		return nil, err
@@ -158,10 +160,11 @@ func checkKind(t *cel.Type, kind Kind) error {
 }
 
 // explain writes the library's findings as "line:column: what; what to do".
-func explain(issues *cel.Issues) error {
+func explain(text string, issues *cel.Issues) error {
 	var lines []string
 	for _, e := range issues.Errors() {
-		lines = append(lines, fmt.Sprintf("%d:%d: %s", e.Location.Line(), e.Location.Column()+1, mend(e.Message)))
+		at := e.Location
+		lines = append(lines, fmt.Sprintf("%d:%d: %s", at.Line(), at.Column()+1, mend(e.Message, rest(text, at.Line(), at.Column()))))
 		if len(lines) == 10 {
 			break
 		}
@@ -169,17 +172,52 @@ func explain(issues *cel.Issues) error {
 	return errors.New(strings.Join(lines, "\n"))
 }
 
-// mend adds the remedy to a finding.
-func mend(message string) string {
+// rest is what stands in text from a line on, counted from one, and a column,
+// counted from zero in characters; the library has -1 where it knows no place.
+func rest(text string, line, column int) string {
+	for ; line > 1; line-- {
+		_, text, _ = strings.Cut(text, "\n")
+	}
+	return string([]rune(text)[min(max(column, 0), utf8.RuneCountInString(text)):])
+}
+
+// partOf is the name of the part that text begins by asking of an object, "" for
+// none.
+func partOf(object, text string) string {
+	text, dotted := strings.CutPrefix(strings.TrimSpace(strings.TrimPrefix(text, object)), ".")
+	if !dotted {
+		return ""
+	}
+	text = strings.TrimSpace(text)
+	end := strings.IndexFunc(text, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	if end < 0 {
+		return text
+	}
+	return text[:end]
+}
+
+// mend adds the remedy to a finding. found is what stands there.
+func mend(message, found string) string {
 	message = strings.ReplaceAll(strings.TrimSpace(message), "\n", " ")
 	if name, ok := strings.CutPrefix(message, "undeclared reference to '"); ok {
 		name, _, _ = strings.Cut(name, "'")
-		return fmt.Sprintf("there is no %s; there are %s", name, known(name))
+		part, fields := partOf(name, found), known(name)
+		switch {
+		case !strings.HasPrefix(fields, name+"."):
+			return fmt.Sprintf("there is no %s; there are %s", name, fields)
+		case part == "":
+			return fmt.Sprintf("%s is no value by itself; there are %s", name, fields)
+		default:
+			return fmt.Sprintf("there is no %s.%s; there are %s", name, part, fields)
+		}
 	}
 	switch {
 	case strings.HasPrefix(message, "found no matching overload"):
 		return message + "; compare values of one type, or convert with string(), int() or double()"
+	case strings.HasPrefix(message, "Syntax error") && found == "":
+		return "it ends too early; complete it"
 	case strings.HasPrefix(message, "Syntax error"):
+		message, _, _ = strings.Cut(message, " expecting ") // a list of all the grammar has
 		return message + "; correct the expression there"
 	case strings.HasPrefix(message, "comprehension exceeds nesting limit"):
 		return fmt.Sprintf("loops are nested more than %d deep; loop once over each list", maxNesting)
@@ -201,17 +239,35 @@ func (p *Program) Bool(x *exchange.Exchange) (bool, error) {
 	return bool(b), nil
 }
 
-// String runs a header's expression. It returns false for no value: null, or a
-// key that is not there.
+// String runs an expression for a text. It returns false for no value: null, or a
+// key that is not there. A list is joined by commas; an element with one in it is
+// an error.
 func (p *Program) String(x *exchange.Exchange) (string, bool, error) {
-	v, err := p.run(x)
-	if err != nil {
-		if absent(err) {
-			return "", false, nil
-		}
+	v, err := p.value(x)
+	if err != nil || v == nil {
 		return "", false, err
 	}
 	return text(v)
+}
+
+// Field is String for a header field. What has no place in one is
+// percent-encoded, a comma within an element of a list too. The value is in
+// memory of the exchange's, or of what it was computed from.
+func (p *Program) Field(x *exchange.Exchange) (string, bool, error) {
+	v, err := p.value(x)
+	if err != nil || v == nil {
+		return "", false, err
+	}
+	return fieldText(x, v)
+}
+
+// value is nil for a key that is not there.
+func (p *Program) value(x *exchange.Exchange) (ref.Val, error) {
+	v, err := p.run(x)
+	if err != nil && absent(err) {
+		return nil, nil //nolint:nilnil // no value is no error
+	}
+	return v, err
 }
 
 // absent reports whether a run failed for want of a key.

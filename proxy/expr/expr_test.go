@@ -144,10 +144,13 @@ func TestErrors(t *testing.T) {
 		}
 	}
 	fails(Bool, "", "expression is empty")
-	fails(Bool, "request.methd == 'GET'", "1:1: there is no request; there are request.method, request.scheme")
+	fails(Bool, "request.methd == 'GET'", "1:1: there is no request.methd; there are request.method, request.scheme")
+	fails(Bool, "true && has(\nauth . claim.x)", "2:1: there is no auth.claim; there are auth.method")
+	fails(Bool, "request == 1", "1:1: request is no value by itself; there are request.method")
 	fails(Bool, "user == 'x'", "1:1: there is no user; there are request, source, auth, route, context")
 	fails(Bool, "true &&\nrequest.method == 1", "2:16: found no matching overload for '_==_'")
-	fails(Bool, "request.method ==", "1:18: Syntax error")
+	fails(Bool, "request.method ==", "1:18: it ends too early; complete it")
+	fails(Bool, "request.method == 'a')", "1:22: Syntax error: extraneous input ')'; correct the expression there")
 	fails(Bool, "request.method", "it comes to a string, and a condition is true or false")
 	fails(String, "request.headers", "which has no text")
 	fails(Bool, "request.path.matches('(')", "1:22")

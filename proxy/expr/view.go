@@ -1,14 +1,10 @@
 package expr
 
 import (
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"cel.dev/cel-go/common/types"
-	"cel.dev/cel-go/common/types/ref"
-	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/interpreter"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -93,45 +89,4 @@ func metadata(claims map[string]any) any {
 		return m
 	}
 	return map[string]string(nil)
-}
-
-// text is the value of a header field that v makes, and whether it makes one.
-func text(v ref.Val) (string, bool, error) {
-	switch t := v.(type) {
-	case types.String:
-		return string(t), true, nil
-	case types.Bool:
-		return strconv.FormatBool(bool(t)), true, nil
-	case types.Int:
-		return strconv.FormatInt(int64(t), 10), true, nil
-	case types.Uint:
-		return strconv.FormatUint(uint64(t), 10), true, nil
-	case types.Double:
-		return strconv.FormatFloat(float64(t), 'f', -1, 64), true, nil
-	case types.Null:
-		return "", false, nil
-	case *types.Optional:
-		if !t.HasValue() {
-			return "", false, nil
-		}
-		return text(t.GetValue())
-	case traits.Lister:
-		return listText(t)
-	}
-	return "", false, errNoText
-}
-
-func listText(l traits.Lister) (string, bool, error) {
-	var b strings.Builder
-	for it := l.Iterator(); it.HasNext() == types.True; {
-		s, ok := it.Next().(types.String)
-		if !ok {
-			return "", false, errNoText
-		}
-		if b.Len() > 0 {
-			b.WriteString(",")
-		}
-		b.WriteString(string(s))
-	}
-	return b.String(), b.Len() > 0, nil
 }

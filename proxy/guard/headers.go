@@ -4,7 +4,6 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/auth"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
-	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 )
 
 // maxValue is the longest computed header value, once encoded.
@@ -43,10 +42,7 @@ func (p *Policy) compute(x *exchange.Exchange, d *decision, values *[maxHeaders]
 			values[i] = h.value
 			continue
 		}
-		v, ok, err := h.expr.String(x)
-		if err == nil && ok {
-			v = encode(x, v)
-		}
+		v, ok, err := h.expr.Field(x)
 		if err != nil || len(v) > maxValue {
 			d.verdict, d.code, d.source = forbidden, auth.CodeHeaderValue, h.source
 			return
@@ -70,34 +66,4 @@ func (p *Policy) identify(x *exchange.Exchange, values *[maxHeaders]string) {
 			x.Request.Header.Add(p.headers[i].name, values[i])
 		}
 	}
-}
-
-// encode percent-encodes what has no place in a header value: control
-// characters, bytes beyond ASCII, a space at either end (receivers trim it), and
-// the percent sign itself, so that two different values never become one.
-func encode(x *exchange.Exchange, v string) string {
-	n := 0
-	for i := 0; i < len(v); i++ {
-		if escapes(v, i) {
-			n++
-		}
-	}
-	if n == 0 {
-		return v
-	}
-	const hex = "0123456789ABCDEF"
-	b := x.Arena.Alloc(len(v) + 2*n)[:0]
-	for i := 0; i < len(v); i++ {
-		if escapes(v, i) {
-			b = append(b, '%', hex[v[i]>>4], hex[v[i]&15])
-			continue
-		}
-		b = append(b, v[i])
-	}
-	return mem.String(b)
-}
-
-func escapes(v string, i int) bool {
-	c := v[i]
-	return c < ' ' || c > '~' || c == '%' || c == ' ' && (i == 0 || i == len(v)-1)
 }

@@ -42,7 +42,7 @@ func newKeeper(t *table.ExternalAuth, env *expr.Env) (*keeper, error) {
 // memory of the exchange's; false when there is nothing.
 func (k *keeper) key(x *exchange.Exchange) (string, bool) {
 	if k.program != nil {
-		v, ok, err := k.program.String(x)
+		v, ok, err := k.program.Field(x) // no two values have one
 		if err != nil || !ok || v == "" {
 			return "", false
 		}

@@ -18,19 +18,31 @@ import (
 
 // verdict is what an answer comes to. Requests share it, so it does not change.
 type verdict struct {
-	code    string // why the token is not accepted; empty: it is
+	code    string // why the token is not accepted, whatever the time; empty: it is
 	subject string
 	claims  map[string]any // the answer
-	expires int64          // Unix seconds; 0: not told
+	from    int64          // Unix seconds; 0: not told
+	expires int64          // the same
+}
+
+// cause is why the token is not accepted at now; empty: it is. The times are
+// looked at each time, for a clock can be wrong when the answer comes.
+func (v *verdict) cause(now int64) string {
+	switch {
+	case v.code != "":
+		return v.code
+	case v.expires != 0 && now >= v.expires:
+		return auth.CodeTokenInactive
+	case v.from > now+leeway:
+		return auth.CodeTokenEarly
+	}
+	return ""
 }
 
 // result fills in who calls.
 func (v *verdict) result(now int64, p *exchange.Principal) auth.Result {
-	switch {
-	case v.code != "":
-		return auth.Result{Outcome: auth.Rejected, Code: v.code}
-	case v.expires != 0 && now >= v.expires:
-		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeTokenInactive}
+	if code := v.cause(now); code != "" {
+		return auth.Result{Outcome: auth.Rejected, Code: code}
 	}
 	p.Subject, p.Claims = v.subject, v.claims
 	return auth.Result{Outcome: auth.Accepted}
@@ -69,7 +81,7 @@ func assumed(claims map[string]any) map[string]any {
 
 // judge checks what an answer says of a token. An error says that it cannot be
 // understood.
-func (s *Server) judge(document map[string]any, now int64) (*verdict, error) {
+func (s *Server) judge(document map[string]any) (*verdict, error) {
 	if document["active"] != true {
 		return &verdict{code: auth.CodeTokenInactive}, nil
 	}
@@ -81,7 +93,7 @@ func (s *Server) judge(document map[string]any, now int64) (*verdict, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: nbf is no number", errInvalid)
 	}
-	v := &verdict{claims: document, expires: expires}
+	v := &verdict{claims: document, from: from, expires: expires}
 	for _, name := range []string{"sub", "username", "client_id"} {
 		text, is := document[name].(string)
 		if _, there := document[name]; there && !is {
@@ -92,10 +104,6 @@ func (s *Server) judge(document map[string]any, now int64) (*verdict, error) {
 		}
 	}
 	switch {
-	case expires != 0 && now >= expires:
-		v.code = auth.CodeTokenInactive
-	case from > now+leeway:
-		v.code = auth.CodeTokenEarly
 	case !s.kind(document):
 		v.code = auth.CodeTokenType
 	case s.t.Issuer != "" && document["iss"] != nil && document["iss"] != s.t.Issuer:
@@ -160,7 +168,7 @@ func (s *Server) audience(aud any) bool {
 // life is how long v is good: a token that counts until its exp at most, even
 // while nobody can be asked.
 func (s *Server) life(v *verdict, now int64) remote.Life {
-	if v.code != "" {
+	if v.cause(now) != "" {
 		return remote.Life{Fresh: min(negativeTTL, s.t.TTL)}
 	}
 	out := remote.Life{Fresh: s.t.TTL, Spare: s.t.Spare}

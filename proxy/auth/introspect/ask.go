@@ -38,12 +38,11 @@ func (s *Server) ask(ctx context.Context, token string) (*verdict, remote.Life, 
 	if err != nil {
 		return nil, remote.Life{}, err
 	}
-	now := s.owner.cfg.Now().Unix()
-	v, err := s.judge(document, now)
+	v, err := s.judge(document)
 	if err != nil {
 		return nil, remote.Life{}, err
 	}
-	return v, s.life(v, now), nil
+	return v, s.life(v, s.owner.cfg.Now().Unix()), nil
 }
 
 // discover returns the endpoint that the issuer's metadata names (RFC 8414,

@@ -228,7 +228,7 @@ func (s *Server) load(x *exchange.Exchange, key [8 + sha256.Size]byte, token str
 		s.owner.cfg.Asked(s.name, Failed)
 		return nil, s.failed(err)
 	}
-	if v.code == "" {
+	if v.cause(s.owner.cfg.Now().Unix()) == "" {
 		s.owner.cfg.Asked(s.name, Active)
 	} else {
 		s.owner.cfg.Asked(s.name, Inactive)
@@ -271,10 +271,9 @@ func (m *Method) Strip(x *exchange.Exchange) { m.from.Strip(x) }
 // Assume judges claims as if the server had answered them for an active token.
 // It is for operators who ask what would happen.
 func (m *Method) Assume(claims map[string]any, p *exchange.Principal) auth.Result {
-	now := m.server.owner.cfg.Now().Unix()
-	v, err := m.server.judge(assumed(claims), now)
+	v, err := m.server.judge(assumed(claims))
 	if err != nil {
 		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeIntrospectionInvalid}
 	}
-	return v.result(now, p)
+	return v.result(m.server.owner.cfg.Now().Unix(), p)
 }
