@@ -42,7 +42,7 @@ type Explanation struct {
 	Gateway string   `json:"gateway"`           // namespace/name
 	Match   string   `json:"match,omitempty"`   // the rule, as the table's text has it
 	Forward bool     `json:"forward"`           // it goes on to a backend; else Record has the answer
-	Headers []string `json:"headers,omitempty"` // that policies set for the backend, "name: value"
+	Headers []string `json:"headers,omitempty"` // that policies set for the backend, "name: value"; no credential's value
 	Near    []string `json:"near,omitempty"`    // rules of the host, when none takes the request
 }
 
@@ -197,7 +197,7 @@ func (e *Explanation) judge(x *exchange.Exchange, a *router.Action, claims map[s
 		x.Trace.Steps = append(x.Trace.Steps, steps...)
 	}
 	if a.Auth != nil {
-		before := len(x.Request.Header)
+		sent := slices.Clone(x.Request.Header)
 		p := a.Auth.Assuming(claims)
 		steps, allowed := p.Explain(x)
 		seen := append(x.Trace.Steps, steps...)
@@ -206,9 +206,7 @@ func (e *Explanation) judge(x *exchange.Exchange, a *router.Action, claims map[s
 		if !allowed {
 			return false
 		}
-		for _, f := range x.Request.Header[min(before, len(x.Request.Header)):] {
-			e.Headers = append(e.Headers, f.Name+": "+f.Value)
-		}
+		e.Headers = told(a.Table.Auth, sent, x.Request.Header)
 	}
 	if a.Validation != nil {
 		step, _ := a.Validation.Explain(x)
@@ -219,6 +217,27 @@ func (e *Explanation) judge(x *exchange.Exchange, a *router.Action, claims map[s
 	}
 	return true
 }
+
+// told lists the header fields that the backend gets from a policy. Of those that
+// response.headers computes the value is shown; the others are credentials, or come
+// from a service that decided, and may be as secret.
+func told(a *table.Auth, sent, now exchange.Header) (out []string) {
+	for _, f := range now {
+		named := func(name string) bool { return strings.EqualFold(name, f.Name) }
+		switch {
+		case slices.ContainsFunc(a.Credentials, func(c table.BackendCredential) bool { return named(c.Into.Name) }):
+			out = append(out, f.Name+": "+unshown)
+		case slices.ContainsFunc(a.Headers, func(h table.HeaderExpr) bool { return named(h.Name) }):
+			out = append(out, f.Name+": "+f.Value)
+		case !slices.Contains(sent, f):
+			out = append(out, f.Name+": "+unshown)
+		}
+	}
+	return out
+}
+
+// unshown stands for a value that is nobody's to read here.
+const unshown = "(not shown)"
 
 // matched returns the text of the first rule of l that leads to a.
 func matched(l *table.Listener, a *table.Action) string {

@@ -14,7 +14,7 @@ import (
 )
 
 // gatehouse runs the command line against w's admin address.
-func gatehouse(t *testing.T, w *World, args ...string) (string, error) {
+func gatehouse(t testing.TB, w *World, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
 	c := command.New(&out, io.Discard)
