@@ -19,13 +19,20 @@ import (
 // compiledRoute is all that one route brings to the table.
 type compiledRoute struct {
 	node     *graph.Route
-	reached  *attach.RoutePolicies // by these policies
-	clients  []graph.Client        // one per parent
-	members  []*member             // one per attachment, in order
-	actions  map[actionKey]*table.Action
-	policies []*attach.RulePolicies // distinct
-	backends []*table.Backend       // distinct
+	reached  *attach.RoutePolicies       // by these policies
+	clients  []graph.Client              // one per parent
+	members  []*member                   // one per attachment, in order
+	actions  map[actionKey]*table.Action // nil once it is compiled
+	kept     []keptAction                // what actions were: a map for each of thousands of routes takes its room
+	policies []*attach.RulePolicies      // distinct
+	backends []*table.Backend            // distinct
 	rejected []table.Rejection
+}
+
+// keptAction is an Action with what it depends on.
+type keptAction struct {
+	key    actionKey
+	action *table.Action
 }
 
 // member is what one route brings to every host of one listener.
@@ -82,9 +89,9 @@ func (c *Compiler) compileRoute(out, last *compiledRoute) *compiledRoute {
 	r := out.node
 	out.actions, out.rejected = map[actionKey]*table.Action{}, rejections(r)
 	if last != nil {
-		for key, a := range last.actions {
-			if slices.Contains(r.Rules, key.rule) {
-				out.actions[key] = a
+		for _, k := range last.kept {
+			if slices.Contains(r.Rules, k.key.rule) {
+				out.actions[k.key] = k.action
 			}
 		}
 	}
@@ -105,7 +112,10 @@ func (c *Compiler) compileRoute(out, last *compiledRoute) *compiledRoute {
 			out.members = append(out.members, m)
 		}
 	}
-	out.actions = used
+	out.actions, out.kept = nil, make([]keptAction, 0, len(used))
+	for key, a := range used {
+		out.kept = append(out.kept, keptAction{key, a})
+	}
 	out.rejected = append(out.rejected, unguardedRules(used)...)
 	for _, rule := range r.Rules {
 		out.backends = appendBackends(out.backends, rule, out.clients)

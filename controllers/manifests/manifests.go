@@ -8,9 +8,7 @@ package manifests
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -62,12 +60,19 @@ func (p Problem) String() string {
 type Manifest struct {
 	Object Object
 	File   string
-	node   *yaml.Node
+	line   int   // where it begins
+	text   *text // that it is part of; nil where it comes from no file
+	number int   // of its document there
 }
 
 // Line returns the line of a field such as "spec.rules[0].name", or of the
 // deepest part of it that the file has.
-func (m *Manifest) Line(field string) int { return line(m.node, segments(field)) }
+func (m *Manifest) Line(field string) int {
+	if m.text == nil {
+		return 0
+	}
+	return line(m.text.document(m.number), segments(field))
+}
 
 // Name is the object's kind, namespace and name: "HTTPRoute shop/orders".
 func (m *Manifest) Name() string {
@@ -88,7 +93,7 @@ type Reader struct {
 // file is one file's text and what it says. A file that has not changed gives
 // the same objects, so that a change of one among thousands costs little.
 type file struct {
-	text      []byte
+	text      *text
 	manifests []*Manifest
 	problems  []Problem
 }
@@ -145,10 +150,11 @@ func (r *Reader) Load(paths ...string) ([]*Manifest, []Problem) {
 				continue
 			}
 			f := before[name]
-			if f == nil || !bytes.Equal(f.text, text) {
-				f = &file{text: text}
-				f.manifests, f.problems = r.Parse(name, text)
+			if f == nil || !bytes.Equal(f.text.bytes, text) {
+				f = &file{}
+				f.text, f.manifests, f.problems = r.parse(name, text)
 			}
+			f.text.documents = nil // whoever asked for lines has had them
 			r.files[name] = f
 			all, problems = append(all, f.manifests...), append(problems, f.problems...)
 		}
@@ -158,27 +164,26 @@ func (r *Reader) Load(paths ...string) ([]*Manifest, []Problem) {
 
 // Parse reads the manifests of one file's text.
 func (r *Reader) Parse(file string, text []byte) ([]*Manifest, []Problem) {
+	_, all, problems := r.parse(file, text)
+	return all, problems
+}
+
+func (r *Reader) parse(file string, bytes []byte) (*text, []*Manifest, []Problem) {
 	var all []*Manifest
 	var problems []Problem
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	for {
-		var doc yaml.Node
-		err := decoder.Decode(&doc)
-		if errors.Is(err, io.EOF) {
-			return all, problems
-		}
-		if err != nil {
-			return all, append(problems, syntax(file, err))
-		}
-		if len(doc.Content) == 0 || doc.Content[0].Tag == "!!null" {
-			continue // a separator with nothing behind it
-		}
-		m, ps := r.object(file, doc.Content[0])
+	t := &text{bytes: bytes}
+	err := t.each(func(number int, node *yaml.Node) {
+		m, ps := r.object(file, node)
 		problems = append(problems, ps...)
 		if m != nil {
+			m.line, m.text, m.number = node.Line, t, number
 			all = append(all, m)
 		}
+	})
+	if err != nil {
+		problems = append(problems, syntax(file, err))
 	}
+	return t, all, problems
 }
 
 // object reads one document.
@@ -224,7 +229,7 @@ func (r *Reader) object(file string, node *yaml.Node) (*Manifest, []Problem) {
 	if secret, ok := object.(*corev1.Secret); ok {
 		written(secret)
 	}
-	return &Manifest{Object: object, File: file, node: node}, nil
+	return &Manifest{Object: object, File: file}, nil
 }
 
 // written moves stringData, which an API server only ever takes in, to data.
@@ -256,8 +261,8 @@ func duplicates(all []*Manifest) (problems []Problem) {
 	for _, m := range all {
 		if other, ok := first[m.Name()]; ok {
 			problems = append(problems, Problem{
-				File: m.File, Line: m.node.Line, Object: m.Name(),
-				Message: fmt.Sprintf("defined twice, first in %s:%d; remove one", other.File, other.node.Line),
+				File: m.File, Line: m.line, Object: m.Name(),
+				Message: fmt.Sprintf("defined twice, first in %s:%d; remove one", other.File, other.line),
 			})
 			continue
 		}

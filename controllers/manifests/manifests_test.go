@@ -1,6 +1,8 @@
 package manifests_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -92,6 +94,32 @@ stringData: {b: plain}
 	secret := ms[0].Object.(*corev1.Secret)
 	if string(secret.Data["a"]) != "a" || string(secret.Data["b"]) != "plain" || secret.StringData != nil {
 		t.Errorf("data %q, stringData %q", secret.Data, secret.StringData)
+	}
+}
+
+// TestLinesAreFoundAgain asks for lines of a file that was read before: its nodes are
+// not kept from one Load to the next.
+func TestLinesAreFoundAgain(t *testing.T) {
+	folder := t.TempDir()
+	const namespace = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: "
+	if err := os.WriteFile(filepath.Join(folder, "shop.yaml"), []byte("---\n---\n"+namespace+"a\n---\n# none\n---\n"+namespace+"b\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := reader(t)
+	for range 2 {
+		ms, problems := r.Load(folder)
+		if len(ms) != 2 || len(problems) > 0 {
+			t.Fatalf("got %d objects, %v", len(ms), problems)
+		}
+		for i, want := range []int{6, 13} {
+			if got := ms[i].Line("metadata.name"); got != want {
+				t.Errorf("%s: got line %d, want %d", ms[i].Name(), got, want)
+			}
+		}
+	}
+	made := manifests.Manifest{Object: &corev1.Namespace{}}
+	if got := made.Line("metadata.name"); got != 0 {
+		t.Errorf("an object of no file is at line %d", got)
 	}
 }
 

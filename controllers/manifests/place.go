@@ -1,12 +1,50 @@
 package manifests
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
+
+// text is what a file holds. Its documents as nodes, which know their lines, take twenty
+// times the room of the bytes: they are made again when somebody asks for lines.
+type text struct {
+	bytes     []byte
+	documents []*yaml.Node
+}
+
+// each visits the documents that hold something, with their numbers.
+func (t *text) each(visit func(number int, node *yaml.Node)) error {
+	decoder := yaml.NewDecoder(bytes.NewReader(t.bytes))
+	for number := 0; ; number++ {
+		var doc yaml.Node
+		err := decoder.Decode(&doc)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case len(doc.Content) > 0 && doc.Content[0].Tag != "!!null": // else a separator with nothing behind it
+			visit(number, doc.Content[0])
+		}
+	}
+}
+
+// document returns a document that each has visited before.
+func (t *text) document(number int) *yaml.Node {
+	if t.documents == nil {
+		_ = t.each(func(n int, node *yaml.Node) { // where it ended before, it ends now
+			t.documents = append(t.documents, make([]*yaml.Node, n+1-len(t.documents))...)
+			t.documents[n] = node
+		})
+	}
+	return t.documents[number]
+}
 
 // segments takes a field path apart: spec.rules[0].name is spec, rules, 0, name.
 func segments(field string) []string {

@@ -1,5 +1,7 @@
 package store
 
+import "slices"
+
 // Memo keeps what was computed for each key, while nothing it was computed from
 // has changed. Its zero value is empty. It belongs to one goroutine, and to one
 // Store at a time: with another it begins anew.
@@ -25,6 +27,7 @@ func (m *Memo[K, V]) Get(s *Store, k K, compute func(*Reader, K) V) V {
 	if e == nil || !e.reads.Fresh() {
 		r := s.Read()
 		e = &memoEntry[V]{reads: r, value: compute(r, k)}
+		r.reads = slices.Clone(r.reads) // with no room to grow: there are as many of these as objects
 		m.entries[k] = e
 	}
 	e.asked = true

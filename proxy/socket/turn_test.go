@@ -55,7 +55,7 @@ func BenchmarkTurns(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer turns.Close() //nolint:errcheck // the benchmark is over
+	defer turns.Close()
 	b.ReportAllocs()
 	for b.Loop() {
 		turns.wait()

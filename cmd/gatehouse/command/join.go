@@ -2,11 +2,13 @@ package command
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/memory"
 	"github.com/gatehouse-dev/gatehouse/controllers"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
@@ -24,6 +26,7 @@ type joined struct {
 // join connects the control half to the data half.
 func join(server *proxy.Server, config control, publish func(*graph.Graph, *attach.Policies), log logr.Logger) joined {
 	var j joined
+	giveBack := sync.OnceFunc(memory.GiveBack) // what starting has taken
 	j.names = names.New(names.Options{Found: func(id string, eps []table.Endpoint) { j.Found(id, eps) }, Log: log})
 	j.Pipeline = controllers.New(controllers.Options{
 		Graph:  config.graph,
@@ -35,6 +38,7 @@ func join(server *proxy.Server, config control, publish func(*graph.Graph, *atta
 			Publish:      publish,
 			Built: func(routes int, build, swap time.Duration) {
 				server.Compiled(build)
+				giveBack()
 				log.V(1).Info("table applied", "routes", routes, "build", build, "swap", swap)
 			},
 		},

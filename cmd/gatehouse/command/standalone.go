@@ -75,6 +75,7 @@ func (s *standalone) run(ctx context.Context) error {
 	}
 	source.config.attach.Clusterless = "a gateway that serves from files has no API server to ask"
 	s.guide = func(*table.Table) error { return nil }
+	source.trial.checks = !s.demo
 	if s.demo {
 		d, err := newDemonstration(s.out)
 		if err != nil {

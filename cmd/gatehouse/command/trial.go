@@ -17,13 +17,15 @@ type trial struct {
 	attach   *attach.Builder
 	compiler *compile.Compiler
 	held     map[controllers.ObjectKey]bool
+	checks   bool // only: no table is made
 }
 
 func newTrial(c control) *trial {
 	return &trial{store: store.New(), graph: graph.NewBuilder(c.graph), attach: attach.NewBuilder(c.attach), compiler: compile.New()}
 }
 
-// build makes the store hold these objects and no others, and builds.
+// build makes the store hold these objects and no others, and builds. The table is nil
+// where only checks are asked for.
 func (t *trial) build(objects []controllers.Object) (*graph.Graph, *attach.Policies, *table.Table) {
 	held := make(map[controllers.ObjectKey]bool, len(objects))
 	for _, o := range objects {
@@ -38,5 +40,8 @@ func (t *trial) build(objects []controllers.Object) (*graph.Graph, *attach.Polic
 	t.held = held
 	g := t.graph.Build(t.store)
 	p := t.attach.Build(t.store, g)
+	if t.checks {
+		return g, p, nil
+	}
 	return g, p, t.compiler.Compile(g, p)
 }
