@@ -90,7 +90,7 @@ func New(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
 	s.metrics = telemetry.New(opts.Version, telemetry.Sources{
-		KeySets: s.keySetAges, Backends: s.owners.Upstreams.Each, Limits: s.door.limits,
+		KeySets: s.keySets, Backends: s.owners.Upstreams.Each, Limits: s.door.limits,
 		KeysUsed: func(f func(secret string, at time.Time)) { s.owners.Guard.KeysUsed(f) },
 		Logins:   func(f func(event string, n uint64)) { s.owners.Guard.Logins(f) },
 		Sessions: func() (int, int, uint64) { f := s.owners.Guard.Sessions(); return f.Values, f.Bytes, f.Lost },
@@ -258,21 +258,6 @@ func (s *Server) retry(ctx context.Context) {
 			}
 		}
 		s.mu.Unlock()
-	}
-}
-
-// keySetAges is a telemetry.Sources; sets that were never fetched have no age.
-func (s *Server) keySetAges(f func(id string, age time.Duration)) {
-	s.owners.Guard.KeySets(func(id string, fetched time.Time) {
-		if !fetched.IsZero() {
-			f(id, s.opts.Now().Sub(fetched))
-		}
-	})
-}
-
-func (s *Server) keySetFetched(id string, err error) {
-	if err != nil {
-		s.log.Info("a key set was not fetched; its last known keys stay in force", "keySet", id, "reason", err.Error())
 	}
 }
 

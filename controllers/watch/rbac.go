@@ -45,6 +45,11 @@ package watch
 //+kubebuilder:rbac:groups="",resources=secrets,verbs=create,namespace=gatehouse-system
 //+kubebuilder:rbac:groups="",resources=secrets,resourceNames=gatehouse-ticket-keys;gatehouse-signing-keys,verbs=update,namespace=gatehouse-system
 
+// Write: the public keys that tokens are verified with, as last fetched, by the leader.
+//
+//+kubebuilder:rbac:groups="",resources=configmaps,verbs=create,namespace=gatehouse-system
+//+kubebuilder:rbac:groups="",resources=configmaps,resourceNames=gatehouse-key-sets,verbs=update,namespace=gatehouse-system
+
 // Leader election, in Gatehouse's own namespace.
 //
 //+kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;list;watch;create;update;patch;delete,namespace=gatehouse-system

@@ -32,13 +32,13 @@ import (
 
 // Config is what a Builder is made from. The zero value serves.
 type Config struct {
-	Now       func() time.Time               // time.Now when nil
-	Transport http.RoundTripper              // fetches key sets and tokens; a plain one when nil
-	Trusted   func(peer netip.Addr) bool     // proxies whose X-Forwarded-Proto and -Host are believed; nobody when nil
-	Report    func(keySet string, err error) // of each fetch of a key set, from the background; may be nil
-	Tokens    int                            // verified tokens remembered; 8192 when 0
-	Upstreams *upstream.Set                  // where services that are asked are found; nil: at URLs only
-	Cluster   Cluster                        // whose API server is asked about tokens and rights
+	Now       func() time.Time                                 // time.Now when nil
+	Transport http.RoundTripper                                // fetches key sets and tokens; a plain one when nil
+	Trusted   func(peer netip.Addr) bool                       // proxies whose X-Forwarded-Proto and -Host are believed; nobody when nil
+	Report    func(keySet string, left keyset.Left, err error) // of each fetch of a key set, from the background; may be nil
+	Tokens    int                                              // verified tokens remembered; 8192 when 0
+	Upstreams *upstream.Set                                    // where services that are asked are found; nil: at URLs only
+	Cluster   Cluster                                          // whose API server is asked about tokens and rights
 
 	Asked        func(service, outcome string)                                // counts requests a service was asked about; may be nil
 	Introspected func(server, outcome string)                                 // counts tokens an authorization server was asked about; may be nil
@@ -162,9 +162,15 @@ func (b *Builder) External(t *table.ExternalAuth) (*extauth.Service, error) {
 // Retain ends what t, which serves from now on, has no use for.
 func (b *Builder) Retain(t *table.Table) { b.logins.retain(t) }
 
-// KeySets calls f with every key set and when it was fetched; zero when there
-// are no keys yet. It may be called at any time.
-func (b *Builder) KeySets(f func(id string, fetched time.Time)) { b.keys.Each(f) }
+// KeySets calls f with every key set and what it has. It may be called at any time.
+func (b *Builder) KeySets(f func(id string, left keyset.Left)) { b.keys.Each(f) }
+
+// Kept is what was fetched for each key set. It may be called at any time.
+func (b *Builder) Kept() []keyset.Kept { return b.keys.Kept() }
+
+// Restore makes key sets that have fetched nothing go by what others have. It may
+// be called at any time.
+func (b *Builder) Restore(kept []keyset.Kept) error { return b.keys.Restore(kept) }
 
 // KeysUsed calls f with the Secrets of the API keys that were used last, a
 // thousand at most, and when. It may be called at any time.

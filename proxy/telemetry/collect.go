@@ -39,7 +39,7 @@ type backendDescs struct {
 type asideDescs struct{ mirrored, asked, introspected, reviewed *prometheus.Desc }
 
 // keyDescs are of the keys that callers are known by.
-type keyDescs struct{ setAge, used *prometheus.Desc }
+type keyDescs struct{ setAge, setKept, used *prometheus.Desc }
 
 type portDescs struct{ open, accepted, refused, requests, handshakes, headers *prometheus.Desc }
 
@@ -93,8 +93,9 @@ func newDescs() descs {
 			compile:    desc("table_compile_duration_seconds", "Time from changed objects to a compiled table."),
 		},
 		keys: keyDescs{
-			setAge: desc("key_set_age_seconds", "Time since a key set's keys were last fetched.", "key_set"),
-			used:   desc("api_key_last_used_timestamp_seconds", "When the API key of a Secret was last accepted, in Unix time; for the 1,000 keys used last.", "secret"),
+			setAge:  desc("key_set_age_seconds", "Time since a key set's keys were last fetched.", "key_set"),
+			setKept: desc("key_set_kept", "1 while a key set goes by keys that were kept from before the process began, 0 once they were fetched.", "key_set"),
+			used:    desc("api_key_last_used_timestamp_seconds", "When the API key of a Secret was last accepted, in Unix time; for the 1,000 keys used last.", "secret"),
 		},
 		logDropped: desc("access_log_dropped_total", "Access log lines lost to a full queue or a failing writer."),
 		logins:     newLoginDescs(),
@@ -122,7 +123,14 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		c.m.sources.KeysUsed(func(secret string, at time.Time) { o.gauge(d.keys.used, float64(at.Unix()), secret) })
 	}
 	if c.m.sources.KeySets != nil {
-		c.m.sources.KeySets(func(id string, age time.Duration) { o.gauge(d.keys.setAge, age.Seconds(), id) })
+		c.m.sources.KeySets(func(id string, age time.Duration, kept bool) {
+			o.gauge(d.keys.setAge, age.Seconds(), id)
+			still := 0.0
+			if kept {
+				still = 1
+			}
+			o.gauge(d.keys.setKept, still, id)
+		})
 	}
 	o.counter(d.logDropped, &c.m.LogDropped)
 	c.logins(&d.logins, o)

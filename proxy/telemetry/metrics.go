@@ -53,12 +53,12 @@ type series struct {
 // Sources are figures that others keep, read when somebody asks for the
 // metrics. Each may be nil.
 type Sources struct {
-	KeySets  func(f func(id string, age time.Duration)) // time since a key set's keys were fetched
-	KeysUsed func(f func(secret string, at time.Time))  // API keys, and when each was last accepted
-	Backends func(f func(id string, l Load))            // how busy each backend is
-	Limits   func(f func(l Limit))                      // what bounds the process, by its names in docs/limits.md
-	Logins   func(f func(event string, n uint64))       // events of OpenID Connect logins
-	Sessions func() (values, bytes int, lost uint64)    // kept in memory for them
+	KeySets  func(f func(id string, age time.Duration, kept bool)) // time since a key set's keys were fetched, and whether that was before the process began
+	KeysUsed func(f func(secret string, at time.Time))             // API keys, and when each was last accepted
+	Backends func(f func(id string, l Load))                       // how busy each backend is
+	Limits   func(f func(l Limit))                                 // what bounds the process, by its names in docs/limits.md
+	Logins   func(f func(event string, n uint64))                  // events of OpenID Connect logins
+	Sessions func() (values, bytes int, lost uint64)               // kept in memory for them
 
 	version string // of the program
 }

@@ -50,7 +50,7 @@ func fill(m *Metrics, t *table.Table) {
 
 func TestMetricsLint(t *testing.T) {
 	m := New("v1", Sources{
-		KeySets:  func(f func(string, time.Duration)) { f("https://issuer", 2*time.Second) },
+		KeySets:  func(f func(string, time.Duration, bool)) { f("https://issuer", 2*time.Second, true) },
 		Backends: func(f func(string, Load)) { f("shop/api:80", Load{InFlight: 1, Connections: 2}) },
 	})
 	fill(m, sampleTable())

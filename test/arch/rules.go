@@ -108,6 +108,7 @@ var layers = []layer{
 	{"controllers/status", []string{"api/v1alpha1", "controllers/store", "controllers/spec", "controllers/policy", "controllers/ingress", "controllers/graph", "controllers/attach"}},
 	{"controllers/provision", []string{"api/v1alpha1", "controllers/store", "controllers/spec", "controllers/graph"}},
 	{"controllers/sharedkey", []string{"controllers/store"}},
+	{"controllers/keptkeys", []string{"controllers/store"}},
 	{"controllers/endpoints", []string{"proxy/table"}},
 	{"controllers/names", []string{"proxy/table"}},
 	{"controllers/watch", []string{"api/v1alpha1", "controllers/store"}},

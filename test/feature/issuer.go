@@ -3,8 +3,10 @@ package feature
 import (
 	"crypto/ecdsa"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,8 +22,10 @@ type Issuer struct {
 
 	mu      sync.Mutex
 	keys    map[string]*ecdsa.PrivateKey // by kid
-	down    bool                         // it answers 500
+	fault   http.HandlerFunc             // nil: it works
+	mended  chan struct{}                // closed when the fault is over
 	fetched int
+	asked   int
 }
 
 // NewIssuer starts one, with a key "k".
@@ -41,14 +45,15 @@ func (i *Issuer) KeySetURL() string { return i.server.URL + "/keys" }
 // ServeHTTP implements http.Handler.
 func (i *Issuer) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
-	down := i.down
+	fault := i.fault
+	i.asked++
 	if r.URL.Path == "/keys" {
 		i.fetched++
 	}
 	i.mu.Unlock()
 	switch {
-	case down:
-		http.Error(rw, "down", http.StatusInternalServerError)
+	case fault != nil:
+		fault(rw, r)
 	case r.URL.Path == "/keys":
 		_, _ = rw.Write([]byte(i.KeySet()))
 	case r.URL.Path == "/.well-known/openid-configuration":
@@ -60,9 +65,28 @@ func (i *Issuer) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 // Down makes it answer 500, or no longer.
 func (i *Issuer) Down(down bool) {
+	if !down {
+		i.Fault(nil)
+		return
+	}
+	i.Fault(func(rw http.ResponseWriter, _ *http.Request, _ <-chan struct{}) {
+		http.Error(rw, "down", http.StatusInternalServerError)
+	})
+}
+
+// Fault makes f answer whatever it is asked; nil: it works again. f is told when
+// that is so.
+func (i *Issuer) Fault(f func(rw http.ResponseWriter, r *http.Request, mended <-chan struct{})) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.down = down
+	if i.mended != nil {
+		close(i.mended)
+	}
+	i.fault, i.mended = nil, nil
+	if f != nil {
+		mended := make(chan struct{})
+		i.mended, i.fault = mended, func(rw http.ResponseWriter, r *http.Request) { f(rw, r, mended) }
+	}
 }
 
 // Fetched is how often its keys were asked for.
@@ -72,6 +96,13 @@ func (i *Issuer) Fetched() int {
 	return i.fetched
 }
 
+// Asked is how often it was asked for anything.
+func (i *Issuer) Asked() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.asked
+}
+
 // AddKey gives it another key.
 func (i *Issuer) AddKey(kid string) {
 	i.mu.Lock()
@@ -79,12 +110,20 @@ func (i *Issuer) AddKey(kid string) {
 	i.keys[kid] = newKey(i.t)
 }
 
+// RemoveKey takes a key from it.
+func (i *Issuer) RemoveKey(kid string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	delete(i.keys, kid)
+}
+
 // KeySet is its public keys.
 func (i *Issuer) KeySet() string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	var set jose.JSONWebKeySet
-	for kid, key := range i.keys {
+	for _, kid := range slices.Sorted(maps.Keys(i.keys)) {
+		key := i.keys[kid]
 		set.Keys = append(set.Keys, jose.JSONWebKey{Key: &key.PublicKey, KeyID: kid, Algorithm: "ES256", Use: "sig"})
 	}
 	b, err := json.Marshal(set)

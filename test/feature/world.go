@@ -114,6 +114,12 @@ type Seen struct {
 // Start builds the gateway from YAML and waits until it serves.
 func Start(t testing.TB, yaml string, change ...func(*proxy.Options)) *World {
 	t.Helper()
+	return start(t, yaml, func(*proxy.Server) {}, change...)
+}
+
+// start is Start, with what is done to the server before it has a table.
+func start(t testing.TB, yaml string, before func(*proxy.Server), change ...func(*proxy.Options)) *World {
+	t.Helper()
 	options := proxy.Options{
 		Log: logr.Discard(), Admin: "127.0.0.1:0",
 		Bind:  func(string, uint16) string { return "127.0.0.1:0" },
@@ -159,6 +165,7 @@ func Start(t testing.TB, yaml string, change ...func(*proxy.Options)) *World {
 			b.server.Close()
 		}
 	})
+	before(server)
 	w.upsert(yaml)
 	w.pipeline.Synced()
 	w.wait()

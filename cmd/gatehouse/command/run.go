@@ -16,6 +16,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/replicas"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/sharedkey"
@@ -143,12 +144,6 @@ func (r *running) run(ctx context.Context, log logr.Logger) error {
 	return group.Wait()
 }
 
-// ticketKeys is how long a key seals TLS session tickets; it opens them for twice that.
-const ticketKeys = 24 * time.Hour
-
-// signingKeys is how long a key signs tokens for backends; it is published for as long before, and after.
-const signingKeys = 7 * 24 * time.Hour
-
 // control runs the control half. It returns with an error only when waiting
 // longer would not help.
 func (r *running) control(ctx context.Context, server *proxy.Server, config *rest.Config, log logr.Logger) error {
@@ -180,13 +175,7 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 		Event:      events,
 		Log:        log,
 	})
-	shared := sharedkey.Options{Client: cluster.client, Namespace: r.namespace, Log: log, Owner: r.release(cluster)}
-	shared.Name, shared.Set = sharedkey.Sessions, server.SetSessionKeys
-	sessions := sharedkey.New(shared)
-	shared.Name, shared.Set, shared.Every = sharedkey.Tickets, server.SetTicketKeys, ticketKeys
-	tickets := sharedkey.New(shared)
-	shared.Name, shared.Set, shared.Every = sharedkey.Signing, server.SetSigningKeys, signingKeys
-	signing := sharedkey.New(shared)
+	shared := replicas.Join(server, sharedkey.Options{Client: cluster.client, Namespace: r.namespace, Log: log, Owner: r.release(cluster)})
 	pipeline := join(server, half, func(g *graph.Graph, p *attach.Policies) {
 		services.publish(g)
 		writer.Publish(g, p)
@@ -195,7 +184,7 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return pipeline.Run(ctx) })
 	group.Go(func() error {
-		return r.lead(ctx, cluster, together(writer.Run, services.run, sessions.Run, tickets.Run, signing.Run), log)
+		return r.lead(ctx, cluster, together(writer.Run, services.run, shared.Run), log)
 	})
 	group.Go(func() error { return services.watch(ctx) })
 	group.Go(func() error {
@@ -203,16 +192,12 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 			Upsert: func(o watch.Object) {
 				pipeline.Upsert(o)
 				services.saw(o)
-				sessions.Saw(o)
-				tickets.Saw(o)
-				signing.Saw(o)
+				shared.Saw(o)
 			},
 			Delete: func(o watch.Object) {
 				pipeline.Delete(o)
 				services.saw(o)
-				sessions.Gone(o)
-				tickets.Gone(o)
-				signing.Gone(o)
+				shared.Gone(o)
 			},
 			Synced: func() {
 				pipeline.Synced()

@@ -30,17 +30,18 @@ const (
 type Config struct {
 	Transport http.RoundTripper                                  // nil: a plain one
 	Through   func(backend string, http2 bool) http.RoundTripper // the way to a Backend; nil: there are none
-	Report    func(id string, err error)                         // of each fetch, from the background; nil error: it went well. May be nil
+	Report    func(id string, left Left, err error)              // of each fetch, from the background; nil error: it went well. May be nil
 }
 
 // KeySets is all key sets by ID. Set and Close are called one at a time.
 type KeySets struct {
 	client  *remote.Client
 	through func(backend string, http2 bool) http.RoundTripper
-	report  func(id string, err error)
+	report  func(id string, left Left, err error)
 	sets    map[string]*KeySet
-	mu      sync.Mutex    // sets, between Set and Each
-	last    atomic.Uint64 // the version given last: no two states of any sets share one
+	kept    map[string]Kept // by ID
+	mu      sync.Mutex      // sets and kept, between Set and others
+	last    atomic.Uint64   // the version given last: no two states of any sets share one
 	ctx     context.Context
 	stop    context.CancelFunc
 	done    sync.WaitGroup
@@ -49,7 +50,7 @@ type KeySets struct {
 // New makes an empty KeySets. Close it.
 func New(c Config) *KeySets {
 	if c.Report == nil {
-		c.Report = func(string, error) {}
+		c.Report = func(string, Left, error) {}
 	}
 	k := &KeySets{client: client(c.Transport), through: c.Through, report: c.Report, sets: map[string]*KeySet{}}
 	k.ctx, k.stop = context.WithCancel(context.Background())
@@ -73,6 +74,7 @@ type state struct {
 	version  uint64
 	fetched  time.Time
 	metadata []byte // the issuer's, where the keys were discovered
+	kept     bool   // it comes from Restore
 }
 
 // Keys implements auth.Keys.
@@ -140,17 +142,12 @@ func (k *KeySets) Get(id string) *KeySet {
 	return nil
 }
 
-// Each calls f with every set and when its keys were fetched; zero when there
-// are none yet.
-func (k *KeySets) Each(f func(id string, fetched time.Time)) {
+// Each calls f with every set and what it has.
+func (k *KeySets) Each(f func(id string, left Left)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for id, s := range k.sets {
-		var fetched time.Time
-		if now := s.state.Load(); now != nil {
-			fetched = now.fetched
-		}
-		f(id, fetched)
+		f(id, s.left())
 	}
 }
 
@@ -175,15 +172,16 @@ func (k *KeySets) start(t *table.KeySet) *KeySet {
 	if t.Backend != "" {
 		s.client = client(endpoints{k.through, t.Backend})
 	}
-	if t.URI == "" && t.Discovery == "" && t.Backend == "" {
+	if !fetches(t) {
 		keys, err := own(t)
-		k.report(t.ID, err)
 		if err == nil {
 			s.state.Store(&state{keys: keys, version: k.last.Add(1), fetched: time.Now()})
 		}
+		k.report(t.ID, s.left(), err)
 		return s
 	}
 	s.misses = newMisses()
+	k.restore(s)
 	k.done.Go(func() { k.keep(ctx, s) })
 	return s
 }
@@ -215,7 +213,10 @@ func (k *KeySets) keep(ctx context.Context, s *KeySet) {
 			s.misses.end(false, false, lastRetry)
 			return
 		}
-		k.report(s.id, err)
+		if err != nil {
+			s.expire()
+		}
+		k.report(s.id, s.left(), err)
 		if err != nil {
 			// Misses do not hurry a provider that fails.
 			failures++

@@ -165,7 +165,7 @@ func scene(t *testing.T, source table.KeySet, play func(p *provider, k *KeySets,
 		p := &provider{answers: map[string]func() (*http.Response, error){}, asked: map[string]int{}}
 		var mu sync.Mutex
 		last := ""
-		k := New(Config{Transport: p, Report: func(_ string, err error) {
+		k := New(Config{Transport: p, Report: func(_ string, _ Left, err error) {
 			mu.Lock()
 			defer mu.Unlock()
 			last = fmt.Sprint(err)
@@ -238,7 +238,7 @@ func TestFetch(t *testing.T) {
 			t.Errorf("after the change: version %d, %v; %s", now, keys, errs())
 		}
 		age := time.Hour
-		k.Each(func(_ string, fetched time.Time) { age = time.Since(fetched) })
+		k.Each(func(_ string, left Left) { age = time.Since(left.Fetched) })
 		if age > lastRetry {
 			t.Errorf("age %v", age)
 		}

@@ -1,0 +1,35 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
+)
+
+// KeySets returns what the server has fetched of key sets, so that others can go
+// by it where they cannot fetch it.
+func (s *Server) KeySets() []keyset.Kept { return s.owners.Guard.Kept() }
+
+// RestoreKeySets makes key sets that were not fetched since the server began go by
+// what others fetched, for keyset.MaxAge at most. The error says what is of no use,
+// and why.
+func (s *Server) RestoreKeySets(kept []keyset.Kept) error { return s.owners.Guard.Restore(kept) }
+
+// keySets is a telemetry.Sources; sets that have no keys have no age.
+func (s *Server) keySets(f func(id string, age time.Duration, kept bool)) {
+	s.owners.Guard.KeySets(func(id string, left keyset.Left) {
+		if left.Keys > 0 {
+			f(id, s.opts.Now().Sub(left.Fetched), left.Kept)
+		}
+	})
+}
+
+func (s *Server) keySetFetched(id string, left keyset.Left, err error) {
+	switch {
+	case err == nil:
+	case left.Keys == 0:
+		s.log.Info("a key set was not fetched, and there is none yet: what it guards is answered 503", "keySet", id, "reason", err.Error())
+	default:
+		s.log.Info("a key set was not fetched; its last known keys stay in force", "keySet", id, "fetched", left.Fetched, "reason", err.Error())
+	}
+}
