@@ -124,7 +124,7 @@ type AuthSection struct {
 
 // AuthRules say who may pass. Rules without authentication let anybody on to authorization.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.when) || has(self.authentication) || has(self.require) || has(self.authorization) || has(self.response) || has(self.forwardCredentials) || has(self.public)",message="the rules are empty; name at least one authentication method or authorization rule"
+// +kubebuilder:validation:XValidation:rule="has(self.when) || has(self.authentication) || has(self.require) || has(self.metadata) || has(self.authorization) || has(self.response) || has(self.forwardCredentials) || has(self.public)",message="the rules are empty; name at least one authentication method or authorization rule"
 // +kubebuilder:validation:XValidation:rule="!has(self.public) || !has(self.authentication)",message="public rules ask nobody who they are; remove authentication, or public"
 type AuthRules struct {
 	// when narrows the policy: all must be true for it to apply to a request.
@@ -150,6 +150,14 @@ type AuthRules struct {
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:Pattern=`^[a-zA-Z0-9_ ()!&|-]+$`
 	Require string `json:"require,omitempty"`
+
+	// metadata names facts that are fetched once it is known who calls, for expressions of what follows: metadata.NAME.
+	//
+	// +optional
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=8
+	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[a-zA-Z][a-zA-Z0-9_]{0,62}$'))",message="a name must start with a letter and have at most 63 letters, digits and '_', so that expressions can say metadata.NAME"
+	Metadata map[string]MetadataStep `json:"metadata,omitempty"`
 
 	// authorization names the conditions a caller must meet, all of them, once it is known who they are.
 	//

@@ -67,7 +67,8 @@ type PolicyTargets struct {
 	Mode Mode `json:"mode,omitempty"`
 }
 
-// Expression is a CEL expression. It sees the variables request, source, auth, route and context.
+// Expression is a CEL expression. It sees the variables request, source, auth, route and context, and where facts are fetched first
+// metadata.
 //
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=1024
