@@ -26,6 +26,7 @@ type Checks struct {
 	KeySet    func(document []byte) error               // a JWK set
 	Password  func(hash string) error                   // the hash of one htpasswd line
 
+	Facts        func(cel string) (names []string, more bool)  // the metadata an expression reads by name, and whether it reads it otherwise
 	Rego         func(policy, query string, data []byte) error // a policy for opa; query and data may be empty
 	SessionStore func(url, ca []byte) error                    // of a Redis; ca may be empty
 }
@@ -46,6 +47,7 @@ func NewChecks() (Checks, error) {
 			_, err := table.ParseRequire(text, methods)
 			return err
 		},
+		Facts:  env.Reads,
 		Schema: validate.CheckSchema,
 		KeySet: func(document []byte) error {
 			_, err := keyset.Parse(document)

@@ -117,7 +117,7 @@ func New(opts Options) (*Server, error) {
 func (s *Server) guarding() guard.Config {
 	return guard.Config{
 		Now: s.opts.Now, Transport: s.opts.KeySets, Report: s.keySetFetched, Trusted: s.trusted.Contains,
-		Upstreams: s.owners.Upstreams, Asked: s.metrics.Asked.Add, Introspected: s.metrics.Introspected.Add, Reviewed: s.metrics.Reviewed.Add, Cluster: s.opts.Cluster, Watched: s.watched,
+		Upstreams: s.owners.Upstreams, Asked: s.metrics.Asked.Add, Introspected: s.metrics.Introspected.Add, Fetched: s.metrics.Fetched.Add, Reviewed: s.metrics.Reviewed.Add, Cluster: s.opts.Cluster, Watched: s.watched,
 		Granted: s.metrics.Granted.Add,
 	}
 }

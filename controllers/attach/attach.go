@@ -29,6 +29,7 @@ type Checks struct {
 	KeySet    func(document []byte) error               // a JWK set
 	Password  func(hash string) error                   // the hash of one htpasswd line
 
+	Facts        func(cel string) (names []string, more bool)  // the metadata an expression reads by name, and whether it reads it otherwise
 	Rego         func(policy, query string, data []byte) error // a policy for opa; query and data may be empty
 	SessionStore func(url, ca []byte) error                    // of a Redis; ca may be empty
 }
@@ -333,8 +334,8 @@ func (b *Builder) effective(k *policyKind, path policy.Path, gateway types.Names
 	return merge(stack, false), merge(rehearsed, true)
 }
 
-// resolve turns what a stack merged to into an Effective. A requirement can only
-// be judged here, where all the methods it may name are together.
+// resolve turns what a stack merged to into an Effective. A requirement, and
+// what expressions read, can only be judged here, where all that they may name is together.
 func (b *Builder) resolve(k *policyKind, merged *policy.Effective) *Effective {
 	e := &Effective{}
 	if merged.Closed != nil {
@@ -343,7 +344,7 @@ func (b *Builder) resolve(k *policyKind, merged *policy.Effective) *Effective {
 		return e
 	}
 	var require *policyNode
-	var methods []string
+	var methods, steps []string
 	for _, it := range merged.Items {
 		n := k.byRule[it.From]
 		e.Items = append(e.Items, Item{Name: it.Name, From: n.core})
@@ -353,6 +354,13 @@ func (b *Builder) resolve(k *policyKind, merged *policy.Effective) *Effective {
 			require = n
 		case ItemAuthentication:
 			methods = append(methods, name)
+		case ItemMetadata:
+			steps = append(steps, name)
+		}
+	}
+	for _, it := range merged.Items {
+		if why := policy.Unfetched(k.byRule[it.From].facts, steps); why != "" {
+			return &Effective{Closed: &Closed{Policy: k.byRule[it.From].core.Key, Reason: why}}
 		}
 	}
 	if require != nil && b.config.Checks.Require != nil {

@@ -44,6 +44,11 @@ func (d *draft) authPolicy(p *v1alpha1.AuthPolicy) {
 		d.item(ItemRequire)
 		d.require(field+".require", rules.Require, methods)
 	}
+	for _, name := range sortedKeys(rules.Metadata) {
+		m := rules.Metadata[name]
+		d.metadata(d.item(ItemMetadata, name), field+".metadata."+name, &m)
+	}
+	d.late = true
 	for _, name := range sortedKeys(rules.Authorization) {
 		rule := rules.Authorization[name]
 		d.authorization(d.item(ItemAuthorization, name), field+".authorization."+name, &rule)

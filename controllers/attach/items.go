@@ -9,6 +9,7 @@ import (
 const (
 	ItemAuthentication     = "authentication"
 	ItemRequire            = "require"
+	ItemMetadata           = "metadata"
 	ItemAuthorization      = "authorization"
 	ItemHeader             = "header" // lower case: "header/x-user"
 	ItemCredential         = "credential"

@@ -32,7 +32,8 @@ type policyNode struct {
 	rule   *policy.Policy // what merging knows of it
 	notes  []string       // what is wrong, but keeps nothing from working
 
-	requires bool // rules below its targets must ask who calls, or say why not
+	requires bool              // rules below its targets must ask who calls, or say why not
+	facts    map[string]string // the metadata its expressions read, and a field that does
 }
 
 // draft collects what is found out about a policy.
@@ -46,13 +47,15 @@ type draft struct {
 	resolved map[string]Parts
 	notes    []string
 	requires bool
+	facts    map[string]string
+	late     bool // what is looked at comes after metadata is fetched
 
 	clusterless string // why no API server can be asked
 }
 
 // policyNode checks and resolves one policy.
 func (b *Builder) policyNode(r *store.Reader, key PolicyKey) *policyNode {
-	d := &draft{reads: r, checks: &b.config.Checks, resolved: map[string]Parts{}, clusterless: b.config.Clusterless}
+	d := &draft{reads: r, checks: &b.config.Checks, resolved: map[string]Parts{}, facts: map[string]string{}, clusterless: b.config.Clusterless}
 	switch key.Kind {
 	case v1alpha1.KindAuthPolicy:
 		p := r.AuthPolicy(key.NamespacedName)
@@ -77,6 +80,7 @@ func (b *Builder) policyNode(r *store.Reader, key PolicyKey) *policyNode {
 		},
 		notes:    d.notes,
 		requires: d.requires,
+		facts:    d.facts,
 	}
 	for _, ref := range d.object.GetTargetRefs() {
 		n.rule.Targets = append(n.rule.Targets, targetOf(key, ref))
@@ -141,7 +145,9 @@ func (d *draft) expression(field string, check func(string) error, e v1alpha1.Ex
 	}
 	if err := check(string(e)); err != nil {
 		d.bad(field, "%v", err)
+		return
 	}
+	d.known(field, e)
 }
 
 // config resolves a key of a ConfigMap and checks its value. What is missing or

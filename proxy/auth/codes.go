@@ -44,6 +44,14 @@ const (
 	CodeIntrospectionRefused = "introspection_refused"     // it does not take our client's credentials
 	CodeIntrospectionBusy    = "introspection_busy"        // as many requests wait for it as may
 
+	CodeMetadata         = "metadata_unavailable"      // who is to be asked about the caller gave no answer
+	CodeMetadataInvalid  = "metadata_invalid"          // its answer cannot be understood
+	CodeMetadataRefused  = "metadata_refused"          // it does not take the question
+	CodeMetadataBusy     = "metadata_busy"             // as many requests wait for it as may
+	CodeMetadataUnusable = "metadata_request_unusable" // what it is to be asked cannot be computed
+	CodeUserInfoRefused  = "user_info_refused"         // the provider tells nothing for the caller's token, or of somebody else
+	CodeUserInfoNoToken  = "user_info_no_token"        // the caller has none
+
 	CodeRego     = "forbidden_by_rego" // a policy in Rego said no
 	CodeRegoTime = "rego_timeout"      // it took too long
 

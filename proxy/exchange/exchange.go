@@ -28,6 +28,7 @@ type Exchange struct {
 	Start     time.Time       // when the request's head was complete
 	Vouched   bool            // an authority of the listener stands for Conn.Client
 	Principal Principal       // who is calling, once authentication has decided
+	Facts     []Fact          // what was fetched about the caller since then; nobody but expressions sees it
 	Trace     Trace           // what happened, for the access log and the metrics
 	Marker    Marker          // of the answers of our own; nil for none
 	Granted   []Marker        // of a backend's answer: what those who let the request pass add to it
@@ -97,6 +98,12 @@ type Principal struct {
 	Cluster *ClusterUser   // as the cluster knows the caller; nil: it was not asked
 	Token   string         // that proves who calls, or that the method holds for the caller, where there is one; never shown
 	Expires int64          // when Token does, Unix seconds; 0: unknown
+}
+
+// Fact is what a metadata step has fetched.
+type Fact struct {
+	Name  string
+	Value any // as proxy/expr has made it; requests share it, so it does not change
 }
 
 // ClusterUser is a caller as a Kubernetes cluster knows them
@@ -186,9 +193,16 @@ func (x *Exchange) Reset() {
 	x.Request = Request{Header: x.Request.Header[:0], Trailer: x.Request.Trailer[:0]}
 	x.Response = Response{Header: x.Response.Header[:0], Trailer: x.Response.Trailer[:0]}
 	x.Principal = Principal{}
+	x.Forget()
 	x.Trace = Trace{}
 	x.Marker, x.Granted = nil, x.Granted[:0]
 	x.Arena.Reset()
+}
+
+// Forget drops the facts, and keeps the room for the next ones.
+func (x *Exchange) Forget() {
+	clear(x.Facts)
+	x.Facts = x.Facts[:0]
 }
 
 // WriteReply sends the answer of our own that Reply, Redirect or Fail set up,

@@ -20,6 +20,7 @@ const (
 	PartPublic      = "public"      // is nobody to be asked who they are?
 	PartMethod      = "method"      // does the way of authentication accept the caller?
 	PartRequirement = "requirement" // do enough methods accept?
+	PartMetadata    = "metadata"    // what is to be known of the caller first?
 	PartRule        = "rule"        // may the caller do this?
 	PartHeader      = "header"      // can what the backend is told be computed?
 	PartCredential  = "credential"  // can the gateway show the backend what that asks of it?
@@ -41,6 +42,8 @@ const (
 	StepDenied      = "denied"
 	StepFailed      = "failed"
 	StepSet         = "set"
+	StepFetched     = "fetched"
+	StepMissing     = "missing" // and the request goes on without
 	StepExpired     = "expired"
 	StepBroken      = "broken"
 )

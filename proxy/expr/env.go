@@ -17,6 +17,9 @@ type variable struct {
 	size uint64 // the largest size() it can have, for the cost estimate; 0: it has none
 }
 
+// facts is the variable that holds what metadata steps have fetched.
+const facts = "metadata"
+
 // The sizes of a large request, for the cost estimate alone: what is larger
 // still is cut off when it runs.
 const (
@@ -39,6 +42,7 @@ func variables() []variable {
 		{"auth.subject", text, maxText},
 		{"auth.claims", cel.MapType(text, cel.DynType), maxFields},
 		{"auth.metadata", cel.MapType(text, cel.DynType), maxFields},
+		{facts, cel.MapType(text, cel.DynType), maxFields},
 		{"route.name", text, 512},
 		{"route.rule", text, 253},
 		{"route.listener", text, 512},

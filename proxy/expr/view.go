@@ -16,9 +16,10 @@ type view struct {
 	x       *exchange.Exchange
 	headers headers
 	query   query
+	fetched fetched
 }
 
-func (v *view) set(x *exchange.Exchange) { v.x, v.headers.x, v.query.x = x, x, x }
+func (v *view) set(x *exchange.Exchange) { v.x, v.headers.x, v.query.x, v.fetched.x = x, x, x, x }
 
 var views = sync.Pool{New: func() any { return new(view) }}
 
@@ -49,6 +50,8 @@ func (v *view) ResolveName(name string) (any, bool) {
 		return x.Principal.Claims, true
 	case "auth.metadata":
 		return metadata(x.Principal.Claims), true
+	case facts:
+		return &v.fetched, true
 	}
 	return v.rest(name)
 }

@@ -27,6 +27,7 @@ const (
 	maxSources = 64
 	maxHeaders = 64
 	maxAsked   = 4 // services, one after the other
+	maxSteps   = 16
 )
 
 // Build makes a policy. An error names the part that cannot be used; the router
@@ -52,6 +53,9 @@ func (b *Builder) Build(a *table.Auth) (*Policy, error) {
 	}
 	for i := range a.Methods {
 		c.method(&a.Methods[i])
+	}
+	for i := range a.Metadata {
+		c.metadata(&a.Metadata[i])
 	}
 	for cost := range 3 { // what takes a call comes last
 		for i := range a.Rules {

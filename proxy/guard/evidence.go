@@ -9,11 +9,11 @@ import (
 // the outcome. It is for operators; it allocates.
 func (p *Policy) Explain(x *exchange.Exchange) (steps []exchange.Step, allowed bool) {
 	var values [maxHeaders]string
-	before := x.Principal
-	x.Principal = exchange.Principal{}
+	before, facts := x.Principal, x.Facts
+	x.Principal, x.Facts = exchange.Principal{}, nil
 	d := p.decide(x, &values)
 	steps = p.steps(x, &d)
-	x.Principal = before
+	x.Principal, x.Facts = before, facts
 	return steps, d.verdict == allow
 }
 
@@ -70,6 +70,9 @@ func (p *Policy) steps(x *exchange.Exchange, d *decision) []exchange.Step {
 	}
 	if len(p.methods) > 0 {
 		out = append(out, p.requirementStep(d))
+	}
+	for i := range p.facts {
+		out = append(out, p.factStep(x, d, i))
 	}
 	for i := range p.rules {
 		out = append(out, p.ruleStep(x, d, i))

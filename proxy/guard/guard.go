@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/jwt"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/kubernetes"
+	"github.com/gatehouse-dev/gatehouse/proxy/auth/metadata"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/mint"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/oidc"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/sessions"
@@ -44,6 +45,7 @@ type Config struct {
 	Introspected func(server, outcome string)                                 // counts tokens an authorization server was asked about; may be nil
 	Reviewed     func(review, outcome string)                                 // counts tokens and rights the cluster was asked about; may be nil
 	Watched      func(x *exchange.Exchange, policy, cause string) (keep bool) // told what a rule in shadow would have refused; whether to keep how x was judged; may be nil
+	Fetched      func(service, outcome string)                                // counts requests that needed facts from a service; may be nil
 	Granted      func(service, outcome string)                                // counts tokens a token endpoint was asked for; may be nil
 }
 
@@ -75,11 +77,13 @@ type Builder struct {
 	regos         generations[[32]byte, rego] // by content
 }
 
-// asking is the services that decide.
+// asking is the services that decide, or know what decides.
 type asking struct {
 	external *extauth.Owner
 	services generations[[32]byte, service] // by content, so that equal ones share a bound on calls
 	cluster  *kubernetes.Owner
+	facts    *metadata.Owner
+	steps    generations[[32]byte, fetcher] // by content and policy: one knows whether its service rests
 }
 
 // service is an extauth.Service, or why there is none.
@@ -117,6 +121,7 @@ func New(c Config) (*Builder, error) {
 		asking: asking{
 			external: extauth.NewOwner(extauth.Config{Through: c.through(), Env: env, Now: c.Now, Asked: c.Asked}),
 			cluster:  kubernetes.NewOwner(kubernetes.Config{URL: c.Cluster.URL, Transport: c.Cluster.Transport, Env: env, Now: c.Now, Asked: c.Reviewed}),
+			facts:    metadata.NewOwner(metadata.Config{Through: c.through(), Transport: c.Transport, Env: env, Now: c.Now, Asked: c.Fetched}),
 		},
 		introspection: introspection{owner: introspect.NewOwner(introspect.Config{
 			Through: c.through(), Transport: c.Transport, Now: c.Now, Asked: c.Introspected,
@@ -146,6 +151,7 @@ func (b *Builder) SetKeySets(sets []*table.KeySet) {
 	b.services.next()
 	b.introspection.servers.next()
 	b.regos.next()
+	b.steps.next()
 	b.granted.next()
 	b.minted.next()
 }
@@ -195,6 +201,7 @@ func (b *Builder) Close() {
 	b.external.Close()
 	b.introspection.owner.Close()
 	b.cluster.Close()
+	b.facts.Close()
 	b.grants.Close()
 	b.mints.Close()
 }

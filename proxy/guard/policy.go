@@ -21,6 +21,7 @@ type Policy struct {
 	order    []int    // in which methods are tried: by name, anonymous ones last
 	require  table.Requirement
 	requires string // its text
+	facts    []step
 	rules    []rule
 	disclosed
 	unauthenticated *table.Reply
@@ -83,13 +84,14 @@ type decision struct {
 	gates      uint64        // sources that apply to the request
 	rejected   uint64        // methods whose credential was there and wrong
 	progress   progress      // how far it came
-	at         int           // the rule or header that decided, when that progress is the last
+	at         int           // the step, rule or header that decided, when that progress is the last
 	seen       seen
 	shadows    [4]refusal   // the first rules in shadow that would have refused
 	shadowed   int          // of shadows
 	answer     *auth.Answer // what the service that refused wants answered
 	granted    [maxAsked]*auth.Answer
-	grants     int // services that allowed, and want something changed
+	grants     int              // services that allowed, and want something changed
+	missing    [maxSteps]string // by step: why there is nothing of an optional one
 }
 
 // progress is how far a decision came.
@@ -98,6 +100,7 @@ type progress uint8
 const (
 	gating         progress = iota // which policies apply
 	authenticating                 // who is calling
+	fetching                       // what is to be known of them
 	authorizing                    // may they
 	computing                      // what the backend is told
 	decided                        // all of it
@@ -143,6 +146,7 @@ func (p *Policy) Check(x *exchange.Exchange) bool {
 	var values [maxHeaders]string
 	var credentials [maxCredentials]string
 	x.Principal = exchange.Principal{}
+	x.Forget()
 	if p.serve(x) {
 		return false
 	}
@@ -198,10 +202,10 @@ func (p *Policy) watch(x *exchange.Exchange, d *decision) {
 // x.Trace. Nothing else about x changes.
 func (p *Policy) Shadow(x *exchange.Exchange) {
 	var values [maxHeaders]string
-	principal := x.Principal
-	x.Principal = exchange.Principal{}
+	principal, facts := x.Principal, x.Facts
+	x.Principal, x.Facts = exchange.Principal{}, nil
 	d := p.decide(x, &values)
-	x.Principal = principal
+	x.Principal, x.Facts = principal, facts
 	if d.verdict == allow && d.shadowed > 0 { // a rule that is watched, in a policy that is
 		d.code, d.source = d.shadows[0].code, p.rules[d.shadows[0].at].source
 	}
@@ -245,6 +249,10 @@ func (p *Policy) decide(x *exchange.Exchange, values *[maxHeaders]string) decisi
 	}
 	d.progress = authenticating
 	p.authenticate(x, &d)
+	if d.verdict == allow && len(p.facts) > 0 {
+		d.progress = fetching
+		p.fetch(x, &d)
+	}
 	if d.verdict == allow {
 		d.progress = authorizing
 		p.authorize(x, &d)

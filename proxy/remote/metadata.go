@@ -61,6 +61,41 @@ func (c *Client) Metadata(ctx context.Context, issuer string) ([]byte, error) {
 	return answer.Content, nil
 }
 
+// ErrEndpoint says that an issuer's metadata names no usable endpoint.
+var ErrEndpoint = errors.New("remote: the metadata names no usable endpoint")
+
+// Endpoint returns the endpoint that an issuer's metadata names, such as
+// introspection_endpoint: an https URL, or an http one of an issuer of http.
+func (c *Client) Endpoint(ctx context.Context, issuer, name string) (string, error) {
+	document, err := c.Metadata(ctx, issuer)
+	if err != nil {
+		return "", err
+	}
+	var metadata map[string]any
+	if err := json.Unmarshal(document, &metadata); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrEndpoint, err)
+	}
+	endpoint, _ := metadata[name].(string)
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || strings.HasPrefix(issuer, "https:")) {
+		return "", fmt.Errorf("%w: that of %s has the %s %q, which must be an https URL", ErrEndpoint, issuer, name, endpoint)
+	}
+	return endpoint, nil
+}
+
+// AskUserInfo makes the request that asks a provider about the user whose access
+// token it is (OpenID Connect Core 1.0, section 5.3.1).
+func AskUserInfo(endpoint, token string) (*http.Request, error) {
+	r, err := http.NewRequest(http.MethodGet, endpoint, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Accept", "application/json")
+	r.Header.Set("User-Agent", "gatehouse")
+	return r, nil
+}
+
 // Authority makes a host of a backend's ID: shop/authz:9000 is authz.shop:9000.
 // It is otherwise where the ID is of another form.
 func Authority(backend, otherwise string) string {

@@ -20,6 +20,7 @@ type Auth struct {
 	Public             *Public             `json:"public,omitempty"`      // set: until it expires nobody is asked who they are
 	Methods            []AuthMethod        `json:"methods,omitempty"`     // by name
 	Require            string              `json:"require,omitempty"`     // over method names, see ParseRequire; empty: any of them
+	Metadata           []MetadataStep      `json:"metadata,omitempty"`    // by name; taken once it is known who calls
 	Rules              []AuthRule          `json:"rules,omitempty"`       // by name; all that apply must allow
 	Headers            []HeaderExpr        `json:"headers,omitempty"`     // set on the forwarded request
 	Credentials        []BackendCredential `json:"credentials,omitempty"` // by name; the same, and last

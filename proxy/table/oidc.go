@@ -17,7 +17,7 @@ type OIDC struct {
 	Session      OIDCSession   `json:"session"`
 	UserInfo     bool          `json:"userInfo,omitempty"`  // claims that the ID token lacks come from the provider's userinfo endpoint
 	Forward      *TokenHeader  `json:"forward,omitempty"`   // nil: the backend gets no token
-	Exchanged    bool          `json:"exchanged,omitempty"` // a BackendCredential needs the access token
+	Exchanged    bool          `json:"exchanged,omitempty"` // a BackendCredential or a MetadataStep needs the access token
 }
 
 // KeepsToken reports whether a session keeps the caller's access token.

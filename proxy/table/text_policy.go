@@ -24,6 +24,10 @@ func (a *Auth) String() string {
 	if a.Require != "" {
 		p.add(-1, "require=%q", a.Require)
 	}
+	for i := range a.Metadata {
+		m := &a.Metadata[i]
+		p.add(m.Source, "metadata %s=%s%s", m.Name, m, when(m.When))
+	}
 	for _, r := range a.Rules {
 		mode := ""
 		if r.Shadow {

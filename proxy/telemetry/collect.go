@@ -154,6 +154,8 @@ func (c collector) causes(d *descs, o output) {
 	}
 	granted := desc("backend_token_requests_total", "Tokens for backends that a token endpoint was asked for, by service and outcome.", "service", "outcome")
 	c.m.Granted.each(func(k cause, n uint64) { o.send(granted, prometheus.CounterValue, float64(n), k.policy, k.code) })
+	fetched := desc("metadata_requests_total", "Requests that needed facts from a service, by service and outcome.", "service", "outcome")
+	c.m.Fetched.each(func(k cause, n uint64) { o.send(fetched, prometheus.CounterValue, float64(n), k.policy, k.code) })
 	c.m.BadRequests.each(func(k cause, n uint64) { o.send(d.badRequests, prometheus.CounterValue, float64(n), k.code) })
 	c.m.Answers.each(func(k cause, n uint64) { o.send(d.answers, prometheus.CounterValue, float64(n), k.code) })
 }

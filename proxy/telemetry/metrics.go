@@ -29,16 +29,22 @@ type Metrics struct {
 	BadRequests   Causes // by code: requests refused before they could be routed
 	Answers       Causes // by code: every answer of the gateway's own
 	Mirrored      Causes // by backend and outcome: requests that were to be mirrored
-	Asked         Causes // by service and outcome: requests an external service had to be asked about
-	Reviewed      Causes // by review and outcome: what the cluster had to be asked about tokens and rights
-	Introspected  Causes // by server and outcome: tokens an authorization server had to be asked about
-	Granted       Causes // by service and outcome: tokens a token endpoint was asked for
 
 	Table      Table
 	LogDropped atomic.Uint64 // access log lines lost to a full queue or a failing writer
 
+	questions
 	series
 	sources Sources
+}
+
+// questions count what others had to be asked about requests.
+type questions struct {
+	Asked        Causes // by service and outcome: requests an external service had to be asked about
+	Reviewed     Causes // by review and outcome: what the cluster had to be asked about tokens and rights
+	Introspected Causes // by server and outcome: tokens an authorization server had to be asked about
+	Fetched      Causes // by service and outcome: requests that needed facts from a service
+	Granted      Causes // by service and outcome: tokens a token endpoint was asked for
 }
 
 // series are the counters that come and go with the table.
@@ -190,6 +196,7 @@ func (m *Metrics) Retain(t *table.Table, giveWay func()) {
 	m.Asked.retain(services)
 	m.Introspected.retain(services)
 	m.Granted.retain(services)
+	m.Fetched.retain(services)
 }
 
 // DropPort drops the series of a socket that is gone.
@@ -275,6 +282,9 @@ func (s set) ask(a *table.Action) {
 			if e := p.Rules[i].External; e != nil {
 				s[e.Service()] = true
 			}
+		}
+		for i := range p.Metadata {
+			s[p.Metadata[i].Service()] = true
 		}
 		for i := range p.Credentials {
 			if g := p.Credentials[i].Grant; g != nil {

@@ -159,6 +159,30 @@ func TestIntrospectionSchema(t *testing.T) {
 	})
 }
 
+func TestMetadataSchema(t *testing.T) {
+	step := func(more string) string { return route + "rules: {metadata: {account: {" + more + "}}}" }
+	const neither = "set exactly one of http and userInfo"
+	testSchema(t, v1alpha1.KindAuthPolicy, []schemaCase{
+		{"at a Service", step("when: ['true'], http: {backendRef: {name: accounts, port: 80}, path: \"['a', auth.subject]\", query: {q: auth.subject}, headers: {X-A: {cel: auth.subject}, X-B: {value: b}}, secretHeader: {secretRef: {name: own, key: token}}}, cache: {key: auth.subject, ttl: 10s, onError: 0s}, optional: true"), ""},
+		{"at a URL", step("http: {url: 'https://accounts.example/v1', method: POST, body: '{}'}, timeout: 500ms"), ""},
+		{"of a provider", step("userInfo: {issuer: 'https://issuer.example'}, cache: {ttl: 1m}"), ""},
+		{"of a provider at a URL", step("userInfo: {url: 'https://issuer.example/userinfo'}"), ""},
+		{"nobody to ask", step("optional: true"), neither},
+		{"both", step("userInfo: {url: 'https://a'}, http: {url: 'https://a'}"), neither},
+		{"two services", step("http: {url: 'https://a', backendRef: {name: a, port: 80}}"), "set exactly one of backendRef and url"},
+		{"no service", step("http: {method: GET}"), "set exactly one of backendRef and url"},
+		{"a body of GET", step("http: {url: 'https://a', body: '1'}"), "a body goes with method POST"},
+		{"another method", step("http: {url: 'https://a', method: PUT}"), "Unsupported value"},
+		{"a file", step("http: {url: 'file:///a'}"), "not an absolute http or https URL"},
+		{"a header of the gateway's", step("http: {url: 'https://a', headers: {Host: {value: b}}}"), "the gateway itself sets host"},
+		{"a header twice", step("http: {url: 'https://a', headers: {authorization: {value: b}}, secretHeader: {secretRef: {name: own, key: token}}}"), "set the same header"},
+		{"no issuer", step("userInfo: {}"), "set exactly one of issuer and url"},
+		{"a key for a user", step("userInfo: {url: 'https://a'}, cache: {key: auth.subject}"), "kept by their token"},
+		{"a name that no expression can say", route + "rules: {metadata: {my-account: {http: {url: 'https://a'}}}}", "a name must start with a letter"},
+		{"no steps", route + "rules: {metadata: {}}", "should have at least 1 properties"},
+	})
+}
+
 func TestValidationPolicySchema(t *testing.T) {
 	testSchema(t, v1alpha1.KindValidationPolicy, []schemaCase{
 		{"body", check("{methods: [POST, PUT], maxBodyBytes: 1Mi, contentTypes: [application/json, 'image/*'], jsonSchema: {inline: {type: object, required: [id]}}}"), ""},

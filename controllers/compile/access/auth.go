@@ -65,6 +65,9 @@ func (c *authCompiler) item(rules *v1alpha1.AuthRules) error {
 		return c.method(name, rules.Authentication[name])
 	case attach.ItemRequire:
 		c.auth.Require = rules.Require
+	case attach.ItemMetadata:
+		spec := rules.Metadata[name]
+		return c.metadata(name, &spec)
 	case attach.ItemAuthorization:
 		return c.rule(name, rules.Authorization[name])
 	case attach.ItemHeader:

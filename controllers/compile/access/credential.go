@@ -82,13 +82,16 @@ func tokenGrant(e *v1alpha1.TokenEndpoint, parts attach.Parts) (out *table.Token
 
 // exchanged tells the logins whether their sessions have to keep callers' tokens.
 func (c *authCompiler) exchanged() {
+	needed := false
 	for i := range c.auth.Credentials {
-		if g := c.auth.Credentials[i].Grant; g != nil && g.Exchange != nil {
-			for j := range c.auth.Methods {
-				if o := c.auth.Methods[j].OIDC; o != nil {
-					o.Exchanged = true
-				}
-			}
+		needed = needed || c.auth.Credentials[i].Grant != nil && c.auth.Credentials[i].Grant.Exchange != nil
+	}
+	for i := range c.auth.Metadata {
+		needed = needed || c.auth.Metadata[i].UserInfo != nil
+	}
+	for i := range c.auth.Methods {
+		if o := c.auth.Methods[i].OIDC; o != nil && needed {
+			o.Exchanged = true
 		}
 	}
 }

@@ -2,7 +2,6 @@ package introspect
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -48,21 +47,11 @@ func (s *Server) ask(ctx context.Context, token string) (*verdict, remote.Life, 
 // discover returns the endpoint that the issuer's metadata names (RFC 8414,
 // section 2).
 func (s *Server) discover(ctx context.Context) (string, remote.Life, error) {
-	document, err := s.owner.discovery.Metadata(ctx, s.t.Issuer)
-	if err != nil {
-		return "", remote.Life{}, err
+	endpoint, err := s.owner.discovery.Endpoint(ctx, s.t.Issuer, "introspection_endpoint")
+	if errors.Is(err, remote.ErrEndpoint) {
+		err = fmt.Errorf("%w: %w", errInvalid, err)
 	}
-	var metadata struct {
-		Endpoint string `json:"introspection_endpoint"`
-	}
-	if err := json.Unmarshal(document, &metadata); err != nil {
-		return "", remote.Life{}, fmt.Errorf("%w: metadata: %w", errInvalid, err)
-	}
-	u, err := url.Parse(metadata.Endpoint)
-	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || strings.HasPrefix(s.t.Issuer, "https:")) {
-		return "", remote.Life{}, fmt.Errorf("%w: the metadata of %s has the introspection_endpoint %q, which must be an https URL", errInvalid, s.t.Issuer, metadata.Endpoint)
-	}
-	return metadata.Endpoint, remote.Life{Fresh: discoveryFresh, Stale: discoveryStale}, nil
+	return endpoint, remote.Life{Fresh: discoveryFresh, Stale: discoveryStale}, err
 }
 
 // request is what the server is sent (RFC 7662, section 2.1), with the client's

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/remote"
 )
 
 // maxInfo is how much a userinfo endpoint may say of a user: it is kept with the session.
@@ -17,12 +19,10 @@ func (p *provider) userInfo(access, subject string) []byte {
 	if md == nil || access == "" || !p.usable(md.UserInfo) {
 		return nil
 	}
-	r, err := http.NewRequest(http.MethodGet, md.UserInfo, http.NoBody)
+	r, err := remote.AskUserInfo(md.UserInfo, access)
 	if err != nil {
 		return nil
 	}
-	r.Header.Set("Authorization", "Bearer "+access)
-	r.Header.Set("Accept", "application/json")
 	answer, err := p.client.Do(r)
 	if err != nil {
 		return nil
