@@ -256,4 +256,3 @@ func TestMetadataOfNoStep(t *testing.T) {
 		t.Error(got)
 	}
 }
-
