@@ -65,6 +65,7 @@ func New() (*Env, error) {
 type Program struct {
 	text    string
 	program cel.Program
+	plain   func(x *exchange.Exchange) string // what the expression is, where it is a mere name of a text
 }
 
 // Check reports what is wrong with an expression, one problem a line, each with
@@ -93,7 +94,27 @@ func (e *Env) Compile(text string, kind Kind) (*Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("expression %q: %w", text, err)
 	}
-	return &Program{text, p}, nil
+	return &Program{text, p, plain(checked)}, nil
+}
+
+// plain returns what reads the variable that is the whole expression; nil for any
+// other. Keys and headers often are one, and to evaluate it costs an allocation.
+func plain(checked *cel.Ast) func(x *exchange.Exchange) string {
+	e := checked.NativeRep().Expr()
+	if e.Kind() != ast.IdentKind {
+		return nil
+	}
+	switch e.AsIdent() {
+	case "auth.subject":
+		return func(x *exchange.Exchange) string { return x.Principal.Subject }
+	case "auth.method":
+		return func(x *exchange.Exchange) string { return x.Principal.Method }
+	case "request.path":
+		return func(x *exchange.Exchange) string { return x.Request.Path }
+	case "request.host":
+		return func(x *exchange.Exchange) string { return x.Request.Host }
+	}
+	return nil
 }
 
 func (e *Env) check(text string, kind Kind) (*cel.Ast, error) {
@@ -243,6 +264,9 @@ func (p *Program) Bool(x *exchange.Exchange) (bool, error) {
 // key that is not there. A list is joined by commas; an element with one in it is
 // an error.
 func (p *Program) String(x *exchange.Exchange) (string, bool, error) {
+	if p.plain != nil {
+		return p.plain(x), true, nil
+	}
 	v, err := p.value(x)
 	if err != nil || v == nil {
 		return "", false, err

@@ -147,7 +147,7 @@ func TestErrors(t *testing.T) {
 	fails(Bool, "request.methd == 'GET'", "1:1: there is no request.methd; there are request.method, request.scheme")
 	fails(Bool, "true && has(\nauth . claim.x)", "2:1: there is no auth.claim; there are auth.method")
 	fails(Bool, "request == 1", "1:1: request is no value by itself; there are request.method")
-	fails(Bool, "user == 'x'", "1:1: there is no user; there are request, source, auth, route, context")
+	fails(Bool, "user == 'x'", "1:1: there is no user; there are request, source, auth, metadata, route, context")
 	fails(Bool, "true &&\nrequest.method == 1", "2:16: found no matching overload for '_==_'")
 	fails(Bool, "request.method ==", "1:18: it ends too early; complete it")
 	fails(Bool, "request.method == 'a')", "1:22: Syntax error: extraneous input ')'; correct the expression there")
