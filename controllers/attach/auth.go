@@ -33,7 +33,7 @@ func (d *draft) authPolicy(p *v1alpha1.AuthPolicy) {
 	if !d.oneSection(p.Spec.Rules != nil, p.Spec.Defaults != nil, p.Spec.Overrides != nil) {
 		return
 	}
-	rules, field := p.GetRules(), rulesField(p.Spec.Defaults != nil, p.Spec.Overrides != nil)
+	rules, field := p.GetRules(), policy.RulesField(p.Spec.Defaults != nil, p.Spec.Overrides != nil)
 	d.conditions(field+".when", rules.When)
 	methods := sortedKeys(rules.Authentication)
 	for _, name := range methods {
@@ -222,20 +222,8 @@ func (d *draft) htpasswd(item string, spec *v1alpha1.BasicAuthentication) Parts 
 	if !ok {
 		return Parts{Broken: fmt.Sprintf("Secret %s has no key %s", name, v1alpha1.HtpasswdKey)}
 	}
-	number := 0
-	for line := range strings.Lines(string(lines)) {
-		number++
-		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
-			continue
-		}
-		_, hash, ok := strings.Cut(line, ":")
-		if !ok {
-			d.notes = append(d.notes, fmt.Sprintf("%s: Secret %s line %d is not name:hash and counts for nobody", item, name, number))
-		} else if d.checks.Password != nil {
-			if err := d.checks.Password(hash); err != nil {
-				d.notes = append(d.notes, fmt.Sprintf("%s: Secret %s line %d lets nobody in: %v", item, name, number, err))
-			}
-		}
+	for _, note := range policy.HtpasswdNotes(lines, d.checks.Password) {
+		d.notes = append(d.notes, fmt.Sprintf("%s: Secret %s %s", item, name, note))
 	}
 	return parts
 }

@@ -17,7 +17,7 @@ func (d *draft) metadata(item, field string, m *v1alpha1.MetadataStep) {
 		parts = d.service(h.BackendRef)
 	}
 	if h != nil && h.SecretHeader != nil && parts.Broken == "" {
-		found := d.secretValue(h.SecretHeader.SecretRef.Name, h.SecretHeader.SecretRef.Key)
+		found := d.secretValue(h.SecretHeader.SecretRef.SecretReference, h.SecretHeader.SecretRef.Key)
 		parts.Secrets, parts.Broken = found.Secrets, found.Broken
 	}
 	d.resolved[item] = parts

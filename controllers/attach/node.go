@@ -74,7 +74,7 @@ func (b *Builder) policyNode(r *store.Reader, key PolicyKey) *policyNode {
 		rule: &policy.Policy{
 			Key:      policy.Key{Kind: key.Kind, Namespace: key.Namespace, Name: key.Name},
 			Created:  d.object.GetCreationTimestamp().Time,
-			Strategy: strategyOf(d.object.GetSection()),
+			Strategy: policy.StrategyOf(d.object.GetSection()),
 			Shadow:   d.object.GetMode() == v1alpha1.ModeShadow,
 			Items:    d.items,
 		},
@@ -83,7 +83,7 @@ func (b *Builder) policyNode(r *store.Reader, key PolicyKey) *policyNode {
 		facts:    d.facts,
 	}
 	for _, ref := range d.object.GetTargetRefs() {
-		n.rule.Targets = append(n.rule.Targets, targetOf(key, ref))
+		n.rule.Targets = append(n.rule.Targets, policy.TargetOf(key.Namespace, ref))
 	}
 	if p := spec.Sentences(d.problems); p != nil {
 		n.rule.Broken = p.Text
@@ -94,30 +94,6 @@ func (b *Builder) policyNode(r *store.Reader, key PolicyKey) *policyNode {
 // demands says whether all the policy does is to demand authentication.
 func (n *policyNode) demands() bool {
 	return n.requires && len(n.rule.Items) == 0 && n.rule.Broken == ""
-}
-
-func strategyOf(s v1alpha1.Section) policy.Strategy {
-	overrides, merge := s.Precedence == v1alpha1.PrecedenceOverrides, s.Strategy == v1alpha1.StrategyMerge
-	switch {
-	case overrides && merge:
-		return policy.MergeOverrides
-	case overrides:
-		return policy.AtomicOverrides
-	case merge:
-		return policy.MergeDefaults
-	}
-	return policy.AtomicDefaults
-}
-
-func targetOf(key PolicyKey, ref gatewayv1.LocalPolicyTargetReferenceWithSectionName) policy.Target {
-	t := policy.Target{Kind: string(ref.Kind), Namespace: key.Namespace, Name: string(ref.Name)}
-	if ref.Group != gatewayv1.GroupName {
-		t.Kind = string(ref.Group) + "/" + t.Kind
-	}
-	if ref.SectionName != nil {
-		t.Section = string(*ref.SectionName)
-	}
-	return t
 }
 
 // item notes a part of the policy.
@@ -168,17 +144,6 @@ func (d *draft) config(ref *v1alpha1.ConfigMapKeyReference, check func([]byte) e
 		}
 	}
 	return Parts{Config: c}
-}
-
-// rulesField is where the rules of a policy stand.
-func rulesField(defaults, overrides bool) string {
-	switch {
-	case overrides:
-		return "spec.overrides.rules"
-	case defaults:
-		return "spec.defaults.rules"
-	}
-	return "spec.rules"
 }
 
 // oneSection checks which of rules, defaults and overrides are there; false if none is.

@@ -5,6 +5,7 @@ import (
 	"regexp"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/policy"
 )
 
 // validationPolicy checks a ValidationPolicy, names its items and resolves its
@@ -13,7 +14,7 @@ func (d *draft) validationPolicy(p *v1alpha1.ValidationPolicy) {
 	if !d.oneSection(p.Spec.Rules != nil, p.Spec.Defaults != nil, p.Spec.Overrides != nil) {
 		return
 	}
-	rules, field := p.GetRules(), rulesField(p.Spec.Defaults != nil, p.Spec.Overrides != nil)
+	rules, field := p.GetRules(), policy.RulesField(p.Spec.Defaults != nil, p.Spec.Overrides != nil)
 	d.conditions(field+".when", rules.When)
 	for _, name := range sortedKeys(rules.Checks) {
 		item, check := d.item(ItemCheck, name), rules.Checks[name]
