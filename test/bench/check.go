@@ -10,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+
 	"github.com/gatehouse-dev/gatehouse/test/bench/load"
 	"github.com/gatehouse-dev/gatehouse/test/bench/peer"
 )
@@ -60,6 +63,10 @@ func overHTTP2(ctx context.Context, t target) error {
 	return ask(ctx, "https", t, question{"GET", t.path, 0, load.SmallSize, "api", "HTTP/2.0", ""})
 }
 
+func overHTTP3(ctx context.Context, t target) error {
+	return ask(ctx, "https", t, question{"GET", t.path, 0, load.SmallSize, "api", "HTTP/3.0", ""})
+}
+
 func unary(ctx context.Context, t target) error {
 	t.headers = grpcHeaders()
 	return ask(ctx, "https", t, question{"POST", load.EchoPath, load.SmallSize, load.SmallSize, "", "HTTP/2.0", "0"})
@@ -68,15 +75,7 @@ func unary(ctx context.Context, t target) error {
 // ask asks until the answer is right, five seconds at most: the table, or the
 // backends' addresses, may come a moment after the listener.
 func ask(ctx context.Context, scheme string, t target, q question) error {
-	transport := &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "tcp", t.addr)
-		},
-		TLSClientConfig:    &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the certificate is the benchmark's own
-		ForceAttemptHTTP2:  q.protocol == "HTTP/2.0",
-		DisableCompression: true,
-	}
+	transport := q.transport(t.addr)
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -84,6 +83,28 @@ func ask(ctx context.Context, scheme string, t target, q question) error {
 		if err == nil || ctx.Err() != nil || time.Now().After(deadline) {
 			return err
 		}
+	}
+}
+
+// transport reaches addr by the question's protocol.
+func (q question) transport(addr string) interface {
+	http.RoundTripper
+	CloseIdleConnections()
+} {
+	config := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the certificate is the benchmark's own
+	if q.protocol == "HTTP/3.0" {
+		return &http3.Transport{TLSClientConfig: config, DisableCompression: true, Dial: func(ctx context.Context, _ string, c *tls.Config, s *quic.Config) (*quic.Conn, error) {
+			return quic.DialAddr(ctx, addr, c, s)
+		}}
+	}
+	return &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", addr)
+		},
+		TLSClientConfig:    config,
+		ForceAttemptHTTP2:  q.protocol == "HTTP/2.0",
+		DisableCompression: true,
 	}
 }
 

@@ -162,7 +162,7 @@ func (b *bench) start(ctx context.Context, s scenario, e entry, backends peer.Ba
 		return nil, err
 	}
 	r := &running{entry: e, spec: s.load, site: peer.Site{
-		CPUs: peer.ProxyCPU, Threads: 1, HTTP: ports[0], HTTPS: ports[1], TCP: ports[2], UDP: ports[3], Admin: ports[4],
+		CPUs: peer.ProxyCPU, Threads: 1, HTTP3: s.needs == peer.HTTP3, HTTP: ports[0], HTTPS: ports[1], TCP: ports[2], UDP: ports[3], Admin: ports[4],
 		Backends: backends, Certificate: b.certificate, Program: found.program,
 	}}
 	if s.cpus != "" {

@@ -173,6 +173,12 @@ func encrypted() []scenario {
 			goal: report.Goal{Ratio: 1, To: []string{haproxy}},
 		},
 		{
+			name: "http3", title: "HTTP/3 to HTTP/1.1", unit: "request", what: "4 connections of 32 streams, answers of 128 B",
+			entries: plain(gatehouse, caddy), to: toHTTPS, needs: peer.HTTP3, check: overHTTP3,
+			load: load.Spec{Kind: load.HTTP3, Path: load.SmallPath, Connections: 4, Streams: 32},
+			goal: report.Goal{Ratio: 0.5, To: []string{caddy}},
+		},
+		{
 			name: "grpc-unary", title: "gRPC, unary", unit: "call", what: "4 connections of 32 streams over TLS, messages of 128 B both ways, HTTP/2 to the backend",
 			entries: plain(gatehouse, nginx, haproxy, envoy), to: toHTTPS, check: unary,
 			load: load.Spec{Kind: load.H2load, Path: load.EchoPath, Headers: grpcHeaders(), Body: load.SmallSize, Connections: 4, Streams: 32},

@@ -18,6 +18,7 @@ const (
 	Loop      = "loop"      // messages over TCP or UDP, and HTTP/1.1 at a rate
 	Handshake = "handshake" // a TLS connection for each request
 	Streams   = "streams"   // messages of gRPC streams
+	HTTP3     = "http3"     // HTTP/3, closed loop
 )
 
 // Kinds of messages, for Loop.
@@ -74,6 +75,8 @@ func Run(ctx context.Context, s Spec) (Totals, error) {
 		t, err = handshakes(ctx, s)
 	case Streams:
 		t, err = streams(ctx, s)
+	case HTTP3:
+		t, err = http3(ctx, s)
 	default:
 		return t, fmt.Errorf("there is no load %q", s.Kind)
 	}

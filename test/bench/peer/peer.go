@@ -27,8 +27,11 @@ type Site struct {
 	Threads int
 	// Ports it listens on, on 127.0.0.1. HTTPS speaks HTTP/1.1 and HTTP/2.
 	HTTP, HTTPS, TCP, UDP, Admin int
-	Backends                     Backends
-	Certificate                  Certificate
+	// HTTP3 has it speak HTTP/3 beside HTTPS, and say so in Alt-Svc: only where that
+	// is measured.
+	HTTP3       bool
+	Backends    Backends
+	Certificate Certificate
 	// KeySet is the JWK set of tokens that requests for /api-claims need, with scope
 	// orders.read; "" where that is not measured.
 	KeySet string

@@ -47,7 +47,7 @@ func plotTitle(name string) string {
 	return map[string]string{
 		"http1.svg":  "HTTP/1.1: CPU per request, microseconds",
 		"tls.svg":    "TLS: CPU per request or connection, microseconds",
-		"http2.svg":  "HTTP/2 and gRPC: CPU per request or message, microseconds",
+		"http2.svg":  "HTTP/2, HTTP/3 and gRPC: CPU per request or message, microseconds",
 		"bodies.svg": "Large bodies: CPU per request, microseconds",
 		"others.svg": "Connections, low load, relays: CPU per unit, microseconds",
 	}[name]
