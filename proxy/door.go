@@ -60,6 +60,12 @@ func (d *door) full(x *exchange.Exchange) {
 	x.RetryAfter(time.Second)
 }
 
+// busy reports whether there is little room left for requests: then those whose
+// content comes slowly are the first to go.
+func (d *door) busy(conn *exchange.Conn) bool {
+	return d.requests.Busy() || conn.Requests != nil && conn.Requests.Busy()
+}
+
 // end takes back what begin has counted.
 func (d *door) end(port exchange.Gate) {
 	d.requests.Leave()

@@ -42,7 +42,7 @@ type protocols struct {
 func (s *Server) protocols() listener.Protocols {
 	c := &s.opts.Clients
 	one := c.HTTP1
-	one.Refused = s.refused
+	one.Refused, one.Pace.Full = s.refused, s.door.busy
 	p := &protocols{}
 	one.HTTP2 = func(nc net.Conn, ahead []byte, conn *exchange.Conn) { p.http2.Serve(nc, ahead, conn) }
 	one.Defaults()
@@ -53,6 +53,10 @@ func (s *Server) protocols() listener.Protocols {
 		Limits:   one.Limits,
 		Streams:  c.Streams,
 		MaxBody:  one.MaxBody,
+		Pace:     one.Pace,
+		Buffers:  http2.Buffers(c.Buffers),
+		Floods:   c.Floods,
+		Flooded:  func(kind string) { s.metrics.Floods.Add("", kind) },
 		Timeouts: http2.Timeouts{Head: one.HeadTimeout, Idle: one.IdleTimeout, Read: one.BodyTimeout, Write: one.WriteTimeout, Stream: streamTimeout},
 		Log:      s.log,
 	})
@@ -63,6 +67,7 @@ func (s *Server) protocols() listener.Protocols {
 func (s *Server) http3() (listener.HTTP3, *quic.Config) {
 	c := &s.opts.Clients
 	one := c.HTTP1
+	one.Pace.Full = s.door.busy
 	one.Defaults()
 	config := http3.Config{
 		Handler:  s,
@@ -70,6 +75,8 @@ func (s *Server) http3() (listener.HTTP3, *quic.Config) {
 		Limits:   one.Limits,
 		Streams:  c.Streams,
 		MaxBody:  one.MaxBody,
+		Pace:     one.Pace,
+		Buffers:  http3.Buffers(c.Buffers),
 		Timeouts: http3.Timeouts{Head: one.HeadTimeout, Idle: one.IdleTimeout, Read: one.BodyTimeout, Write: one.WriteTimeout, Stream: streamTimeout},
 	}
 	return http3.New(config), config.QUIC()

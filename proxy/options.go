@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/admission"
 	"github.com/gatehouse-dev/gatehouse/proxy/guard"
 	"github.com/gatehouse-dev/gatehouse/proxy/http1"
+	"github.com/gatehouse-dev/gatehouse/proxy/http2"
 	"github.com/gatehouse-dev/gatehouse/proxy/tcp"
 	"github.com/gatehouse-dev/gatehouse/proxy/udp"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
@@ -40,6 +41,8 @@ type Clients struct {
 	HTTP1       http1.Config  // limits and timeouts; HTTP/2 goes by them too, as far as it has the same notion
 	TCP         tcp.Config    // of TLSRoutes and TCPRoutes
 	UDP         udp.Config    // of UDPRoutes
+	Buffers     http2.Buffers // of content over HTTP/2 and HTTP/3 that nobody has read yet
+	Floods      http2.Floods  // of HTTP/2
 	Streams     uint32        // open at one time on an HTTP/2 connection; 100
 	Connections int           // open at one time; 32,768, or what fits in Memory
 	Requests    int           // in flight at one time, 503 overloaded beyond; 16,384, or what fits in Memory; negative: no limit
@@ -68,6 +71,7 @@ func (o *Options) defaults() {
 	}
 	c := &o.Clients
 	c.Streams = or(c.Streams, 100)
+	c.HTTP1.Pace.Busy = or(c.HTTP1.Pace.Busy, 4096)
 	c.Connections = or(c.Connections, admission.Connections(o.Memory))
 	c.Requests = or(c.Requests, admission.Requests(o.Memory))
 	// One backend that hangs leaves half of the requests to the others.

@@ -48,6 +48,12 @@ func (g *Gate) Limit(n int) { g.limit.Store(int64(n)) }
 // Limited reports whether there is a limit.
 func (g *Gate) Limited() bool { return g.limit.Load() > 0 }
 
+// Busy reports whether more than three quarters of the places are taken.
+func (g *Gate) Busy() bool {
+	limit := g.limit.Load()
+	return limit > 0 && g.in.Load() > limit/4*3+limit%4*3/4
+}
+
 // Enter reports whether the caller may go on at once; then it must Leave.
 func (g *Gate) Enter() bool {
 	if g.waiting.Load() == 0 && g.try() {

@@ -55,6 +55,7 @@ type Conn struct {
 // Gate lets so many requests in at one time. Who has entered must leave.
 type Gate interface {
 	Limited() bool
+	Busy() bool // more than three quarters of the places are taken
 	Enter() bool
 	Leave()
 }

@@ -8,8 +8,14 @@ import (
 
 // GRPC reports whether the caller is a gRPC client, which reads no status but
 // gRPC's own.
-func (x *Exchange) GRPC() bool {
-	const media = "application/grpc"
+func (x *Exchange) GRPC() bool { return x.sends("application/grpc") }
+
+// Messages reports whether the content is a stream of messages, of gRPC or of
+// Connect: without end if need be, and from a client that may well be silent.
+func (x *Exchange) Messages() bool { return x.GRPC() || x.sends("application/connect") }
+
+// sends reports whether the content is of a type, with whatever encoding.
+func (x *Exchange) sends(media string) bool {
 	t, _ := x.Request.Header.Get("content-type")
 	return len(t) >= len(media) && mem.EqualFold(t[:len(media)], media) &&
 		(len(t) == len(media) || t[len(media)] == '+' || t[len(media)] == ';')

@@ -21,9 +21,9 @@ type body struct {
 	left      int64 // not chunked: bytes still to come
 	total     int64 // bytes returned so far
 	chunks    wire.Chunks
-	buf       []byte // what was read behind session.in; nil until that is needed
-	r, w      int    // unread are buf[r:w]
-	started   time.Time
+	buf       []byte        // what was read behind session.in; nil until that is needed
+	r, w      int           // unread are buf[r:w]
+	waited    time.Duration // for the client
 	err       error
 	cancelled atomic.Bool
 	shared    bool        // another goroutine than the connection's reads it
@@ -33,7 +33,7 @@ type body struct {
 func (b *body) begin(h *wire.RequestHead) {
 	b.chunked, b.expect, b.left = h.Chunked, h.Expect, h.ContentLength
 	b.done, b.total, b.err, b.r, b.w = false, 0, nil, 0, 0
-	b.started = time.Time{}
+	b.waited = 0
 	b.shared = false
 	b.cancelled.Store(false)
 	b.complete.Store(false)
@@ -159,13 +159,11 @@ func (b *body) fill() error {
 		return errors.New("http1: content is read inside the long read")
 	}
 	now := time.Now()
-	if b.started.IsZero() {
-		b.started = now
-	}
-	if !b.fastEnough(now) {
+	if c.cfg.Pace.Slow(c.info, b.total, b.waited, c.cfg.BodyTimeout) {
 		return slowBody()
 	}
 	n, err := c.readWithin(now, c.cfg.BodyTimeout, to, &b.cancelled)
+	b.waited += time.Since(now) // the time for which nobody wanted any is not the client's
 	b.w = n
 	switch {
 	case err == nil:
@@ -176,13 +174,6 @@ func (b *body) fill() error {
 		return slowBody()
 	}
 	return &exchange.Error{Status: 400, Code: "content_incomplete", Detail: "the connection ended before the request's content did", Close: true}
-}
-
-// fastEnough reports whether the content comes at the least rate that is allowed.
-func (b *body) fastEnough(now time.Time) bool {
-	c := b.s.conn.cfg
-	took := now.Sub(b.started)
-	return c.MinBodyRate < 0 || took < c.BodyTimeout || b.total >= int64(took.Seconds())*c.MinBodyRate
 }
 
 func slowBody() *exchange.Error {

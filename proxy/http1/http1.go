@@ -31,7 +31,7 @@ type Config struct {
 	HeadTimeout  time.Duration // from a head's first byte to its last, 10 s (408)
 	IdleTimeout  time.Duration // between requests, 60 s; at most twice that passes before the connection is closed
 	BodyTimeout  time.Duration // between two pieces of content, 30 s (408); at most twice that
-	MinBodyRate  int64         // content bytes a second, on average, after the first BodyTimeout: 64 (408); negative: no limit
+	Pace         exchange.Pace // of content, after the first BodyTimeout: 64 bytes a second (408); Least negative: any
 	WriteTimeout time.Duration // for a client to read 32 KiB, 30 s; at most twice that passes before the connection is closed
 	MaxDrain     int64         // content left unread after an answer that is read and dropped to keep the connection, 64 KiB
 	LingerTime   time.Duration // how long a closed connection is still read, so that the client gets the answer, 2 s
@@ -57,8 +57,8 @@ func (c *Config) Defaults() {
 	if c.MaxBody == 0 {
 		c.MaxBody = 1 << 30
 	}
-	if c.MinBodyRate == 0 {
-		c.MinBodyRate = 64
+	if c.Pace.Least == 0 {
+		c.Pace.Least = 64
 	}
 }
 

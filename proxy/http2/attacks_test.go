@@ -106,10 +106,10 @@ func TestFloods(t *testing.T) {
 			handled.Store(0)
 			r := dial(t, url)
 			flooded(t, r, func(i int) { step(r, i) })
-			if n := handled.Load(); n > resetStreams+int64(s.cfg.Streams)+resetRate*10 {
+			if n := handled.Load(); n > int64(s.cfg.Floods.Resets)+int64(s.cfg.Streams)+resetRate*10 {
 				t.Errorf("%d requests reached the handler", n)
 			}
-			if n := int64(r.acked); n > idleFrames+2+idleRate*10 {
+			if n := int64(r.acked); n > int64(s.cfg.Floods.Idle)+2+idleRate*10 {
 				t.Errorf("%d frames were acknowledged", n)
 			}
 		})

@@ -27,9 +27,11 @@ type body struct {
 	limit     int64 // of all content; not above 0: none
 	total     int64 // taken
 	patience  time.Duration
-	queue     mem.Queue // guarded by the connection's lock
-	expect    bool      // 100 Continue is still owed
-	err       error     // what Next returns from now on
+	waited    time.Duration // for the client
+	messages  bool          // its pace is its own
+	queue     mem.Queue     // guarded by the connection's lock
+	expect    bool          // 100 Continue is still owed
+	err       error         // what Next returns from now on
 	cancelled atomic.Bool
 	wake      frame.Waiter
 }
@@ -38,7 +40,7 @@ type body struct {
 func (b *body) begin(declared int64, expect bool) {
 	st, cfg := b.st, b.st.c.cfg
 	b.declared, b.expect, b.patience, b.limit = declared, expect, cfg.Timeouts.Read, cfg.MaxBody
-	if st.GRPC() { // a stream of messages, without end if need be, whose client may well be silent
+	if b.messages = st.Messages(); b.messages {
 		b.patience, b.limit = max(b.patience, cfg.Timeouts.Stream), 0
 	}
 }
@@ -63,20 +65,29 @@ func (b *body) Next() ([]byte, error) {
 			b.err = errIncomplete
 		case b.st.closed:
 			b.err = io.EOF
-		case late:
+		case late, b.slow():
 			b.err = errSlow
 		}
 		if b.err != nil {
 			return nil, b.err
 		}
 		b.proceed()
+		now := time.Now()
 		if until.IsZero() {
-			until = time.Now().Add(b.patience)
+			until = now.Add(b.patience)
 		}
 		c.mu.Unlock()
 		late = !b.wake.Wait(until)
+		b.waited += time.Since(now)
 		c.mu.Lock()
 	}
+}
+
+// slow reports whether the content comes so slowly that it may not go on. The time
+// for which nobody wanted any is not the client's.
+func (b *body) slow() bool {
+	cfg := b.st.c.cfg
+	return b.waited >= cfg.Timeouts.Read && !b.messages && cfg.Pace.Slow(b.st.c.info, b.total, b.waited, cfg.Timeouts.Read)
 }
 
 // take counts what is taken.
@@ -126,7 +137,7 @@ func (b *body) Cancel() {
 
 // reset makes b ready for another stream. What was not taken has been dropped.
 func (b *body) reset() {
-	b.declared, b.received, b.limit, b.total, b.patience = -1, 0, 0, 0, 0
+	b.declared, b.received, b.limit, b.total, b.patience, b.waited = -1, 0, 0, 0, 0, 0
 	b.expect, b.err = false, nil
 	b.cancelled.Store(false)
 }

@@ -67,6 +67,19 @@ type fault struct {
 	why  string
 }
 
+// flood is the kind of flood that f ends; empty where f is none.
+func (f *fault) flood() string {
+	switch f {
+	case errManyIdle:
+		return "frames"
+	case errManyResets:
+		return "resets"
+	case errBlockLong:
+		return "header"
+	}
+	return ""
+}
+
 // prefaceTime bounds how long a connection may take to say that it is HTTP/2.
 const prefaceTime = 10 * time.Second
 
@@ -75,9 +88,9 @@ func newConn(s *Server, nc net.Conn, info *exchange.Conn) *conn {
 	c := &conn{srv: s, cfg: s.cfg.within(info), nc: nc, info: info}
 	c.dec = hpack.NewDecoder(frame.TableSize, c.field)
 	c.in = input{now: now, by: now.Add(min(prefaceTime, c.cfg.Timeouts.Head))}
-	c.flood = flood{newBucket(idleFrames, idleRate, now), newBucket(resetStreams, resetRate, now)}
+	c.flood = flood{newBucket(c.cfg.Floods.Idle, idleRate, now), newBucket(c.cfg.Floods.Resets, resetRate, now)}
 	c.streams.since = now
-	c.window = window{send: frame.InitialWindow, recv: connectionBuffer}
+	c.window = window{send: frame.InitialWindow, recv: int64(c.cfg.Buffers.Connection)}
 	c.peer = peer{window: frame.InitialWindow, frame: frame.MinMaxSize}
 	c.wake.Init()
 	c.out.c = c
@@ -99,6 +112,9 @@ func (c *conn) serve(ahead []byte) {
 		f = c.process()
 	}
 	if f != nil {
+		if kind := f.flood(); kind != "" && c.cfg.Flooded != nil {
+			c.cfg.Flooded(kind)
+		}
 		c.cfg.Log.V(1).Info("HTTP/2 connection broken off", "peer", c.info.Peer.String(), "code", uint32(f.code), "reason", f.why)
 	}
 	c.end(f)
@@ -112,10 +128,10 @@ func (c *conn) greet() {
 	defer c.mu.Unlock()
 	c.stage(frame.AppendSettings(c.staged(),
 		frame.Param{ID: frame.MaxConcurrentStreams, Value: cfg.Streams},
-		frame.Param{ID: frame.InitialWindowSize, Value: streamBuffer},
+		frame.Param{ID: frame.InitialWindowSize, Value: uint32(cfg.Buffers.Stream)},
 		frame.Param{ID: frame.MaxHeaderListSize, Value: uint32(cfg.Limits.Head)},
 		frame.Param{ID: frame.NoPriorities, Value: 1}))
-	c.stage(frame.AppendWindowUpdate(c.staged(), 0, connectionBuffer-frame.InitialWindow))
+	c.stage(frame.AppendWindowUpdate(c.staged(), 0, uint32(cfg.Buffers.Connection-frame.InitialWindow)))
 	c.flush()
 }
 

@@ -9,7 +9,6 @@ const (
 	// Frames that cost us work and are cheap to send: SETTINGS and PING, which must
 	// be acknowledged, PRIORITY, WINDOW_UPDATE, unknown types, CONTINUATION, DATA
 	// without content.
-	idleFrames  = 1000
 	idleRate    = 100
 	idleRequest = 10  // gained by a request: one may come with a window update and a ping
 	idleBytes   = 256 // of content in either direction gain one: windows are updated for it
@@ -17,10 +16,28 @@ const (
 	// Streams taken back before their answer was complete, by the client (rapid
 	// reset, CVE-2023-44487) or by us for a fault of the client's ("made you reset",
 	// CVE-2025-8671), and requests refused for their form.
-	resetStreams = 200
-	resetRate    = 20
-	resetAnswer  = 1 // gained by an answer that was completed
+	resetRate   = 20
+	resetAnswer = 1 // gained by an answer that was completed
 )
+
+// Floods are how large the buckets are, and how many frames a header block may
+// come in. Zero fields mean the default.
+type Floods struct {
+	Idle   int // frames that bring no request on, 1,000
+	Resets int // streams, 200
+	Block  int // frames of one header block, 64
+}
+
+func (f *Floods) defaults() {
+	for _, v := range []struct {
+		of        *int
+		otherwise int
+	}{{&f.Idle, 1000}, {&f.Resets, 200}, {&f.Block, 64}} {
+		if *v.of <= 0 {
+			*v.of = v.otherwise
+		}
+	}
+}
 
 // bucket is how much of one kind is left.
 type bucket struct {

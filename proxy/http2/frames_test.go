@@ -96,7 +96,7 @@ func TestFrames(t *testing.T) {
 		"trailer":                    {func(r *raw) { r.ask(1, false, common("POST")...); r.ask(1, true, "x-a", "b") }, "200 on 1"},
 		"content beyond the window": {func(r *raw) {
 			r.ask(1, false, common("POST", "x-unread", "1")...)
-			for range streamBuffer/16384 + 1 {
+			for range (256<<10)/16384 + 1 {
 				r.send(frame.Data, 0, 1, make([]byte, 16384)...)
 			}
 		}, "goaway FLOW_CONTROL_ERROR 1"},

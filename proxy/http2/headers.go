@@ -30,12 +30,9 @@ const (
 	ignored // of a stream that we have reset: it is decoded, for it may change the table
 )
 
-// How long a block may be, for one that is too large to be answered 431 and not
-// with the end of the connection.
-const (
-	maxFrames = 64
-	maxTimes  = 4 // the head that is allowed
-)
+// maxTimes is how long a block may be, in heads that are allowed, for one that is
+// too large to be answered 431 and not with the end of the connection.
+const maxTimes = 4
 
 // headers begins a header block.
 func (c *conn) headers(h *frame.Head, payload []byte) *fault {
@@ -104,7 +101,7 @@ func (c *conn) fragment(h *frame.Head, fragment []byte) *fault {
 	b := &c.block
 	b.bytes += len(fragment)
 	b.frames++
-	if b.frames > maxFrames || b.bytes > maxTimes*max(c.cfg.Limits.Head, frame.MinMaxSize) {
+	if b.frames > c.cfg.Floods.Block || b.bytes > maxTimes*max(c.cfg.Limits.Head, frame.MinMaxSize) {
 		c.forget()
 		return errBlockLong
 	}
@@ -171,7 +168,7 @@ func (c *conn) request(st *stream) *fault {
 		putStream(st)
 		return c.broken()
 	}
-	st.window = window{send: c.peer.window, recv: streamBuffer}
+	st.window = window{send: c.peer.window, recv: int64(c.cfg.Buffers.Stream)}
 	st.closed = c.block.end
 	c.streams.add(st)
 	c.mu.Unlock()

@@ -144,7 +144,7 @@ func (c *conn) sendable(st *stream, n int) int {
 // credit gives the connection's window n bytes back.
 func (c *conn) credit(n int64) {
 	w := &c.window
-	if w.used += n; w.used >= connectionBuffer/2 {
+	if w.used += n; w.used >= int64(c.cfg.Buffers.Connection/2) {
 		c.stage(frame.AppendWindowUpdate(c.staged(), 0, uint32(w.used)))
 		w.recv += w.used
 		w.used = 0
@@ -156,7 +156,7 @@ func (c *conn) credit(n int64) {
 func (st *stream) credit(n int64) {
 	c, w := st.c, &st.window
 	c.credit(n)
-	if w.used += n; w.used >= streamBuffer/2 && !st.closed && !st.gone {
+	if w.used += n; w.used >= int64(st.c.cfg.Buffers.Stream/2) && !st.closed && !st.gone {
 		c.stage(frame.AppendWindowUpdate(c.staged(), st.id, uint32(w.used)))
 		w.recv += w.used
 		w.used = 0

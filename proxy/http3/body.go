@@ -24,8 +24,10 @@ var (
 type body struct {
 	st        *stream
 	patience  time.Duration
-	armed     time.Time // the read deadline
-	limit     int64     // of all content; not above 0: none
+	waited    time.Duration // for the client
+	messages  bool          // its pace is its own
+	armed     time.Time     // the read deadline
+	limit     int64         // of all content; not above 0: none
 	total     int64
 	left      uint64 // of the DATA frame
 	expect    bool   // the client waits for 100 Continue
@@ -36,7 +38,7 @@ type body struct {
 func (b *body) begin(st *stream) {
 	c := st.k.cfg
 	b.st, b.patience, b.limit = st, c.Timeouts.Read, c.MaxBody
-	b.armed, b.total, b.left, b.expect, b.err = time.Time{}, 0, 0, false, nil
+	b.messages, b.armed, b.waited, b.total, b.left, b.expect, b.err = false, time.Time{}, 0, 0, 0, false, nil
 	b.cancelled.Store(false)
 }
 
@@ -68,7 +70,12 @@ func (b *body) Next() ([]byte, error) {
 	if in.r == in.w && len(in.buf) < mem.Large {
 		in.grow(mem.Large) // content comes in larger pieces than a head
 	}
-	if now := time.Now(); b.armed.Sub(now) < b.patience { // moved in steps
+	now := time.Now()
+	if b.slow() {
+		b.err = errSlow
+		return nil, b.err
+	}
+	if b.armed.Sub(now) < b.patience { // moved in steps
 		b.armed = now.Add(2 * b.patience)
 		_ = b.st.str.SetReadDeadline(b.armed)
 	}
@@ -77,6 +84,7 @@ func (b *body) Next() ([]byte, error) {
 		return nil, b.err
 	}
 	p, err := b.next()
+	b.waited += time.Since(now)
 	if err != nil {
 		if b.err = err; err != io.EOF {
 			b.err = b.fail(err)
@@ -90,6 +98,13 @@ func (b *body) Next() ([]byte, error) {
 		return nil, b.err
 	}
 	return p, nil
+}
+
+// slow reports whether the content comes so slowly that it may not go on. The time
+// for which nobody wanted any is not the client's.
+func (b *body) slow() bool {
+	c := b.st.k.cfg
+	return b.waited >= c.Timeouts.Read && !b.messages && c.Pace.Slow(b.st.k.info, b.total, b.waited, c.Timeouts.Read)
 }
 
 // next reads content, or the end of it with the trailer section.

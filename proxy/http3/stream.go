@@ -173,7 +173,7 @@ func (st *stream) content() error {
 	}
 	if q.ContentLength != 0 {
 		b.expect = st.section.Expect
-		if st.GRPC() { // a stream of messages, without end if need be, whose client may well be silent
+		if b.messages = st.Messages(); b.messages {
 			b.patience, b.limit = max(b.patience, st.k.cfg.Timeouts.Stream), 0
 		}
 		q.Body = b

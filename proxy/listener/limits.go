@@ -47,6 +47,9 @@ func (c *crowd) meet(p *Port, client netip.Addr) (ok, counted bool) {
 // Limited implements exchange.Gate, for requests.
 func (c *crowd) Limited() bool { return c.requests.Limited() }
 
+// Busy implements exchange.Gate.
+func (c *crowd) Busy() bool { return c.requests.Busy() }
+
 // Enter implements exchange.Gate.
 func (c *crowd) Enter() bool {
 	ok := c.requests.Enter()

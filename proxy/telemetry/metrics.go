@@ -27,6 +27,7 @@ type Metrics struct {
 	ShadowDenials Causes // the same for policies in Shadow mode, which refuse nothing
 	Refusals      Causes // by policy and cause: requests whose format a policy refused
 	BadRequests   Causes // by code: requests refused before they could be routed
+	Floods        Causes // by kind: connections of HTTP/2 that were broken off for one
 	Answers       Causes // by code: every answer of the gateway's own
 	Mirrored      Causes // by backend and outcome: requests that were to be mirrored
 

@@ -71,16 +71,10 @@ func TestConnectionLimits(t *testing.T) {
 	// The second to go finds room as soon as the first has been seen to go.
 	again := func(address, ahead string) {
 		t.Helper()
-		for late := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-			c := call(t, address, ahead)
-			status, _ := c.ask()
-			if status == 200 {
-				return
-			}
-			if time.Now().After(late) {
-				t.Fatal("who has gone is still counted")
-			}
-		}
+		w.Until("who has gone is counted no more", func() bool {
+			status, _ := call(t, address, ahead).ask()
+			return status == 200
+		})
 	}
 	refused := func(address, ahead string) {
 		t.Helper()

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/limits"
 	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/memory"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
@@ -57,28 +58,7 @@ func (s *serving) add(f *pflag.FlagSet) {
 	f.StringSliceVar(&s.clients.Trusted, "trusted-proxies", nil, "networks of the proxies in front whose X-Forwarded-For is believed, such as 10.0.0.0/8")
 	f.DurationVar(&s.drain.Delay, "drain-delay", 5*time.Second, "at the end: from not ready to not accepting, for load balancers to notice; negative for none")
 	f.DurationVar(&s.drain.Timeout, "drain-timeout", 30*time.Second, "at the end: for the requests under way to finish")
-
-	f.IntVar(&s.clients.Connections, "max-connections", 0, "client connections open at one time; further ones are answered 503; 0: as many as the memory is for, 32768 at most")
-	f.IntVar(&s.clients.Requests, "max-requests", 0, "requests in flight at one time; further ones are answered 503; 0: as many as the memory is for, 16384 at most; negative for no limit")
-	f.DurationVar(&s.clients.Handshake, "handshake-timeout", 10*time.Second, "for a TLS handshake with a client")
-	f.IntVar(&s.clients.UDP.Sessions, "max-udp-sessions", 4096, "UDP sessions of one listener; datagrams of further clients are dropped")
-	f.IntVar(&s.backends.MaxIdle, "max-idle-backend-connections", 256, "idle connections kept to one endpoint")
-	f.Uint32Var(&s.clients.Streams, "max-streams", 100, "HTTP/2 streams open at one time on a connection")
-	f.IntVar(&s.clients.HTTP1.Limits.Head, "max-head-bytes", 64<<10, "request head; a larger one is answered 431")
-	f.IntVar(&s.clients.HTTP1.Limits.Target, "max-target-bytes", 8<<10, "request target; a longer one is answered 414")
-	f.IntVar(&s.clients.HTTP1.Limits.Fields, "max-header-fields", 100, "header fields of a request; more are answered 431")
-	f.Int64Var(&s.clients.HTTP1.MaxBody, "max-body-bytes", 1<<30, "request content; more is answered 413; negative for no limit")
-	f.DurationVar(&s.clients.HTTP1.HeadTimeout, "head-timeout", 10*time.Second, "for a request head to arrive, from its first byte; then 408")
-	f.DurationVar(&s.clients.HTTP1.IdleTimeout, "idle-timeout", time.Minute, "for which a client connection may be idle")
-	f.DurationVar(&s.clients.HTTP1.BodyTimeout, "body-timeout", 30*time.Second, "for the next piece of content to arrive; then 408")
-	f.DurationVar(&s.clients.HTTP1.WriteTimeout, "write-timeout", 30*time.Second, "for a client to take what it is sent")
-	f.IntVar(&s.backends.Admission.Limit, "max-backend-requests", 0, "requests in flight to one backend; further ones are answered 503; 0: half of --max-requests; negative for no limit")
-	f.IntVar(&s.backends.MaxRequests, "max-endpoint-requests", 4096, "requests in flight to one endpoint; when all have as many, further ones are answered 503")
-	f.IntVar(&s.backends.Admission.Queue, "backend-queue", 0, "requests that wait while a backend has --max-backend-requests")
-	f.DurationVar(&s.backends.Admission.Wait, "backend-queue-timeout", 100*time.Millisecond, "for which one of --backend-queue waits; then 503")
-	f.IntVar(&s.backends.MaxConns, "max-backend-connections", 4096, "connections to one endpoint; when all are in use requests are answered 503")
-	f.DurationVar(&s.backends.ConnectTimeout, "backend-connect-timeout", 3*time.Second, "for a connection to an endpoint to open")
-	f.DurationVar(&s.backends.ReadTimeout, "backend-idle-timeout", time.Minute, "for which a backend may be silent during a request; then 504")
+	limits.Add(f, &s.clients, &s.backends)
 }
 
 // logger returns the logger the flags ask for.

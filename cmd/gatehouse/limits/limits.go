@@ -1,0 +1,61 @@
+// Package limits is the flags that bound what clients and backends may use.
+//
+// cmd/gatehouse/command adds them to the commands that serve. docs/limits.md lists
+// them, and test/docs checks that. It calls nothing.
+package limits
+
+import (
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/gatehouse-dev/gatehouse/proxy"
+	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
+)
+
+// Add adds the flags to f, which sets c and b.
+func Add(f *pflag.FlagSet, c *proxy.Clients, b *upstream.Config) {
+	clients(f, c)
+	content(f, c)
+	backends(f, b)
+}
+
+// clients are the flags of connections and requests.
+func clients(f *pflag.FlagSet, c *proxy.Clients) {
+	f.IntVar(&c.Connections, "max-connections", 0, "client connections open at one time; further ones are answered 503; 0: as many as the memory is for, 32768 at most")
+	f.IntVar(&c.Requests, "max-requests", 0, "requests in flight at one time; further ones are answered 503; 0: as many as the memory is for, 16384 at most; negative for no limit")
+	f.DurationVar(&c.Handshake, "handshake-timeout", 10*time.Second, "for a TLS handshake with a client")
+	f.IntVar(&c.UDP.Sessions, "max-udp-sessions", 4096, "UDP sessions of one listener; datagrams of further clients are dropped")
+	f.Uint32Var(&c.Streams, "max-streams", 100, "HTTP/2 streams open at one time on a connection")
+	f.IntVar(&c.Floods.Idle, "max-http2-idle-frames", 1000, "frames an HTTP/2 client may send that bring no request on; 100 more a second, 10 with each request; then the connection is broken off")
+	f.IntVar(&c.Floods.Resets, "max-http2-resets", 200, "HTTP/2 streams a client may reset, or have reset; 20 more a second, 1 with each answer; then the connection is broken off")
+	f.IntVar(&c.Floods.Block, "max-http2-header-frames", 64, "HTTP/2 frames of one header block; with more the connection is broken off")
+}
+
+// content are the flags of what requests consist of, and of how fast that comes.
+func content(f *pflag.FlagSet, c *proxy.Clients) {
+	f.IntVar(&c.HTTP1.Limits.Head, "max-head-bytes", 64<<10, "request head; a larger one is answered 431")
+	f.IntVar(&c.HTTP1.Limits.Target, "max-target-bytes", 8<<10, "request target; a longer one is answered 414")
+	f.IntVar(&c.HTTP1.Limits.Fields, "max-header-fields", 100, "header fields of a request; more are answered 431")
+	f.Int64Var(&c.HTTP1.MaxBody, "max-body-bytes", 1<<30, "request content; more is answered 413; negative for no limit")
+	f.DurationVar(&c.HTTP1.HeadTimeout, "head-timeout", 10*time.Second, "for a request head to arrive, from its first byte; then 408")
+	f.DurationVar(&c.HTTP1.IdleTimeout, "idle-timeout", time.Minute, "for which a client connection may be idle")
+	f.DurationVar(&c.HTTP1.BodyTimeout, "body-timeout", 30*time.Second, "for the next piece of content to arrive; then 408")
+	f.DurationVar(&c.HTTP1.WriteTimeout, "write-timeout", 30*time.Second, "for a client to take what it is sent")
+	f.Int64Var(&c.HTTP1.Pace.Least, "min-body-rate", 64, "bytes of request content a second, on average, once --body-timeout has been waited for them; then 408; negative for no limit")
+	f.Int64Var(&c.HTTP1.Pace.Busy, "min-body-rate-busy", 4096, "the same while more than three quarters of the requests that may be in flight are")
+	f.IntVar(&c.Buffers.Stream, "max-stream-buffer-bytes", 256<<10, "content of an HTTP/2 or HTTP/3 stream that nobody has read yet; then the client waits; 65536 or more")
+	f.IntVar(&c.Buffers.Connection, "max-connection-buffer-bytes", 1<<20, "the same of all streams of a connection")
+}
+
+// backends are the flags of what goes to backends.
+func backends(f *pflag.FlagSet, b *upstream.Config) {
+	f.IntVar(&b.MaxIdle, "max-idle-backend-connections", 256, "idle connections kept to one endpoint")
+	f.IntVar(&b.Admission.Limit, "max-backend-requests", 0, "requests in flight to one backend; further ones are answered 503; 0: half of --max-requests; negative for no limit")
+	f.IntVar(&b.MaxRequests, "max-endpoint-requests", 4096, "requests in flight to one endpoint; when all have as many, further ones are answered 503")
+	f.IntVar(&b.Admission.Queue, "backend-queue", 0, "requests that wait while a backend has --max-backend-requests")
+	f.DurationVar(&b.Admission.Wait, "backend-queue-timeout", 100*time.Millisecond, "for which one of --backend-queue waits; then 503")
+	f.IntVar(&b.MaxConns, "max-backend-connections", 4096, "connections to one endpoint; when all are in use requests are answered 503")
+	f.DurationVar(&b.ConnectTimeout, "backend-connect-timeout", 3*time.Second, "for a connection to an endpoint to open")
+	f.DurationVar(&b.ReadTimeout, "backend-idle-timeout", time.Minute, "for which a backend may be silent during a request; then 504")
+}
