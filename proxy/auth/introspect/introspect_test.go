@@ -379,6 +379,7 @@ func TestOutage(t *testing.T) {
 
 // A storm on one token, or on many, is few questions.
 func TestStorms(t *testing.T) {
+	patient := func(c *table.Introspection) { c.Timeout = 10 * time.Second } // the machine may be busy
 	storm := func(s *stage, token func(i int) string) (accepted int32) {
 		var running sync.WaitGroup
 		var ok atomic.Int32
@@ -394,15 +395,15 @@ func TestStorms(t *testing.T) {
 		running.Wait()
 		return ok.Load()
 	}
-	s := newStage(t, nil)
+	s := newStage(t, patient)
 	if n := storm(s, func(int) string { return "one" }); n != 1000 || s.asked.Load() != 1 {
 		t.Errorf("one token: %d accepted, asked %d times", n, s.asked.Load())
 	}
-	s = newStage(t, nil)
+	s = newStage(t, patient)
 	if n := storm(s, func(i int) string { return fmt.Sprint("t", i) }); n != 1000 || s.asked.Load() != 1000 {
 		t.Errorf("many tokens: %d accepted, asked %d times", n, s.asked.Load())
 	}
-	s = newStage(t, nil)
+	s = newStage(t, patient)
 	s.does(func(rw http.ResponseWriter, _ string) { rw.WriteHeader(500) })
 	storm(s, func(i int) string { return fmt.Sprint("t", i) })
 	if n := s.asked.Load(); n > 50+patience+10 { // as many as ask at once, until it rests
