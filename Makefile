@@ -118,6 +118,11 @@ BENCH_FLAGS ?=
 bench: ## Measure speed and memory beside other proxies (20 minutes; SCENARIO=http1,tls PEERS=nginx RUNS=3 for some of it).
 	$(GO) run ./test/bench --runs $(RUNS) $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(PEERS),--peers $(PEERS)) $(if $(SCENARIO)$(PEERS),,--write) $(BENCH_FLAGS)
 
+SOAK ?= 8m
+.PHONY: soak
+soak: ## Keep a gateway busy for SOAK=8m while everything changes; fail if an answer is wrong or anything leaks.
+	$(GO) run ./test/soak --duration $(SOAK)
+
 .PHONY: fuzz-seeds
 fuzz-seeds: ## Run every fuzz target on its seed corpus.
 	$(GO) test -run '^Fuzz' $(GO_TEST_FLAGS) ./...

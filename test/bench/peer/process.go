@@ -73,6 +73,9 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// ExitCode is how the process ended, once Done is closed; -1 if by a signal.
+func (p *Process) ExitCode() int { return p.cmd.ProcessState.ExitCode() }
+
 // Failure is an error with the end of the process's output.
 func (p *Process) Failure(what string) error {
 	out, _ := os.ReadFile(p.log)
