@@ -27,7 +27,8 @@ import (
 )
 
 // Protocols serves the connections of one socket. HTTP1 and HTTP2 return when
-// the connection has ended; the caller closes it.
+// the connection has ended. HTTP1 has closed it then, and nobody looks at conn any
+// more unless it turned out to be HTTP/2; what HTTP2 leaves open the caller closes.
 type Protocols interface {
 	HTTP1(c net.Conn, conn *exchange.Conn) // *net.TCPConn, or *tls.Conn after the handshake; may turn out to be HTTP/2 with prior knowledge
 	HTTP2(c net.Conn, conn *exchange.Conn) // *tls.Conn that negotiated h2

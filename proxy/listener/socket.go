@@ -157,7 +157,8 @@ func (k *socket) accept() {
 		k.mu.Lock()
 		k.conns[c] = struct{}{}
 		k.mu.Unlock()
-		k.running.Go(func() { k.serve(c) })
+		k.running.Add(1) // not Go: that makes two closures of it
+		go k.serve(c)
 	}
 }
 
@@ -178,16 +179,23 @@ func (k *socket) refuse(c *net.TCPConn) {
 	_ = c.Close()
 }
 
+// infos keeps what is known of connections that have ended: many carry one request.
+var infos = sync.Pool{New: func() any { return new(exchange.Conn) }}
+
 func (k *socket) serve(c *net.TCPConn) {
 	k.metrics.Accepted.Add(1)
 	k.metrics.Open.Add(1)
+	closed := false // closing twice makes an error each time, in memory too
 	defer func() {
-		_ = c.Close()
+		if !closed {
+			_ = c.Close()
+		}
 		k.mu.Lock()
 		delete(k.conns, c)
 		k.mu.Unlock()
 		k.metrics.Open.Add(-1)
 		k.set.leave(k.crowd)
+		k.running.Done()
 	}()
 	p := k.set.cfg.Current()[k.id]
 	if p == nil { // the socket has left the table
@@ -209,13 +217,18 @@ func (k *socket) serve(c *net.TCPConn) {
 	if counted {
 		defer k.crowd.clients.Leave(peer.Addr())
 	}
-	conn := &exchange.Conn{
+	conn := infos.Get().(*exchange.Conn)
+	*conn = exchange.Conn{
 		Listener: k.id, Local: netip.AddrPortFrom(local.Addr(), p.number), Target: p.target, Peer: peer, Protocol: "HTTP/1.1",
 		Limits: p.limits, Requests: k.crowd,
 	}
 	switch p.kind {
 	case plain:
 		k.protocols.HTTP1(c, conn)
+		closed = true
+		if conn.Protocol == "HTTP/1.1" { // of HTTP/2, streams may still look at it
+			infos.Put(conn)
+		}
 	case encrypted:
 		k.serveTLS(tls.Server(c, k.tls), conn)
 	case mixed:
