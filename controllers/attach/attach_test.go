@@ -25,6 +25,12 @@ func strict() Checks {
 	document := func(b []byte) error { return judge(string(b)) }
 	return Checks{
 		Condition: judge, Value: judge, Schema: document, KeySet: document, Password: judge,
+		Facts: func(cel string) (names []string, more bool) {
+			if name, is := strings.CutPrefix(cel, "metadata."); is {
+				names = append(names, name)
+			}
+			return names, false
+		},
 		Require: func(expr string, methods []string) error {
 			for _, word := range strings.Fields(expr) {
 				if word != "&&" && !strings.Contains(" "+strings.Join(methods, " ")+" ", " "+word+" ") {

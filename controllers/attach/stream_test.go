@@ -222,6 +222,14 @@ func (st *stream) authSpec() v1alpha1.AuthPolicySpec {
 		v1alpha1.AuthorizationRule{OPA: &v1alpha1.OPAAuthorization{ConfigMapRef: reference}},
 		v1alpha1.AuthorizationRule{OPA: &v1alpha1.OPAAuthorization{Policy: ptr("package a"), DataRef: reference}},
 		v1alpha1.AuthorizationRule{Kubernetes: &v1alpha1.KubernetesAuthorization{}},
+		v1alpha1.AuthorizationRule{CEL: pick(st, ptr[v1alpha1.Expression]("metadata.x"), ptr[v1alpha1.Expression]("metadata.y"))},
+	)})
+	rules.Metadata = pick(st, nil, map[string]v1alpha1.MetadataStep{pick(st, "x", "y"): pick(st,
+		v1alpha1.MetadataStep{UserInfo: &v1alpha1.MetadataUserInfo{Issuer: ptr("https://issuer.example")}},
+		v1alpha1.MetadataStep{HTTP: &v1alpha1.MetadataHTTP{BackendRef: &v1alpha1.ServicePort{Name: "svc", Port: 80}, Path: pick(st, nil, ptr[v1alpha1.Expression]("metadata.x"))}},
+		v1alpha1.MetadataStep{HTTP: &v1alpha1.MetadataHTTP{URL: ptr("http://a"), SecretHeader: &v1alpha1.MetadataSecret{SecretRef: v1alpha1.SecretKeyReference{
+			SecretReference: v1alpha1.SecretReference{Name: pick[gatewayv1.ObjectName](st, "s", "t"), Namespace: st.elsewhere()}, Key: "apiKey",
+		}}}},
 	)})
 	section := &v1alpha1.AuthSection{Strategy: pick(st, v1alpha1.StrategyAtomic, v1alpha1.StrategyMerge), Rules: rules}
 	switch st.r.IntN(3) {

@@ -204,9 +204,10 @@ func TestOptionalMetadata(t *testing.T) {
 	if a.Status != 403 || a.Code() != "rule_error" {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
-	if steps := w.Admin("/debug/decisions"); !strings.Contains(steps, `"part":"metadata","name":"account"`) || !strings.Contains(steps, `"outcome":"missing","code":"metadata_unavailable"`) {
-		t.Errorf("the decision does not tell: %s", steps)
-	}
+	w.Until("the decision tells of the step", func() bool {
+		steps := w.Admin("/debug/decisions")
+		return strings.Contains(steps, `"part":"metadata","name":"account"`) && strings.Contains(steps, `"outcome":"missing","code":"metadata_unavailable"`)
+	})
 }
 
 // A provider is asked about the user with the user's own token, and believed only
