@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +25,7 @@ const (
 	clientID     = "shop"
 	clientSecret = "planted-client-secret-4711"
 	user         = "test-user2"
+	admin        = "test-user@127.0.0.1"
 	password     = "verysecure"
 	subject      = "id2"
 )
@@ -181,6 +183,13 @@ func (p *Provider) Calls(path string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.calls[path]
+}
+
+// Gave reports whether it has given out a token.
+func (p *Provider) Gave(token string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Contains(p.tokens, token)
 }
 
 // LogoutToken signs one.

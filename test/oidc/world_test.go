@@ -187,12 +187,18 @@ func (b *Browser) Stay(f func()) {
 // LogIn fills in the provider's form, on which page is.
 func (b *Browser) LogIn(page Page) Page {
 	b.t.Helper()
+	return b.LogInAs(page, user)
+}
+
+// LogInAs is LogIn as somebody.
+func (b *Browser) LogInAs(page Page, name string) Page {
+	b.t.Helper()
 	_, after, ok := strings.Cut(page.Body, `name="id" value="`)
 	if !ok {
 		b.t.Fatalf("no login form: %d %s\n%s", page.Status, page.URL, page.Body)
 	}
 	id, _, _ := strings.Cut(after, `"`)
-	return b.Post(page.URL.ResolveReference(&url.URL{Path: "/login/username"}).String(), url.Values{"id": {id}, "username": {user}, "password": {password}})
+	return b.Post(page.URL.ResolveReference(&url.URL{Path: "/login/username"}).String(), url.Values{"id": {id}, "username": {name}, "password": {password}})
 }
 
 // Cookies are those it would send to where.
