@@ -70,12 +70,15 @@ func TestRBAC(t *testing.T) {
 		{"watch", "gateway.networking.x-k8s.io", "xbackendtrafficpolicies", "", "", true},
 		{"update", "gateway.networking.x-k8s.io", "xbackendtrafficpolicies", "status", "shop", true},
 		{"create", "", "secrets", "", "gatehouse-system", true},
+		{"create", "", "configmaps", "", "gatehouse-system", true},
 
 		{"update", "coordination.k8s.io", "leases", "", "kube-system", false},
 		{"update", "gateway.networking.k8s.io", "httproutes", "", "shop", false},
 		{"update", "gatehouse.dev", "authpolicies", "", "shop", false},
 		{"create", "", "secrets", "", "shop", false},
 		{"update", "", "secrets", "", "gatehouse-system", false},
+		{"create", "", "configmaps", "", "shop", false},
+		{"update", "", "configmaps", "", "gatehouse-system", false},
 		{"create", "", "pods", "", "gatehouse-system", false},
 	} {
 		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
