@@ -277,12 +277,12 @@ func FuzzLogout(f *testing.F) {
 	})
 }
 
-func BenchmarkAuthenticate(b *testing.B) {
+func BenchmarkMethod(b *testing.B) {
 	for name, size := range map[string]int{"1KB": 700, "20KB": 20_000} {
 		m := newMethod(b)
 		token := logIn(b, m, map[string]any{"sub": "ann", "email": "ann@example.com", "big": strings.Repeat("x", size)})
 		x := request("GET", "/app", "user-agent", "Mozilla/5.0", "accept", "text/html", "cookie", m.names.Session+"="+token)
-		b.Run(name, func(b *testing.B) {
+		b.Run("oidc/cached "+name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if r := m.Authenticate(x, &x.Principal); r.Outcome != auth.Accepted {
@@ -294,7 +294,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 	m := newMethod(b)
 	token := logIn(b, m, map[string]any{"sub": "ann", "email": "ann@example.com", "big": strings.Repeat("x", 700)})
 	x := request("GET", "/app", "cookie", m.names.Session+"="+token)
-	b.Run("NotRemembered", func(b *testing.B) {
+	b.Run("oidc/from the store", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			m.needs.Cache.drop(ptr(m.seals.sessionID(token)))

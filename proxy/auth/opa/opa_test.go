@@ -230,14 +230,16 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-func BenchmarkAuthorize(b *testing.B) {
+func BenchmarkMethod(b *testing.B) {
 	p, x := compile(b, table.OPA{Policy: usual, Data: []byte(`{"admins":["eve"]}`)}), request()
-	b.ReportAllocs()
-	for b.Loop() {
-		if r := p.Authorize(x); r.Outcome != auth.Accepted {
-			b.Fatal("refused")
+	b.Run("rules/opa", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if r := p.Authorize(x); r.Outcome != auth.Accepted {
+				b.Fatal("refused")
+			}
 		}
-	}
+	})
 }
 
 func BenchmarkCompile(b *testing.B) {
