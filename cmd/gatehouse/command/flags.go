@@ -21,7 +21,6 @@ import (
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/proxy"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
-	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
 // defaultController is the controllerName of the GatewayClasses we serve unless told otherwise.
@@ -95,7 +94,6 @@ func (s *serving) options(log logr.Logger) (proxy.Options, error) {
 		Clients:  s.clients,
 		Memory:   memory.Follow(),
 	}
-	o.Backends.Limits = wire.Limits{}
 	if s.accessLog > 0 {
 		o.AccessLog = proxy.AccessLog{Writer: os.Stdout, Share: s.accessLog}
 	}

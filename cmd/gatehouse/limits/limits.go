@@ -24,8 +24,11 @@ func Add(f *pflag.FlagSet, c *proxy.Clients, b *upstream.Config) {
 func clients(f *pflag.FlagSet, c *proxy.Clients) {
 	f.IntVar(&c.Connections, "max-connections", 0, "client connections open at one time; further ones are answered 503; 0: as many as the memory is for, 32768 at most")
 	f.IntVar(&c.Requests, "max-requests", 0, "requests in flight at one time; further ones are answered 503; 0: as many as the memory is for, 16384 at most; negative for no limit")
+	f.IntVar(&c.HTTP1.MaxRequests, "max-requests-per-connection", 0, "requests on one HTTP/1.1 connection, which is then closed; 0: no limit")
 	f.DurationVar(&c.Handshake, "handshake-timeout", 10*time.Second, "for a TLS handshake with a client")
 	f.IntVar(&c.UDP.Sessions, "max-udp-sessions", 4096, "UDP sessions of one listener; datagrams of further clients are dropped")
+	f.DurationVar(&c.UDP.Idle, "udp-idle-timeout", time.Minute, "for which a UDP session may be silent")
+	f.DurationVar(&c.TCP.Idle, "tcp-idle-timeout", time.Hour, "for which a relayed TCP or TLS connection may be silent, in both directions")
 	f.Uint32Var(&c.Streams, "max-streams", 100, "HTTP/2 streams open at one time on a connection")
 	f.IntVar(&c.Floods.Idle, "max-http2-idle-frames", 1000, "frames an HTTP/2 client may send that bring no request on; 100 more a second, 10 with each request; then the connection is broken off")
 	f.IntVar(&c.Floods.Resets, "max-http2-resets", 200, "HTTP/2 streams a client may reset, or have reset; 20 more a second, 1 with each answer; then the connection is broken off")
@@ -58,4 +61,11 @@ func backends(f *pflag.FlagSet, b *upstream.Config) {
 	f.IntVar(&b.MaxConns, "max-backend-connections", 4096, "connections to one endpoint; when all are in use requests are answered 503")
 	f.DurationVar(&b.ConnectTimeout, "backend-connect-timeout", 3*time.Second, "for a connection to an endpoint to open")
 	f.DurationVar(&b.ReadTimeout, "backend-idle-timeout", time.Minute, "for which a backend may be silent during a request; then 504")
+	f.DurationVar(&b.WriteTimeout, "backend-write-timeout", 30*time.Second, "for a backend to take what it is sent; then 504")
+	f.DurationVar(&b.StreamTimeout, "backend-stream-timeout", 10*time.Minute, "--backend-idle-timeout of gRPC")
+	f.DurationVar(&b.IdleTimeout, "backend-keepalive-timeout", time.Minute, "for which an idle connection to an endpoint is kept")
+	f.IntVar(&b.MaxStreamConns, "max-backend-http2-connections", 16, "connections to one endpoint that speaks HTTP/2")
+	f.IntVar(&b.MaxStreams, "max-backend-streams", 250, "requests at one time on one of those, or as many as the backend says")
+	f.IntVar(&b.Limits.Head, "max-backend-head-bytes", 64<<10, "head of an answer; a larger one becomes 502")
+	f.IntVar(&b.Limits.Fields, "max-backend-header-fields", 200, "header fields of an answer; with more it becomes 502")
 }
