@@ -8,6 +8,7 @@
 package explain
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -98,7 +99,12 @@ func Run(r *router.Router, t *table.Table, q Query) ([]Explanation, error) {
 		e.run(r, x, q.Claims)
 		out = append(out, e)
 	}
-	if len(out) == 0 {
+	switch {
+	case len(out) > 0:
+	case len(ports) == 0:
+		return nil, errors.New("no Gateway listens at all; look at the conditions of GatewayClass and Gateway, which gatehouse table shows too: " +
+			"is the class's controllerName this program's?")
+	default:
 		return nil, fmt.Errorf("no Gateway listens for %s on port %d; there is: %s", u.Scheme, port, strings.Join(ports, ", "))
 	}
 	return out, nil

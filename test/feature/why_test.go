@@ -184,6 +184,18 @@ func TestExposure(t *testing.T) {
 	is("conditional shop/edge/http", `rules: {when: ["request.path != '/healthz'"], authentication: {keys: {`+apiKeys+`}}}`)
 }
 
+// Where nothing listens there is a hint why not.
+func TestExplainWithoutGateways(t *testing.T) {
+	w := Start(t, strings.ReplaceAll(Base, "gatehouse.dev/gateway-controller", "else.example/controller")+Route("r", toAPI))
+	if _, err := gatehouse(t, w, "explain", "GET", "http://a/"); err == nil || !strings.Contains(err.Error(), "no Gateway listens at all") || !strings.Contains(err.Error(), "controllerName") {
+		t.Errorf("%v", err)
+	}
+	w = Start(t, Base+Route("r", toAPI))
+	if _, err := gatehouse(t, w, "explain", "GET", "http://a:9999/"); err == nil || !strings.Contains(err.Error(), "no Gateway listens for http on port 9999; there is: shop/edge port 80") {
+		t.Errorf("%v", err)
+	}
+}
+
 // An address that is empty, as an unset variable makes it, names nobody to ask.
 func TestNobodyToAsk(t *testing.T) {
 	for _, args := range [][]string{{"exposure"}, {"explain", "GET", "http://a/"}} {
