@@ -87,7 +87,8 @@ func validAuthority(s string) bool {
 			i++
 		}
 	}
-	return i > 0 && (i == len(s) || s[i] == ':' && validPort(s[i+1:]))
+	// A dot alone is the root of the DNS; without it nothing of a name is left.
+	return i > 0 && s[:i] != "." && (i == len(s) || s[i] == ':' && validPort(s[i+1:]))
 }
 
 // closing returns the index behind the IP literal that s starts with, or 0.
