@@ -6,12 +6,14 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/client-go/util/cert"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -112,12 +114,12 @@ func TestServices(t *testing.T) {
 		}
 	}
 	serves("at first")
-	var slices discoveryv1.EndpointSliceList
-	if err := w.Client.List(context.Background(), &slices, client.InNamespace(w.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: s.Name}); err != nil {
+	var parts discoveryv1.EndpointSliceList
+	if err := w.Client.List(context.Background(), &parts, client.InNamespace(w.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: s.Name}); err != nil {
 		t.Fatal(err)
 	}
-	if len(slices.Items) != 1 || len(slices.Items[0].Endpoints) != 1 || slices.Items[0].Endpoints[0].Addresses[0] != machine(t) || *slices.Items[0].Ports[0].Port != target {
-		t.Errorf("the slices are %+v", slices.Items)
+	if len(parts.Items) != 1 || len(parts.Items[0].Endpoints) != 1 || parts.Items[0].Endpoints[0].Addresses[0] != machine(t) || *parts.Items[0].Ports[0].Port != target {
+		t.Errorf("the slices are %+v", parts.Items)
 	}
 	programmed := func(reason string) *gatewayv1.Gateway {
 		t.Helper()
@@ -215,4 +217,45 @@ func TestServices(t *testing.T) {
 	})
 	w.Apply(gatewayWith("edge", strings.Replace(onPort, "name: http", "name: alone", 1)))
 	serves("with one port again")
+}
+
+// TestServiceOfHTTP3 has the Service carry UDP beside TCP while a listener speaks
+// HTTP/3, and only then.
+func TestServiceOfHTTP3(t *testing.T) {
+	w := NewWorld(t, base)
+	chain, key, err := cert.GenerateSelfSignedCertKey("one.example", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := &corev1.Secret{Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": chain, "tls.key": key}}
+	secret.Namespace, secret.Name = w.Namespace, "one"
+	if err := w.Client.Create(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	w.pod()
+	listeners := func(option string) string {
+		return "  listeners: [{name: https, protocol: HTTPS, port: PORT, tls: {certificateRefs: [{name: one}]" + option + "}}]\n"
+	}
+	ports := func(want ...corev1.Protocol) func(*corev1.Service) string {
+		return func(s *corev1.Service) string {
+			var got []corev1.Protocol
+			for _, p := range s.Spec.Ports {
+				if int(p.Port) != w.Port {
+					return fmt.Sprintf("port %d, not %d", p.Port, w.Port)
+				}
+				got = append(got, p.Protocol)
+			}
+			if slices.Sort(got); !slices.Equal(got, want) {
+				return fmt.Sprintf("the Service carries %v, want %v", got, want)
+			}
+			return ""
+		}
+	}
+	w.Apply(gatewayWith("edge", listeners("")))
+	w.Run("--gateways=service", "--pod-selector=world="+w.Namespace).WaitReady()
+	w.service("edge", ports(corev1.ProtocolTCP))
+	w.Apply(gatewayWith("edge", listeners(", options: {gatehouse.dev/http3: Enabled}")))
+	w.service("edge", ports(corev1.ProtocolTCP, corev1.ProtocolUDP))
+	w.Apply(gatewayWith("edge", listeners("")))
+	w.service("edge", ports(corev1.ProtocolTCP))
 }
