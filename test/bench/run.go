@@ -145,7 +145,9 @@ func (b *bench) measure(ctx context.Context, r *report.Report) (failed []error) 
 		r.Machine.LoadAfter = loadAverage()
 		if err != nil {
 			progress("%s: %v", name, err)
-			r.Fail(name, err)
+			if ctx.Err() == nil { // to be interrupted is not to fail: --resume goes on from here
+				r.Fail(name, err)
+			}
 			failed = append(failed, fmt.Errorf("%s: %w", name, err))
 		}
 		if err := r.Save(b.results); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/test/bench/peer"
@@ -20,9 +21,9 @@ const (
 	runAdmin = "127.0.0.1:9901"
 )
 
-// measureStart measures the way from a fresh clone to a first answer. It clones the last commit twice: once with an empty build cache, once
-// with what the first left in it. The modules are in the module cache: prepare
-// has built with them.
+// measureStart measures the way from a fresh clone to a first answer. It clones the last commit twice: once with the user's build
+// cache, which has what the gateway depends on since prepare has built it, and once with an empty one. That takes minutes
+// and comes last: what was measured before an interruption is kept, and --resume measures the rest. The modules are in the module cache.
 func measureStart(ctx context.Context, b *bench, r *report.Report) error {
 	for _, addr := range []string{runAddr, "127.0.0.1:8443", runAdmin} {
 		l, err := net.Listen("tcp", addr)
@@ -31,27 +32,36 @@ func measureStart(ctx context.Context, b *bench, r *report.Report) error {
 		}
 		l.Close()
 	}
-	cache := filepath.Join(b.dir, "gocache")
-	for _, state := range []string{"cold", "warm"} {
+	for _, state := range []string{"warm", "cold"} {
+		if slices.ContainsFunc(r.Start, func(row report.Start) bool { return row.BuildCache == state }) {
+			continue // by the run that is resumed
+		}
 		progress("start: make run, build cache %s", state)
-		row, err := b.makeRun(ctx, filepath.Join(b.dir, "clone-"+state), cache)
+		var env []string
+		if state == "cold" {
+			env = []string{"GOCACHE=" + filepath.Join(b.dir, "gocache")}
+		}
+		row, err := b.makeRun(ctx, filepath.Join(b.dir, "clone-"+state), env)
 		if err != nil {
 			return fmt.Errorf("start, build cache %s: %w", state, err)
 		}
 		row.BuildCache = state
 		r.Start = append(r.Start, row)
+		if err := r.Save(b.results); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func (b *bench) makeRun(ctx context.Context, clone, cache string) (row report.Start, err error) {
+func (b *bench) makeRun(ctx context.Context, clone string, env []string) (row report.Start, err error) {
 	began := time.Now()
 	if out, err := exec.CommandContext(ctx, "git", "clone", "-q", "--no-local", b.module, clone).CombinedOutput(); err != nil {
 		return row, fmt.Errorf("git clone: %w\n%s", err, out)
 	}
 	row.Clone = time.Since(began).Seconds()
 	// --directory comes last: Launch names the log after the last argument.
-	p, err := peer.Launch(b.dir, peer.AnyCPU, []string{"GOCACHE=" + cache}, "make", "run", "--directory", clone)
+	p, err := peer.Launch(b.dir, peer.AnyCPU, env, "make", "run", "--directory", clone)
 	if err != nil {
 		return row, err
 	}
