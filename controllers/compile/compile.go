@@ -29,8 +29,8 @@ type Compiler struct {
 	// GiveWay is called every few microseconds of work; New makes it do nothing.
 	GiveWay func()
 
-	routes    memo.Map[graph.ObjectKey, *compiledRoute]
-	hosts     memo.Map[hostKey, *host]
+	routes    routes
+	hosts     hosts
 	listeners memo.Map[graph.ListenerKey, *table.Listener]
 	certs     memo.Map[string, *table.Certificate]
 	backends  memo.Map[string, *table.Backend]
@@ -40,7 +40,13 @@ type Compiler struct {
 }
 
 // New returns a Compiler that remembers nothing.
-func New() *Compiler { return &Compiler{GiveWay: func() {}, policies: access.New(asked)} }
+func New() *Compiler {
+	return &Compiler{
+		GiveWay: func() {}, policies: access.New(asked),
+		routes: routes{byName: map[graph.ObjectKey]*compiledRoute{}},
+		hosts:  hosts{byName: map[hostKey]*host{}, lists: map[graph.ListenerKey][]*table.Host{}},
+	}
+}
 
 // Compile builds the table of g, with its policies, from nothing.
 func Compile(g *graph.Graph, p *attach.Policies) *table.Table { return New().Compile(g, p) }
@@ -50,8 +56,9 @@ func Compile(g *graph.Graph, p *attach.Policies) *table.Table { return New().Com
 func (c *Compiler) Compile(g *graph.Graph, p *attach.Policies) *table.Table {
 	c.turn()
 	c.clients = clients(g)
-	routes := c.compileRoutes(g, p)
-	t := &table.Table{Listeners: c.compileListeners(g, routes), Backends: c.addStreamBackends(c.compileBackends(routes), g)}
+	routes, changed := c.compileRoutes(g, p)
+	c.compileHosts(changed)
+	t := &table.Table{Listeners: c.compileListeners(g), Backends: c.addStreamBackends(c.compileBackends(routes), g)}
 	for _, r := range routes {
 		t.Rejected = append(t.Rejected, r.rejected...)
 	}
@@ -64,8 +71,6 @@ func (c *Compiler) Compile(g *graph.Graph, p *attach.Policies) *table.Table {
 }
 
 func (c *Compiler) turn() {
-	c.routes.Turn()
-	c.hosts.Turn()
 	c.listeners.Turn()
 	c.certs.Turn()
 	c.backends.Turn()

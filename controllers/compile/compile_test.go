@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -159,6 +160,39 @@ func TestIdentity(t *testing.T) {
 		"http", "host a", "host b", "rule a 0", "rule a 1", "rules b", "backends")
 }
 
+// TestIncremental puts routes in and takes them away at random, with hosts they share and
+// parents that lead to one listener twice: every table must be the one that a
+// Compiler makes which has seen nothing before.
+func TestIncremental(t *testing.T) {
+	c, _ := newCluster(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	for step := range 300 {
+		name := string(rune('a' + random.IntN(8)))
+		route := read[gatewayv1.HTTPRoute](t, routeText(name, "80"))
+		route.Spec.Hostnames = nil
+		for range random.IntN(4) {
+			route.Spec.Hostnames = append(route.Spec.Hostnames, []gatewayv1.Hostname{"x.example", "*.example", "alt.example", "y.example"}[random.IntN(4)])
+		}
+		if random.IntN(2) == 0 {
+			route.Spec.ParentRefs = append(route.Spec.ParentRefs, gatewayv1.ParentReference{Name: "web"})
+		}
+		if random.IntN(3) == 0 {
+			route.Spec.Rules = route.Spec.Rules[:random.IntN(2)]
+		}
+		c.s.Delete(store.HTTPRoute, named(route))
+		var got *table.Table
+		if random.IntN(3) == 0 {
+			got = c.apply()
+		} else {
+			got = c.apply(route)
+		}
+		g := c.b.Build(c.s)
+		if want := Compile(g, c.a.Build(c.s, g)).Text(); got.Text() != want {
+			t.Fatalf("step %d, route %s: got\n%s\nwant\n%s", step, name, got.Text(), want)
+		}
+	}
+}
+
 // A Compiler forgets what is gone.
 func TestForgets(t *testing.T) {
 	c, _ := newCluster(t)
@@ -169,7 +203,7 @@ func TestForgets(t *testing.T) {
 	c.apply()
 	c.apply(read[corev1.Service](t, `{metadata: {name: x, namespace: shop}}`))
 	c.apply(read[corev1.Service](t, `{metadata: {name: y, namespace: shop}}`))
-	n := len(c.c.routes.Now) + len(c.c.hosts.Now) + len(c.c.backends.Now) + len(c.c.routes.Last) + len(c.c.hosts.Last) + len(c.c.backends.Last) + c.c.policies.Len()
+	n := len(c.c.routes.byName) + len(c.c.routes.order) + len(c.c.hosts.byName) + len(c.c.hosts.lists) + len(c.c.backends.Now) + len(c.c.backends.Last) + c.c.policies.Len()
 	if n != 0 {
 		t.Errorf("%d entries are left", n)
 	}

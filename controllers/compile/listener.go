@@ -12,27 +12,15 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
-// hostKey names a Host across builds.
-type hostKey struct {
-	listener graph.ListenerKey
-	name     string
-}
-
-// host is a Host with what it was made of.
-type host struct {
-	members []*member
-	table   *table.Host
-}
-
 // compileListeners returns the listeners that serve, by port, then ID.
-func (c *Compiler) compileListeners(g *graph.Graph, routes []*compiledRoute) []*table.Listener {
-	hosts, streams := c.compileHosts(routes), c.compileStreams(g)
+func (c *Compiler) compileListeners(g *graph.Graph) []*table.Listener {
+	streams := c.compileStreams(g)
 	var out []*table.Listener
 	for _, gw := range g.Gateways {
 		proxies := compileProxies(gw.Clients.ProxyProtocol)
 		for _, l := range gw.Listeners {
 			if l.Serves {
-				t := c.compileListener(l, hosts[l.Key], streams[l.Key])
+				t := c.compileListener(l, c.hosts.lists[l.Key], streams[l.Key])
 				t.Proxies, t.Limits = proxies, compileLimits(&gw.Clients, l.Spec.Port)
 				out = append(out, c.listeners.Keep(l.Key, t, sameListener))
 			}
@@ -45,7 +33,6 @@ func (c *Compiler) compileListeners(g *graph.Graph, routes []*compiledRoute) []*
 }
 
 func (c *Compiler) compileListener(l *graph.Listener, hosts []*table.Host, streams []*table.Stream) *table.Listener {
-	slices.SortFunc(hosts, func(a, b *table.Host) int { return compareHostnames(a.Name, b.Name) })
 	return &table.Listener{
 		ID:           l.Key.ID(),
 		Address:      l.Address,
@@ -90,48 +77,6 @@ func compileProxies(p *v1alpha1.ProxyProtocol) *table.Proxies {
 func sameListener(a, b *table.Listener) bool {
 	return a.ID == b.ID && a.Address == b.Address && a.Port == b.Port && a.Target == b.Target && a.Protocol == b.Protocol && a.Hostname == b.Hostname && a.HTTP3 == b.HTTP3 &&
 		sameClients(a.Clients, b.Clients) && a.Proxies.Equal(b.Proxies) && a.Limits.Equal(b.Limits) && slices.Equal(a.Certificates, b.Certificates) && slices.Equal(a.Hosts, b.Hosts) && slices.Equal(a.Streams, b.Streams)
-}
-
-// compileHosts gathers every attachment under its listener and host name.
-func (c *Compiler) compileHosts(routes []*compiledRoute) map[graph.ListenerKey][]*table.Host {
-	members := make(map[hostKey][]*member, len(c.hosts.Last))
-	for _, r := range routes {
-		c.GiveWay()
-		for _, m := range r.members {
-			for _, name := range m.at.Hostnames {
-				k := hostKey{m.at.Listener, name}
-				if at := members[k]; len(at) == 0 || at[len(at)-1].route != m.route { // two parentRefs may lead to one listener
-					members[k] = append(at, m)
-				}
-			}
-		}
-	}
-	out := map[graph.ListenerKey][]*table.Host{}
-	for k, ms := range members {
-		c.GiveWay()
-		if h := c.compileHost(k, ms); len(h.Rules) > 0 {
-			out[k.listener] = append(out[k.listener], h)
-		}
-	}
-	return out
-}
-
-func (c *Compiler) compileHost(k hostKey, members []*member) *table.Host {
-	if old, ok := c.hosts.Last[k]; ok && slices.Equal(old.members, members) {
-		c.hosts.Now[k] = old
-		return old.table
-	}
-	var ranked []ranked
-	for _, m := range members {
-		ranked = append(ranked, m.rules...)
-	}
-	slices.SortFunc(ranked, comparePrecedence)
-	h := &table.Host{Name: k.name, Rules: make([]*table.Rule, 0, len(ranked))}
-	for _, r := range ranked {
-		h.Rules = append(h.Rules, r.rule)
-	}
-	c.hosts.Now[k] = &host{members: members, table: h}
-	return h
 }
 
 // compareHostnames puts exact names first, then wildcards from the longest to

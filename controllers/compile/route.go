@@ -27,6 +27,8 @@ type compiledRoute struct {
 	policies []*attach.RulePolicies      // distinct
 	backends []*table.Backend            // distinct
 	rejected []table.Rejection
+	at       int    // among the routes of the last build that had it
+	build    uint64 // that build
 }
 
 // keptAction is an Action with what it depends on.
@@ -37,6 +39,7 @@ type keptAction struct {
 
 // member is what one route brings to every host of one listener.
 type member struct {
+	of     *compiledRoute
 	route  *graph.Route
 	at     *graph.Attachment
 	client graph.Client
@@ -52,26 +55,63 @@ type actionKey struct {
 	client   graph.Client // of the Gateway; none where no backend is to see it
 }
 
-// compileRoutes compiles the routes that are attached somewhere.
-func (c *Compiler) compileRoutes(g *graph.Graph, policies *attach.Policies) (out []*compiledRoute) {
+// routes is what routes were compiled to, and where they stood in the last build.
+type routes struct {
+	byName  map[graph.ObjectKey]*compiledRoute
+	order   []*compiledRoute
+	build   uint64         // counts builds
+	clients []graph.Client // scratch
+}
+
+// changes is how the routes of a build differ from those of the build before.
+type changes struct {
+	gone, fresh []*compiledRoute // one that changed is in both
+}
+
+// compileRoutes compiles the routes that are attached somewhere. Most are where they
+// were, behind the same one, so that no name is looked up for them.
+func (c *Compiler) compileRoutes(g *graph.Graph, policies *attach.Policies) (out []*compiledRoute, changed changes) {
+	all := &c.routes
+	all.build++
+	out = make([]*compiledRoute, 0, len(all.order)+1)
+	next := 0
 	for _, r := range g.Routes {
 		c.GiveWay()
 		if !attached(r) {
 			continue
 		}
-		name := r.Key()
-		last := c.routes.Last[name]
-		reached, clients := policies.Routes[r], c.clientsOf(r)
-		if last == nil || last.node != r || last.reached != reached || !slices.Equal(last.clients, clients) {
-			last = c.compileRoute(&compiledRoute{node: r, reached: reached, clients: clients}, last)
+		var now *compiledRoute
+		if next < len(all.order) && all.order[next].node == r {
+			now = all.order[next]
+		} else {
+			now = all.byName[r.Key()]
 		}
-		c.routes.Now[name] = last
-		for _, p := range last.policies {
+		if now != nil {
+			next = now.at + 1
+		}
+		reached, clients := policies.Routes[r], c.clientsOf(r)
+		if now == nil || now.node != r || now.reached != reached || !slices.Equal(now.clients, clients) {
+			now = c.compileRoute(&compiledRoute{node: r, reached: reached, clients: slices.Clone(clients)}, now)
+			all.byName[r.Key()] = now
+			changed.fresh = append(changed.fresh, now)
+		}
+		now.at, now.build = len(out), all.build
+		for _, p := range now.policies {
 			c.policies.Touch(p)
 		}
-		out = append(out, last)
+		out = append(out, now)
 	}
-	return out
+	for _, r := range all.order {
+		if r.build == all.build {
+			continue
+		}
+		changed.gone = append(changed.gone, r)
+		if key := r.node.Key(); all.byName[key] == r {
+			delete(all.byName, key)
+		}
+	}
+	all.order = out
+	return out, changed
 }
 
 func attached(r *graph.Route) bool {
@@ -98,7 +138,7 @@ func (c *Compiler) compileRoute(out, last *compiledRoute) *compiledRoute {
 	used := make(map[actionKey]*table.Action, len(out.actions))
 	for i, p := range r.Parents {
 		for _, at := range p.Attached {
-			m := &member{route: r, at: at, client: out.clients[i]}
+			m := &member{of: out, route: r, at: at, client: out.clients[i]}
 			for _, rule := range r.Rules {
 				rules := c.compileRule(out, rule, m)
 				m.rules = append(m.rules, rules...)

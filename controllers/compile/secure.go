@@ -81,9 +81,10 @@ func clients(g *graph.Graph) map[types.NamespacedName]graph.Client {
 }
 
 // clientsOf are what the Gateways of a route show to backends of TLS, one for
-// each parent; all alike where the route leads to no such backend.
+// each parent; all alike where the route leads to no such backend. The slice is good until the next call.
 func (c *Compiler) clientsOf(r *graph.Route) []graph.Client {
-	out := make([]graph.Client, len(r.Parents))
+	out := append(c.routes.clients[:0], make([]graph.Client, len(r.Parents))...)
+	c.routes.clients = out
 	if len(c.clients) == 0 || !slices.ContainsFunc(r.Rules, overTLS) {
 		return out
 	}

@@ -93,7 +93,7 @@ func (c *Causes) create(policy, code string) *atomic.Uint64 {
 }
 
 // retain drops the series of policies that are not in keep.
-func (c *Causes) retain(keep set) {
+func (c *Causes) retain(keep names) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := c.series.Load()
@@ -102,7 +102,7 @@ func (c *Causes) retain(keep set) {
 	}
 	next := maps.Clone(*m)
 	maps.DeleteFunc(next, func(k cause, _ *atomic.Uint64) bool {
-		return k.policy != "" && k.policy != "other" && !keep[k.policy]
+		return k.policy != "" && k.policy != "other" && keep[k.policy] == 0
 	})
 	c.series.Store(&next)
 }

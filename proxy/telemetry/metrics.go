@@ -55,6 +55,7 @@ type series struct {
 	ports     keyed[Port]
 	backends  keyed[Backend]
 	streams   keyed[Stream]
+	census    census // Retain's
 }
 
 // Sources are figures that others keep, read when somebody asks for the
@@ -161,68 +162,10 @@ func (m *Metrics) Backend(id string) *Backend {
 	return m.backends.get(id, func() *Backend { return &Backend{ID: id} })
 }
 
-// Retain drops the series of everything that is not in t. It calls giveWay every few
-// microseconds of work.
-func (m *Metrics) Retain(t *table.Table, giveWay func()) {
-	routes, listeners, backends, policies, streams, services := set{}, set{}, set{}, set{}, set{}, set{}
-	seen := map[*table.Action]bool{}
-	for _, l := range t.Listeners {
-		listeners[l.ID] = true
-		for _, st := range l.Streams {
-			streams[st.Route] = true
-		}
-		for _, h := range l.Hosts {
-			giveWay()
-			for _, r := range h.Rules {
-				if !seen[r.Action] {
-					seen[r.Action] = true
-					routes[routeKey(r.Action)] = true
-					policies.add(r.Action)
-					services.ask(r.Action)
-				}
-			}
-		}
-	}
-	for _, b := range t.Backends {
-		backends[b.ID] = true
-	}
-	m.routes.retain(routes)
-	m.listeners.retain(listeners)
-	m.backends.retain(backends)
-	m.streams.retain(streams)
-	m.Denials.retain(policies)
-	m.ShadowDenials.retain(policies)
-	m.Refusals.retain(policies)
-	m.Mirrored.retain(backends)
-	m.Asked.retain(services)
-	m.Introspected.retain(services)
-	m.Granted.retain(services)
-	m.Fetched.retain(services)
-}
-
 // DropPort drops the series of a socket that is gone.
 func (m *Metrics) DropPort(address string) { m.ports.drop(address) }
 
 func routeKey(a *table.Action) string { return a.Route + "\x00" + a.Rule }
-
-type set map[string]bool
-
-func (s set) add(a *table.Action) {
-	for _, p := range []*table.Auth{a.Auth, a.ShadowAuth} {
-		if p != nil {
-			for _, source := range p.Sources {
-				s[source.Policy] = true
-			}
-		}
-	}
-	for _, p := range []*table.Validation{a.Validation, a.ShadowValidation} {
-		if p != nil {
-			for _, source := range p.Sources {
-				s[source.Policy] = true
-			}
-		}
-	}
-}
 
 // keyed is counters by a name, found at swap and read when somebody asks.
 type keyed[T any] struct {
@@ -244,11 +187,14 @@ func (k *keyed[T]) get(key string, create func() *T) *T {
 	return v
 }
 
-func (k *keyed[T]) retain(keep set) {
+func (k *keyed[T]) retain(keep names) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if len(k.m) == len(keep) { // all that is kept is there
+		return
+	}
 	for key := range k.m {
-		if !keep[key] {
+		if keep[key] == 0 {
 			delete(k.m, key)
 		}
 	}
@@ -265,41 +211,5 @@ func (k *keyed[T]) each(do func(*T)) {
 	defer k.mu.Unlock()
 	for _, v := range k.m {
 		do(v)
-	}
-}
-
-// ask adds the services that are asked about an action's requests.
-func (s set) ask(a *table.Action) {
-	for _, p := range []*table.Auth{a.Auth, a.ShadowAuth} {
-		if p == nil {
-			continue
-		}
-		for i := range p.Methods {
-			if m := p.Methods[i].Introspection; m != nil {
-				s[m.Service()] = true
-			}
-		}
-		for i := range p.Rules {
-			if e := p.Rules[i].External; e != nil {
-				s[e.Service()] = true
-			}
-		}
-		for i := range p.Metadata {
-			s[p.Metadata[i].Service()] = true
-		}
-		for i := range p.Credentials {
-			if g := p.Credentials[i].Grant; g != nil {
-				s[g.Service()] = true
-			}
-		}
-	}
-	filters := a.Filters
-	for i := range a.Backends {
-		filters = append(filters[:len(filters):len(filters)], a.Backends[i].Filters...)
-	}
-	for i := range filters {
-		if e := filters[i].ExternalAuth; e != nil {
-			s[e.Service()] = true
-		}
 	}
 }

@@ -113,6 +113,15 @@ func TestRetain(t *testing.T) {
 	if m.Route(tab.Listeners[0].Hosts[0].Rules[0].Action) != route {
 		t.Error("a route that stayed has new counters")
 	}
+	shared := sampleTable() // one host keeps what another, which is gone, has used too
+	shared.Listeners[0].Hosts[0].Name = "a.example"
+	more := *shared.Listeners[0]
+	more.Hosts = append(sampleTable().Listeners[0].Hosts, more.Hosts...)
+	m.Retain(&table.Table{Listeners: []*table.Listener{&more}, Backends: shared.Backends}, func() {})
+	m.Retain(shared, func() {})
+	if got := count(); got != 5 {
+		t.Errorf("series kept by one host of two = %d, want 5", got)
+	}
 	m.Retain(&table.Table{}, func() {})
 	if got := count(); got != 0 {
 		t.Errorf("series after everything left = %d, want 0", got)
