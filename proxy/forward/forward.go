@@ -24,7 +24,7 @@ import (
 // Config of a Forwarder. Zero fields mean the default.
 type Config struct {
 	Retries    int               // further tries after one that did not reach the backend, 2
-	TunnelIdle time.Duration     // a tunnel in which nothing moves for this long, or up to twice that, is closed, 10 min
+	TunnelIdle time.Duration     // a tunnel in which nothing moves for this long is closed, 10 min
 	Trusted    *clientip.Trusted // proxies in front whose X-Forwarded-Proto and -Host are kept
 	Mirrors    int               // mirrored requests under way at one time, 256; further ones are dropped
 	Mirrored   *telemetry.Causes // counts mirrored requests by backend and outcome; never nil once defaults are in

@@ -41,15 +41,16 @@ func closeWrite(c net.Conn) error {
 // Relay is two connections of which each gets what the other sends. A quiet TCP
 // connection holds no buffer; one in bulk is copied by the kernel where it can.
 type Relay struct {
-	Idle time.Duration // both end when nothing has moved in either direction for this long; at most twice that passes
+	Idle time.Duration // both end when nothing has moved in either direction for this long
 
-	moves atomic.Uint64 // pieces that have been sent, either way: cheaper than a clock read for each
+	moved atomic.Int64 // when something last did, Unix nanoseconds
 }
 
 // Copy copies one direction until from ends, and passes the end on. It is false
 // when the connection has broken; then both ends have been closed. The other
 // direction is another goroutine's Copy.
 func (r *Relay) Copy(to, from net.Conn, count *atomic.Uint64) bool {
+	r.moved.CompareAndSwap(0, time.Now().UnixNano())
 	w := flow{Relay: r, to: to, count: count}
 	if a, ok := to.(*Ahead); ok {
 		w.to = a.Conn
@@ -193,12 +194,11 @@ const lull = 100 * time.Millisecond
 // await reads, until nothing has moved in either direction for too long.
 func (f *flow) await(from net.Conn, read func() ([]byte, error)) ([]byte, error) {
 	for {
-		before := f.moves.Load()
-		if err := from.SetReadDeadline(time.Now().Add(f.Idle)); err != nil {
+		if err := from.SetReadDeadline(time.Unix(0, f.moved.Load()).Add(f.Idle)); err != nil {
 			return nil, err
 		}
 		b, err := read()
-		if !errors.Is(err, os.ErrDeadlineExceeded) || f.moves.Load() == before {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || time.Now().UnixNano()-f.moved.Load() >= int64(f.Idle) {
 			return b, err
 		}
 	}
@@ -226,6 +226,6 @@ func (f *flow) write(b []byte) error {
 func (f *flow) add(n int64) {
 	if n > 0 {
 		f.count.Add(uint64(n))
-		f.moves.Add(1)
+		f.moved.Store(time.Now().UnixNano())
 	}
 }

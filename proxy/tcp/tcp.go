@@ -23,7 +23,7 @@ import (
 
 // Config bounds what connections may do. Zero fields mean the default.
 type Config struct {
-	Idle time.Duration // a connection on which nothing moves in either direction for this long, or up to twice that, is closed, 1 h
+	Idle time.Duration // a connection on which nothing moves in either direction for this long is closed, 1 h
 }
 
 // Relay relays connections. Its methods may be called by any goroutine.
