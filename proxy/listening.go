@@ -54,7 +54,7 @@ func (s *Server) protocols() listener.Protocols {
 		Streams:  c.Streams,
 		MaxBody:  one.MaxBody,
 		Pace:     one.Pace,
-		Buffers:  http2.Buffers(c.Buffers),
+		Buffers:  c.Buffers,
 		Floods:   c.Floods,
 		Flooded:  func(kind string) { s.metrics.Floods.Add("", kind) },
 		Timeouts: http2.Timeouts{Head: one.HeadTimeout, Idle: one.IdleTimeout, Read: one.BodyTimeout, Write: one.WriteTimeout, Stream: streamTimeout},
@@ -76,7 +76,7 @@ func (s *Server) http3() (listener.HTTP3, *quic.Config) {
 		Streams:  c.Streams,
 		MaxBody:  one.MaxBody,
 		Pace:     one.Pace,
-		Buffers:  http3.Buffers(c.Buffers),
+		Buffers:  c.Buffers,
 		Timeouts: http3.Timeouts{Head: one.HeadTimeout, Idle: one.IdleTimeout, Read: one.BodyTimeout, Write: one.WriteTimeout, Stream: streamTimeout},
 	}
 	return http3.New(config), config.QUIC()

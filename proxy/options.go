@@ -8,6 +8,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/admission"
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/guard"
 	"github.com/gatehouse-dev/gatehouse/proxy/http1"
 	"github.com/gatehouse-dev/gatehouse/proxy/http2"
@@ -38,16 +39,16 @@ type Options struct {
 
 // Clients is what clients may use. Zero fields mean the default.
 type Clients struct {
-	HTTP1       http1.Config  // limits and timeouts; HTTP/2 goes by them too, as far as it has the same notion
-	TCP         tcp.Config    // of TLSRoutes and TCPRoutes
-	UDP         udp.Config    // of UDPRoutes
-	Buffers     http2.Buffers // of content over HTTP/2 and HTTP/3 that nobody has read yet
-	Floods      http2.Floods  // of HTTP/2
-	Streams     uint32        // open at one time on an HTTP/2 connection; 100
-	Connections int           // open at one time; 32,768, or what fits in Memory
-	Requests    int           // in flight at one time, 503 overloaded beyond; 16,384, or what fits in Memory; negative: no limit
-	Handshake   time.Duration // for TLS; 10 s
-	Trusted     []string      // addresses and prefixes of proxies in front whose X-Forwarded-* fields are believed
+	HTTP1       http1.Config     // limits and timeouts; HTTP/2 goes by them too, as far as it has the same notion
+	TCP         tcp.Config       // of TLSRoutes and TCPRoutes
+	UDP         udp.Config       // of UDPRoutes
+	Buffers     exchange.Buffers // of content over HTTP/2 and HTTP/3 that nobody has read yet
+	Floods      http2.Floods     // of HTTP/2
+	Streams     uint32           // open at one time on an HTTP/2 connection; 100
+	Connections int              // open at one time; 32,768, or what fits in Memory
+	Requests    int              // in flight at one time, 503 overloaded beyond; 16,384, or what fits in Memory; negative: no limit
+	Handshake   time.Duration    // for TLS; 10 s
+	Trusted     []string         // addresses and prefixes of proxies in front whose X-Forwarded-* fields are believed
 }
 
 // AccessLog is one JSON line for a share of the requests.

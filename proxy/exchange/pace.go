@@ -23,3 +23,23 @@ func (p *Pace) Slow(conn *Conn, bytes int64, waited, grace time.Duration) bool {
 	}
 	return least > 0 && bytes < int64(waited.Seconds()*float64(least))
 }
+
+// Buffers are what may be held in memory of content that nobody has read yet, in
+// the versions of HTTP with streams: the client is told to send no more. Zero
+// fields mean the default, and the least is 64 KiB.
+type Buffers struct {
+	Stream     int // of one request, 256 KiB
+	Connection int // of all of a connection, 1 MiB
+}
+
+// Settled is b with its defaults and within its bounds.
+func (b Buffers) Settled() Buffers {
+	return Buffers{settled(b.Stream, 256<<10), settled(b.Connection, 1<<20)}
+}
+
+func settled(v, otherwise int) int {
+	if v <= 0 {
+		v = otherwise
+	}
+	return min(max(v, 64<<10), 1<<30)
+}

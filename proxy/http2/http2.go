@@ -30,25 +30,6 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
-// Buffers are what may be held in memory of content that nobody has read yet: the
-// client is told to send no more. Zero fields mean the default, and the least is
-// 64 KiB.
-type Buffers struct {
-	Stream     int // of one request, 256 KiB
-	Connection int // of all of a connection, 1 MiB
-}
-
-func (b *Buffers) defaults() {
-	b.Stream, b.Connection = or(b.Stream, 256<<10), or(b.Connection, 1<<20)
-}
-
-func or(v, otherwise int) int {
-	if v <= 0 {
-		v = otherwise
-	}
-	return min(max(v, 64<<10), 1<<30)
-}
-
 // Config is what a Server needs.
 type Config struct {
 	Handler  exchange.Handler
@@ -57,7 +38,7 @@ type Config struct {
 	Streams  uint32        // open at one time on a connection
 	MaxBody  int64         // content of a request (413); not above 0: no limit
 	Pace     exchange.Pace // of a request's content, after the first Timeouts.Read (408); gRPC's has its own time
-	Buffers  Buffers
+	Buffers  exchange.Buffers
 	Timeouts Timeouts
 	Floods   Floods
 	Flooded  func(kind string) // told of connections that ended for a flood: "frames", "resets" or "header"; may be nil
@@ -108,7 +89,7 @@ func New(cfg Config) *Server {
 	if cfg.Timeouts.Head <= 0 {
 		cfg.Timeouts.Head = cfg.Timeouts.Read
 	}
-	cfg.Buffers.defaults()
+	cfg.Buffers = cfg.Buffers.Settled()
 	cfg.Floods.defaults()
 	return &Server{cfg: cfg, conns: map[*conn]struct{}{}}
 }

@@ -35,7 +35,7 @@ type Config struct {
 	Streams  uint32        // open at one time on a connection; see QUIC
 	MaxBody  int64         // content of a request (413); not above 0: no limit
 	Pace     exchange.Pace // of a request's content, after the first Timeouts.Read (408); gRPC's has its own time
-	Buffers  Buffers
+	Buffers  exchange.Buffers
 	Timeouts Timeouts
 }
 
@@ -49,25 +49,6 @@ type Timeouts struct {
 	Stream time.Duration // Read, for gRPC, if that is more
 }
 
-// Buffers are what may be held in memory of content that nobody has read yet: the
-// client is told to send no more. Zero fields mean the default, and the least is
-// 64 KiB.
-type Buffers struct {
-	Stream     int // of one request, 256 KiB
-	Connection int // of all of a connection, 1 MiB
-}
-
-func (b *Buffers) defaults() {
-	b.Stream, b.Connection = or(b.Stream, 256<<10), or(b.Connection, 1<<20)
-}
-
-func or(v, otherwise int) int {
-	if v <= 0 {
-		v = otherwise
-	}
-	return min(max(v, 64<<10), 1<<30)
-}
-
 // uniStreams is how many unidirectional streams a client may have open: it needs
 // three (section 6.2), and may try others.
 const uniStreams = 8
@@ -75,7 +56,7 @@ const uniStreams = 8
 // QUIC returns the settings of connections: what c bounds of them, and that no
 // request is taken before the handshake is over (0-RTT), for it could be replayed.
 func (c Config) QUIC() *quic.Config {
-	c.Buffers.defaults()
+	c.Buffers = c.Buffers.Settled()
 	return &quic.Config{
 		MaxIdleTimeout:                 c.Timeouts.Idle,
 		InitialStreamReceiveWindow:     uint64(c.Buffers.Stream),
@@ -120,7 +101,7 @@ func New(cfg Config) *Server {
 	if cfg.Timeouts.Head <= 0 {
 		cfg.Timeouts.Head = cfg.Timeouts.Read
 	}
-	cfg.Buffers.defaults()
+	cfg.Buffers = cfg.Buffers.Settled()
 	return &Server{cfg: cfg, conns: map[*conn]struct{}{}}
 }
 

@@ -11,6 +11,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -259,6 +260,8 @@ func (k *KeySets) refresh(ctx context.Context, s *KeySet) (time.Duration, error)
 	if err != nil {
 		return 0, err
 	}
+	// Some providers list their keys in another order each time.
+	slices.SortStableFunc(got.keys, func(a, b auth.Key) int { return strings.Compare(a.ID, b.ID) })
 	next := &state{keys: got.keys, fetched: time.Now(), metadata: got.metadata}
 	if now := s.state.Load(); now != nil && equal(now.keys, got.keys) {
 		next.version = now.version
