@@ -50,17 +50,18 @@ type Explanation struct {
 // maxNear is how many rules are listed when none takes the request.
 const maxNear = 20
 
-// Offline explains q by a table that does not serve. It opens no connection:
-// key sets that would have to be fetched are missing, so tokens cannot be
-// verified; assume claims instead.
+// Offline explains q by a table that does not serve. It opens no connection, for
+// no backend has an endpoint here: what would have to be asked for or fetched is
+// unavailable, and tokens cannot be verified; assume claims instead.
 func Offline(t *table.Table, q Query) ([]Explanation, error) {
-	b, err := guard.New(guard.Config{Transport: offline{}})
+	upstreams := upstream.New(upstream.Config{})
+	b, err := guard.New(guard.Config{Transport: offline{}, Upstreams: upstreams})
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
 	b.SetKeySets(t.KeySets)
-	owners := router.Owners{Upstreams: upstream.New(upstream.Config{}), Guard: b, Env: b.Expressions(), Metrics: telemetry.New("", telemetry.Sources{}), GiveWay: func() {}}
+	owners := router.Owners{Upstreams: upstreams, Guard: b, Env: b.Expressions(), Metrics: telemetry.New("", telemetry.Sources{}), GiveWay: func() {}}
 	r, err := router.Build(t, nil, owners)
 	if err != nil {
 		return nil, err

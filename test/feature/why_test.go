@@ -6,6 +6,8 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -182,6 +184,37 @@ func TestExposure(t *testing.T) {
 	is("closed shop/edge/http", `rules: {require: "keys && all", authentication: {keys: {`+apiKeys+`}, all: {anonymous: {}}}}`)
 	is("conditional shop/edge/http", `rules: {authorization: {office: {cidrs: {allow: [192.0.2.0/24]}}}}`)
 	is("conditional shop/edge/http", `rules: {when: ["request.path != '/healthz'"], authentication: {keys: {`+apiKeys+`}}}`)
+}
+
+// Without a gateway nobody is asked: what depends on an answer is said to.
+func TestExplainOffline(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "all.yaml")
+	text := Base + Route("r", toAPI) + "apiVersion: v1\nkind: Secret\nmetadata: {name: client, namespace: shop}\nstringData: {client-id: a, client-secret: b}\n---\n" +
+		Auth("a", guarded, `rules: {authentication: {apps: {introspection: {backendRef: {name: api, port: 80}, path: /introspect, clientSecretRef: {name: client}, audiences: [shop]}}, all: {anonymous: {}}}, `+
+			`authorization: {paths: {cel: "request.path != '/no'"}, quota: {when: ["request.path == '/asked'"], externalAuth: {http: {}, backendRef: {name: api, port: 80}}}}}`)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for line, want := range map[string]string{
+		"http://a/":      "forwarded",
+		"http://a/no":    "answered 403 forbidden_by_rule",
+		"http://a/asked": "answered 503 external_auth_unavailable",
+	} {
+		var out bytes.Buffer
+		c := command.New(&out, &out)
+		c.SetArgs([]string{"explain", "GET", line, "-f", file})
+		if err := c.ExecuteContext(t.Context()); err != nil {
+			t.Error(err)
+		}
+		contains(t, out.String(), want)
+	}
+	var out bytes.Buffer
+	c := command.New(&out, &out)
+	c.SetArgs([]string{"explain", "GET", "http://a/", "-f", file, "-H", "Authorization: Bearer opaque"})
+	if err := c.ExecuteContext(t.Context()); err != nil {
+		t.Error(err)
+	}
+	contains(t, out.String(), "introspection_unavailable")
 }
 
 // Where nothing listens there is a hint why not.
