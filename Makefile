@@ -54,9 +54,10 @@ test: test-unit test-race test-envtest test-cluster ## Run every test below.
 test-unit: ## Run the tests that need no API server.
 	$(GO) test $(GO_TEST_FLAGS) ./...
 
+# Of the code itself, of pages and of goldens there is nothing to race.
 .PHONY: test-race
-test-race: ## Run them with the race detector.
-	CGO_ENABLED=1 $(GO) test -race $(GO_TEST_FLAGS) ./...
+test-race: ## Run them with the race detector, but for those that read the code and the pages.
+	CGO_ENABLED=1 $(GO) test -race $(GO_TEST_FLAGS) $$($(GO) list ./... | grep -vE '/test/(arch|docs|golden)$$')
 
 # Workers beyond one per target gain little; what a target finds is in its package's testdata/fuzz.
 .PHONY: fuzz
