@@ -176,7 +176,8 @@ func TestNewKey(t *testing.T) {
 	if page := b.LogIn(form); page.User() != subject {
 		t.Errorf("signed with the new key: %d %s", page.Status, page.Code())
 	}
-	if page := NewBrowser(t, w).Post("http://shop.example/backchannel", url.Values{"logout_token": {stranger}}); page.Status != 400 {
-		t.Errorf("signed with a stranger's key: %d", page.Status)
-	}
+	until(t, "a stranger's key is known as such", func() bool {
+		page := NewBrowser(t, w).Post("http://shop.example/backchannel", url.Values{"logout_token": {stranger}})
+		return page.Status == 400
+	})
 }

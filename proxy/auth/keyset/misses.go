@@ -27,6 +27,7 @@ type misses struct {
 	ended   chan struct{}      // closed when the fetch that is asked for or under way has ended; nil for none
 	ours    bool               // that one is for a miss
 	waiting int
+	failing bool      // the last fetch brought none
 	vain    int       // fetches for misses in a row that brought nothing new
 	soonest time.Time // of the next one; of the next of any kind, when the last failed
 }
@@ -43,40 +44,54 @@ func newMisses() *misses {
 
 // miss implements auth.Keys.
 func (m *misses) miss(what string) (again bool, after time.Duration) {
+	key, late := maphash.String(m.seed, what), time.NewTimer(maxWait)
+	defer late.Stop()
 	m.mu.Lock()
-	now := time.Now()
-	if m.judged(maphash.String(m.seed, what), now) {
-		m.mu.Unlock()
-		return false, 0
+	defer m.mu.Unlock()
+	for {
+		now := time.Now()
+		if m.judged(key, now) {
+			return false, 0
+		}
+		pause := m.soonest.Sub(now)
+		switch {
+		case m.ended == nil && pause > 0 && (m.failing || pause > afterFound):
+			return false, pause
+		case m.waiting >= maxWaiting:
+			return false, afterFound
+		case m.ended == nil && pause <= 0:
+			m.ended, m.ours = make(chan struct{}), true
+			m.asked <- struct{}{}
+		}
+		if ended, in := m.wait(m.ended, pause, late.C); ended || !in {
+			return ended, afterFound
+		}
 	}
-	wait := m.soonest.Sub(now)
-	if m.ended == nil && wait > 0 {
-		m.mu.Unlock()
-		return false, wait
-	}
-	if m.waiting >= maxWaiting {
-		m.mu.Unlock()
-		return false, afterFound
-	}
-	if m.ended == nil {
-		m.ended, m.ours = make(chan struct{}), true
-		m.asked <- struct{}{}
-	}
-	ended := m.ended
+}
+
+// wait lets go of the lock until a fetch has ended, or, where there is none yet,
+// until one may begin; not in: it took too long.
+func (m *misses) wait(fetch <-chan struct{}, pause time.Duration, late <-chan time.Time) (ended, in bool) {
 	m.waiting++
 	m.mu.Unlock()
-	late := time.NewTimer(maxWait)
-	defer late.Stop()
-	select {
-	case <-ended:
-		again = true
-	case <-late.C:
-		after = afterFound
+	defer func() {
+		m.mu.Lock()
+		m.waiting--
+	}()
+	var soon <-chan time.Time
+	if fetch == nil {
+		timer := time.NewTimer(pause)
+		defer timer.Stop()
+		soon = timer.C
 	}
-	m.mu.Lock()
-	m.waiting--
-	m.mu.Unlock()
-	return again, after
+	select {
+	case <-fetch:
+		return true, true
+	case <-soon:
+		return false, true
+	case <-late:
+		return false, false
+	}
 }
 
 // judged reports a key that the set is known not to have, and notes one of which
@@ -113,11 +128,14 @@ func (m *misses) end(ok, fresh bool, pause time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
+	m.failing = !ok
 	switch {
 	case !ok:
 		m.soonest = now.Add(pause)
-	case fresh:
+	case fresh && m.ours:
 		m.vain, m.soonest = 0, now.Add(afterFound)
+	case fresh:
+		m.vain, m.soonest = 0, now
 	case m.ours:
 		m.vain = min(m.vain+1, 4)
 		m.soonest = now.Add(min(afterFound<<m.vain, afterVain))
