@@ -21,7 +21,10 @@ func (s *Server) ask(ctx context.Context, token string) (*verdict, remote.Life, 
 	endpoint := s.endpoint
 	if endpoint == "" {
 		var err error
-		if endpoint, err = s.owner.endpoints.Load(ctx, s.t.Issuer, s.discover); err != nil {
+		if endpoint, err = s.owner.issuers.Endpoint(ctx, s.t.Issuer); errors.Is(err, remote.ErrEndpoint) {
+			err = fmt.Errorf("%w: %w", errInvalid, err)
+		}
+		if err != nil {
 			return nil, remote.Life{}, err
 		}
 	}
@@ -42,16 +45,6 @@ func (s *Server) ask(ctx context.Context, token string) (*verdict, remote.Life, 
 		return nil, remote.Life{}, err
 	}
 	return v, s.life(v, s.owner.cfg.Now().Unix()), nil
-}
-
-// discover returns the endpoint that the issuer's metadata names (RFC 8414,
-// section 2).
-func (s *Server) discover(ctx context.Context) (string, remote.Life, error) {
-	endpoint, err := s.owner.discovery.Endpoint(ctx, s.t.Issuer, "introspection_endpoint")
-	if errors.Is(err, remote.ErrEndpoint) {
-		err = fmt.Errorf("%w: %w", errInvalid, err)
-	}
-	return endpoint, remote.Life{Fresh: discoveryFresh, Stale: discoveryStale}, err
 }
 
 // request is what the server is sent (RFC 7662, section 2.1), with the client's

@@ -34,21 +34,17 @@ const (
 	maxKept    = 8192 // answers, of all servers
 	maxCalls   = 128  // under way at one time to one server
 	maxFetches = 1024 // the same of all servers
-	maxIssuers = 256  // whose endpoints are remembered
 	idle       = 64   // connections kept to one URL
 )
 
 // The times.
 const (
-	negativeTTL      = 10 * time.Second // an answer that a token does not count is good for so long
-	retryAfter       = 2 * time.Second
-	patience         = 3 // failures in a row, after which a server is left alone
-	restFirst        = 500 * time.Millisecond
-	restLast         = 15 * time.Second
-	defaultTimeout   = 2 * time.Second
-	discoveryTimeout = 5 * time.Second
-	discoveryFresh   = 10 * time.Minute
-	discoveryStale   = 24 * time.Hour
+	negativeTTL    = 10 * time.Second // an answer that a token does not count is good for so long
+	retryAfter     = 2 * time.Second
+	patience       = 3 // failures in a row, after which a server is left alone
+	restFirst      = 500 * time.Millisecond
+	restLast       = 15 * time.Second
+	defaultTimeout = 2 * time.Second
 )
 
 // What became of a request that carried a token, as metrics name it.
@@ -69,10 +65,9 @@ type Config struct {
 
 // Owner holds what Methods share and what outlives them.
 type Owner struct {
-	cfg       Config
-	cache     *remote.Cache[*verdict]
-	endpoints *remote.Cache[string] // by issuer
-	discovery *remote.Client
+	cfg     Config
+	cache   *remote.Cache[*verdict]
+	issuers *remote.Issuers
 }
 
 // NewOwner makes an Owner. Close it.
@@ -88,18 +83,16 @@ func NewOwner(c Config) *Owner {
 	}
 	rest := remote.Backoff{First: restFirst, Last: restLast}
 	return &Owner{
-		cfg:       c,
-		cache:     remote.NewCache[*verdict](remote.CacheConfig{Size: maxKept, Fetches: maxFetches, Backoff: rest, Now: c.Now}),
-		endpoints: remote.NewCache[string](remote.CacheConfig{Size: maxIssuers, Backoff: rest, Now: c.Now}),
-		discovery: remote.NewClient(remote.Config{Transport: c.Transport, Timeout: discoveryTimeout, Redirects: 3, Now: c.Now}),
+		cfg:     c,
+		cache:   remote.NewCache[*verdict](remote.CacheConfig{Size: maxKept, Fetches: maxFetches, Backoff: rest, Now: c.Now}),
+		issuers: remote.NewIssuers("introspection_endpoint", c.Transport, rest, c.Now),
 	}
 }
 
 // Close ends what is under way.
 func (o *Owner) Close() {
 	o.cache.Close()
-	o.endpoints.Close()
-	o.discovery.Close()
+	o.issuers.Close()
 }
 
 // Server is one authorization server, as one client asks it about one kind of

@@ -34,7 +34,6 @@ const (
 	maxKept    = 8192 // answers, of all services
 	maxCalls   = 128  // under way at one time for one step
 	maxFetches = 1024 // the same of all steps
-	maxIssuers = 256  // whose endpoints are remembered
 	maxTarget  = 8 << 10
 	maxValue   = 8 << 10  // bytes of a header's value
 	maxBody    = 64 << 10 // of a question
@@ -44,14 +43,11 @@ const (
 
 // The times.
 const (
-	refusalTTL       = 10 * time.Second // that a question is not taken is remembered for so long
-	retryAfter       = 2 * time.Second
-	patience         = 3 // failures in a row, after which a service is left alone
-	restFirst        = 500 * time.Millisecond
-	restLast         = 15 * time.Second
-	discoveryTimeout = 5 * time.Second
-	discoveryFresh   = 10 * time.Minute
-	discoveryStale   = 24 * time.Hour
+	refusalTTL = 10 * time.Second // that a question is not taken is remembered for so long
+	retryAfter = 2 * time.Second
+	patience   = 3 // failures in a row, after which a service is left alone
+	restFirst  = 500 * time.Millisecond
+	restLast   = 15 * time.Second
 )
 
 // What became of a request that needed facts, as metrics name it.
@@ -73,10 +69,9 @@ type Config struct {
 
 // Owner holds what Steps share and what outlives them.
 type Owner struct {
-	cfg       Config
-	cache     *remote.Cache[*answer]
-	endpoints *remote.Cache[string] // by issuer
-	discovery *remote.Client
+	cfg     Config
+	cache   *remote.Cache[*answer]
+	issuers *remote.Issuers
 }
 
 // NewOwner makes an Owner. Close it.
@@ -92,18 +87,16 @@ func NewOwner(c Config) *Owner {
 	}
 	rest := remote.Backoff{First: restFirst, Last: restLast}
 	return &Owner{
-		cfg:       c,
-		cache:     remote.NewCache[*answer](remote.CacheConfig{Size: maxKept, Fetches: maxFetches, Backoff: rest, Now: c.Now}),
-		endpoints: remote.NewCache[string](remote.CacheConfig{Size: maxIssuers, Backoff: rest, Now: c.Now}),
-		discovery: remote.NewClient(remote.Config{Transport: c.Transport, Timeout: discoveryTimeout, Redirects: 3, Now: c.Now}),
+		cfg:     c,
+		cache:   remote.NewCache[*answer](remote.CacheConfig{Size: maxKept, Fetches: maxFetches, Backoff: rest, Now: c.Now}),
+		issuers: remote.NewIssuers("userinfo_endpoint", c.Transport, rest, c.Now),
 	}
 }
 
 // Close ends what is under way.
 func (o *Owner) Close() {
 	o.cache.Close()
-	o.endpoints.Close()
-	o.discovery.Close()
+	o.issuers.Close()
 }
 
 // Step fetches one fact. It knows whether its service rests.
@@ -278,7 +271,10 @@ func (s *Step) ask(ctx context.Context, r *http.Request, token string) (*answer,
 	if r == nil {
 		endpoint := s.t.UserInfo.URL
 		if endpoint == "" {
-			if endpoint, err = s.owner.endpoints.Load(ctx, s.t.UserInfo.Issuer, s.discover); err != nil {
+			if endpoint, err = s.owner.issuers.Endpoint(ctx, s.t.UserInfo.Issuer); errors.Is(err, remote.ErrEndpoint) {
+				err = fmt.Errorf("%w: %w", errInvalid, err)
+			}
+			if err != nil {
 				return nil, remote.Life{}, err
 			}
 		}
@@ -298,12 +294,4 @@ func (s *Step) ask(ctx context.Context, r *http.Request, token string) (*answer,
 		return a, remote.Life{Fresh: min(refusalTTL, s.t.TTL)}, nil
 	}
 	return a, remote.Life{Fresh: s.t.TTL, Spare: s.t.Spare}, nil
-}
-
-func (s *Step) discover(ctx context.Context) (string, remote.Life, error) {
-	endpoint, err := s.owner.discovery.Endpoint(ctx, s.t.UserInfo.Issuer, "userinfo_endpoint")
-	if errors.Is(err, remote.ErrEndpoint) {
-		err = fmt.Errorf("%w: %w", errInvalid, err)
-	}
-	return endpoint, remote.Life{Fresh: discoveryFresh, Stale: discoveryStale}, err
 }
