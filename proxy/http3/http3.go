@@ -56,13 +56,13 @@ const uniStreams = 8
 // QUIC returns the settings of connections: what c bounds of them, and that no
 // request is taken before the handshake is over (0-RTT), for it could be replayed.
 func (c Config) QUIC() *quic.Config {
-	c.Buffers = c.Buffers.Settled()
+	buffers := c.Buffers.Settled()
 	return &quic.Config{
 		MaxIdleTimeout:                 c.Timeouts.Idle,
-		InitialStreamReceiveWindow:     uint64(c.Buffers.Stream),
-		MaxStreamReceiveWindow:         uint64(c.Buffers.Stream),
-		InitialConnectionReceiveWindow: uint64(c.Buffers.Connection),
-		MaxConnectionReceiveWindow:     uint64(c.Buffers.Connection),
+		InitialStreamReceiveWindow:     uint64(buffers.Stream),
+		MaxStreamReceiveWindow:         uint64(buffers.Stream),
+		InitialConnectionReceiveWindow: uint64(buffers.Connection),
+		MaxConnectionReceiveWindow:     uint64(buffers.Connection),
 		MaxIncomingStreams:             int64(c.Streams),
 		MaxIncomingUniStreams:          uniStreams,
 	}
