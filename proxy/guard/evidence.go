@@ -154,6 +154,18 @@ func (p *Policy) requirementStep(d *decision) exchange.Step {
 	return s
 }
 
+// fell writes down how the decision fell, on the step that it fell at.
+func (d *decision) fell(s *exchange.Step) {
+	switch s.Code = d.code; {
+	case d.verdict == undecidable:
+		s.Outcome = exchange.StepUnavailable
+	case d.code == auth.CodeRuleError:
+		s.Outcome = exchange.StepFailed
+	default:
+		s.Outcome = exchange.StepDenied
+	}
+}
+
 func (p *Policy) ruleStep(x *exchange.Exchange, d *decision, i int) exchange.Step {
 	r := &p.rules[i]
 	s := exchange.Step{Part: exchange.PartRule, Name: r.name, Policy: p.policyName(r.source), Outcome: exchange.StepNotTried, Needs: r.needs}
@@ -167,12 +179,8 @@ func (p *Policy) ruleStep(x *exchange.Exchange, d *decision, i int) exchange.Ste
 	}
 	switch applies, err := all(r.when, x); {
 	case d.progress < authorizing || d.progress == authorizing && i > d.at:
-	case last && d.verdict == undecidable:
-		s.Outcome, s.Code = exchange.StepUnavailable, d.code
-	case last && d.code == auth.CodeRuleError:
-		s.Outcome, s.Code = exchange.StepFailed, d.code
 	case last:
-		s.Outcome, s.Code = exchange.StepDenied, d.code
+		d.fell(&s)
 	case d.gates>>r.source&1 == 0, err == nil && !applies:
 		s.Outcome = exchange.StepSkipped
 	default:

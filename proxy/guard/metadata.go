@@ -89,12 +89,8 @@ func (p *Policy) factStep(x *exchange.Exchange, d *decision, i int) exchange.Ste
 	last := d.progress == fetching && i == d.at && d.verdict != allow
 	switch applies, err := all(s.when, x); {
 	case d.progress < fetching || d.progress == fetching && i > d.at:
-	case last && d.verdict == undecidable:
-		out.Outcome, out.Code = exchange.StepUnavailable, d.code
-	case last && d.code == auth.CodeRuleError:
-		out.Outcome, out.Code = exchange.StepFailed, d.code
 	case last:
-		out.Outcome, out.Code = exchange.StepDenied, d.code
+		d.fell(&out)
 	case d.gates>>s.source&1 == 0, err == nil && !applies:
 		out.Outcome = exchange.StepSkipped
 	case d.missing[i] != "":
