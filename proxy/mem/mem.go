@@ -1,8 +1,8 @@
 // Package mem is memory on the request path: views between strings and bytes,
 // per-exchange arenas, pooled buffers and ASCII byte tables.
 //
-// Everything under proxy may call it; it calls nothing. Together with
-// proxy/socket it is the only place that uses unsafe.
+// Everything under proxy may call it; it calls nothing. Together with the system
+// calls of proxy/poll and proxy/socket it is the only place that uses unsafe.
 package mem
 
 import "unsafe"

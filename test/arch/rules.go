@@ -40,6 +40,7 @@ type layer struct {
 var layers = []layer{
 	{"proxy/table", nil},
 	{"proxy/mem", nil},
+	{"proxy/poll", nil},
 	{"proxy/admission", nil},
 	{"proxy/sni", nil},
 	{"proxy/proxyproto", nil},
@@ -136,7 +137,7 @@ var (
 // N4.
 var (
 	stdOnlyRooms = []string{"proxy/table", "proxy/mem"}
-	unsafeRooms  = []string{"proxy/mem", "proxy/socket"}
+	unsafeRooms  = []string{"proxy/mem", "proxy/poll", "proxy/socket"}
 )
 
 // N6. Each group is a set of siblings that never see each other; assemblers are what no leaf may know.
@@ -154,7 +155,7 @@ var (
 // one of the verbs. The control half has no request path and may compile where it likes.
 var (
 	hotRooms = []string{
-		"proxy/mem/**", "proxy/wire/**", "proxy/frame/**", "proxy/exchange/**", "proxy/match/**", "proxy/router/**", "proxy/forward/**",
+		"proxy/mem/**", "proxy/poll/**", "proxy/wire/**", "proxy/frame/**", "proxy/exchange/**", "proxy/match/**", "proxy/router/**", "proxy/forward/**",
 		"proxy/http1/**", "proxy/http2/**", "proxy/http3/**", "proxy/section/**", "proxy/sni/**", "proxy/stream/**", "proxy/tcp/**", "proxy/udp/**",
 	}
 	hotImports = []string{"reflect", "encoding/json/**"}

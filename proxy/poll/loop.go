@@ -1,0 +1,288 @@
+package poll
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	batch  = 128                   // events fetched at a time
+	rounds = 8                     // batches before others get a turn
+	coarse = 50 * time.Millisecond // how late Due may come
+	share  = 64 << 10              // Loop.Buffer
+)
+
+// Loop is an epoll set and the goroutine that attends to it.
+type Loop struct {
+	// Buffer is for whoever runs on the loop's goroutine, until it returns.
+	Buffer []byte
+
+	file   *os.File // the epoll set
+	raw    syscall.RawConn
+	fd     int
+	start  time.Time
+	now    time.Time // of this batch; zero when nobody has asked
+	events [batch]event
+	ended  chan struct{}
+
+	mu      sync.Mutex
+	slots   []slot
+	free    []uint32 // slots without an entry
+	heap    heap     // entries with a time
+	armed   int64    // when the goroutine wakes for them; 0: not at all
+	tasks   []func()
+	closing bool
+}
+
+// slot is a place an event finds its entry by. The turn says whether it still is
+// the one the event was meant for: descriptors and slots are used again.
+type slot struct {
+	entry *Entry
+	turn  uint32
+}
+
+func newLoop() (*Loop, error) {
+	fd, err := create()
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	l := &Loop{
+		Buffer: make([]byte, share), file: os.NewFile(uintptr(fd), "epoll"), fd: fd,
+		start: time.Now(), ended: make(chan struct{}),
+	}
+	if l.raw, err = l.file.SyscallConn(); err == nil {
+		err = l.file.SetReadDeadline(time.Time{}) // fails where the runtime's poller has not taken it
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.file.Close())
+	}
+	return l, nil
+}
+
+// Add makes h hear of fd, which is non-blocking and stays the caller's: it may be
+// closed once Remove was called. h may be called before Add returns. fd is -1 for
+// an entry that only has a time.
+func (l *Loop) Add(e *Entry, fd int, want Wants, h Handler) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closing {
+		return ErrClosed
+	}
+	n := len(l.free) - 1
+	if n < 0 {
+		l.slots = append(l.slots, slot{})
+		l.free = append(l.free, uint32(len(l.slots)-1))
+		n = 0
+	}
+	*e = Entry{loop: l, handler: h, fd: fd, events: mask(want), slot: l.free[n]}
+	at := &l.slots[e.slot]
+	if fd >= 0 {
+		if err := control(l.fd, ctlAdd, fd, newEvent(e.events, e.slot, at.turn)); err != nil {
+			*e = Entry{}
+			return os.NewSyscallError("epoll_ctl", err)
+		}
+	}
+	at.entry = e
+	l.free = l.free[:n]
+	return nil
+}
+
+// Rearm makes h hear of the next event, of an entry that was added with Once. An
+// event that is there already counts.
+func (e *Entry) Rearm() error {
+	l := e.loop
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closing {
+		return ErrClosed
+	}
+	return os.NewSyscallError("epoll_ctl", control(l.fd, ctlModify, e.fd, newEvent(e.events, e.slot, l.slots[e.slot].turn)))
+}
+
+// Remove takes e out of its loop, if it is in one. On the loop's goroutine it
+// ends the calls of its handler; elsewhere one may be under way.
+func (e *Entry) Remove() {
+	l := e.loop
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.remove(e)
+}
+
+func (l *Loop) remove(e *Entry) {
+	at := &l.slots[e.slot]
+	if at.entry != e {
+		return
+	}
+	if e.fd >= 0 {
+		_ = control(l.fd, ctlRemove, e.fd, newEvent(0, 0, 0)) // closed already: just as well
+	}
+	l.heap.remove(e)
+	at.entry = nil
+	at.turn++
+	l.free = append(l.free, e.slot)
+}
+
+// At makes e's handler be called with Due at t or up to 50 ms later, once; what
+// was asked for before is forgotten. The zero time is never.
+func (e *Entry) At(t time.Time) {
+	l := e.loop
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.slots[e.slot].entry != e {
+		return
+	}
+	l.heap.remove(e)
+	if t.IsZero() {
+		return
+	}
+	e.due = max(int64(t.Sub(l.start)), 1)
+	l.heap.add(e)
+	l.arm(e.due)
+}
+
+// arm makes the goroutine wake at due at the latest. The deadline is set under the
+// lock: it is also how Do and close wake the goroutine, and must not be overwritten.
+func (l *Loop) arm(due int64) {
+	if l.armed != 0 && l.armed <= due {
+		return
+	}
+	l.armed = due
+	_ = l.file.SetReadDeadline(l.start.Add(time.Duration(due))) // only a closed file has none
+}
+
+// Do makes the loop's goroutine call f soon, and reports whether it will: not once
+// the Set closes.
+func (l *Loop) Do(f func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closing {
+		return false
+	}
+	l.tasks = append(l.tasks, f)
+	l.arm(1)
+	return true
+}
+
+// Now is the time at which this batch of events began to be handled. Only for
+// what runs on the loop's goroutine.
+func (l *Loop) Now() time.Time {
+	if l.now.IsZero() {
+		l.now = time.Now()
+	}
+	return l.now
+}
+
+func (l *Loop) run() {
+	defer close(l.ended)
+	onReady := l.ready
+	for {
+		err := l.raw.Read(onReady)
+		if err == nil { // more events than it is fair to handle at once
+			runtime.Gosched()
+		} else { // Read does not look at the set while it is woken again and again
+			l.ready(0)
+		}
+		if !l.settle() {
+			return
+		}
+	}
+}
+
+// ready handles the events that are there. It returns false to wait for more.
+func (l *Loop) ready(uintptr) bool {
+	for range rounds {
+		n := wait(l.fd, l.events[:])
+		l.now = time.Time{}
+		for i := range n {
+			l.tell(&l.events[i])
+		}
+		if n < batch {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *Loop) tell(ev *event) {
+	index, turn := ev.place()
+	l.mu.Lock()
+	at := l.slots[index]
+	l.mu.Unlock()
+	if at.entry != nil && at.turn == turn {
+		at.entry.handler.Ready(ev.told())
+	}
+}
+
+// settle does what is to be done beside events: tasks, and entries whose time has
+// come. It is false when the loop has ended.
+func (l *Loop) settle() bool {
+	l.now = time.Time{}
+	now := int64(l.Now().Sub(l.start))
+	l.mu.Lock()
+	tasks := l.tasks
+	l.tasks = nil
+	closing := l.closing
+	for !closing {
+		e := l.heap.due(now)
+		if e == nil {
+			break
+		}
+		l.mu.Unlock()
+		e.handler.Ready(Due)
+		l.mu.Lock()
+	}
+	l.mu.Unlock()
+
+	for _, f := range tasks {
+		f()
+	}
+	if closing {
+		l.end()
+		return false
+	}
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.armed = 0
+	switch {
+	case len(l.tasks) > 0 || l.closing:
+		l.arm(1)
+	case len(l.heap) > 0:
+		l.arm(max(l.heap[0].due, now+int64(coarse)))
+	default:
+		_ = l.file.SetReadDeadline(time.Time{}) // only a closed file has none
+	}
+	return true
+}
+
+// end tells everybody who is left.
+func (l *Loop) end() {
+	for i := range l.slots { // nothing is added any more
+		l.mu.Lock()
+		e := l.slots[i].entry
+		if e != nil {
+			l.remove(e)
+		}
+		l.mu.Unlock()
+		if e != nil {
+			e.handler.Ready(Closed)
+		}
+	}
+}
+
+func (l *Loop) close() error {
+	l.mu.Lock()
+	l.closing = true
+	l.armed = 0
+	l.arm(1)
+	l.mu.Unlock()
+	<-l.ended
+	return l.file.Close()
+}
