@@ -91,16 +91,17 @@ func (l *Loop) Add(e *Entry, fd int, want Wants, h Handler) error {
 	return nil
 }
 
-// Rearm makes h hear of the next event, of an entry that was added with Once. An
-// event that is there already counts.
-func (e *Entry) Rearm() error {
+// Again makes h hear of what there is, as if it had been added now: of an entry
+// with Once that is the next event; of others, what has not been read to its end.
+func (e *Entry) Again() error {
 	l := e.loop
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closing {
+	at := &l.slots[e.slot]
+	if at.entry != e {
 		return ErrClosed
 	}
-	return os.NewSyscallError("epoll_ctl", control(l.fd, ctlModify, e.fd, newEvent(e.events, e.slot, l.slots[e.slot].turn)))
+	return os.NewSyscallError("epoll_ctl", control(l.fd, ctlModify, e.fd, newEvent(e.events, e.slot, at.turn)))
 }
 
 // Remove takes e out of its loop, if it is in one. On the loop's goroutine it
@@ -212,11 +213,14 @@ func (l *Loop) ready(uintptr) bool {
 
 func (l *Loop) tell(ev *event) {
 	index, turn := ev.place()
+	var h Handler
 	l.mu.Lock()
-	at := l.slots[index]
+	if at := &l.slots[index]; at.entry != nil && at.turn == turn {
+		h = at.entry.handler
+	}
 	l.mu.Unlock()
-	if at.entry != nil && at.turn == turn {
-		at.entry.handler.Ready(ev.told())
+	if h != nil {
+		h.Ready(ev.told())
 	}
 }
 
@@ -234,8 +238,9 @@ func (l *Loop) settle() bool {
 		if e == nil {
 			break
 		}
+		h := e.handler
 		l.mu.Unlock()
-		e.handler.Ready(Due)
+		h.Ready(Due)
 		l.mu.Lock()
 	}
 	l.mu.Unlock()
@@ -243,8 +248,11 @@ func (l *Loop) settle() bool {
 	for _, f := range tasks {
 		f()
 	}
-	if closing {
-		l.end()
+	if closing { // nothing is added any more
+		l.each(func(e *Entry, h Handler) {
+			e.Remove()
+			h.Ready(Closed)
+		})
 		return false
 	}
 
@@ -262,17 +270,22 @@ func (l *Loop) settle() bool {
 	return true
 }
 
-// end tells everybody who is left.
-func (l *Loop) end() {
-	for i := range l.slots { // nothing is added any more
+// each calls f for every entry.
+func (l *Loop) each(f func(*Entry, Handler)) {
+	for i := 0; ; i++ {
 		l.mu.Lock()
+		if i >= len(l.slots) {
+			l.mu.Unlock()
+			return
+		}
+		var h Handler
 		e := l.slots[i].entry
 		if e != nil {
-			l.remove(e)
+			h = e.handler
 		}
 		l.mu.Unlock()
 		if e != nil {
-			e.handler.Ready(Closed)
+			f(e, h)
 		}
 	}
 }

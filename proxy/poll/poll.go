@@ -25,11 +25,12 @@ import (
 // Events is what a Handler is called for, one bit each.
 type Events uint8
 
-// The events. Others than those asked for come as well: Ended, Due, Closed.
+// The events. Ended and what follows come without being asked for.
 const (
 	Readable Events = 1 << iota
 	Writable
 	Ended  // the peer sends no more, or the connection has broken: read, until the end or the error
+	Broken // beside Ended: it has broken
 	Due    // the entry's time has come
 	Closed // the Set closes, and the entry has been removed
 )
@@ -43,7 +44,7 @@ type Wants uint8
 const (
 	Read Wants = 1 << iota
 	Write
-	Once // after an event nothing more, until Rearm
+	Once // after an event nothing more, until Again
 )
 
 // Handler hears of events.
@@ -96,6 +97,14 @@ func New() (*Set, error) {
 // Loop returns one of the loops, in turn. What belongs together, such as two
 // connections of which each gets what the other sends, goes to the same.
 func (s *Set) Loop() *Loop { return s.loops[int(s.next.Add(1)%uint32(len(s.loops)))] }
+
+// Each calls f for every handler, an entry at a time, on the goroutine of its loop.
+// It returns at once. What has been added by then, and by tasks of Do, is seen.
+func (s *Set) Each(f func(Handler)) {
+	for _, l := range s.loops {
+		l.Do(func() { l.each(func(_ *Entry, h Handler) { f(h) }) })
+	}
+}
 
 // Close calls the handler of everything that is still in a loop with Closed, and
 // returns when the loops have ended.

@@ -25,10 +25,10 @@ func (t told) want(tt *testing.T, what string, want Events) {
 	select {
 	case got := <-t:
 		if got != want {
-			tt.Fatalf("%s: told %05b, want %05b", what, got, want)
+			tt.Fatalf("%s: told %06b, want %06b", what, got, want)
 		}
 	case <-time.After(long):
-		tt.Fatalf("%s: told nothing, want %05b", what, want)
+		tt.Fatalf("%s: told nothing, want %06b", what, want)
 	}
 }
 
@@ -38,7 +38,7 @@ func (t told) quiet(tt *testing.T, what string, l *Loop) {
 	turn(tt, l)
 	select {
 	case got := <-t:
-		tt.Fatalf("%s: told %05b", what, got)
+		tt.Fatalf("%s: told %06b", what, got)
 	default:
 	}
 }
@@ -119,7 +119,14 @@ func TestEvents(t *testing.T) {
 	e.Remove()
 	e = add(t, l, a, Read|Write, got)
 	got.want(t, "what is there when it is added", Readable|Writable|Ended)
+	if err := e.Again(); err != nil {
+		t.Fatal(err)
+	}
+	got.want(t, "what is there still", Readable|Writable|Ended)
 	e.Remove()
+	if err := e.Again(); !errors.Is(err, ErrClosed) {
+		t.Errorf("removed: %v", err)
+	}
 	if err := l.Add(e, 1<<20, Read, got); !errors.Is(err, syscall.EBADF) {
 		t.Errorf("no descriptor: %v", err)
 	}
@@ -134,7 +141,7 @@ func TestOnce(t *testing.T) {
 	got.want(t, "a byte", Readable)
 	send(t, b)
 	got.quiet(t, "another", l)
-	if err := e.Rearm(); err != nil {
+	if err := e.Again(); err != nil {
 		t.Fatal(err)
 	}
 	got.want(t, "what came meanwhile", Readable)
@@ -245,6 +252,43 @@ func TestClose(t *testing.T) {
 	if l.Do(func() {}) || !errors.Is(l.Add(&Entry{}, -1, 0, got), ErrClosed) {
 		t.Error("something was added after Close")
 	}
+}
+
+// TestEach: every entry's handler is called once, and may remove itself.
+func TestEach(t *testing.T) {
+	s := newSet(t)
+	got := make(told, 100)
+	var all []*Entry
+	for range 3 * len(s.loops) {
+		a, _ := pair(t)
+		all = append(all, add(t, s.Loop(), a, Read, got))
+	}
+	all[1].Remove()
+	for range 2 {
+		s.Each(func(h Handler) { h.Ready(Due) })
+	}
+	for range 2 * (len(all) - 1) {
+		got.want(t, "each", Due)
+	}
+	for _, l := range s.loops {
+		got.quiet(t, "each", l)
+	}
+}
+
+// TestBroken: a reset is told apart from an end.
+func TestBroken(t *testing.T) {
+	l := newSet(t).Loop()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(told, 10)
+	e := add(t, l, fds[0], Read, got)
+	send(t, fds[0])
+	_ = syscall.Close(fds[1]) // with a byte unread
+	got.want(t, "a reset", Readable|Ended|Broken)
+	e.Remove()
+	_ = syscall.Close(fds[0])
 }
 
 // echo sends back what comes, on the loop.

@@ -36,6 +36,9 @@ func (ev *event) told() (e Events) {
 	if ev.Events&(syscall.EPOLLRDHUP|syscall.EPOLLHUP|syscall.EPOLLERR) != 0 {
 		e |= Ended
 	}
+	if ev.Events&syscall.EPOLLERR != 0 {
+		e |= Broken
+	}
 	return e
 }
 
