@@ -5,6 +5,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/admission"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/poll"
 	"github.com/gatehouse-dev/gatehouse/proxy/socket"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 )
@@ -15,6 +16,7 @@ type door struct {
 	requests    *admission.Gate
 	memory      *admission.Memory
 	turns       *socket.Turns
+	loops       *poll.Set // where connections wait that need no goroutine; nil where the system has none
 }
 
 func newDoor(o *Options) (d door, err error) {
@@ -23,8 +25,22 @@ func newDoor(o *Options) (d door, err error) {
 		requests:    admission.New(admission.Config{Limit: o.Clients.Requests}),
 		memory:      admission.NewMemory(o.Memory, nil),
 	}
-	d.turns, err = socket.NewTurns()
+	if d.turns, err = socket.NewTurns(); err != nil || !poll.Available {
+		return d, err
+	}
+	if d.loops, err = poll.New(); err != nil {
+		d.close()
+	}
 	return d, err
+}
+
+// close gives back what waits for descriptors. Nobody is kept from anything by
+// one that stays open.
+func (d *door) close() {
+	_ = d.turns.Close()
+	if d.loops != nil {
+		_ = d.loops.Close()
+	}
 }
 
 // Connect reports whether another connection may be served; then it must

@@ -29,9 +29,15 @@ func (s *Server) listening() listener.Config {
 		Bind:      s.opts.Bind,
 		Metrics:   s.metrics,
 		Door:      &s.door,
+		Loops:     s.door.loops,
 		Limits:    listener.Limits{Handshake: c.Handshake, Drain: s.opts.Drain.Timeout},
 	}
 }
+
+// quiet is after how long without a byte a connection gives up its goroutine,
+// with its stack of 4 KiB and more. Coming back from there costs about as much as
+// a tenth of a request.
+const quiet = 500 * time.Millisecond
 
 // protocols is the servers of one socket.
 type protocols struct {
@@ -45,7 +51,9 @@ func (s *Server) protocols() listener.Protocols {
 	one.Refused, one.Pace.Full = s.refused, s.door.busy
 	p := &protocols{}
 	one.HTTP2 = func(nc net.Conn, ahead []byte, conn *exchange.Conn) { p.http2.Serve(nc, ahead, conn) }
-	one.Defaults()
+	if one.Defaults(); s.door.loops != nil {
+		one.Quiet = quiet
+	}
 	p.http1 = http1.New(one, s)
 	p.http2 = http2.New(http2.Config{
 		Handler:  s,
@@ -87,7 +95,7 @@ func (s *Server) http3() (listener.HTTP3, *quic.Config) {
 const streamTimeout = 10 * time.Minute
 
 // HTTP1 implements listener.Protocols.
-func (p *protocols) HTTP1(c net.Conn, conn *exchange.Conn) { p.http1.Serve(c, conn) }
+func (p *protocols) HTTP1(c net.Conn, conn *exchange.Conn) time.Time { return p.http1.Serve(c, conn) }
 
 // HTTP2 implements listener.Protocols.
 func (p *protocols) HTTP2(c net.Conn, conn *exchange.Conn) { p.http2.Serve(c, nil, conn) }

@@ -98,14 +98,14 @@ func New(opts Options) (*Server, error) {
 	s.forward = forward.New(forward.Config{Trusted: s.trusted, Mirrored: &s.metrics.Mirrored})
 	s.sockets = listener.New(s.listening())
 	if s.owners.Guard, err = guard.New(s.guarding()); err != nil {
-		_ = s.door.turns.Close()
+		s.door.close()
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
 	s.owners.Env, s.owners.Metrics, s.owners.GiveWay = s.owners.Guard.Expressions(), s.metrics, s.GiveWay
 	s.state.Store(&state{table: &table.Table{}, router: &router.Router{}})
 	if s.admin, err = newAdmin(opts.Admin, s.Admin()); err != nil {
 		s.owners.Guard.Close()
-		_ = s.door.turns.Close()
+		s.door.close()
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
 	if opts.AccessLog.Writer != nil {
@@ -175,7 +175,7 @@ func (s *Server) close() {
 	s.admin.close(ctx)
 	s.owners.Guard.Close()
 	s.access.Close()
-	_ = s.door.turns.Close() // nobody is kept from anything by a pipe that stays open
+	s.door.close()
 }
 
 // Swap makes t the table that serves. On an error the last one serves on. What

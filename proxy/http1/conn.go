@@ -45,6 +45,7 @@ const (
 	abort                   // break the connection off: an answer is incomplete
 	gone                    // the tunnel, or the client, has closed it
 	handover                // it speaks HTTP/2
+	resting                 // nothing has come for a while: it needs no goroutine
 )
 
 // conns keeps what connections are served with: many carry one request, and
@@ -296,6 +297,9 @@ func (c *conn) failed(err error) outcome {
 		return c.ended(err)
 	}
 	if c.headBy.IsZero() {
+		if c.rests() && !c.srv.draining.Load() {
+			return resting
+		}
 		return closing // idle for too long, or draining
 	}
 	if time.Now().Before(c.headBy) {
@@ -325,6 +329,9 @@ func (c *conn) park() bool {
 		s.release()
 	}
 	idle := c.cfg.IdleTimeout
+	if c.rests() {
+		idle = c.cfg.Quiet
+	}
 	if left := c.readBy.Sub(now); left < idle {
 		if c.armRead(now.Add(2*idle)) != nil {
 			return false
@@ -334,6 +341,10 @@ func (c *conn) park() bool {
 	// here, or the deadline just armed is replaced by Drain's.
 	return !c.srv.draining.Load()
 }
+
+// rests reports whether the connection is handed back when it is quiet, before it
+// is closed for that.
+func (c *conn) rests() bool { return c.cfg.Quiet > 0 && c.cfg.Quiet < c.cfg.IdleTimeout }
 
 func (c *conn) armRead(t time.Time) error {
 	c.readBy = t

@@ -5,7 +5,8 @@
 // driven by proxy/socket; others (TLS) are read and written in the plain way by
 // the same state machine.
 //
-// One goroutine serves a connection. A request without content, or whose content
+// One goroutine serves a connection, until it has been quiet for a while: then it
+// is handed back, and needs none. A request without content, or whose content
 // has come with its head, is served inside the engine's long read; others are
 // served outside it, because their content has to be waited for. A connection
 // which waits for a request holds no buffer.
@@ -34,6 +35,7 @@ type Config struct {
 	Pace         exchange.Pace // of content, after the first BodyTimeout: 64 bytes a second (408); Least negative: any
 	WriteTimeout time.Duration // for a client to read 32 KiB, 30 s; at most twice that passes before the connection is closed
 	MaxDrain     int64         // content left unread after an answer that is read and dropped to keep the connection, 64 KiB
+	Quiet        time.Duration // after so long without a byte, at most twice that, Serve hands a connection back; 0: never
 	LingerTime   time.Duration // how long a closed connection is still read, so that the client gets the answer, 2 s
 
 	// HTTP2 serves connections that begin with HTTP/2's preface (RFC 9113,
@@ -120,11 +122,14 @@ func New(cfg Config, h exchange.Handler) *Server {
 
 // Serve serves nc until it ends, and closes it. What is known of it belongs to
 // the Server meanwhile.
-func (s *Server) Serve(nc net.Conn, info *exchange.Conn) {
+//
+// A connection that is quiet (Config.Quiet) is handed back: then the result is
+// when to close it, unless something comes before, for which Serve is to be called again.
+func (s *Server) Serve(nc net.Conn, info *exchange.Conn) (until time.Time) {
 	c, err := newConn(s, nc, info)
 	if err != nil {
 		nc.Close()
-		return
+		return time.Time{}
 	}
 	at := &s.conns[s.next.Add(1)%shards]
 	at.mu.Lock()
@@ -136,11 +141,16 @@ func (s *Server) Serve(nc net.Conn, info *exchange.Conn) {
 	if c.outcome == handover {
 		c.serveHTTP2()
 	}
-	c.close()
+	if c.outcome == resting {
+		until = time.Now().Add(c.cfg.IdleTimeout - c.cfg.Quiet)
+	} else {
+		c.close()
+	}
 	at.mu.Lock()
 	delete(at.conns, c)
 	at.mu.Unlock()
 	c.release()
+	return until
 }
 
 // Finish makes every answer from now on the last of its connection, so that

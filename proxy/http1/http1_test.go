@@ -190,6 +190,31 @@ func TestHalfClosed(t *testing.T) {
 	})
 }
 
+// TestQuiet: a connection is handed back when nothing comes, before and after a
+// request, and not in the middle of one.
+func TestQuiet(t *testing.T) {
+	const quiet = 20 * time.Millisecond
+	both(t, http1.Config{Quiet: quiet}, func(t *testing.T, s *stack) {
+		c := s.dial()
+		for range 3 {
+			c.send(get)
+			c.want(200, "*")
+			before := s.quiet.Load()
+			for end := time.Now().Add(10 * time.Second); s.quiet.Load() < before+2; time.Sleep(time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatal("it is not handed back")
+				}
+			}
+		}
+		c.send(get[:len(get)/2])
+		time.Sleep(5 * quiet)
+		c.send(get[len(get)/2:])
+		c.want(200, "*")
+		s.server.Drain()
+		c.closed()
+	})
+}
+
 func TestTimeouts(t *testing.T) {
 	cfg := http1.Config{
 		HeadTimeout: 50 * time.Millisecond, IdleTimeout: 50 * time.Millisecond, BodyTimeout: 50 * time.Millisecond,

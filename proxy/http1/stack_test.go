@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,6 +98,7 @@ type stack struct {
 	addr   string
 	server *http1.Server
 	secure bool
+	quiet  *atomic.Int32 // connections handed back
 }
 
 func start(t testing.TB, cfg http1.Config, secure bool) *stack {
@@ -110,6 +112,7 @@ func start(t testing.TB, cfg http1.Config, secure bool) *stack {
 		t.Fatal(err)
 	}
 	s := http1.New(cfg, handler{})
+	quiet := &atomic.Int32{}
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -121,11 +124,15 @@ func start(t testing.TB, cfg http1.Config, secure bool) *stack {
 			if secure {
 				c = tls.Server(c, config)
 			}
-			running.Go(func() { s.Serve(c, info) })
+			running.Go(func() {
+				for !s.Serve(c, info).IsZero() {
+					quiet.Add(1)
+				}
+			})
 		}
 	})
 	t.Cleanup(func() { l.Close(); s.Close(); running.Wait() })
-	return &stack{t, l.Addr().String(), s, secure}
+	return &stack{t, l.Addr().String(), s, secure, quiet}
 }
 
 func certificate(t testing.TB) tls.Certificate {

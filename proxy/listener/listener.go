@@ -21,6 +21,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/poll"
 	"github.com/gatehouse-dev/gatehouse/proxy/stream"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
@@ -29,11 +30,13 @@ import (
 // Protocols serves the connections of one socket. HTTP1 and HTTP2 return when
 // the connection has ended. HTTP1 has closed it then, and nobody looks at conn any
 // more unless it turned out to be HTTP/2; what HTTP2 leaves open the caller closes.
+// A connection that is quiet HTTP1 hands back open, with the time at which it is to be
+// closed: when something comes before that, HTTP1 is called again.
 type Protocols interface {
-	HTTP1(c net.Conn, conn *exchange.Conn) // *net.TCPConn, or *tls.Conn after the handshake; may turn out to be HTTP/2 with prior knowledge
-	HTTP2(c net.Conn, conn *exchange.Conn) // *tls.Conn that negotiated h2
-	Finish()                               // from now on every answer is its connection's last
-	Drain()                                // finish what is under way, then end every connection
+	HTTP1(c net.Conn, conn *exchange.Conn) (until time.Time) // *net.TCPConn, or *tls.Conn after the handshake; may turn out to be HTTP/2 with prior knowledge
+	HTTP2(c net.Conn, conn *exchange.Conn)                   // *tls.Conn that negotiated h2
+	Finish()                                                 // from now on every answer is its connection's last
+	Drain()                                                  // finish what is under way, then end every connection
 }
 
 // Streams relays what is not HTTP. TCP returns when the connection has ended,
@@ -68,6 +71,7 @@ type Config struct {
 	Bind      func(address string, port uint16) string // address to bind instead; nil: as the table says
 	Metrics   *telemetry.Metrics
 	Door      Door
+	Loops     *poll.Set // where quiet connections rest; nil if HTTP1 hands none back
 	Limits    Limits
 }
 

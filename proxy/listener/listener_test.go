@@ -35,7 +35,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // lines answers each line with the protocol it came by and the line.
 type lines struct{ stop chan struct{} }
 
-func (p lines) HTTP1(c net.Conn, conn *exchange.Conn) { p.serve(c, conn); _ = c.Close() }
+func (p lines) HTTP1(c net.Conn, conn *exchange.Conn) time.Time {
+	p.serve(c, conn)
+	_ = c.Close()
+	return time.Time{}
+}
 func (p lines) HTTP2(c net.Conn, conn *exchange.Conn) { p.serve(c, conn) }
 func (p lines) Finish()                               { close(p.stop) }
 func (p lines) Drain()                                {}

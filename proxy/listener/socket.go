@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 )
 
@@ -25,15 +24,16 @@ type socket struct {
 	metrics   *telemetry.Port
 	crowd     *crowd
 
-	mu       sync.Mutex
-	conns    map[*net.TCPConn]struct{}
+	mu       sync.Mutex // also guards client.resting
+	clients  map[*client]struct{}
+	ended    bool // nobody rests any more
 	starting sync.Once
 	stopped  chan struct{}  // closed when nothing is accepted any more
 	running  sync.WaitGroup // the accept loop and the connections
 }
 
 func newSocket(s *Set, id uint32, ln *net.TCPListener) *socket {
-	k := &socket{set: s, id: id, ln: ln, protocols: s.cfg.Protocols(), conns: map[*net.TCPConn]struct{}{}, stopped: make(chan struct{})}
+	k := &socket{set: s, id: id, ln: ln, protocols: s.cfg.Protocols(), clients: map[*client]struct{}{}, stopped: make(chan struct{})}
 	k.metrics = s.cfg.Metrics.Port(ln.Addr().String())
 	k.crowd = newCrowd(k.metrics)
 	k.tls = &tls.Config{
@@ -118,14 +118,15 @@ func (k *socket) drain(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	k.protocols.Drain()
+	k.rouse()
 	select {
 	case <-done:
 		return
 	case <-ctx.Done():
 	}
 	k.mu.Lock()
-	for c := range k.conns {
-		_ = c.Close()
+	for c := range k.clients {
+		_ = c.tcp.Close()
 	}
 	k.mu.Unlock()
 	<-done
@@ -154,11 +155,9 @@ func (k *socket) accept() {
 			k.refuse(c)
 			continue
 		}
-		k.mu.Lock()
-		k.conns[c] = struct{}{}
-		k.mu.Unlock()
+		client := k.newClient(c)
 		k.running.Add(1) // not Go: that makes two closures of it
-		go k.serve(c)
+		go client.serve()
 	}
 }
 
@@ -177,69 +176,6 @@ func (k *socket) refuse(c *net.TCPConn) {
 		}
 	}
 	_ = c.Close()
-}
-
-// infos keeps what is known of connections that have ended: many carry one request.
-var infos = sync.Pool{New: func() any { return new(exchange.Conn) }}
-
-func (k *socket) serve(c *net.TCPConn) {
-	k.metrics.Accepted.Add(1)
-	k.metrics.Open.Add(1)
-	closed := false // closing twice makes an error each time, in memory too
-	defer func() {
-		if !closed {
-			_ = c.Close()
-		}
-		k.mu.Lock()
-		delete(k.conns, c)
-		k.mu.Unlock()
-		k.metrics.Open.Add(-1)
-		k.set.leave(k.crowd)
-		k.running.Done()
-	}()
-	p := k.set.cfg.Current()[k.id]
-	if p == nil { // the socket has left the table
-		return
-	}
-	local, peer := address(c.LocalAddr()), address(c.RemoteAddr())
-	if p.proxy != nil {
-		var ok bool
-		if peer, ok = k.client(c, p.proxy, peer); !ok {
-			k.metrics.HeaderErrors.Add(1)
-			return
-		}
-	}
-	ok, counted := k.crowd.meet(p, peer.Addr())
-	if !ok {
-		k.refuse(c)
-		return
-	}
-	if counted {
-		defer k.crowd.clients.Leave(peer.Addr())
-	}
-	conn := infos.Get().(*exchange.Conn)
-	*conn = exchange.Conn{
-		Listener: k.id, Local: netip.AddrPortFrom(local.Addr(), p.number), Target: p.target, Peer: peer, Protocol: "HTTP/1.1",
-		Limits: p.limits, Requests: k.crowd,
-	}
-	switch p.kind {
-	case plain:
-		k.protocols.HTTP1(c, conn)
-		closed = true
-		if conn.Protocol == "HTTP/1.1" { // of HTTP/2, streams may still look at it
-			infos.Put(conn)
-		}
-	case encrypted:
-		k.serveTLS(tls.Server(c, k.tls), conn)
-	case mixed:
-		k.serveMixed(c, p, conn)
-	case raw:
-		if p.stream == nil {
-			_ = c.SetLinger(0) // refused: nowhere to go
-			return
-		}
-		k.set.cfg.Streams.TCP(c, nil, p.stream)
-	}
 }
 
 func address(a net.Addr) netip.AddrPort {

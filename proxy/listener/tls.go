@@ -15,11 +15,13 @@ import (
 )
 
 // serveTLS serves HTTP over TLS.
-func (k *socket) serveTLS(c *tls.Conn, conn *exchange.Conn) {
-	if !k.handshake(c) {
+func (c *client) serveTLS(s *tls.Conn) {
+	k, conn := c.socket, &c.info
+	if !k.handshake(s) {
+		c.end(false)
 		return
 	}
-	state := c.ConnectionState()
+	state := s.ConnectionState()
 	conn.TLS, conn.SNI = true, strings.ToLower(state.ServerName)
 	if len(state.PeerCertificates) > 0 {
 		conn.Client = exchange.NewClient(state.PeerCertificates)
@@ -29,13 +31,14 @@ func (k *socket) serveTLS(c *tls.Conn, conn *exchange.Conn) {
 			conn.AltSvc = p.altSvc
 		}
 	}
-	if state.NegotiatedProtocol == "h2" {
-		conn.Protocol = "HTTP/2.0"
-		k.protocols.HTTP2(c, conn)
-	} else {
-		k.protocols.HTTP1(c, conn)
+	if state.NegotiatedProtocol != "h2" {
+		c.speak(s)
+		return
 	}
-	goodbye(c)
+	conn.Protocol = "HTTP/2.0"
+	k.protocols.HTTP2(s, conn)
+	goodbye(s)
+	c.end(false)
 }
 
 func (k *socket) handshake(c *tls.Conn) bool {
@@ -63,36 +66,48 @@ func goodbye(c *tls.Conn) {
 // connection: relayed as it is, relayed after TLS has ended here, or HTTP. One
 // that no listener or no stream takes is closed without an alert: whose it would
 // be is not known.
-func (k *socket) serveMixed(c *net.TCPConn, p *Port, conn *exchange.Conn) {
+func (c *client) serveMixed(p *Port) {
+	s, ok := c.relay(p)
+	if ok {
+		c.serveTLS(s)
+		return
+	}
+	c.end(false)
+}
+
+// relay relays the connection if that is what becomes of it; otherwise ok is true
+// and s is what HTTP is to be spoken on.
+func (c *client) relay(p *Port) (s *tls.Conn, ok bool) {
+	k := c.socket
 	b := mem.GetLarge()
-	n, name, err := k.hello(c, b)
+	n, name, err := k.hello(c.tcp, b)
 	ahead := append([]byte(nil), b[:n]...)
 	mem.PutLarge(b)
 	if err != nil {
 		k.metrics.HandshakeErrors.Add(1)
-		return
+		return nil, false
 	}
 	e := p.names.find(name)
 	if e == nil {
 		k.metrics.HandshakeErrors.Add(1)
-		return
+		return nil, false
 	}
 	if e.listener.Protocol == table.HTTPS {
-		k.serveTLS(tls.Server(&replayed{c, ahead}, k.tls), conn)
-		return
+		return tls.Server(&replayed{c.tcp, ahead}, k.tls), true
 	}
 	to := e.streams.find(name)
 	switch {
 	case to == nil:
 		k.metrics.HandshakeErrors.Add(1)
 	case !to.Table.Terminate:
-		k.set.cfg.Streams.TCP(c, ahead, to)
+		k.set.cfg.Streams.TCP(c.tcp, ahead, to)
 	default:
-		if s := tls.Server(&replayed{c, ahead}, k.relayed); k.handshake(s) {
+		if s := tls.Server(&replayed{c.tcp, ahead}, k.relayed); k.handshake(s) {
 			k.set.cfg.Streams.TCP(s, nil, to)
 			goodbye(s)
 		}
 	}
+	return nil, false
 }
 
 // helloTime is how long a client may take to say which server it wants.

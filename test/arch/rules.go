@@ -86,7 +86,7 @@ var layers = []layer{
 	{"proxy/stream", []string{"proxy/table", "proxy/telemetry", "proxy/upstream"}},
 	{"proxy/tcp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/upstream", "proxy/stream"}},
 	{"proxy/udp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/upstream", "proxy/stream"}},
-	{"proxy/listener", []string{"proxy/table", "proxy/mem", "proxy/admission", "proxy/socket", "proxy/telemetry", "proxy/exchange", "proxy/clientcert", "proxy/sni", "proxy/proxyproto", "proxy/stream"}},
+	{"proxy/listener", []string{"proxy/table", "proxy/mem", "proxy/poll", "proxy/admission", "proxy/socket", "proxy/telemetry", "proxy/exchange", "proxy/clientcert", "proxy/sni", "proxy/proxyproto", "proxy/stream"}},
 	{"proxy", []string{"proxy/**"}},
 
 	{"api/v1alpha1", nil},

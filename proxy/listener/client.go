@@ -1,0 +1,195 @@
+package listener
+
+import (
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/poll"
+)
+
+// client is one connection of a socket, from its accept to its end. One that
+// speaks HTTP/1.1 and is quiet rests in a loop, where it has no goroutine.
+type client struct {
+	socket  *socket
+	tcp     *net.TCPConn
+	http    net.Conn // what HTTP is spoken on: tcp, or TLS over it
+	info    exchange.Conn
+	counted bool // it is one of crowd.clients
+	shared  bool // others may look at it after its end: it is not used again
+	resting bool // whoever makes this false goes on with it; guarded by socket.mu
+	entry   poll.Entry
+}
+
+// clients keeps those of connections that have ended: many carry one request.
+var clients = sync.Pool{New: func() any { return new(client) }}
+
+func (k *socket) newClient(c *net.TCPConn) *client {
+	l := clients.Get().(*client)
+	*l = client{socket: k, tcp: c}
+	k.mu.Lock()
+	k.clients[l] = struct{}{}
+	k.mu.Unlock()
+	return l
+}
+
+// serve serves a connection that was accepted.
+func (c *client) serve() {
+	k := c.socket
+	k.metrics.Accepted.Add(1)
+	k.metrics.Open.Add(1)
+	p := k.set.cfg.Current()[k.id]
+	if p == nil { // the socket has left the table
+		c.end(false)
+		return
+	}
+	local, peer := address(c.tcp.LocalAddr()), address(c.tcp.RemoteAddr())
+	if p.proxy != nil {
+		var ok bool
+		if peer, ok = k.client(c.tcp, p.proxy, peer); !ok {
+			k.metrics.HeaderErrors.Add(1)
+			c.end(false)
+			return
+		}
+	}
+	c.info = exchange.Conn{
+		Listener: k.id, Local: netip.AddrPortFrom(local.Addr(), p.number), Target: p.target, Peer: peer, Protocol: "HTTP/1.1",
+		Limits: p.limits, Requests: k.crowd,
+	}
+	var ok bool
+	if ok, c.counted = k.crowd.meet(p, peer.Addr()); !ok {
+		k.refuse(c.tcp)
+		c.end(true)
+		return
+	}
+	switch p.kind {
+	case plain:
+		c.speak(c.tcp)
+		return
+	case encrypted:
+		c.serveTLS(tls.Server(c.tcp, k.tls))
+		return
+	case mixed:
+		c.serveMixed(p)
+		return
+	case raw:
+		if p.stream == nil {
+			_ = c.tcp.SetLinger(0) // refused: nowhere to go
+		} else {
+			k.set.cfg.Streams.TCP(c.tcp, nil, p.stream)
+		}
+	}
+	c.end(false)
+}
+
+// speak serves HTTP/1.1 on nc, until its end or until it is quiet.
+func (c *client) speak(nc net.Conn) {
+	until := c.socket.protocols.HTTP1(nc, &c.info)
+	if until.IsZero() {
+		c.end(true)
+		return
+	}
+	c.http = nc
+	if !c.rest(until) {
+		c.leave()
+	}
+}
+
+// rest puts the connection into a loop, until something comes or the time is
+// over. It is false when there is none.
+func (c *client) rest(until time.Time) bool {
+	k := c.socket
+	raw, err := c.tcp.SyscallConn()
+	if err != nil {
+		return false
+	}
+	k.mu.Lock() // held until all is in place: Ready waits for it
+	defer k.mu.Unlock()
+	if k.ended {
+		return false
+	}
+	c.shared = true
+	if raw.Control(func(fd uintptr) {
+		err = k.set.cfg.Loops.Loop().Add(&c.entry, int(fd), poll.Read|poll.Once, c)
+	}) != nil || err != nil {
+		return false
+	}
+	c.entry.At(until)
+	c.resting = true
+	return true
+}
+
+// wake takes the connection from its loop. It is false when somebody else has.
+func (c *client) wake() bool {
+	c.socket.mu.Lock()
+	defer c.socket.mu.Unlock()
+	was := c.resting
+	c.resting = false
+	if was {
+		c.entry.Remove()
+	}
+	return was
+}
+
+// Ready implements poll.Handler.
+func (c *client) Ready(ev poll.Events) {
+	switch {
+	case !c.wake():
+	case ev&(poll.Due|poll.Closed) != 0:
+		go c.leave()
+	default:
+		go c.speak(c.http)
+	}
+}
+
+// leave ends a connection that waits for a request.
+func (c *client) leave() {
+	if s, ok := c.http.(*tls.Conn); ok {
+		goodbye(s)
+	}
+	c.end(false)
+}
+
+// end is the last of a connection; closed says that it has been closed: doing so twice
+// makes an error each time, in memory too.
+func (c *client) end(closed bool) {
+	k := c.socket
+	if !closed {
+		_ = c.tcp.Close()
+	}
+	k.mu.Lock()
+	delete(k.clients, c)
+	k.mu.Unlock()
+	if c.counted {
+		k.crowd.clients.Leave(c.info.Peer.Addr())
+	}
+	k.metrics.Open.Add(-1)
+	k.set.leave(k.crowd)
+	// Streams of HTTP/2 may look at the connection after its end.
+	if !c.shared && !c.info.TLS && c.info.Protocol == "HTTP/1.1" {
+		*c = client{}
+		clients.Put(c)
+	}
+	k.running.Done()
+}
+
+// rouse ends the connections that rest, and lets none rest from now on.
+func (k *socket) rouse() {
+	k.mu.Lock()
+	k.ended = true
+	var all []*client
+	for c := range k.clients {
+		if c.resting {
+			all = append(all, c)
+		}
+	}
+	k.mu.Unlock()
+	for _, c := range all {
+		if c.wake() {
+			c.leave()
+		}
+	}
+}
