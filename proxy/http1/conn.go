@@ -20,8 +20,8 @@ type conn struct {
 	srv     *Server
 	cfg     *Config // the Server's, within what the port allows
 	nc      net.Conn
-	sock    *socket.Conn // nil when nc is no TCP connection, or cannot be driven
-	engine  *socket.Conn // what sock is if it is not nil
+	sock    engine  // nil when nc cannot be driven
+	own     engines // of which sock is one if it is not nil
 	info    *exchange.Conn
 	ses     *session    // nil while nothing has come of the next request
 	step    func() bool // onEdge, bound once
@@ -60,23 +60,13 @@ var conns = sync.Pool{New: func() any {
 func newConn(s *Server, nc net.Conn, info *exchange.Conn) (*conn, error) {
 	c := conns.Get().(*conn)
 	c.srv, c.cfg, c.nc, c.info = s, s.cfg.within(info), nc, info
-	t, ok := nc.(*net.TCPConn)
-	if !ok || !socket.Raw {
-		return c, nil
-	}
-	if c.engine == nil {
-		c.engine = socket.Unused()
-	}
-	c.sock, c.probe = c.engine, true
-	return c, c.engine.Use(t, c.cfg.WriteTimeout)
+	return c, c.attach()
 }
 
-// release forgets the connection, which has been closed.
+// release forgets the connection, which has been closed or goes on elsewhere.
 func (c *conn) release() {
-	if c.engine != nil {
-		c.engine.Forget()
-	}
-	*c = conn{engine: c.engine, step: c.step}
+	c.detach()
+	*c = conn{own: c.own, step: c.step}
 	conns.Put(c)
 }
 
@@ -406,10 +396,9 @@ func (c *conn) write2(a, b []byte) error {
 	return c.write(b)
 }
 
-func (c *conn) clearDeadlines() error { return c.nc.SetDeadline(time.Time{}) }
-
 // close ends the connection as outcome says.
 func (c *conn) close() {
+	c.detach()
 	switch c.outcome {
 	case linger:
 		c.lingerOn()
@@ -417,8 +406,8 @@ func (c *conn) close() {
 		// A reset tells the client that the answer it has is not whole.
 		if t, ok := c.nc.(interface{ SetLinger(int) error }); ok {
 			t.SetLinger(0) //nolint:errcheck // then it ends without
-		} else if t, ok := c.nc.(interface{ NetConn() net.Conn }); ok {
-			t.NetConn().Close()
+		} else {
+			c.below().Close()
 		}
 	}
 	c.nc.Close()

@@ -2,8 +2,8 @@
 //
 // proxy/listener hands it each accepted connection; it parses requests with
 // proxy/wire, calls the handler, and writes the answers. TCP connections are
-// driven by proxy/socket; others (TLS) are read and written in the plain way by
-// the same state machine.
+// driven by proxy/socket, with TLS over them by proxy/record; where neither can,
+// they are read and written in the plain way by the same state machine.
 //
 // One goroutine serves a connection, until it has been quiet for a while: then it
 // is handed back, and needs none. A request without content, or whose content
@@ -177,7 +177,7 @@ func (s *Server) Close() {
 	s.closed.Store(true)
 	s.each(func(c *conn) {
 		c.nc.SetDeadline(past()) //nolint:errcheck // closed meanwhile: just as well
-		go c.nc.Close()          // it waits until a request inside the long read is done with
+		go c.below().Close()     // it waits until a request inside the long read is done with
 	})
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/http1"
+	"github.com/gatehouse-dev/gatehouse/proxy/record"
 )
 
 // handler answers what it was asked: method, host, path, query and content; a
@@ -122,9 +123,13 @@ func start(t testing.TB, cfg http1.Config, secure bool) *stack {
 			}
 			info := &exchange.Conn{Peer: c.RemoteAddr().(*net.TCPAddr).AddrPort(), TLS: secure}
 			if secure {
-				c = tls.Server(c, config)
+				c = tls.Server(record.NewBelow(c.(*net.TCPConn), nil), config)
 			}
 			running.Go(func() {
+				if c, ok := c.(*tls.Conn); ok && c.Handshake() != nil {
+					c.Close()
+					return
+				}
 				for !s.Serve(c, info).IsZero() {
 					quiet.Add(1)
 				}

@@ -144,7 +144,7 @@ func (w *writer) Tunnel() (net.Conn, error) {
 	}
 	c := w.s.conn
 	c.tunnel.Store(true)
-	if err := c.clearDeadlines(); err != nil {
+	if err := c.leave(); err != nil {
 		return nil, err
 	}
 	w.state = tunneled

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/poll"
+	"github.com/gatehouse-dev/gatehouse/proxy/record"
 )
 
 // client is one connection of a socket, from its accept to its end. One that
@@ -70,7 +71,7 @@ func (c *client) serve() {
 		c.speak(c.tcp)
 		return
 	case encrypted:
-		c.serveTLS(tls.Server(c.tcp, k.tls))
+		c.serveTLS(tls.Server(record.NewBelow(c.tcp, nil), k.tls))
 		return
 	case mixed:
 		c.serveMixed(p)

@@ -3,13 +3,13 @@ package listener
 import (
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"strings"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/record"
 	"github.com/gatehouse-dev/gatehouse/proxy/sni"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
@@ -93,7 +93,7 @@ func (c *client) relay(p *Port) (s *tls.Conn, ok bool) {
 		return nil, false
 	}
 	if e.listener.Protocol == table.HTTPS {
-		return tls.Server(&replayed{c.tcp, ahead}, k.tls), true
+		return tls.Server(record.NewBelow(c.tcp, ahead), k.tls), true
 	}
 	to := e.streams.find(name)
 	switch {
@@ -102,7 +102,7 @@ func (c *client) relay(p *Port) (s *tls.Conn, ok bool) {
 	case !to.Table.Terminate:
 		k.set.cfg.Streams.TCP(c.tcp, ahead, to)
 	default:
-		if s := tls.Server(&replayed{c.tcp, ahead}, k.relayed); k.handshake(s) {
+		if s := tls.Server(record.NewBelow(c.tcp, ahead), k.relayed); k.handshake(s) {
 			k.set.cfg.Streams.TCP(s, nil, to)
 			goodbye(s)
 		}
@@ -131,28 +131,4 @@ func (k *socket) hello(c *net.TCPConn, b []byte) (n int, name string, err error)
 			return n, "", sni.ErrTooLarge
 		}
 	}
-}
-
-// replayed is a connection of which the first bytes have been read already. Read
-// is called by one goroutine at a time.
-type replayed struct {
-	*net.TCPConn
-	ahead []byte
-}
-
-// Read implements io.Reader.
-func (r *replayed) Read(b []byte) (int, error) {
-	if len(r.ahead) == 0 {
-		return r.TCPConn.Read(b)
-	}
-	n := copy(b, r.ahead)
-	if r.ahead = r.ahead[n:]; len(r.ahead) == 0 {
-		r.ahead = nil
-	}
-	return n, nil
-}
-
-// WriteTo keeps the bytes read ahead in front.
-func (r *replayed) WriteTo(w io.Writer) (int64, error) {
-	return io.Copy(w, struct{ io.Reader }{r})
 }

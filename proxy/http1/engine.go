@@ -1,0 +1,78 @@
+package http1
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/record"
+	"github.com/gatehouse-dev/gatehouse/proxy/socket"
+)
+
+// engine is what drives a connection: a socket.Conn, or a record.Conn.
+type engine interface {
+	io.ReadWriter
+	Drive(step func() bool) error
+	TryRead(p []byte) (int, error)
+	Write2(a, b []byte) error
+}
+
+// engines stay with a conn in its pool. Each is nil before it is wanted.
+type engines struct {
+	clear  *socket.Conn
+	secure *record.Conn
+}
+
+// attach finds an engine for the connection.
+func (c *conn) attach() error {
+	c.probe = true
+	switch t := c.nc.(type) {
+	case *net.TCPConn:
+		if !socket.Raw {
+			return nil
+		}
+		if c.own.clear == nil {
+			c.own.clear = socket.Unused()
+		}
+		c.sock = c.own.clear
+		return c.own.clear.Use(t, c.cfg.WriteTimeout)
+	case *tls.Conn:
+		if c.own.secure == nil {
+			c.own.secure = record.Unused()
+		}
+		driven, err := c.own.secure.Use(t, c.cfg.WriteTimeout)
+		if driven {
+			c.sock = c.own.secure
+		}
+		return err
+	}
+	return nil
+}
+
+// detach takes the connection from its engine: from now on nc is all there is.
+func (c *conn) detach() {
+	switch c.sock {
+	case nil:
+	case c.own.clear:
+		c.own.clear.Forget()
+	case c.own.secure:
+		c.own.secure.Forget()
+	}
+	c.sock = nil
+}
+
+// leave makes the connection one that somebody else serves.
+func (c *conn) leave() error {
+	c.detach()
+	return c.nc.SetDeadline(time.Time{})
+}
+
+// below is the connection that TLS is over, if there is TLS. Closing it sends no
+// farewell, and may be done by anyone.
+func (c *conn) below() net.Conn {
+	if t, ok := c.nc.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return c.nc
+}

@@ -1,0 +1,91 @@
+package record
+
+import "net"
+
+// Below is a TCP connection as crypto/tls is given it. It is that connection,
+// with what was read ahead of it in front, but while a Conn drives it.
+type Below struct {
+	net.Conn // *net.TCPConn
+	ahead    []byte
+	by       *Conn // nil: nobody
+	records  records
+}
+
+// NewBelow returns a Below of c, of which ahead has been read already.
+func NewBelow(c *net.TCPConn, ahead []byte) *Below { return &Below{Conn: c, ahead: ahead} }
+
+func (b *Below) tcp() *net.TCPConn { return b.Conn.(*net.TCPConn) }
+
+// Read implements io.Reader. One goroutine calls it at a time.
+func (b *Below) Read(p []byte) (n int, err error) {
+	switch {
+	case len(b.ahead) > 0:
+		n = copy(p, b.ahead)
+		if b.ahead = b.ahead[n:]; len(b.ahead) == 0 {
+			b.ahead = nil
+		}
+	case b.by != nil:
+		n, err = b.by.fetch(p)
+	default:
+		n, err = b.Conn.Read(p)
+	}
+	b.records.follow(p[:n])
+	return n, err
+}
+
+// Write implements io.Writer. One goroutine calls it at a time.
+func (b *Below) Write(p []byte) (int, error) {
+	if b.by != nil {
+		return b.by.sock.Write(p)
+	}
+	return b.Conn.Write(p)
+}
+
+// SetLinger is net.TCPConn's.
+func (b *Below) SetLinger(seconds int) error { return b.tcp().SetLinger(seconds) }
+
+// records follows where records begin and end in what crypto/tls is given (RFC
+// 8446, section 5.1): it reads each of them once, in whole, and tells nobody
+// whether it has more.
+type records struct {
+	head  [5]byte
+	have  int // how much of head has come; 0 when all of it has
+	left  int // bytes of the record's content still to come
+	begun int // records of which crypto/tls may still have something
+}
+
+func (r *records) follow(p []byte) {
+	for len(p) > 0 {
+		if r.left > 0 {
+			n := min(r.left, len(p))
+			r.left -= n
+			p = p[n:]
+			continue
+		}
+		if r.have == 0 {
+			r.begun++
+		}
+		n := copy(r.head[r.have:], p)
+		p = p[n:]
+		if r.have += n; r.have == len(r.head) {
+			r.have, r.left = 0, int(r.head[3])<<8|int(r.head[4])
+		}
+	}
+}
+
+// none says that crypto/tls has read all records that are whole.
+func (r *records) none() {
+	r.begun = 0
+	if r.have > 0 || r.left > 0 {
+		r.begun = 1
+	}
+}
+
+// one says that crypto/tls has handed over a record to its end, and reports
+// whether that was all it had.
+func (r *records) one() bool {
+	if r.begun == 1 && r.have == 0 && r.left == 0 {
+		r.begun = 0
+	}
+	return r.begun == 0
+}
