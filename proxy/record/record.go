@@ -90,7 +90,7 @@ func (c *Conn) TryRead(p []byte) (n int, err error) {
 	for n < len(p) && c.end == nil {
 		k, err := c.tls.Read(p[n:])
 		n += k
-		if _, none := err.(nothing); none {
+		if err == errNothing {
 			c.below.records.none()
 			c.trying = false
 			if n == 0 {
@@ -116,12 +116,12 @@ func (c *Conn) fetch(p []byte) (int, error) {
 		return c.sock.Read(p)
 	}
 	if c.dry {
-		return 0, nothing{}
+		return 0, errNothing
 	}
 	n, err := c.sock.TryRead(p)
 	c.dry = n < len(p)
 	if err == socket.ErrWouldBlock {
-		err = nothing{}
+		err = errNothing
 	}
 	return n, err
 }
@@ -156,11 +156,11 @@ func (c *Conn) Write2(a, b []byte) error {
 	return err
 }
 
-// nothing says that nothing can be read now, so that crypto/tls goes on later.
+// errNothing says that nothing can be read now, so that crypto/tls goes on later.
+var errNothing net.Error = nothing{}
+
 type nothing struct{}
 
 func (nothing) Error() string   { return socket.ErrWouldBlock.Error() }
 func (nothing) Timeout() bool   { return false }
 func (nothing) Temporary() bool { return true }
-
-var _ net.Error = nothing{}

@@ -1,0 +1,110 @@
+package record
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// sealer makes records as a client does whose keys it has: crypto/tls's client
+// cannot be told to update its own.
+type sealer struct {
+	t      testing.TB
+	secret []byte
+	aead   cipher.AEAD
+	iv     []byte
+	seq    uint64
+}
+
+// expand is HKDF-Expand-Label of an empty context (RFC 8446, section 7.1).
+func (s *sealer) expand(label string, n int) []byte {
+	s.t.Helper()
+	info := fmt.Sprintf("%c%c%ctls13 %s%c", n>>8, n&0xff, len("tls13 "+label), label, 0)
+	b, err := hkdf.Expand(sha256.New, s.secret, info, n)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return b
+}
+
+// use begins with secret, after n records have been sealed with it.
+func (s *sealer) use(secret []byte, n uint64) {
+	s.t.Helper()
+	s.secret, s.seq = secret, n
+	block, err := aes.NewCipher(s.expand("key", 16))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if s.aead, err = cipher.NewGCM(block); err != nil {
+		s.t.Fatal(err)
+	}
+	s.iv = s.expand("iv", 12)
+}
+
+func (s *sealer) seal(kind byte, content string) []byte {
+	inner := append([]byte(content), kind)
+	head := []byte{23, 3, 3, 0, 0}
+	binary.BigEndian.PutUint16(head[3:], uint16(len(inner)+s.aead.Overhead()))
+	nonce := append([]byte(nil), s.iv...)
+	for i := range 8 {
+		nonce[4+i] ^= byte(s.seq >> (56 - 8*i))
+	}
+	s.seq++
+	return s.aead.Seal(head, nonce, inner, head)
+}
+
+// TestKeyUpdate changes the client's key in a record that carries no content,
+// alone and in pieces, and asks for the server's to change too.
+func TestKeyUpdate(t *testing.T) {
+	var log strings.Builder
+	l := connect(t, &tls.Config{KeyLogWriter: &log, CurvePreferences: []tls.CurveID{tls.X25519}})
+	if l == nil {
+		return
+	}
+	if s := l.client.ConnectionState().CipherSuite; s != tls.TLS_AES_128_GCM_SHA256 {
+		t.Logf("not made for %s", tls.CipherSuiteName(s))
+		return
+	}
+	s := &sealer{t: t}
+	for line := range strings.Lines(log.String()) {
+		if f := strings.Fields(line); f[0] == "CLIENT_TRAFFIC_SECRET_0" {
+			secret, err := hex.DecodeString(f[2])
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.use(secret, 0)
+		}
+	}
+	l.echo(64)
+	l.step()
+	const data, handshake = 23, 22
+	l.send(s.seal(data, "before"))
+	l.want("before")
+	for i := range 4 {
+		l.settle()
+		update := "\x18\x00\x00\x01\x01"
+		if i%2 == 0 {
+			l.send(s.seal(handshake, update))
+			l.step()
+		} else { // in two records, each alone
+			l.send(s.seal(handshake, update[:2]))
+			l.step()
+			l.send(s.seal(handshake, update[2:]))
+		}
+		s.use(s.expand("traffic upd", 32), 0)
+		l.send(s.seal(data, "after"))
+		l.want("after")
+	}
+	l.send(append(s.seal(handshake, "\x18\x00\x00\x01\x00"), func() []byte {
+		s.use(s.expand("traffic upd", 32), 0)
+		return s.seal(data, "together")
+	}()...))
+	l.want("together")
+}
