@@ -6,7 +6,7 @@
 // drives what has come of it with a Conn; it calls socket and mem.
 //
 // crypto/tls keeps what it has of a record when its connection says that there
-// is nothing more for now: an error which is a net.Error and temporary does not
+// is nothing more at the moment: an error which is a net.Error and temporary does not
 // last. What it has decrypted and not yet handed over is seen by nobody else, and
 // no edge comes for it: so a step must not end before crypto/tls has nothing
 // left, and Below counts records to know when that is without asking it.
