@@ -16,7 +16,6 @@ package udp
 import (
 	"errors"
 	"net"
-	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -47,32 +46,46 @@ func New(cfg Config) *Relay {
 	return &Relay{cfg}
 }
 
-// maxDatagram is the most that one can hold.
-const maxDatagram = 64 << 10
-
-var datagrams = sync.Pool{New: func() any { return new([maxDatagram]byte) }}
-
-func getDatagram() []byte  { return datagrams.Get().(*[maxDatagram]byte)[:] }
-func putDatagram(b []byte) { datagrams.Put((*[maxDatagram]byte)(b[:maxDatagram])) }
-
 // Serve relays the datagrams that come to c until it is closed; then it ends the
 // sessions and returns. to says where new sessions go; while it returns nil there
 // are none, and those under way go on.
 func (r *Relay) Serve(c *net.UDPConn, to func() *stream.Route) {
-	p := &port{cfg: &r.cfg, conn: c, to: to, sessions: map[netip.AddrPort]*session{}}
-	b := getDatagram()
-	defer putDatagram(b)
+	hub := hubOf(c)
+	if hub == nil {
+		return
+	}
+	p := &port{cfg: &r.cfg, conn: c, hub: hub, to: to, sessions: map[socket.Peer]*session{}}
+	var running sync.WaitGroup
+	running.Go(hub.Run)
 	for {
-		n, from, err := c.ReadFromUDPAddrPort(b)
-		switch {
+		switch err := hub.Receive(p.relay); {
 		case errors.Is(err, net.ErrClosed):
-			p.close()
+			p.end(func(*session) bool { return true })
+			_ = hub.Close()
+			running.Wait()
 			return
-		case err != nil:
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			p.endIdle(time.Now())
+		default:
 			time.Sleep(time.Millisecond) // what one datagram met is nothing to the next
-			continue
 		}
-		p.relay(from, b[:n])
+	}
+}
+
+// hubOf makes the Hub of c; nil when c is closed. While the process has as many
+// files open as it may there is none, and what comes is dropped.
+func hubOf(c *net.UDPConn) *socket.Hub {
+	var one [1]byte
+	for {
+		hub, err := socket.NewHub(c)
+		if err == nil {
+			_ = c.SetReadDeadline(time.Time{})
+			return hub
+		}
+		_ = c.SetReadDeadline(time.Now().Add(time.Second))
+		if _, err = c.Read(one[:]); errors.Is(err, net.ErrClosed) {
+			return nil
+		}
 	}
 }
 
@@ -80,39 +93,42 @@ func (r *Relay) Serve(c *net.UDPConn, to func() *stream.Route) {
 type port struct {
 	cfg  *Config
 	conn *net.UDPConn
+	hub  *socket.Hub
 	to   func() *stream.Route
 
 	mu       sync.Mutex
-	sessions map[netip.AddrPort]*session
-	running  sync.WaitGroup
+	sessions map[socket.Peer]*session
 }
 
 // session is the datagrams of one client address.
 type session struct {
 	port     *port
-	client   netip.AddrPort
+	client   socket.Peer
 	route    *stream.Route // that it was begun by
 	backend  *upstream.Backend
 	endpoint *upstream.Endpoint
-	conn     *net.UDPConn
+	spoke    socket.Spoke
 	moved    atomic.Int64 // when something last did, Unix nanoseconds
 	ended    atomic.Bool
 }
 
-// relay sends one datagram of a client on; to another endpoint if the one of its
+// relay sends datagrams of a client on; to another endpoint if the one of its
 // session turns out to be gone.
-func (p *port) relay(from netip.AddrPort, b []byte) {
+func (p *port) relay(from socket.Peer, d socket.Datagrams) {
 	for range 2 {
-		s := p.session(from)
-		if s == nil || s.send(b) {
+		s := p.session(from, d.Came)
+		if s == nil {
+			return
+		}
+		if d = s.send(d); d.Len() == 0 {
 			return
 		}
 	}
 }
 
 // session returns the session of a client, a new one if need be; nil when the
-// datagram is to be dropped.
-func (p *port) session(from netip.AddrPort) *session {
+// datagrams are to be dropped.
+func (p *port) session(from socket.Peer, now time.Time) *session {
 	route := p.to()
 	p.mu.Lock()
 	s, open := p.sessions[from], len(p.sessions)
@@ -130,52 +146,79 @@ func (p *port) session(from netip.AddrPort) *session {
 		route.Metrics.Refused.Add(1)
 		return nil
 	}
-	if s = p.begin(from, route); s == nil {
+	if s = p.begin(from, route, now); s == nil {
 		route.Metrics.Refused.Add(1)
 	}
 	return s
 }
 
 // begin makes a session; nil when no endpoint can be had.
-func (p *port) begin(from netip.AddrPort, route *stream.Route) *session {
+func (p *port) begin(from socket.Peer, route *stream.Route, now time.Time) *session {
 	backend := route.Pick()
 	if backend == nil {
 		return nil
 	}
-	now := time.Now()
 	e := backend.Pick(nil, now)
 	if e == nil {
 		return nil
 	}
-	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(e.Address()))
-	if err != nil {
-		e.Failed(now)
-		return nil
-	}
-	in, err := socket.NewLazy(c, socket.Buffers{Get: getDatagram, Put: putDatagram})
-	if err != nil {
-		_ = c.Close()
-		return nil
-	}
-	s := &session{port: p, client: from, route: route, backend: backend, endpoint: e, conn: c}
+	s := &session{port: p, client: from, route: route, backend: backend, endpoint: e}
 	s.moved.Store(now.UnixNano())
 	p.mu.Lock()
 	p.sessions[from] = s
+	first := len(p.sessions) == 1
 	p.mu.Unlock()
+	if err := p.hub.Dial(&s.spoke, e.Address(), from, s); err != nil {
+		e.Failed(now)
+		p.forget(s)
+		return nil
+	}
 	e.Busy(1)
 	route.Metrics.Connections.Add(1)
 	route.Metrics.Open.Add(1)
-	p.running.Go(func() { s.run(in) })
+	if first {
+		p.wake(now)
+	}
 	return s
 }
 
-func (p *port) close() {
+func (p *port) forget(s *session) {
 	p.mu.Lock()
-	for _, s := range p.sessions {
-		_ = s.conn.Close() // its goroutine does the rest
+	if p.sessions[s.client] == s {
+		delete(p.sessions, s.client)
 	}
 	p.mu.Unlock()
-	p.running.Wait()
+}
+
+// wake has Serve look for idle sessions in a while. A session so outlives its idle time by
+// an eighth at most, and no datagram has a timer set.
+func (p *port) wake(now time.Time) { _ = p.conn.SetReadDeadline(now.Add(p.cfg.Idle / 8)) }
+
+// endIdle ends the sessions on which nothing has moved for too long.
+func (p *port) endIdle(now time.Time) {
+	since := now.Add(-p.cfg.Idle).UnixNano()
+	if p.end(func(s *session) bool { return s.moved.Load() <= since }) > 0 {
+		p.wake(now)
+	} else {
+		_ = p.conn.SetReadDeadline(time.Time{})
+	}
+}
+
+// end ends the sessions of which over is true, and returns how many are left.
+func (p *port) end(over func(*session) bool) int {
+	var all []*session
+	p.mu.Lock()
+	for _, s := range p.sessions {
+		if over(s) {
+			all = append(all, s)
+		}
+	}
+	left := len(p.sessions) - len(all)
+	p.mu.Unlock()
+	for _, s := range all {
+		s.end()
+	}
+	return left
 }
 
 // good says whether the session may go on under the route of this moment.
@@ -186,51 +229,28 @@ func (s *session) good(now *stream.Route) bool {
 	return now == nil || now == s.route || now.Uses(s.backend)
 }
 
-// send passes a datagram on. When it is false the session has ended.
-func (s *session) send(b []byte) bool {
-	if _, err := s.conn.Write(b); err != nil {
-		s.failed()
-		return false
+// send passes datagrams on and returns those that it did not. If there are any the
+// session has ended.
+func (s *session) send(d socket.Datagrams) socket.Datagrams {
+	n, left, err := s.spoke.Send(d)
+	if n > 0 {
+		s.moved.Store(d.Came.UnixNano())
+		s.route.Metrics.BytesIn.Add(uint64(n))
 	}
-	s.moved.Store(time.Now().UnixNano())
-	s.route.Metrics.BytesIn.Add(uint64(len(b)))
-	return true
+	if err != nil {
+		s.Broke(err)
+	}
+	return left
 }
 
-// run brings back what the endpoint sends.
-func (s *session) run(in *socket.Lazy) {
-	defer s.end()
-	for {
-		until := time.Unix(0, s.moved.Load()).Add(s.port.cfg.Idle)
-		if s.conn.SetReadDeadline(until) != nil {
-			return // closed
-		}
-		_, err := in.Each(s.back)
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if time.Now().UnixNano()-s.moved.Load() >= int64(s.port.cfg.Idle) {
-				return
-			}
-		case errors.Is(err, net.ErrClosed):
-			return
-		default:
-			s.failed()
-			return
-		}
-	}
+// Returned counts a datagram that came back from the endpoint; it implements socket.Owner.
+func (s *session) Returned(n int, now time.Time) {
+	s.moved.Store(now.UnixNano())
+	s.route.Metrics.BytesOut.Add(uint64(n))
 }
 
-// back passes a datagram of the endpoint on. What one meets is nothing to the next.
-func (s *session) back(b []byte) bool {
-	if n, err := s.port.conn.WriteToUDPAddrPort(b, s.client); err == nil {
-		s.moved.Store(time.Now().UnixNano())
-		s.route.Metrics.BytesOut.Add(uint64(n))
-	}
-	return true
-}
-
-// failed ends a session whose endpoint refuses datagrams.
-func (s *session) failed() {
+// Broke ends a session whose endpoint refuses datagrams; it implements socket.Owner.
+func (s *session) Broke(error) {
 	if s.ended.Load() {
 		return
 	}
@@ -244,13 +264,8 @@ func (s *session) end() {
 	if s.ended.Swap(true) {
 		return
 	}
-	p := s.port
-	p.mu.Lock()
-	if p.sessions[s.client] == s {
-		delete(p.sessions, s.client)
-	}
-	p.mu.Unlock()
-	_ = s.conn.Close()
+	s.port.forget(s)
+	s.spoke.Close()
 	s.endpoint.Busy(-1)
 	s.route.Metrics.Open.Add(-1)
 }

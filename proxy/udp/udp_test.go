@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -16,6 +17,8 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const maxDatagram = 64 << 10
 
 func listen(t *testing.T) *net.UDPConn {
 	t.Helper()
@@ -147,6 +150,34 @@ func TestLargeDatagram(t *testing.T) {
 	text := string(make([]byte, 60<<10))
 	if got := ask(t, w.dial(t), text); len(got) != len(text)+2 {
 		t.Errorf("%d bytes came back", len(got))
+	}
+}
+
+// TestOrder: what comes in a bunch arrives in its order, both ways.
+func TestOrder(t *testing.T) {
+	const clients, each = 4, 25
+	w := start(t, Config{})
+	w.backend("a", echo(t, "a"))
+	var all []*net.UDPConn
+	for range clients {
+		all = append(all, w.dial(t))
+	}
+	for n := range each {
+		for i, c := range all {
+			if _, err := fmt.Fprintf(c, "%d/%d", i, n); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	b := make([]byte, maxDatagram)
+	for i, c := range all {
+		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		for n := range each {
+			got, err := c.Read(b)
+			if want := fmt.Sprintf("a %d/%d", i, n); err != nil || string(b[:got]) != want {
+				t.Fatalf("got %q, %v; want %q", b[:got], err, want)
+			}
+		}
 	}
 }
 
