@@ -98,7 +98,8 @@ func (c *compiler) credential(t *table.BackendCredential) {
 
 // furnish gets the credentials that apply. It is done last: what does not pass
 // costs nobody a token.
-func (p *Policy) furnish(x *exchange.Exchange, d *decision, values *[maxCredentials]string) {
+func (p *Policy) furnish(x *exchange.Exchange, j *judgement) {
+	d := &j.decision
 	for i := range p.vouchers {
 		d.at = i
 		v := &p.vouchers[i]
@@ -113,13 +114,13 @@ func (p *Policy) furnish(x *exchange.Exchange, d *decision, values *[maxCredenti
 		case !applies:
 			continue
 		case v.voucher == nil:
-			values[i] = v.fixed
+			j.credentials[i] = v.fixed
 			continue
 		}
 		value, r := v.voucher.Value(x)
 		switch r.Outcome {
 		case auth.Accepted:
-			values[i] = value
+			j.credentials[i] = value
 			continue
 		case auth.Unavailable:
 			d.verdict = undecidable
@@ -132,14 +133,14 @@ func (p *Policy) furnish(x *exchange.Exchange, d *decision, values *[maxCredenti
 }
 
 // vouch sets the credentials in place of whatever else wrote to their fields.
-func (p *Policy) vouch(x *exchange.Exchange, values *[maxCredentials]string) {
+func (p *Policy) vouch(x *exchange.Exchange, j *judgement) {
 	for i := range p.vouchers {
-		if values[i] == "" {
+		if j.credentials[i] == "" {
 			continue
 		}
 		v := &p.vouchers[i]
 		x.Request.Header.DropLike(v.header[:])
-		x.Request.Header.Add(v.header[0], values[i])
+		x.Request.Header.Add(v.header[0], j.credentials[i])
 	}
 }
 

@@ -8,13 +8,13 @@ import (
 // Explain judges x as Check does, changes nothing and says how it went, whatever
 // the outcome. It is for operators; it allocates.
 func (p *Policy) Explain(x *exchange.Exchange) (steps []exchange.Step, allowed bool) {
-	var values [maxHeaders]string
 	before, facts := x.Principal, x.Facts
 	x.Principal, x.Facts = exchange.Principal{}, nil
-	d := p.decide(x, &values)
-	steps = p.steps(x, &d)
+	j := p.decide(x)
+	defer p.done(j)
+	steps = p.steps(x, &j.decision)
 	x.Principal, x.Facts = before, facts
-	return steps, d.verdict == allow
+	return steps, j.verdict == allow
 }
 
 // assumer is a method that can judge claims nobody has signed.

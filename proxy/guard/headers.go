@@ -31,7 +31,8 @@ func reserved(name string) bool {
 // compute evaluates the headers on the request as it was sent. A value that
 // fails, or is too long, refuses the request: a backend that misses it might
 // take the caller for somebody with more rights.
-func (p *Policy) compute(x *exchange.Exchange, d *decision, values *[maxHeaders]string) {
+func (p *Policy) compute(x *exchange.Exchange, j *judgement) {
+	d := &j.decision
 	for i := range p.headers {
 		d.at = i
 		h := &p.headers[i]
@@ -39,7 +40,7 @@ func (p *Policy) compute(x *exchange.Exchange, d *decision, values *[maxHeaders]
 			continue
 		}
 		if h.expr == nil {
-			values[i] = h.value
+			j.values[i] = h.value
 			continue
 		}
 		v, ok, err := h.expr.Field(x)
@@ -48,22 +49,22 @@ func (p *Policy) compute(x *exchange.Exchange, d *decision, values *[maxHeaders]
 			return
 		}
 		if ok {
-			values[i] = v
+			j.values[i] = v
 		}
 	}
 }
 
 // identify removes what the client sent under the headers' names, whether or
 // not there is a value to set, and sets the values. Empty ones are not sent.
-func (p *Policy) identify(x *exchange.Exchange, values *[maxHeaders]string) {
+func (p *Policy) identify(x *exchange.Exchange, j *judgement) {
 	if len(p.headers) == 0 {
 		return
 	}
 	x.Request.Header.DropLike(p.identities)
 	x.Request.Reserved = p.identities // trailers come later
 	for i := range p.headers {
-		if values[i] != "" {
-			x.Request.Header.Add(p.headers[i].name, values[i])
+		if j.values[i] != "" {
+			x.Request.Header.Add(p.headers[i].name, j.values[i])
 		}
 	}
 }

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"math/bits"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth"
@@ -94,6 +95,25 @@ type decision struct {
 	missing    [maxSteps]string // by step: why there is nothing of an optional one
 }
 
+// judgement is a decision with what it lets the backend be told.
+type judgement struct {
+	decision
+	values      [maxHeaders]string
+	credentials [maxCredentials]string
+}
+
+// judgements are used again. One is 2 KiB: on the stacks of all the connections'
+// goroutines that would be memory which no request finds in the processor's cache.
+var judgements = sync.Pool{New: func() any { return new(judgement) }}
+
+// done gives j back, which p has filled.
+func (p *Policy) done(j *judgement) {
+	j.decision = decision{}
+	clear(j.values[:len(p.headers)])
+	clear(j.credentials[:len(p.vouchers)])
+	judgements.Put(j)
+}
+
 // progress is how far a decision came.
 type progress uint8
 
@@ -143,25 +163,31 @@ func (s *seen) note(i int, r auth.Result) {
 // calls. If not, it returns false and x.Response is the answer, with
 // x.Trace.Denied and Policy set.
 func (p *Policy) Check(x *exchange.Exchange) bool {
-	var values [maxHeaders]string
-	var credentials [maxCredentials]string
 	x.Principal = exchange.Principal{}
 	x.Forget()
 	if p.serve(x) {
 		return false
 	}
-	d := p.decide(x, &values)
+	j := p.decide(x)
+	allowed := p.conclude(x, j)
+	p.done(j)
+	return allowed
+}
+
+// conclude makes x ready for the backend, or sets up the answer.
+func (p *Policy) conclude(x *exchange.Exchange, j *judgement) bool {
+	d := &j.decision
 	if d.verdict == allow && len(p.vouchers) > 0 {
 		d.progress = furnishing
-		p.furnish(x, &d, &credentials)
+		p.furnish(x, j)
 	}
 	if d.verdict != allow {
-		x.Trace.Steps = append(x.Trace.Steps, p.steps(x, &d)...)
-		p.refuse(x, &d)
+		x.Trace.Steps = append(x.Trace.Steps, p.steps(x, d)...)
+		p.refuse(x, d)
 		return false
 	}
 	if d.shadowed > 0 {
-		p.watch(x, &d)
+		p.watch(x, d)
 	}
 	if !p.forward {
 		for i := range p.methods {
@@ -170,7 +196,7 @@ func (p *Policy) Check(x *exchange.Exchange) bool {
 			}
 		}
 	}
-	p.identify(x, &values)
+	p.identify(x, j)
 	for i := range p.methods {
 		if m := &p.methods[i]; m.forwarder != nil && m.name == x.Principal.Method {
 			m.forwarder.Forward(x)
@@ -179,7 +205,7 @@ func (p *Policy) Check(x *exchange.Exchange) bool {
 	for _, a := range d.granted[:d.grants] {
 		a.Apply(x)
 	}
-	p.vouch(x, &credentials)
+	p.vouch(x, j)
 	return true
 }
 
@@ -201,10 +227,10 @@ func (p *Policy) watch(x *exchange.Exchange, d *decision) {
 // Shadow decides as Check does and only notes what Check would have refused, in
 // x.Trace. Nothing else about x changes.
 func (p *Policy) Shadow(x *exchange.Exchange) {
-	var values [maxHeaders]string
 	principal, facts := x.Principal, x.Facts
 	x.Principal, x.Facts = exchange.Principal{}, nil
-	d := p.decide(x, &values)
+	d := p.decide(x)
+	defer p.done(d)
 	x.Principal, x.Facts = principal, facts
 	if d.verdict == allow && d.shadowed > 0 { // a rule that is watched, in a policy that is
 		d.code, d.source = d.shadows[0].code, p.rules[d.shadows[0].at].source
@@ -225,46 +251,47 @@ func (p *Policy) policyName(source int) string {
 	return ""
 }
 
-func (p *Policy) decide(x *exchange.Exchange, values *[maxHeaders]string) decision {
+// decide judges x. The judgement is for done.
+func (p *Policy) decide(x *exchange.Exchange) *judgement {
+	j := judgements.Get().(*judgement) //nolint:forcetypeassert // nothing else is put there
+	d := &j.decision
 	if p.closed != nil {
-		code := p.closed.Code
-		if code == "" {
-			code = auth.CodeClosed
+		if d.verdict, d.code = closed, p.closed.Code; d.code == "" {
+			d.code = auth.CodeClosed
 		}
-		return decision{verdict: closed, code: code}
+		return j
 	}
-	d := decision{gates: 1} // so that a table without sources has one that applies
-	if len(p.sources) > 0 {
+	if d.gates = 1; len(p.sources) > 0 { // a table without sources has one that applies
 		d.gates = 0
 	}
 	for i := range p.sources {
 		applies, err := all(p.sources[i].when, x)
 		if err != nil {
 			d.verdict, d.code, d.source = forbidden, auth.CodeRuleError, i
-			return d
+			return j
 		}
 		if applies {
 			d.gates |= 1 << i
 		}
 	}
 	d.progress = authenticating
-	p.authenticate(x, &d)
+	p.authenticate(x, d)
 	if d.verdict == allow && len(p.facts) > 0 {
 		d.progress = fetching
-		p.fetch(x, &d)
+		p.fetch(x, d)
 	}
 	if d.verdict == allow {
 		d.progress = authorizing
-		p.authorize(x, &d)
+		p.authorize(x, d)
 	}
 	if d.verdict == allow {
 		d.progress = computing
-		p.compute(x, &d, values)
+		p.compute(x, j)
 	}
 	if d.verdict == allow {
 		d.progress = decided
 	}
-	return d
+	return j
 }
 
 // authenticate tries the methods in order until the requirement is decided. A
@@ -289,7 +316,7 @@ func (p *Policy) authenticate(x *exchange.Exchange, d *decision) {
 		return
 	}
 	no = ^applying
-	var t tally
+	t := tally{seen: &d.seen}
 	truth := p.require.Decide(yes, no)
 	for _, i := range p.order {
 		if truth != table.Undecided {
@@ -307,10 +334,9 @@ func (p *Policy) authenticate(x *exchange.Exchange, d *decision) {
 		}
 		truth = p.require.Decide(yes, no)
 	}
-	d.seen = t.seen
 	if truth != table.True {
 		x.Principal = exchange.Principal{}
-		t.conclude(truth, d)
+		t.explain(truth, d)
 		if d.code == auth.CodeMissing {
 			d.source = p.methods[bits.TrailingZeros64(applying)].source
 		}
@@ -319,7 +345,7 @@ func (p *Policy) authenticate(x *exchange.Exchange, d *decision) {
 
 // tally is what trying the methods has brought so far.
 type tally struct {
-	seen        seen
+	seen        *seen
 	identified  bool        // x.Principal is set
 	rejected    uint64      // methods whose credential was there and wrong
 	rejection   auth.Result // the first, with its source
@@ -379,9 +405,9 @@ func (t *tally) try(x *exchange.Exchange, m *method, i int) auth.Outcome {
 	return r.Outcome
 }
 
-// conclude says why the requirement is not met. Where nothing was sent it names
+// explain says why the requirement is not met. Where nothing was sent it names
 // no source.
-func (t *tally) conclude(truth table.Truth, d *decision) {
+func (t *tally) explain(truth table.Truth, d *decision) {
 	d.rejected = t.rejected
 	switch {
 	case truth == table.Undecided && t.whenFailed:
