@@ -65,7 +65,8 @@ func New() (*Env, error) {
 type Program struct {
 	text    string
 	program cel.Program
-	plain   func(x *exchange.Exchange) string // what the expression is, where it is a mere name of a text
+	test    test   // answers in place of the program where it is sure; nil: nothing does
+	read    reader // the same, for an expression that is a text
 }
 
 // Check reports what is wrong with an expression, one problem a line, each with
@@ -94,27 +95,16 @@ func (e *Env) Compile(text string, kind Kind) (*Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("expression %q: %w", text, err)
 	}
-	return &Program{text, p, plain(checked)}, nil
-}
-
-// plain returns what reads the variable that is the whole expression; nil for any
-// other. Keys and headers often are one, and to evaluate it costs an allocation.
-func plain(checked *cel.Ast) func(x *exchange.Exchange) string {
-	e := checked.NativeRep().Expr()
-	if e.Kind() != ast.IdentKind {
-		return nil
+	root := checked.NativeRep().Expr()
+	out := &Program{text: text, program: p}
+	switch kind {
+	case Bool:
+		out.test = testOf(root)
+	case String:
+		out.read = readerOf(root)
+	case JSON:
 	}
-	switch e.AsIdent() {
-	case "auth.subject":
-		return func(x *exchange.Exchange) string { return x.Principal.Subject }
-	case "auth.method":
-		return func(x *exchange.Exchange) string { return x.Principal.Method }
-	case "request.path":
-		return func(x *exchange.Exchange) string { return x.Request.Path }
-	case "request.host":
-		return func(x *exchange.Exchange) string { return x.Request.Host }
-	}
-	return nil
+	return out, nil
 }
 
 func (e *Env) check(text string, kind Kind) (*cel.Ast, error) {
@@ -249,6 +239,11 @@ func mend(message, found string) string {
 // Bool runs a condition. An error, such as a claim that is not there, is for
 // the caller to take as false.
 func (p *Program) Bool(x *exchange.Exchange) (bool, error) {
+	if p.test != nil {
+		if yes, sure := p.test(x); sure {
+			return yes, nil
+		}
+	}
 	v, err := p.run(x)
 	if err != nil {
 		return false, err
@@ -264,8 +259,10 @@ func (p *Program) Bool(x *exchange.Exchange) (bool, error) {
 // key that is not there. A list is joined by commas; an element with one in it is
 // an error.
 func (p *Program) String(x *exchange.Exchange) (string, bool, error) {
-	if p.plain != nil {
-		return p.plain(x), true, nil
+	if p.read != nil {
+		if s, sure := p.read(x); sure {
+			return s, true, nil
+		}
 	}
 	v, err := p.value(x)
 	if err != nil || v == nil {
@@ -278,6 +275,11 @@ func (p *Program) String(x *exchange.Exchange) (string, bool, error) {
 // percent-encoded, a comma within an element of a list too. The value is in
 // memory of the exchange's, or of what it was computed from.
 func (p *Program) Field(x *exchange.Exchange) (string, bool, error) {
+	if p.read != nil {
+		if s, sure := p.read(x); sure {
+			return encode(x, s, '%'), true, nil
+		}
+	}
 	v, err := p.value(x)
 	if err != nil || v == nil {
 		return "", false, err

@@ -34,22 +34,34 @@ func (h *headers) Find(key ref.Val) (ref.Val, bool) {
 	if !ok {
 		return nil, false
 	}
-	value, n := "", 0
-	for i := range h.x.Request.Header {
-		f := &h.x.Request.Header[i]
-		if len(f.Name) != len(name) || !lowerIs(f.Name, string(name)) {
-			continue
-		}
-		if n++; n == 1 {
-			value = f.Value
-		} else {
-			value = h.x.Arena.Concat(value, ", ", f.Value)
-		}
-	}
-	if n == 0 {
+	value, ok := h.value(string(name))
+	if !ok {
 		return nil, false
 	}
 	return types.String(value), true
+}
+
+func (h *headers) value(name string) (value string, there bool) {
+	for i := range h.x.Request.Header {
+		f := &h.x.Request.Header[i]
+		switch {
+		case len(f.Name) != len(name) || !lowerIs(f.Name, name):
+		case there:
+			value = h.x.Arena.Concat(value, ", ", f.Value)
+		default:
+			value, there = f.Value, true
+		}
+	}
+	return value, there
+}
+
+func (h *headers) has(name string) bool {
+	for i := range h.x.Request.Header {
+		if f := h.x.Request.Header[i].Name; len(f) == len(name) && lowerIs(f, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // lowerIs reports whether s in lower case is want: an upper case key finds nothing.
@@ -67,8 +79,8 @@ func (h *headers) Get(key ref.Val) ref.Val { return get(h, key) }
 
 // Contains implements traits.Container.
 func (h *headers) Contains(key ref.Val) ref.Val {
-	_, ok := h.Find(key)
-	return types.Bool(ok)
+	name, ok := key.(types.String)
+	return types.Bool(ok && h.has(string(name)))
 }
 
 // Size implements traits.Sizer.
