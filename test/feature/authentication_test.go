@@ -45,6 +45,7 @@ func outcome(a Answer) string {
 }
 
 func TestAPIKeys(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI)+key("good", "k-good", "")+
 		key("old", "k-old", `, gatehouse.dev/expires-at: "2020-01-01T00:00:00Z"`)+
 		key("early", "k-early", `, gatehouse.dev/not-before: "2999-01-01T00:00:00Z"`)+
@@ -94,6 +95,7 @@ func bcryptOf(t *testing.T, password string) string {
 }
 
 func TestBasic(t *testing.T) {
+	t.Parallel()
 	const users = `
 apiVersion: v1
 kind: Secret
@@ -130,6 +132,7 @@ stringData:
 }
 
 func TestJWT(t *testing.T) {
+	t.Parallel()
 	issuer, other := NewIssuer(t), NewIssuer(t)
 	w := Start(t, Base)
 	is := decides(t, w)
@@ -169,6 +172,7 @@ func TestJWT(t *testing.T) {
 
 // Several methods at once: any of them, or what require says; WWW-Authenticate names each that would do.
 func TestRequire(t *testing.T) {
+	t.Parallel()
 	issuer := NewIssuer(t)
 	w := Start(t, Base+Route("r", toAPI)+key("good", "k-good", ""))
 	is := decides(t, w)
@@ -208,6 +212,7 @@ func TestRequire(t *testing.T) {
 
 // What the backend learns: who calls, if the policy says so; never a credential, unless it says so.
 func TestWhatTheBackendIsTold(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI)+key("good", "k-good", ", gatehouse.dev/plan: gold"))
 	rules := `rules: {authentication: {keys: {apiKey: {selector: {matchLabels: {keys: shop}}, from: [{header: X-API-Key}, {query: key}, {cookie: key}]}}}, ` +
 		`response: {headers: {x-user: {cel: auth.subject}, x-plan: {cel: auth.metadata.plan}, x-via: {value: gatehouse}, x-none: {cel: auth.metadata.nope}, x-tags: {cel: "auth.metadata.scopes.join(' ')"}}}`

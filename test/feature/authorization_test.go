@@ -8,6 +8,7 @@ import (
 )
 
 func TestAuthorization(t *testing.T) {
+	t.Parallel()
 	issuer := NewIssuer(t)
 	w := Start(t, Base+Route("r", toAPI), func(o *proxy.Options) { o.Clients.Trusted = []string{"127.0.0.1"} })
 	is := decides(t, w)
@@ -59,6 +60,7 @@ func TestAuthorization(t *testing.T) {
 }
 
 func TestDenials(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI)+key("good", "k-good", "")+Auth("a", guarded, `rules: {authentication: {keys: {`+apiKeys+`}}, authorization: {no: {cel: "request.path != '/no'"}}, `+
 		`response: {unauthenticated: {status: 404, body: "<h1>nothing here</h1>", contentType: text/html}, denied: {body: go away}}}`))
 	is := func(status int, body, contentType, line string, fields ...string) {
@@ -80,6 +82,7 @@ func TestDenials(t *testing.T) {
 
 // A policy at fault closes what it covers and nothing else.
 func TestFailClosed(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+key("good", "k-good", "")+Route("r", toAPI)+HostRoute("other", "other.example",
 		`{name: covered, matches: [{path: {value: /covered}}], backendRefs: [{name: api, port: 80}]}`, `{name: free, backendRefs: [{name: api, port: 80}]}`))
 	is := decides(t, w)

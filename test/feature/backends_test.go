@@ -174,6 +174,7 @@ spec: {ports: [{port: 80}]}
 
 // A connection that the backend closed while it was idle costs no request.
 func TestIdleBackendConnectionsThatClose(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base)
 	w.listen("once", func(c net.Conn) {
 		if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
@@ -192,6 +193,7 @@ func TestIdleBackendConnectionsThatClose(t *testing.T) {
 
 // Endpoints change without a table: ready, not ready, terminating, gone.
 func TestEndpoints(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI))
 	port := 0
 	if _, err := fmt.Sscanf(strings.TrimPrefix(w.Backend("shop/api").server.URL, "http://127.0.0.1:"), "%d", &port); err != nil {

@@ -85,6 +85,7 @@ func to(name string) string {
 }
 
 func TestBackendTLS(t *testing.T) {
+	t.Parallel()
 	ca, other := NewAuthority(t), NewAuthority(t)
 	names := []string{"good", "host", "foreign", "uri", "nouri", "san", "broken", "clear"}
 	port := secureServer(t, ca.Server("api.internal", "spiffe://shop/api"))
@@ -128,6 +129,7 @@ func TestBackendTLS(t *testing.T) {
 
 // Authorities and certificates of backends are exchanged while requests go on.
 func TestBackendTLSRotation(t *testing.T) {
+	t.Parallel()
 	before, after := NewAuthority(t), NewAuthority(t)
 	shown := before.Server("api.internal")
 	var mu sync.Mutex
@@ -171,6 +173,7 @@ func TestBackendTLSRotation(t *testing.T) {
 // gRPC goes over HTTP/2 within TLS, connections of TLSRoutes anew over TLS, and
 // the Gateway says who it is.
 func TestBackendTLSOfEveryRoute(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	config := ca.Server("api.internal")
 	config.ClientAuth = tls.RequireAnyClientCert
@@ -213,6 +216,7 @@ func TestBackendTLSOfEveryRoute(t *testing.T) {
 // What a policy asks is reached as its BackendTLSPolicy says, and not at all while
 // that cannot be used.
 func TestBackendTLSOfPolicies(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	good, late := Secured("a", "authz", trusting("api.internal", "")), Secured("a", "authz", trusting("web.internal", ""))
 	w := Start(t, Base+Bundle("ca", ca)+at("authz", 443, corev1.ProtocolTCP, secureServer(t, ca.Server("api.internal")))+good+Route("r", toAPI)+

@@ -90,6 +90,7 @@ func TestRetryBudgetShare(t *testing.T) {
 
 // A policy keeps the sessions of every rule that leads to its Service, each by itself.
 func TestSessionPolicies(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Service("plain"))
 	w.startPods("cart", 4)
 	w.Apply(Route("r",

@@ -29,6 +29,7 @@ func (w *World) as(listener string, ca *Authority, certificate *tls.Certificate)
 // A policy says which of the certificates that a listener believes may pass, and
 // believes none that it does not.
 func TestClientCertificateMethod(t *testing.T) {
+	t.Parallel()
 	ca, other := NewAuthority(t), NewAuthority(t)
 	https := func(name, port string) string {
 		return "{name: " + name + ", protocol: HTTPS, port: " + port + ", tls: {certificateRefs: [{name: cert}]}}"

@@ -14,6 +14,7 @@ import (
 // Routes, policies and Gateways come and go under load; nobody who asks for
 // something else notices.
 func TestChangesUnderLoad(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+key("good", "k-good", "")+Route("r", toAPI)+HostRoute("guarded", "guarded.example", toAPI)+
 		Auth("a", "HTTPRoute/guarded", `rules: {authentication: {keys: {`+apiKeys+`}}, `+subject+`}`))
 	var stop atomic.Bool
@@ -70,6 +71,7 @@ func TestChangesUnderLoad(t *testing.T) {
 
 // A broken object is told in its status and changes nothing else.
 func TestBrokenObjects(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI)+HostRoute("other", "other.example", toAPI))
 	lines := func() string {
 		var keep []string
@@ -109,6 +111,7 @@ func TestBrokenObjects(t *testing.T) {
 
 // A table the proxy cannot take leaves the last one in force.
 func TestRefusedTable(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI))
 	before := w.Server.Applied().Generation
 	bad := &table.Table{Listeners: []*table.Listener{{
@@ -133,6 +136,7 @@ func TestRefusedTable(t *testing.T) {
 
 // A listener that is taken away lets what is under way on it finish.
 func TestListenersComeAndGo(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI)+Gateway("edge", `{name: http, protocol: HTTP, port: 80}`, `{name: more, protocol: HTTP, port: 81}`))
 	more := w.Client("shop/edge/more")
 	gate := make(chan struct{})

@@ -20,6 +20,7 @@ const (
 
 // Each port asks for certificates of the authorities its Gateway names for it.
 func TestClientCertificates(t *testing.T) {
+	t.Parallel()
 	ca, other := NewAuthority(t), NewAuthority(t)
 	https := func(name, port string) string {
 		return "{name: " + name + ", protocol: HTTPS, port: " + port + ", tls: {certificateRefs: [{name: cert}]}}"
@@ -73,6 +74,7 @@ func TestClientCertificates(t *testing.T) {
 // A connection that is open is asked again when the authorities change: it serves
 // on as long as they vouch for its client, and no longer.
 func TestClientAuthoritiesChange(t *testing.T) {
+	t.Parallel()
 	ca, other := NewAuthority(t), NewAuthority(t)
 	gateway := Gateway("edge", `{name: http, protocol: HTTPS, port: 443, tls: {certificateRefs: [{name: cert}]}}`)
 	w := Start(t, Base+Bundle("ca", ca)+ca.Secret("cert", "a.example")+gateway+Route("r", toAPI))
@@ -105,6 +107,7 @@ func TestClientAuthoritiesChange(t *testing.T) {
 
 // A connection for a host that asks for nothing cannot reach one that does.
 func TestClientCertificatesByHost(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	w := Start(t, Base+Bundle("ca", ca)+ca.Secret("cert", "open.example", "strict.example")+
 		Gateway("edge", `{name: http, protocol: HTTPS, port: 443, hostname: open.example, tls: {certificateRefs: [{name: cert}]}}`)+

@@ -17,6 +17,7 @@ import (
 )
 
 func TestBodyLimit(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI), func(o *proxy.Options) { o.Clients.HTTP1.MaxBody = 1000 })
 	is := func(size, status int) {
 		t.Helper()
@@ -48,6 +49,7 @@ func TestBodyLimit(t *testing.T) {
 
 // A client that waits for 100 gets it once the content is wanted, and else the answer alone.
 func TestContinue(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI))
 	exchange := func(path string) (lines []string) {
 		c, err := net.Dial("tcp", w.Addr(""))
@@ -87,6 +89,7 @@ func TestContinue(t *testing.T) {
 }
 
 func TestAnswersWithoutContent(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI))
 	w.Backend("shop/api").Answer(func(rw http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -134,6 +137,7 @@ func TestAnswersWithoutContent(t *testing.T) {
 
 // Trailers pass both ways, over each protocol.
 func TestTrailers(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI))
 	w.Backend("shop/api").Answer(func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Trailer", "X-Sum")
@@ -162,6 +166,7 @@ func TestTrailers(t *testing.T) {
 
 // 8 MiB each way, with a length and without, over each protocol, come through whole.
 func TestLargeContent(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI))
 	w.Backend("shop/api").Answer(func(rw http.ResponseWriter, r *http.Request) {
 		hash := sha256.New()
@@ -213,6 +218,7 @@ func large(n int) []byte {
 
 // Many clients on kept connections each get their own answers.
 func TestManyClients(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Service("two")+Route("r", toAPI, `{matches: [{path: {value: /two}}], backendRefs: [{name: two, port: 80}]}`))
 	var running sync.WaitGroup
 	for n := range 32 {

@@ -24,6 +24,7 @@ func shares(a Answer) string {
 // Preflights are answered before authentication, and a page may read why it was
 // refused.
 func TestCORS(t *testing.T) {
+	t.Parallel()
 	const shared = `filters: [{type: CORS, cors: {allowOrigins: ["https://*.example"], allowMethods: [PUT], allowHeaders: [X-A], allowCredentials: true, maxAge: 60}}]`
 	w := Start(t, Base+Route("r",
 		`{name: open, matches: [{path: {value: /open}}], `+shared+`, backendRefs: [{name: api, port: 80}]}`,

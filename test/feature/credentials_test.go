@@ -55,6 +55,7 @@ func backendSecret(values string) string {
 
 // The backend sees the gateway's credentials, and nothing the caller sent in their place.
 func TestBackendCredentials(t *testing.T) {
+	t.Parallel()
 	const secret, planted = "client-secret-4711", "planted-static-4711"
 	issuer, endpoint := NewIssuer(t), newTokenEndpoint(t, secret)
 	at := `tokenURL: "` + endpoint.URL + `", clientID: shop, clientSecretRef: {name: backend}`

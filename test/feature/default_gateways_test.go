@@ -5,6 +5,7 @@ import "testing"
 // Default Gateways (GEP-3793) come and go: a route that asks for one is served
 // where there is one, and nowhere else.
 func TestDefaultGateways(t *testing.T) {
+	t.Parallel()
 	const class = `
 apiVersion: gateway.networking.k8s.io/v1
 kind: GatewayClass

@@ -6,6 +6,7 @@ import (
 )
 
 func TestRequireAuth(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI)+key("good", "k-good", ""))
 	is := decides(t, w)
 	is("", "GET http://a/")
@@ -45,6 +46,7 @@ func TestRequireAuth(t *testing.T) {
 }
 
 func TestClaims(t *testing.T) {
+	t.Parallel()
 	issuer := NewIssuer(t)
 	staff := `authentication: {staff: {jwt: {issuer: "` + issuer.URL() + `", audiences: [shop], jwks: {inline: ` + issuer.KeySet() + `}}}}`
 	w := Start(t, Base+Route("r", toAPI)+Auth("a", guarded, `rules: {`+staff+`, authorization: {members: {claims: [{claim: realm_access.roles, values: [admin, ops]}, {claim: scope, match: All, values: [read, write]}]}}, `+subject+`}`))

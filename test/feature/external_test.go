@@ -16,6 +16,7 @@ func external(more string) string {
 
 // The ExternalAuth filter lets pass what its service answers 200 to (GEP-1494).
 func TestExternalAuthFilter(t *testing.T) {
+	t.Parallel()
 	const to = `, backendRefs: [{name: api, port: 80}]}`
 	w := Start(t, Base+Service("authz")+Route("r",
 		`{matches: [{path: {value: /a}}], filters: [`+external(`, http: {path: /check, allowedHeaders: [X-Team], allowedResponseHeaders: [X-User]}`)+`]`+to,

@@ -24,6 +24,7 @@ func byToken(issuer *Issuer, more string) string {
 
 // Large tokens, tokens with many claims, and cookies in pieces or twice.
 func TestCredentialsOutOfTheOrdinary(t *testing.T) {
+	t.Parallel()
 	issuer := NewIssuer(t)
 	w := Start(t, Base+Route("r", toAPI)+Auth("a", guarded, byToken(issuer, `, authorization: {last: {cel: "!has(auth.claims.n499) || auth.claims.n499 == 499"}}, `+subject)))
 	is := decides(t, w)
@@ -78,6 +79,7 @@ func TestCredentialsOutOfTheOrdinary(t *testing.T) {
 
 // No claim ends a header, begins another, or passes for another claim.
 func TestClaimsBecomeHeaders(t *testing.T) {
+	t.Parallel()
 	issuer := NewIssuer(t)
 	w := Start(t, Base+Route("r", toAPI)+Auth("a", guarded, byToken(issuer, `, response: {headers: {x-name: {cel: auth.claims.name}, x-list: {cel: "auth.claims.?list"}}}`)))
 	for proto, c := range map[string]*http.Client{"HTTP/1.1": w.Client(""), "HTTP/2": w.Client("", PriorKnowledge)} {
@@ -112,6 +114,7 @@ func TestClaimsBecomeHeaders(t *testing.T) {
 // A key set that cannot be used is none: 503 for those who need it, until there
 // is a good one.
 func TestKeySetsThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
 	issuer := NewIssuer(t)
 	private := strings.Replace(issuer.KeySet(), `"kty"`, `"d":"AAAA","kty"`, 1)
 	for name, document := range map[string]string{
@@ -153,6 +156,7 @@ func TestKeySetsThatCannotBeUsed(t *testing.T) {
 // A clock that is wrong decides by what it says, and once it is right again
 // nothing of it is left.
 func TestClocksThatJump(t *testing.T) {
+	t.Parallel()
 	var ahead atomic.Int64
 	issuer, now := NewIssuer(t), time.Now().Unix()
 	tokens := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {

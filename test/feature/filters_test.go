@@ -10,6 +10,7 @@ import (
 func itoa(n int) string { return strconv.Itoa(n) }
 
 func TestRewrites(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base)
 	rewrites := func(match, filter string) func(line, host, target string) {
 		w.Apply(Route("r", `{matches: [{path: `+match+`}], filters: [{type: URLRewrite, urlRewrite: `+filter+`}], backendRefs: [{name: api, port: 80}]}`))
@@ -38,6 +39,7 @@ func TestRewrites(t *testing.T) {
 }
 
 func TestHeaderModifiers(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Service("two"))
 	request := func(change string) string {
 		return `{type: RequestHeaderModifier, requestHeaderModifier: {` + change + `}}`
@@ -95,6 +97,7 @@ func TestHeaderModifiers(t *testing.T) {
 // Filters of a backendRef do their work for its share of the requests, and for
 // no other.
 func TestBackendFilters(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Service("two")+Service("three"))
 	w.Apply(Route("r",
 		`{matches: [{path: {value: /v1}}], filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-Rule, value: "1"}]}}], backendRefs: [`+

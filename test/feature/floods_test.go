@@ -12,6 +12,7 @@ import (
 
 // Connections that are broken off for a flood are counted, by its kind.
 func TestFloods(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI), func(o *proxy.Options) {
 		o.Clients.Floods.Idle, o.Clients.Floods.Resets, o.Clients.Floods.Block = 20, 5, 3
 	})

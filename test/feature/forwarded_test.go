@@ -9,6 +9,7 @@ import (
 )
 
 func TestForwardingFields(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	yaml := Base + ca.Secret("cert", "a.example") + Gateway("edge", `{name: http, protocol: HTTP, port: 80}`,
 		`{name: tls, protocol: HTTPS, port: 443, tls: {certificateRefs: [{name: cert}]}}`) +
@@ -42,6 +43,7 @@ func TestForwardingFields(t *testing.T) {
 
 // What is for one connection stays on it (RFC 9110, section 7.6.1).
 func TestHopByHop(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI))
 	w.Backend("shop/api").Answer(func(rw http.ResponseWriter, r *http.Request) {
 		for name, values := range r.Header {

@@ -53,6 +53,7 @@ func startGRPC(t *testing.T, routes string) *World {
 // GRPCRoutes match services, methods and headers; the more of a service and method
 // a match names, the sooner it is tried.
 func TestGRPCRouting(t *testing.T) {
+	t.Parallel()
 	w := startGRPC(t, GRPC("any", "g.example", `{matches: [{method: {method: Get}}], backendRefs: [{name: a, port: 80}]}`,
 		`{matches: [{method: {service: shop.v1.Cart}}], backendRefs: [{name: b, port: 80}],
 		   filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: x-added, value: cart}]}},
@@ -87,6 +88,7 @@ func TestGRPCRouting(t *testing.T) {
 
 // A stream goes both ways at once, over TLS and in the clear, and ends with trailers.
 func TestGRPCStreams(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	w := startGRPC(t, ca.Secret("cert", "g.example")+GRPC("g", "g.example", `{backendRefs: [{name: a, port: 80}]}`))
 	for url, c := range map[string]*http.Client{
@@ -122,6 +124,7 @@ func TestGRPCStreams(t *testing.T) {
 
 // An answer that is all head stays so: its end comes with its fields.
 func TestGRPCTrailersOnly(t *testing.T) {
+	t.Parallel()
 	w := startGRPC(t, GRPC("g", "g.example", `{backendRefs: [{name: a, port: 80}]}`))
 	w.Backend("shop/a").Answer(func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("Grpc-Status", "5") })
 	r, err := http.NewRequest(http.MethodPost, "http://g.example/a.B/C", io.NopCloser(strings.NewReader("hello")))
@@ -136,6 +139,7 @@ func TestGRPCTrailersOnly(t *testing.T) {
 
 // A client that goes ends the backend's part, whether or not it had more to send.
 func TestGRPCCancel(t *testing.T) {
+	t.Parallel()
 	w := startGRPC(t, GRPC("g", "g.example", `{backendRefs: [{name: a, port: 80}]}`))
 	told := make(chan struct{}, 1)
 	w.Backend("shop/a").Answer(func(rw http.ResponseWriter, r *http.Request) {
@@ -168,6 +172,7 @@ func TestGRPCCancel(t *testing.T) {
 
 // A host takes routes of one kind: those of the older.
 func TestGRPCBesideHTTP(t *testing.T) {
+	t.Parallel()
 	aged := func(route, at string) string {
 		return strings.Replace(route, "namespace: shop}", "namespace: shop, creationTimestamp: '"+at+"'}", 1)
 	}
@@ -185,6 +190,7 @@ func TestGRPCBesideHTTP(t *testing.T) {
 
 // An HTTPRoute's backend speaks HTTP/2 where its Service says so.
 func TestH2CBackends(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Gateway("edge", `{name: http, protocol: HTTP, port: 80}`)+
 		strings.Replace(Service("a"), "port: 80", "port: 80, appProtocol: kubernetes.io/h2c", 1)+Route("r", `{backendRefs: [{name: a, port: 80}]}`))
 	w.Backend("shop/a").Answer(func(rw http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(rw, r.Proto+" "+r.Host) })

@@ -42,6 +42,7 @@ func signed(id, key, method, path, query, content string) []string {
 
 // Requests are let in that are signed with a shared key (RFC 9421).
 func TestHMAC(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+hmacKey("acme", hmacSecret, `gatehouse.dev/subject: acme-inc`)+hmacKey("late", hmacSecret, `gatehouse.dev/expires-at: "2020-01-01T00:00:00Z"`)+
 		hmacKey("short", "tooshort", "")+Route("r", toAPI)+Auth("a", guarded, `rules: {`+signedRules+`}`))
 	is := func(a Answer, status int, code string) {

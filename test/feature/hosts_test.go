@@ -16,6 +16,7 @@ func goesTo(t *testing.T, w *World) func(service, line string, fields ...string)
 }
 
 func TestHostNames(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Service("exact")+Service("deep")+Service("wild")+
 		HostRoute("exact", "shop.example", `{matches: [{path: {value: /v1}}], backendRefs: [{name: exact, port: 80}]}`)+
 		HostRoute("deep", `"*.eu.shop.example"`, `{backendRefs: [{name: deep, port: 80}]}`)+
@@ -44,6 +45,7 @@ func TestHostNames(t *testing.T) {
 // A request belongs to the listener whose host name fits best, and to no other:
 // what that one has no route for is 404 (Gateway API, listener isolation).
 func TestListenersOfOnePort(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Gateway("edge",
 		`{name: any, protocol: HTTP, port: 80}`,
 		`{name: wide, protocol: HTTP, port: 80, hostname: "*.example"}`,
@@ -75,6 +77,7 @@ func TestListenersOfOnePort(t *testing.T) {
 
 // Between routes that match alike the older stands, then the first by name.
 func TestWhichRouteStands(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Service("old")+Service("young")+
 		Route("b-old", `{matches: [{path: {value: /a}}], backendRefs: [{name: old, port: 80}]}`)+
 		Route("c-young", `{matches: [{path: {value: /a}}], backendRefs: [{name: young, port: 80}]}`))

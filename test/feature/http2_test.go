@@ -7,6 +7,7 @@ import (
 
 // The same routes serve every protocol a client may speak.
 func TestProtocols(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	w := Start(t, Base+ca.Secret("cert", "a.example", "b.example")+Gateway("edge",
 		`{name: http, protocol: HTTP, port: 80}`,
@@ -60,6 +61,7 @@ func TestProtocols(t *testing.T) {
 
 // A person's browser gets a page, everybody else a problem document.
 func TestPages(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base)
 	is := func(accept, contentType string) {
 		t.Helper()

@@ -37,6 +37,7 @@ func h3World(t *testing.T, ca *Authority, more string) *World {
 }
 
 func TestHTTP3(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	w := h3World(t, ca, "")
 	config := ca.Trusted()
@@ -111,6 +112,7 @@ func TestHTTP3(t *testing.T) {
 // A certificate is asked for, and believed, as over TCP; and a session is no
 // identity after its authority was removed.
 func TestHTTP3ClientCertificates(t *testing.T) {
+	t.Parallel()
 	ca, mine, other := NewAuthority(t), NewAuthority(t), NewAuthority(t)
 	gateway := func(clients string) string {
 		return strings.Replace(Gateway("edge", `{name: one, protocol: HTTPS, port: 443, hostname: one.example, tls: {certificateRefs: [{name: one}], options: {gatehouse.dev/http3: Enabled}}}`),
@@ -152,6 +154,7 @@ func TestHTTP3ClientCertificates(t *testing.T) {
 
 // Sockets of UDP stay across tables, and go with the option.
 func TestHTTP3Swap(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	w := h3World(t, ca, "")
 	config := ca.Trusted()

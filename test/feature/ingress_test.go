@@ -46,6 +46,7 @@ func ingress(name, annotations, spec string) string {
 
 // The table of the Ingress documentation, "Examples" of path types and of hosts.
 func TestIngressPaths(t *testing.T) {
+	t.Parallel()
 	w := Start(t, IngressBase)
 	asks := func(url, want string) {
 		t.Helper()
@@ -115,6 +116,7 @@ func TestIngressPaths(t *testing.T) {
 
 // Each host has its certificate; HTTP is redirected where the annotation says so.
 func TestIngressTLS(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	const rules = `
   - host: %s
@@ -165,6 +167,7 @@ func TestIngressTLS(t *testing.T) {
 
 // A policy reaches an Ingress that it targets, but not where it only redirects.
 func TestIngressPolicy(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	const rules = "  tls: [{hosts: [a.example.com], secretName: a}]\n  rules: [{host: a.example.com, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: api, port: {number: 80}}}}]}}]"
 	w := Start(t, IngressBase+ca.Secret("a", "a.example.com")+ingress("a", `gatehouse.dev/ssl-redirect: "true"`, rules)+

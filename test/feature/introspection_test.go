@@ -60,6 +60,7 @@ func introspected(t *testing.T, server string, more string) *World {
 
 // A token counts if the authorization server that issued it says so (RFC 7662).
 func TestIntrospection(t *testing.T) {
+	t.Parallel()
 	idp := newTokenServer(t)
 	for what, w := range map[string]*World{
 		"discovered": introspected(t, "issuer: '"+idp.URL+"'", ""),
@@ -96,6 +97,7 @@ func TestIntrospection(t *testing.T) {
 // Whatever becomes of the authorization server, the fault is not the caller's, and
 // other routes do not notice.
 func TestIntrospectionFaults(t *testing.T) {
+	t.Parallel()
 	faults := map[string]http.HandlerFunc{
 		"down":    func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(503) },
 		"hangs":   func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body); <-r.Context().Done() },
@@ -147,6 +149,7 @@ func TestIntrospectionFaults(t *testing.T) {
 
 // A server that is down at the start is found once it is up.
 func TestIntrospectionDownAtStart(t *testing.T) {
+	t.Parallel()
 	idp := newTokenServer(t)
 	down := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(500) })
 	idp.fault.Store(&down)

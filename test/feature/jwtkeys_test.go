@@ -35,6 +35,7 @@ func sharedToken(t *testing.T, alg jose.SignatureAlgorithm, secret, kid string) 
 // Secrets that are shared with the issuer come from a Secret, count for the
 // listed algorithms alone, and are shown nowhere.
 func TestJWTSharedSecret(t *testing.T) {
+	t.Parallel()
 	const first, second = "planted-first-4711-4711-4711-4711-4711", "planted-second-4711-4711-4711-4711-4711-4711-4711-4711-4711-4711-4711"
 	secret := func(data string) string {
 		return "apiVersion: v1\nkind: Secret\nmetadata: {name: shared, namespace: shop}\nstringData: {" + data + "}\n---\n"
@@ -64,6 +65,7 @@ func TestJWTSharedSecret(t *testing.T) {
 
 // A key set may be a Service's, which the gateway reaches as it does backends.
 func TestJWTKeysFromService(t *testing.T) {
+	t.Parallel()
 	issuer := NewIssuer(t)
 	w := Start(t, Base+Service("issuer")+Route("r", toAPI)+HostRoute("open", "open.example", toAPI)+Auth("a", guarded,
 		`rules: {authentication: {staff: {jwt: {issuer: "`+issuer.URL()+`", audiences: [shop], jwks: {backendRef: {name: issuer, port: 80, path: /keys}}}}}, `+subject+`}`))

@@ -20,6 +20,7 @@ import (
 // A gateway that starts while the identity provider is gone goes by the keys that
 // the one before fetched, which the ConfigMap has; it refuses nobody.
 func TestKeysKeptAcrossRestart(t *testing.T) {
+	t.Parallel()
 	issuer := NewIssuer(t)
 	cluster := fake.NewClientBuilder().Build()
 	name := client.ObjectKey{Namespace: "gatehouse-system", Name: keptkeys.Name}

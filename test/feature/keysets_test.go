@@ -17,6 +17,7 @@ import (
 
 // While an issuer cannot be reached only what needs its keys is closed, and only for as long.
 func TestIssuerOutage(t *testing.T) {
+	t.Parallel()
 	issuer := NewIssuer(t)
 	issuer.Down(true)
 	w := Start(t, Base+key("good", "k-good", "")+Route("r", toAPI)+HostRoute("open", "open.example", toAPI)+
@@ -69,6 +70,7 @@ const notYet = "503 key_set_unavailable"
 // judged the answer is 503, with when to come back; tokens whose keys are known
 // are taken; other routes do not notice; and nobody hammers it.
 func TestJWTFaults(t *testing.T) {
+	t.Parallel()
 	private, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: newKey(t), KeyID: "k", Algorithm: "ES256", Use: "sig"}}})
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 // it is away that cannot be told, and other routes do not notice. test/envtest
 // asks a real one.
 func TestKubernetesReviews(t *testing.T) {
+	t.Parallel()
 	var down atomic.Bool
 	var asked atomic.Int32
 	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

@@ -109,6 +109,7 @@ func lies() []lie {
 // client hears of it: by a 502, or by a connection that breaks where the answer
 // had begun already. The next request is none the worse for it.
 func TestLyingBackends(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base)
 	var now atomic.Pointer[lie]
 	var again atomic.Int32           // requests on connections that have lied

@@ -58,6 +58,7 @@ func (c *caller) ask() (status int, code string) {
 }
 
 func TestConnectionLimits(t *testing.T) {
+	t.Parallel()
 	listeners := strings.Split(webAndSide, "|")
 	rest := Base + Route("r", toAPI)
 	w := Start(t, rest+bounded("{proxyProtocol: {mode: Optional, trusted: [127.0.0.0/8]}, limits: {maxConnectionsPerClient: 2}, ports: [{port: 81, limits: {maxConnections: 1, maxConnectionsPerClient: 5}}]}", listeners...))
@@ -125,6 +126,7 @@ func TestConnectionLimits(t *testing.T) {
 }
 
 func TestRequestLimits(t *testing.T) {
+	t.Parallel()
 	listeners := strings.Split(webAndSide, "|")
 	w := Start(t, Base+Route("r", toAPI)+bounded("{limits: {maxRequestsInFlight: 1}, ports: [{port: 81, limits: {}}]}", listeners...))
 	hang, begun := make(chan struct{}), make(chan struct{}, 1)
@@ -172,6 +174,7 @@ func TestRequestLimits(t *testing.T) {
 }
 
 func TestSizeLimits(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	web, side := `{name: http, protocol: HTTP, port: 80}`, `{name: tls, protocol: HTTPS, port: 443, tls: {certificateRefs: [{name: cert}], options: {gatehouse.dev/http3: Enabled}}}`
 	w := Start(t, Base+ca.Secret("cert", "a.example")+Route("r", toAPI)+
@@ -210,6 +213,7 @@ func TestSizeLimits(t *testing.T) {
 
 // Connections of HTTP/3 count as others do, once it is sure whose they are.
 func TestConnectionLimitsOverQUIC(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	w := h3World(t, ca, "")
 	w.Apply(strings.Replace(bounded("{limits: {maxConnectionsPerClient: 1, maxConcurrentStreams: 2}}", "X"), "  - X\n", strings.Trim(h3Edge, "\n")+"\n", 1))

@@ -8,6 +8,7 @@ import (
 // A ListenerSet adds listeners to a Gateway that takes it; routes and policies
 // reach what they name, and nothing else changes.
 func TestListenerSet(t *testing.T) {
+	t.Parallel()
 	set := func(name, host string) string {
 		return fmt.Sprintf(`
 apiVersion: gateway.networking.k8s.io/v1

@@ -9,6 +9,7 @@ import (
 // What RFC 9112 forbids is answered with its status, ends the connection and
 // never reaches a backend.
 func TestMalformedReachesNoBackend(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("all", `{backendRefs: [{name: api, port: 80}]}`))
 	const next = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 	refused := func(status int, text string) {
@@ -78,6 +79,7 @@ func TestMalformedReachesNoBackend(t *testing.T) {
 // A chunk that lies is found only when it arrives: the answer is an error, or
 // the connection just ends, and what follows is never taken for a request.
 func TestBrokenContentEndsTheConnection(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("all", `{backendRefs: [{name: api, port: 80}]}`))
 	const next = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 	broken := func(content string) {
@@ -99,6 +101,7 @@ func TestBrokenContentEndsTheConnection(t *testing.T) {
 }
 
 func TestPathsCannotDodgeARule(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+`
 apiVersion: v1
 kind: Service

@@ -33,6 +33,7 @@ func passing(w *World, line string) string {
 
 // The hierarchy of GEP-713, seen from outside: each level lets in a key of its own.
 func TestMerging(t *testing.T) {
+	t.Parallel()
 	yaml := Base + Route("r", `{name: one, matches: [{path: {value: /one}}], backendRefs: [{name: api, port: 80}]}`, `{name: two, backendRefs: [{name: api, port: 80}]}`)
 	for _, name := range []string{"gw", "lis", "route", "rule"} {
 		yaml += strings.Replace(key(name, "k-"+name, ""), "keys: shop", "only: "+name, 1)
@@ -78,6 +79,7 @@ func TestMerging(t *testing.T) {
 
 // Where two merged policies name one thing, defaults give way and overrides do not.
 func TestMergingByName(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI))
 	rule := func(section, cel string) string {
 		return section + `: {strategy: Merge, rules: {authorization: {it: {cel: "` + cel + `"}}}}`
@@ -93,6 +95,7 @@ func TestMergingByName(t *testing.T) {
 
 // Of two on one target the older stands, and the younger says why not.
 func TestConflicts(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI))
 	is := decides(t, w)
 	only := func(path string) string {
@@ -136,6 +139,7 @@ func condition(w *World, policy, name string) string {
 
 // Shadow watches, counts and lets everybody pass.
 func TestShadow(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI)+key("good", "k-good", "")+
 		Auth("enforced", guarded, `rules: {authentication: {keys: {`+apiKeys+`}}, `+subject+`}`)+
 		Auth("watched", guarded, `mode: Shadow

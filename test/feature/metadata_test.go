@@ -78,6 +78,7 @@ const asksFor = `path: "['accounts', request.headers['x-user']]", headers: {X-Us
 
 // Facts are fetched once it is known who calls, and rules decide by them.
 func TestMetadata(t *testing.T) {
+	t.Parallel()
 	s := newRegistry(t)
 	for what, where := range map[string]string{"url": "url: '" + s.URL + "'", "service": "backendRef: {name: registry, port: 80}"} {
 		t.Run(what, func(t *testing.T) {
@@ -128,6 +129,7 @@ func TestMetadata(t *testing.T) {
 
 // An answer is kept by the policy's key, whatever else is asked.
 func TestMetadataKey(t *testing.T) {
+	t.Parallel()
 	s := newRegistry(t)
 	w := informed(t, "http: {url: '"+s.URL+"/v1?k=1', method: POST, query: {q: request.path}, body: \"{'user': request.headers['x-user'], 'path': request.path}\"}, cache: {key: \"request.headers['x-user']\"}, timeout: 10s", gold)
 	for _, path := range []string{"/a", "/a/b", "/a/c"} {
@@ -146,6 +148,7 @@ func TestMetadataKey(t *testing.T) {
 // Whatever becomes of the service, the fault is not the caller's, and other routes
 // do not notice.
 func TestMetadataFaults(t *testing.T) {
+	t.Parallel()
 	faults := map[string]http.HandlerFunc{
 		"down":    func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(503) },
 		"hangs":   func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
@@ -192,6 +195,7 @@ func TestMetadataFaults(t *testing.T) {
 // An optional step that fails leaves its fact out: a rule that does not mind lets
 // the request pass, and one that reads it refuses.
 func TestOptionalMetadata(t *testing.T) {
+	t.Parallel()
 	s := newRegistry(t)
 	down := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(500) })
 	s.fault.Store(&down)
@@ -213,6 +217,7 @@ func TestOptionalMetadata(t *testing.T) {
 // A provider is asked about the user with the user's own token, and believed only
 // about them.
 func TestUserInfo(t *testing.T) {
+	t.Parallel()
 	s, idp := newRegistry(t), newTokenServer(t)
 	for what, where := range map[string]string{"discovered": "issuer: '" + s.URL + "'", "url": "url: '" + s.URL + "/userinfo'"} {
 		t.Run(what, func(t *testing.T) {
@@ -246,6 +251,7 @@ func TestUserInfo(t *testing.T) {
 
 // What a policy cannot mean is said in its status, and closes its rule alone.
 func TestMetadataOfNoStep(t *testing.T) {
+	t.Parallel()
 	w := informed(t, "http: {url: 'http://127.0.0.1:9'}", `authorization: {gold: {cel: "metadata.acount.tier == 'gold'"}}`)
 	if a := w.Do("GET http://a.example/a"); a.Status != 500 || a.Code() != "policy_invalid" {
 		t.Errorf("%d %s", a.Status, a.Body)

@@ -51,6 +51,7 @@ spec: {controllerName: gatehouse.dev/gateway-controller}
 
 // What is migrated answers as the Ingresses did.
 func TestMigratedAnswersTheSame(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	beside := IngressBase + ca.Secret("a", "a.example.com")
 	ingresses := ingress("a", `gatehouse.dev/ssl-redirect: "true", nginx.ingress.kubernetes.io/ssl-redirect: "true"`, `
@@ -91,6 +92,7 @@ func TestMigratedAnswersTheSame(t *testing.T) {
 
 // The annotations do what ingress-nginx documents of them.
 func TestMigratedAnnotations(t *testing.T) {
+	t.Parallel()
 	const toAPI = `{path: %q, pathType: %s, backend: {service: {name: api, port: {number: 80}}}}`
 	on := func(name, annotations, path, kind string) string {
 		return ingress(name, annotations, fmt.Sprintf("  rules: [{host: %s.example, http: {paths: [%s]}}]", name, fmt.Sprintf(toAPI, path, kind)))

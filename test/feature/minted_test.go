@@ -10,6 +10,7 @@ import (
 
 // The backend verifies a token of the gateway's own by the keys of the admin address.
 func TestMintedToken(t *testing.T) {
+	t.Parallel()
 	issuer := NewIssuer(t)
 	w := Start(t, Base+Route("r", `{matches: [{path: {value: /}}], `+toAPI[1:])+
 		Auth("p", "HTTPRoute/r", `rules: {authentication: {staff: {jwt: {issuer: "`+issuer.URL()+`", audiences: [shop], jwks: {inline: `+issuer.KeySet()+`}}}}, response: {credentials: {who: {jwt: {issuer: "https://gateway.example", audiences: [orders], claims: {roles: auth.claims.roles}}}}}}`))

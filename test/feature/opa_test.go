@@ -26,6 +26,7 @@ data:
 
 // A policy in Rego decides, in process.
 func TestOPA(t *testing.T) {
+	t.Parallel()
 	issuer := NewIssuer(t)
 	const jwt = `authentication: {staff: {jwt: {issuer: ISSUER, audiences: [shop], jwks: {uri: ISSUER/keys}}}}`
 	rules := func(opa, more string) string {

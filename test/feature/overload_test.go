@@ -176,6 +176,7 @@ func heap() uint64 {
 
 // The process has a limit of its own, and says so in each caller's words.
 func TestProcessLimit(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI), func(o *proxy.Options) {
 		o.Clients.Requests, o.Backends.Admission.Limit = 1, -1
 	})

@@ -225,6 +225,7 @@ func apiServer(t *testing.T, own string) string {
 // What a policy keeps in Secrets, and what callers prove themselves with, is shown
 // nowhere, whatever becomes of the request.
 func TestNoSecretOfAPolicyIsShown(t *testing.T) {
+	t.Parallel()
 	cases := plantings(t)
 	cases["oidc"] = plantedLogin(t)
 	for name, p := range cases {

@@ -14,6 +14,7 @@ import (
 // A gRPC client that is refused reads grpc-status, as docs/policies.md maps it, and the code
 // as grpc-message; nothing of its call reaches the backend.
 func TestGRPCDenials(t *testing.T) {
+	t.Parallel()
 	rule := func(name string) string {
 		return `{name: ` + name + `, matches: [{method: {service: ` + name + `}}], backendRefs: [{name: a, port: 80}]}`
 	}
@@ -59,6 +60,7 @@ func TestGRPCDenials(t *testing.T) {
 
 // A WebSocket is judged when it asks for the upgrade, and once.
 func TestWebSocketIsJudgedAtTheHandshake(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI)+key("good", "k-good", "")+
 		Auth("a", guarded, `rules: {authentication: {keys: {apiKey: {selector: {matchLabels: {keys: shop}}, from: [{header: X-API-Key}, {query: key}]}}}, authorization: {chat: {cel: "request.path == '/chat'"}}}`))
 	w.Backend("shop/api").Answer(echoUpgraded)
@@ -108,6 +110,7 @@ func TestWebSocketIsJudgedAtTheHandshake(t *testing.T) {
 
 // So is a stream of server-sent events, whose events arrive one by one.
 func TestEventStreamIsJudgedAtItsBeginning(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI)+key("good", "k-good", "")+Auth("a", guarded, `rules: {authentication: {keys: {`+apiKeys+`}}}`))
 	for proto, client := range map[string]*http.Client{"HTTP/1.1": w.Client(""), "HTTP/2": w.Client("", PriorKnowledge)} {
 		next := make(chan string)
@@ -177,6 +180,7 @@ func TestEventStreamIsJudgedAtItsBeginning(t *testing.T) {
 
 // A preflight is answered by the CORS filter whatever guards the route: no policy sees it.
 func TestPreflightsMeetNoPolicy(t *testing.T) {
+	t.Parallel()
 	const shared = `filters: [{type: CORS, cors: {allowOrigins: ["https://page.example"], allowMethods: [PUT]}}], backendRefs: [{name: api, port: 80}]}`
 	path := func(name string) string {
 		return `{name: ` + name + `, matches: [{path: {value: /` + name + `}}], ` + shared

@@ -50,6 +50,7 @@ func sends(w *World, listener, header string, change ...func(*http.Transport)) *
 }
 
 func TestProxyProtocol(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	listeners := []string{`{name: http, protocol: HTTP, port: 80}`, `{name: tls, protocol: HTTPS, port: 443, tls: {certificateRefs: [{name: cert}]}}`}
 	rest := ca.Secret("cert", "a.example") + Route("r", toAPI) + Auth("auth", "HTTPRoute/r", "rules: {response: {headers: {x-client: {cel: source.address}}}}")
@@ -126,6 +127,7 @@ func TestProxyProtocolIsSlow(t *testing.T) {
 
 // TLS that is relayed is read behind the header.
 func TestProxyProtocolBeforePassthrough(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	w := Start(t, Base+ca.Secret("cert", "a.example")+behind("{trusted: [127.0.0.0/8]}", `{name: mixed, protocol: TLS, port: 443, tls: {mode: Terminate, certificateRefs: [{name: cert}]}}`)+`
 apiVersion: gateway.networking.k8s.io/v1

@@ -5,6 +5,7 @@ import "testing"
 // Every rule of GEP-726 for scheme, host, port and path. The listener is on port
 // 80, or 8080, or with TLS on 443.
 func TestRedirects(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	w := Start(t, Base+Gateway("edge",
 		`{name: http, protocol: HTTP, port: 80}`,

@@ -87,10 +87,11 @@ func TestRetries(t *testing.T) {
 
 // A backend that cannot be reached is waited for.
 func TestRetriesOfConnections(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+strings.Replace(Service("late"), "shop}", "shop, annotations: {test/endpoints: none}}", 1)+
 		Route("r", `{retry: {attempts: 5, backoff: 100ms}, backendRefs: [{name: late, port: 80}]}`))
 	at := closedPort(t)
-	w.upsert(endpoints("late", "127.0.0.1", at, "ready: true"))
+	w.upsert(endpoints("late", nobodys, at, "ready: true"))
 	w.Until("it is known", func() bool { return w.Do("GET http://a/").Code() == "backend_connect_failed" })
 	defer serveLater(t, at, 250*time.Millisecond)()
 	if a := w.Do("GET http://a/"); a.Status != 200 {
@@ -98,10 +99,14 @@ func TestRetriesOfConnections(t *testing.T) {
 	}
 }
 
-// closedPort is one that nobody listens on.
+// nobodys is an address that no other test listens on or calls from, so that what
+// is a free port of it stays one.
+const nobodys = "127.0.0.9"
+
+// closedPort is one of nobodys that nobody listens on.
 func closedPort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", nobodys+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +121,7 @@ func serveLater(t *testing.T, port int, after time.Duration) func() {
 	go func() {
 		defer close(ended)
 		time.Sleep(after)
-		l, err := net.Listen("tcp", "127.0.0.1:"+itoa(port))
+		l, err := net.Listen("tcp", nobodys+":"+itoa(port))
 		if err != nil {
 			t.Error(err)
 			return

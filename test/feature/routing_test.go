@@ -1,14 +1,34 @@
 package feature
 
 import (
+	"flag"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// Tests wait more than they compute, so more of them run at one time than a small
+// machine has CPUs. Those that are not parallel measure memory or time, count on
+// answers within a fraction of a second, or send hundreds one after the other; they
+// run first, one by one.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if !given("test.parallel") {
+		if err := flag.Set("test.parallel", "4"); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// given says whether a flag is on the command line.
+func given(name string) (yes bool) {
+	flag.Visit(func(f *flag.Flag) { yes = yes || f.Name == name })
+	return yes
+}
 
 func TestMatches(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+`
 apiVersion: v1
 kind: Service

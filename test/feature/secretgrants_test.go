@@ -10,6 +10,7 @@ import (
 // Secrets of another namespace count while a ReferenceGrant there says so, and
 // for those it names; without one what needs them is closed, and nothing else.
 func TestSecretsOfAnotherNamespace(t *testing.T) {
+	t.Parallel()
 	const shared = "0123456789abcdef0123456789abcdef"
 	elsewhere := func(secrets string) string {
 		return strings.ReplaceAll(secrets, "namespace: shop,", "namespace: keys,")

@@ -59,6 +59,7 @@ func hidden(t *testing.T, shown map[string]string, secrets ...string) {
 // What is looked for is found where it is shown: a header of the backend's that is
 // no secret to anybody, and every page.
 func TestALeakIsFound(t *testing.T) {
+	t.Parallel()
 	const leaked = "PLANTED-leak-1b7e"
 	var access, own page
 	w := Start(t, Base+Route("r", toAPI)+Auth("a", guarded, `rules: {authorization: {no: {cel: "request.path != '/`+leaked+`'"}}}`), logs(&access, &own))
@@ -82,6 +83,7 @@ func TestALeakIsFound(t *testing.T) {
 
 // Secrets planted everywhere a caller can put one come out nowhere.
 func TestNoCredentialIsShown(t *testing.T) {
+	t.Parallel()
 	const apiKey, password, cookie, inQuery, form = "PLANTED-key-8f3a", "PLANTED-password-77c1", "PLANTED-cookie-5d20", "PLANTED-query-c9e4", "PLANTED-body-11ab"
 	issuer := NewIssuer(t)
 	issuer.Down(true)
@@ -150,6 +152,7 @@ func TestNoCredentialIsShown(t *testing.T) {
 
 // What is wrong with a Secret is said without a word of it.
 func TestNoFaultShowsASecret(t *testing.T) {
+	t.Parallel()
 	secret := func(name, labels, data string) string {
 		return "apiVersion: v1\nkind: Secret\nmetadata: {name: " + name + ", namespace: shop, labels: {" + labels + "}}\nstringData: {" + data + "}\n---\n"
 	}

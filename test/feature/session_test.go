@@ -175,6 +175,7 @@ func TestSessionCookies(t *testing.T) {
 
 // Over TLS the cookie is for TLS.
 func TestSessionCookieOverTLS(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	w := Start(t, Base+ca.Secret("cert", "a.example")+Gateway("edge", `{name: tls, protocol: HTTPS, port: 443, tls: {certificateRefs: [{name: cert}]}}`)+
 		Route("r", `{sessionPersistence: {sessionName: id}, backendRefs: [{name: api, port: 80}]}`))
@@ -185,6 +186,7 @@ func TestSessionCookieOverTLS(t *testing.T) {
 }
 
 func TestSessionHeaders(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+HostRoute("r", "a.example", `{sessionPersistence: {type: Header, sessionName: X-Session}, backendRefs: [{name: cart, port: 80}]}`)+
 		GRPC("g", "g.example", `{sessionPersistence: {type: Header, sessionName: x-session}, backendRefs: [{name: calls, port: 80}]}`))
 	w.startPods("cart", 4)
@@ -209,6 +211,7 @@ func TestSessionHeaders(t *testing.T) {
 // A session lives as long as its endpoint, which may be draining; then another
 // begins at one that is there.
 func TestSessionChurn(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", `{sessionPersistence: {sessionName: id}, retry: {codes: [503], attempts: 3, backoff: 1ms}, backendRefs: [{name: cart, port: 80}]}`))
 	p := w.startPods("cart", 3)
 	v := &visitor{w, w.Client(""), nil, "GET http://a/"}
@@ -299,6 +302,7 @@ func TestSessionWeights(t *testing.T) {
 
 // Replicas that have the same keys know each other's sessions.
 func TestSessionKeys(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", `{sessionPersistence: {sessionName: id}, backendRefs: [{name: cart, port: 80}]}`))
 	w.startPods("cart", 4)
 	set := func(keys ...string) {

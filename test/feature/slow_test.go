@@ -48,6 +48,7 @@ func TestSlowSenders(t *testing.T) {
 
 // A guarded path is guarded however it is written, over each protocol.
 func TestPathsCannotDodgeAPolicy(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", `{name: admin, matches: [{path: {value: /admin}}], backendRefs: [{name: api, port: 80}]}`, toAPI)+
 		Auth("a", "HTTPRoute/r/admin", `rules: {authorization: {no: {cel: "false"}}}`))
 	for _, c := range []*http.Client{w.Client(""), w.Client("", PriorKnowledge)} {

@@ -8,6 +8,7 @@ import (
 
 // No way round the header fields by which the backend knows who calls.
 func TestIdentityCannotBeSpoofed(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	w := Start(t, Base+key("good", "k-good", "")+ca.Secret("cert", "a.example")+Route("r", toAPI)+
 		Gateway("edge", `{name: http, protocol: HTTP, port: 80}`, `{name: tls, protocol: HTTPS, port: 443, tls: {certificateRefs: [{name: cert}]}}`)+

@@ -135,6 +135,7 @@ func (a *Authority) named(server string) *tls.Config {
 }
 
 func TestTCPRoute(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Gateway("edge", "{name: db, port: 5432, protocol: TCP}", "{name: idle, port: 5433, protocol: TCP}")+
 		at("db", 5432, corev1.ProtocolTCP, echoServer(t, "db", nil))+
 		at("empty", 5432, corev1.ProtocolTCP, echoServer(t, "empty", nil))+
@@ -166,6 +167,7 @@ func TestTCPRoute(t *testing.T) {
 }
 
 func TestUDPRoute(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Gateway("edge", "{name: dns, port: 53, protocol: UDP}", "{name: tcp, port: 53, protocol: TCP}")+
 		at("dns", 53, corev1.ProtocolUDP, datagramServer(t, "dns"))+
 		at("tcp", 53, corev1.ProtocolTCP, echoServer(t, "tcp", nil))+
@@ -203,6 +205,7 @@ func TestUDPRoute(t *testing.T) {
 
 // TestTLSRoute: one port passes TLS through, ends it, and serves HTTPS, by server name.
 func TestTLSRoute(t *testing.T) {
+	t.Parallel()
 	inside, outside := NewAuthority(t), NewAuthority(t)
 	chain, key := inside.Pair("db.pass.example", "*.pass.example")
 	pair, err := tls.X509KeyPair(chain, key)

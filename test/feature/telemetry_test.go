@@ -48,6 +48,7 @@ func logs(access, own *page) func(*proxy.Options) {
 }
 
 func TestAccessLog(t *testing.T) {
+	t.Parallel()
 	var access, own page
 	w := Start(t, Base+key("good", "k-good", "")+Route("r", `{name: all, backendRefs: [{name: api, port: 80}]}`)+Auth("a", guarded, `rules: {authentication: {keys: {`+apiKeys+`}}}`), logs(&access, &own))
 	n := 0
@@ -88,6 +89,7 @@ func TestAccessLog(t *testing.T) {
 
 // When a key was used last outlives the tables; a key nobody used is not told of.
 func TestKeyUse(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI)+key("used", "k-used", "")+key("idle", "k-idle", "")+Auth("a", guarded, `rules: {authentication: {keys: {`+apiKeys+`}}}`))
 	const used, idle = `gatehouse_api_key_last_used_timestamp_seconds{secret="shop/used"}`, `gatehouse_api_key_last_used_timestamp_seconds{secret="shop/idle"}`
 	before := time.Now().Unix()
@@ -109,6 +111,7 @@ func TestKeyUse(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", `{name: all, backendRefs: [{name: api, port: 80}]}`, `{matches: [{path: {value: /gone}}], backendRefs: [{name: gone, port: 80}]}`))
 	for range 3 {
 		w.Do("GET http://a/")

@@ -18,6 +18,7 @@ const tlsEdge = `
 `
 
 func TestServerNames(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	w := Start(t, Base+ca.Secret("one", "one.example")+ca.Secret("wild", "*.wild.example")+ca.Secret("both", "two.example", "three.example")+
 		strings.Replace(Gateway("edge", "X"), "  - X\n", strings.Trim(tlsEdge, "\n")+"\n", 1)+Route("r", toAPI))
@@ -72,6 +73,7 @@ func TestServerNames(t *testing.T) {
 
 // A new certificate is shown to new connections; those that are open stay.
 func TestCertificateRotation(t *testing.T) {
+	t.Parallel()
 	ca := NewAuthority(t)
 	w := Start(t, Base+ca.Secret("cert", "a.example")+Gateway("edge", `{name: http, protocol: HTTPS, port: 443, tls: {certificateRefs: [{name: cert}]}}`)+Route("r", toAPI))
 	serial := func(c *tls.Conn) string { return fmt.Sprint(c.ConnectionState().PeerCertificates[0].SerialNumber) }

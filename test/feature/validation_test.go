@@ -23,6 +23,7 @@ func violations(a Answer) string {
 }
 
 func TestValidation(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI)+Validation("v", guarded, `rules:
   when: ["!request.path.startsWith('/free')"]
   checks:
@@ -87,6 +88,7 @@ func TestValidation(t *testing.T) {
 
 // A schema of a ConfigMap is followed as it changes; without it the rule waits, alone.
 func TestSchemaOfAConfigMap(t *testing.T) {
+	t.Parallel()
 	schema := func(text string) string {
 		return fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: schemas, namespace: shop}\ndata: {order: %q}\n---\n", text)
 	}
@@ -117,6 +119,7 @@ func TestSchemaOfAConfigMap(t *testing.T) {
 }
 
 func TestValidationMerges(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI))
 	is := func(want string, size int, fields ...string) {
 		t.Helper()
@@ -139,6 +142,7 @@ func TestValidationMerges(t *testing.T) {
 
 // Authentication is asked first: who may not come in learns nothing of the format.
 func TestAuthenticationComesFirst(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI)+key("good", "k-good", "")+Auth("a", guarded, `rules: {authentication: {keys: {`+apiKeys+`}}}`)+
 		Validation("v", guarded, `rules: {checks: {size: {maxBodyBytes: 3}}}`))
 	for want, fields := range map[string][]string{"401 auth_missing": nil, "413 content_too_large": {"x-api-key: k-good"}} {

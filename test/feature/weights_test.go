@@ -63,6 +63,7 @@ func atoi(s string) (n int) {
 
 // A Service of another namespace serves once that namespace allows it, and no longer.
 func TestReferenceGrants(t *testing.T) {
+	t.Parallel()
 	const theirs = `
 apiVersion: v1
 kind: Service

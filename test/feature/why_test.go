@@ -49,6 +49,7 @@ func why(t *testing.T, w *World, id string) (text string) {
 }
 
 func TestWhy(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI)+key("good", "k-good", "")+Auth("a", guarded, whyPolicy))
 	id := w.Do("GET http://a/no?token=planted-secret", "x-api-key: k-good", "cookie: planted-secret").Problem().ID
 	text := why(t, w, id)
@@ -80,6 +81,7 @@ func TestWhy(t *testing.T) {
 }
 
 func TestWhyShadow(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI)+key("good", "k-good", "")+Auth("a", guarded, "mode: Shadow\n"+whyPolicy))
 	if a := w.Do("GET http://a/"); a.Status != 200 {
 		t.Fatal(a)
@@ -99,6 +101,7 @@ func TestWhyShadow(t *testing.T) {
 
 // One rule is watched while the rest of its policy is enforced.
 func TestShadowRule(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI)+Auth("a", guarded, `rules: {authorization: {`+
 		`paths: {cel: "request.path != '/no'"}, `+
 		`reads: {mode: Shadow, cel: "request.method == 'GET'"}, `+
@@ -134,6 +137,7 @@ func TestShadowRule(t *testing.T) {
 }
 
 func TestExplain(t *testing.T) {
+	t.Parallel()
 	issuer := NewIssuer(t)
 	w := Start(t, Base+Route("r", toAPI)+Auth("a", guarded, `rules: {authentication: {staff: {jwt: {issuer: "`+issuer.URL()+`", audiences: [shop], jwks: {inline: `+issuer.KeySet()+`}}}}, `+
 		`authorization: {writers: {cel: "request.method == 'GET' || auth.claims.scope == 'write'"}}, `+subject+`}`))
@@ -166,6 +170,7 @@ func TestExplain(t *testing.T) {
 }
 
 func TestExposure(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI)+key("good", "k-good", ""))
 	is := func(want, policy string) {
 		t.Helper()
@@ -188,6 +193,7 @@ func TestExposure(t *testing.T) {
 
 // Without a gateway nobody is asked: what depends on an answer is said to.
 func TestExplainOffline(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "all.yaml")
 	text := Base + Route("r", toAPI) + "apiVersion: v1\nkind: Secret\nmetadata: {name: client, namespace: shop}\nstringData: {client-id: a, client-secret: b}\n---\n" +
 		Auth("a", guarded, `rules: {authentication: {apps: {introspection: {backendRef: {name: api, port: 80}, path: /introspect, clientSecretRef: {name: client}, audiences: [shop]}}, all: {anonymous: {}}}, `+
@@ -219,6 +225,7 @@ func TestExplainOffline(t *testing.T) {
 
 // Where nothing listens there is a hint why not.
 func TestExplainWithoutGateways(t *testing.T) {
+	t.Parallel()
 	w := Start(t, strings.ReplaceAll(Base, "gatehouse.dev/gateway-controller", "else.example/controller")+Route("r", toAPI))
 	if _, err := gatehouse(t, w, "explain", "GET", "http://a/"); err == nil || !strings.Contains(err.Error(), "no Gateway listens at all") || !strings.Contains(err.Error(), "controllerName") {
 		t.Errorf("%v", err)
@@ -231,6 +238,7 @@ func TestExplainWithoutGateways(t *testing.T) {
 
 // An address that is empty, as an unset variable makes it, names nobody to ask.
 func TestNobodyToAsk(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{{"exposure"}, {"explain", "GET", "http://a/"}} {
 		c := command.New(io.Discard, io.Discard)
 		c.SetArgs(append(args, "--admin-address="))
@@ -241,6 +249,7 @@ func TestNobodyToAsk(t *testing.T) {
 }
 
 func TestDebugDecisionsBounds(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base)
 	for _, path := range []string{"/debug/decisions?n=0", "/debug/decisions?n=x", "/debug/decisions?n=1025"} {
 		if status := adminStatus(t, w, path); status != http.StatusBadRequest {

@@ -11,6 +11,7 @@ import (
 // An XBackend (GEP-4894) is reached where DNS says. What DNS said last stands
 // while it says nothing.
 func TestXBackend(t *testing.T) {
+	t.Parallel()
 	w := Start(t, Base)
 	at := netip.MustParseAddrPort(strings.TrimPrefix(w.Backend("outside/ai").server.URL, "http://"))
 	backend := func(protocol string) string {
@@ -61,6 +62,7 @@ spec:
 
 // An XBackend says itself whom to trust and what to show, per backend.
 func TestXBackendTLS(t *testing.T) {
+	t.Parallel()
 	ca, other := NewAuthority(t), NewAuthority(t)
 	config := ca.Server("ai.example.com")
 	config.ClientAuth = tls.RequestClientCert
