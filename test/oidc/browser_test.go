@@ -42,13 +42,13 @@ func chromium(t *testing.T, gateway string) context.Context {
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	act(t, ctx, "the first page", chromedp.Navigate("about:blank"))
+	act(ctx, t, "the first page", chromedp.Navigate("about:blank"))
 	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-func act(t *testing.T, ctx context.Context, what string, steps ...chromedp.Action[chromedp.Void]) {
+func act(ctx context.Context, t *testing.T, what string, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		where, _ := chromedp.Run(ctx, chromedp.Location())
@@ -69,7 +69,7 @@ func asked() chromedp.Action[chromedp.Void] {
 }
 
 // landed waits until the browser is at where, and demands that the backend knows the user.
-func landed(t *testing.T, ctx context.Context, where string) {
+func landed(ctx context.Context, t *testing.T, where string) {
 	t.Helper()
 	var text string
 	until(t, "at "+where, func() bool {
@@ -86,7 +86,7 @@ func landed(t *testing.T, ctx context.Context, where string) {
 }
 
 // status is what a script of the page gets.
-func status(t *testing.T, ctx context.Context, where string) int {
+func status(ctx context.Context, t *testing.T, where string) int {
 	t.Helper()
 	code, err := chromedp.Run(ctx, chromedp.Evaluate[int](fmt.Sprintf(`fetch(%q).then(r => r.status)`, where), chromedp.EvalAwaitPromise))
 	if err != nil {
@@ -110,8 +110,8 @@ func TestBrowser(t *testing.T) {
 	ctx := chromium(t, "127.0.0.1")
 	deep := origin + "/app/orders/7?tab=2&x=%2F"
 
-	act(t, ctx, "login", chromedp.Navigate(deep), fill())
-	landed(t, ctx, deep)
+	act(ctx, t, "login", chromedp.Navigate(deep), fill())
+	landed(ctx, t, deep)
 	got, err := chromedp.Run(ctx, func(ctx context.Context, t *chromedp.Target) (network.GetCookiesResult, error) {
 		return cdp.Call(ctx, t, network.GetCookies, network.GetCookiesParams{URLs: []string{deep}})
 	})
@@ -127,38 +127,37 @@ func TestBrowser(t *testing.T) {
 	if len(cookies) != 2 {
 		t.Errorf("%d cookies", len(cookies))
 	}
-	if code := status(t, ctx, "/app/data"); code != 200 {
+	if code := status(ctx, t, "/app/data"); code != 200 {
 		t.Errorf("fetch with a session: %d", code)
 	}
 
 	// It ends by itself: a script hears of it, and a page begins a login.
 	now.pass(45 * time.Minute)
-	if code := status(t, ctx, "/app/data"); code != 401 {
+	if code := status(ctx, t, "/app/data"); code != 401 {
 		t.Errorf("fetch past the idle timeout: %d", code)
 	}
-	act(t, ctx, "login again", chromedp.Reload(), fill())
-	landed(t, ctx, deep)
+	act(ctx, t, "login again", chromedp.Reload(), fill())
+	landed(ctx, t, deep)
 
 	// Logging out, at the provider too.
 	before := p.Calls("/end_session")
-	act(t, ctx, "logout", chromedp.Navigate(origin+"/logout"))
+	act(ctx, t, "logout", chromedp.Navigate(origin+"/logout"))
 	if p.Calls("/end_session") != before+1 {
 		t.Error("the provider's session goes on")
 	}
-	act(t, ctx, "after the logout", asked()) // /app/bye asks for a login
-	act(t, ctx, "and in again", fill())
-	landed(t, ctx, origin+"/app/bye")
-	act(t, ctx, "logout", chromedp.Navigate(origin+"/logout"))
+	act(ctx, t, "after the logout", asked()) // /app/bye asks for a login
+	act(ctx, t, "and in again", fill())
+	landed(ctx, t, origin+"/app/bye")
+	act(ctx, t, "logout", chromedp.Navigate(origin+"/logout"))
 
 	// Two tabs, finished in the other order.
 	second, cancel := chromedp.NewContext(ctx)
 	defer cancel()
-	act(t, ctx, "first tab", chromedp.Navigate(origin+"/app/first"), asked())
-	act(t, second, "second tab", chromedp.Navigate(origin+"/app/second"), fill())
-	landed(t, second, origin+"/app/second")
-	act(t, ctx, "first tab", fill())
-	landed(t, ctx, origin+"/app/first")
-	act(t, second, "second tab again", chromedp.Reload())
-	landed(t, second, origin+"/app/second")
-
+	act(ctx, t, "first tab", chromedp.Navigate(origin+"/app/first"), asked())
+	act(second, t, "second tab", chromedp.Navigate(origin+"/app/second"), fill())
+	landed(second, t, origin+"/app/second")
+	act(ctx, t, "first tab", fill())
+	landed(ctx, t, origin+"/app/first")
+	act(second, t, "second tab again", chromedp.Reload())
+	landed(second, t, origin+"/app/second")
 }
