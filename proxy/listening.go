@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"net"
-	"time"
 
 	"github.com/quic-go/quic-go"
 
@@ -65,7 +64,7 @@ func (s *Server) protocols() listener.Protocols {
 		Buffers:  c.Buffers,
 		Floods:   c.Floods,
 		Flooded:  func(kind string) { s.metrics.Floods.Add("", kind) },
-		Timeouts: http2.Timeouts{Head: one.HeadTimeout, Idle: one.IdleTimeout, Read: one.BodyTimeout, Write: one.WriteTimeout, Stream: streamTimeout},
+		Timeouts: http2.Timeouts{Head: one.HeadTimeout, Idle: one.IdleTimeout, Read: one.BodyTimeout, Write: one.WriteTimeout, Stream: c.Stream},
 		Log:      s.log,
 	})
 	return p
@@ -85,14 +84,10 @@ func (s *Server) http3() (listener.HTTP3, *quic.Config) {
 		MaxBody:  one.MaxBody,
 		Pace:     one.Pace,
 		Buffers:  c.Buffers,
-		Timeouts: http3.Timeouts{Head: one.HeadTimeout, Idle: one.IdleTimeout, Read: one.BodyTimeout, Write: one.WriteTimeout, Stream: streamTimeout},
+		Timeouts: http3.Timeouts{Head: one.HeadTimeout, Idle: one.IdleTimeout, Read: one.BodyTimeout, Write: one.WriteTimeout, Stream: c.Stream},
 	}
 	return http3.New(config), config.QUIC()
 }
-
-// streamTimeout is how long a gRPC client, or a backend, may be silent on a
-// stream that has begun.
-const streamTimeout = 10 * time.Minute
 
 // HTTP1 implements listener.Protocols.
 func (p *protocols) HTTP1(c net.Conn, conn *exchange.Conn) time.Time { return p.http1.Serve(c, conn) }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/admission"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/forward"
 	"github.com/gatehouse-dev/gatehouse/proxy/guard"
 	"github.com/gatehouse-dev/gatehouse/proxy/http1"
 	"github.com/gatehouse-dev/gatehouse/proxy/http2"
@@ -23,10 +24,13 @@ type Options struct {
 	Log       logr.Logger // what an operator should read; never requests
 	Clients   Clients
 	Backends  upstream.Config
+	Mirrors   forward.Mirrors // what mirrored requests may cost
 	AccessLog AccessLog
 	Admin     string // address for metrics, health and debugging; default 127.0.0.1:9901
 	Drain     Drain
 	Memory    int64 // bytes the process may have; 0: nobody knows. Near it no more is taken on: 503 overloaded
+
+	SessionBytes int // of login sessions kept in memory; 512 MiB, or what fits in Memory. Those unused for longest go
 
 	// Bind says what address to bind for a listener's address and port, where
 	// that is not the same: an unprivileged port, or port 0 for any that is free.
@@ -48,6 +52,8 @@ type Clients struct {
 	Connections int              // open at one time; 32,768, or what fits in Memory
 	Requests    int              // in flight at one time, 503 overloaded beyond; 16,384, or what fits in Memory; negative: no limit
 	Handshake   time.Duration    // for TLS; 10 s
+	Stream      time.Duration    // for which a gRPC client may be silent on a stream that has begun; 10 min
+	Tunnel      time.Duration    // for which nothing may move in a tunnel, a WebSocket say; 10 min
 	Trusted     []string         // addresses and prefixes of proxies in front whose X-Forwarded-* fields are believed
 }
 
@@ -78,6 +84,8 @@ func (o *Options) defaults() {
 	// One backend that hangs leaves half of the requests to the others.
 	o.Backends.Admission.Limit = or(o.Backends.Admission.Limit, c.Requests/2)
 	c.Handshake = or(c.Handshake, 10*time.Second)
+	c.Stream = or(c.Stream, 10*time.Minute)
+	o.SessionBytes = or(o.SessionBytes, admission.SessionBytes(o.Memory))
 	o.Drain.Delay = max(0, or(o.Drain.Delay, 5*time.Second))
 	o.Drain.Timeout = or(o.Drain.Timeout, 30*time.Second)
 }

@@ -95,7 +95,7 @@ func New(opts Options) (*Server, error) {
 		Logins:   func(f func(event string, n uint64)) { s.owners.Guard.Logins(f) },
 		Sessions: func() (int, int, uint64) { f := s.owners.Guard.Sessions(); return f.Values, f.Bytes, f.Lost },
 	})
-	s.forward = forward.New(forward.Config{Trusted: s.trusted, Mirrored: &s.metrics.Mirrored})
+	s.forward = forward.New(forward.Config{Trusted: s.trusted, TunnelIdle: opts.Clients.Tunnel, Mirrors: opts.Mirrors, Mirrored: &s.metrics.Mirrored})
 	s.sockets = listener.New(s.listening())
 	if s.owners.Guard, err = guard.New(s.guarding()); err != nil {
 		s.door.close()
@@ -118,7 +118,7 @@ func (s *Server) guarding() guard.Config {
 	return guard.Config{
 		Now: s.opts.Now, Transport: s.opts.KeySets, Report: s.keySetFetched, Trusted: s.trusted.Contains,
 		Upstreams: s.owners.Upstreams, Asked: s.metrics.Asked.Add, Introspected: s.metrics.Introspected.Add, Fetched: s.metrics.Fetched.Add, Reviewed: s.metrics.Reviewed.Add, Cluster: s.opts.Cluster, Watched: s.watched,
-		Granted: s.metrics.Granted.Add,
+		Granted: s.metrics.Granted.Add, SessionBytes: s.opts.SessionBytes,
 	}
 }
 

@@ -177,15 +177,15 @@ func TestUsage(t *testing.T) {
 }
 
 func TestFit(t *testing.T) {
-	f := func(memory int64, connections, requests int) {
+	f := func(memory int64, connections, requests, sessions int) {
 		t.Helper()
-		if c, r := Connections(memory), Requests(memory); c != connections || r != requests {
-			t.Errorf("%d MiB: %d connections and %d requests, want %d and %d", memory>>20, c, r, connections, requests)
+		if c, r, s := Connections(memory), Requests(memory), SessionBytes(memory); c != connections || r != requests || s != sessions {
+			t.Errorf("%d MiB: %d connections, %d requests and %d bytes of sessions, want %d, %d and %d", memory>>20, c, r, s, connections, requests, sessions)
 		}
 	}
-	f(0, 32768, 16384)
-	f(1<<30, 8192, 4096)
-	f(256<<20, 2048, 1024)
-	f(64<<30, 32768, 16384)
-	f(1, 1, 1)
+	f(0, 32768, 16384, 512<<20)
+	f(1<<30, 8192, 4096, 128<<20)
+	f(256<<20, 2048, 1024, 32<<20)
+	f(64<<30, 32768, 16384, 512<<20)
+	f(1, 1, 1, 1)
 }

@@ -11,9 +11,13 @@ const (
 
 // The limits where memory is no concern.
 const (
-	maxConnections = 32 << 10
-	maxRequests    = 16 << 10
+	maxConnections  = 32 << 10
+	maxRequests     = 16 << 10
+	maxSessionBytes = 512 << 20
 )
+
+// sessionPart is which part of the memory login sessions may have at most.
+const sessionPart = 8
 
 // Connections is how many client connections may be open in a process of that
 // much memory; not above 0: nobody knows how much.
@@ -21,6 +25,14 @@ func Connections(memory int64) int { return fit(memory, connectionBytes, maxConn
 
 // Requests is the same for requests in flight.
 func Requests(memory int64) int { return fit(memory, requestBytes, maxRequests) }
+
+// SessionBytes is how much of it login sessions may have.
+func SessionBytes(memory int64) int {
+	if memory <= 0 {
+		return maxSessionBytes
+	}
+	return int(max(1, min(memory/sessionPart, maxSessionBytes)))
+}
 
 func fit(memory, each int64, most int) int {
 	if memory <= 0 {

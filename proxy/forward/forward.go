@@ -26,7 +26,7 @@ type Config struct {
 	Retries    int               // further tries after one that did not reach the backend, 2
 	TunnelIdle time.Duration     // a tunnel in which nothing moves for this long is closed, 10 min
 	Trusted    *clientip.Trusted // proxies in front whose X-Forwarded-Proto and -Host are kept
-	Mirrors    int               // mirrored requests under way at one time, 256; further ones are dropped
+	Mirrors    Mirrors           // what mirrored requests may cost
 	Mirrored   *telemetry.Causes // counts mirrored requests by backend and outcome; never nil once defaults are in
 }
 
@@ -45,16 +45,14 @@ func New(cfg Config) *Forwarder {
 	if cfg.TunnelIdle <= 0 {
 		cfg.TunnelIdle = 10 * time.Minute
 	}
-	if cfg.Mirrors <= 0 {
-		cfg.Mirrors = 256
-	}
+	cfg.Mirrors.defaults()
 	if cfg.Mirrored == nil {
 		cfg.Mirrored = &telemetry.Causes{}
 	}
-	return &Forwarder{cfg: cfg, mirrors: make(chan struct{}, cfg.Mirrors)}
+	return &Forwarder{cfg: cfg, mirrors: make(chan struct{}, cfg.Mirrors.Requests)}
 }
 
-// Wait returns when no mirrored request is under way any more, which mirrorTime
+// Wait returns when no mirrored request is under way any more, which Mirrors.Time
 // bounds. Nothing may be forwarded meanwhile.
 func (f *Forwarder) Wait() { f.running.Wait() }
 

@@ -13,18 +13,31 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
 )
 
-// What one mirrored request may cost.
-const (
-	maxMirrored = 64 << 10         // content; requests with more are not mirrored
-	mirrorTime  = 10 * time.Second // from the head to the end of the answer
-)
+// Mirrors is what mirrored requests may cost. Zero fields mean the default.
+type Mirrors struct {
+	Requests int           // under way at one time, 256; further ones are dropped
+	Content  int           // bytes of one's content, 64 KiB; requests with more are not mirrored
+	Time     time.Duration // of one, from the head to the end of the answer, 10 s
+}
+
+func (m *Mirrors) defaults() {
+	if m.Requests <= 0 {
+		m.Requests = 256
+	}
+	if m.Content <= 0 {
+		m.Content = 64 << 10
+	}
+	if m.Time <= 0 {
+		m.Time = 10 * time.Second
+	}
+}
 
 // What became of a request that was to be mirrored, as the metrics name it.
 const (
 	mirrorAnswered = "answered"
 	mirrorFailed   = "failed"    // the backend could not be reached, or its answer was malformed
 	mirrorDropped  = "dropped"   // too many were under way
-	mirrorTooLarge = "too_large" // content over maxMirrored
+	mirrorTooLarge = "too_large" // content over Mirrors.Content
 	mirrorBroken   = "broken"    // the request itself was not read to its end
 )
 
@@ -58,7 +71,7 @@ func (f *Forwarder) mirror(x *exchange.Exchange, a *router.Action, b *router.Bac
 	}
 	m.conn, m.request = *x.Conn, kept(&x.Request)
 	if body := x.Request.Body; body != nil {
-		m.content = &tee{body: body}
+		m.content = &tee{body: body, max: f.cfg.Mirrors.Content}
 		if s, ok := body.(exchange.Stream); ok {
 			x.Request.Body = &teeStream{m.content, s}
 		} else {
@@ -112,7 +125,7 @@ func (m *mirror) ask(b *upstream.Backend, content []byte) string {
 	if m.content != nil {
 		x.Request.Body, x.Request.ContentLength = &exchange.Buffered{Content: content}, int64(len(content))
 	}
-	m.f.Send(x, &Destination{Backend: b, Timeouts: table.Timeouts{Request: mirrorTime}, GRPC: m.grpc})
+	m.f.Send(x, &Destination{Backend: b, Timeouts: table.Timeouts{Request: m.f.cfg.Mirrors.Time}, GRPC: m.grpc})
 	if x.Response.Code != "" {
 		return mirrorFailed
 	}
@@ -137,6 +150,7 @@ func kept(r *exchange.Request) exchange.Request {
 type tee struct {
 	body  exchange.Body
 	copy  []byte
+	max   int  // bytes of it
 	whole bool // all of it has been read
 	over  bool // it is too large to be kept
 }
@@ -144,7 +158,7 @@ type tee struct {
 // Next implements exchange.Body.
 func (t *tee) Next() ([]byte, error) {
 	p, err := t.body.Next()
-	if t.over = t.over || len(t.copy)+len(p) > maxMirrored; t.over {
+	if t.over = t.over || len(t.copy)+len(p) > t.max; t.over {
 		t.copy = nil
 	} else {
 		t.copy = append(t.copy, p...)

@@ -41,6 +41,8 @@ type Config struct {
 	Upstreams *upstream.Set                                    // where services that are asked are found; nil: at URLs only
 	Cluster   Cluster                                          // whose API server is asked about tokens and rights
 
+	SessionBytes int // of login sessions kept in memory; 512 MiB when 0
+
 	Asked        func(service, outcome string)                                // counts requests a service was asked about; may be nil
 	Introspected func(server, outcome string)                                 // counts tokens an authorization server was asked about; may be nil
 	Reviewed     func(review, outcome string)                                 // counts tokens and rights the cluster was asked about; may be nil

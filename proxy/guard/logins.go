@@ -48,7 +48,7 @@ func newLogins(c Config) logins {
 	}
 	return logins{
 		now: c.Now, trusted: c.Trusted, calls: c.Transport, cache: oidc.NewCache(rememberedSessions),
-		memory: sessions.NewMemory(c.Now, 0), redis: map[[32]byte]*shared{},
+		memory: sessions.NewMemory(c.Now, c.SessionBytes), redis: map[[32]byte]*shared{},
 	}
 }
 

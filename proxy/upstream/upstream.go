@@ -40,6 +40,7 @@ type Config struct {
 	StreamTimeout  time.Duration    // the same for gRPC, whose streams may well be silent while their connection is checked, 10 min
 	MaxStreamConns int              // connections to one endpoint that speaks HTTP/2, 16
 	MaxStreams     int              // requests at one time on one of them, 250, or as many as the backend says
+	StreamBuffer   int              // bytes of one's answer that its client has not taken yet, 256 KiB and 64 KiB or more; then the backend waits
 	Limits         wire.Limits      // of an answer's head: 64 KiB, 200 fields
 }
 
@@ -55,6 +56,7 @@ func (c *Config) defaults() {
 	c.StreamTimeout = or(c.StreamTimeout, 10*time.Minute)
 	c.MaxStreamConns = or(c.MaxStreamConns, 16)
 	c.MaxStreams = or(c.MaxStreams, 250)
+	c.StreamBuffer = min(max(or(c.StreamBuffer, 256<<10), 64<<10), 1<<30)
 	c.Limits.Head = or(c.Limits.Head, 64<<10)
 	c.Limits.Fields = or(c.Limits.Fields, 200)
 }
@@ -86,7 +88,7 @@ func (c *Config) streams(over *tls.Config) h2.Config {
 	return h2.Config{
 		Conns: c.MaxStreamConns, Streams: c.MaxStreams,
 		ConnectTimeout: c.ConnectTimeout, IdleTimeout: c.IdleTimeout, WriteTimeout: c.WriteTimeout,
-		Head: int64(c.Limits.Head), Fields: c.Limits.Fields, TLS: over,
+		Head: int64(c.Limits.Head), Fields: c.Limits.Fields, Buffer: c.StreamBuffer, TLS: over,
 	}
 }
 

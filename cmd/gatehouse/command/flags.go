@@ -20,7 +20,6 @@ import (
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/proxy"
-	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
 )
 
 // defaultController is the controllerName of the GatewayClasses we serve unless told otherwise.
@@ -42,8 +41,7 @@ type serving struct {
 	logFormat  string
 	accessLog  float64
 	drain      proxy.Drain
-	clients    proxy.Clients
-	backends   upstream.Config
+	limits     limits.Limits
 }
 
 func (s *serving) add(f *pflag.FlagSet) {
@@ -54,10 +52,10 @@ func (s *serving) add(f *pflag.FlagSet) {
 	f.StringVar(&s.logLevel, "log-level", "info", "least level that is logged: debug, info, warn or error")
 	f.StringVar(&s.logFormat, "log-format", "text", "form of the log: text or json")
 	f.Float64Var(&s.accessLog, "access-log-sample", 0, "share of the requests logged to standard output as JSON lines, 0 (none) to 1 (all)")
-	f.StringSliceVar(&s.clients.Trusted, "trusted-proxies", nil, "networks of the proxies in front whose X-Forwarded-For is believed, such as 10.0.0.0/8")
+	f.StringSliceVar(&s.limits.Clients.Trusted, "trusted-proxies", nil, "networks of the proxies in front whose X-Forwarded-For is believed, such as 10.0.0.0/8")
 	f.DurationVar(&s.drain.Delay, "drain-delay", 5*time.Second, "at the end: from not ready to not accepting, for load balancers to notice; negative for none")
 	f.DurationVar(&s.drain.Timeout, "drain-timeout", 30*time.Second, "at the end: for the requests under way to finish")
-	limits.Add(f, &s.clients, &s.backends)
+	limits.Add(f, &s.limits)
 }
 
 // logger returns the logger the flags ask for.
@@ -85,14 +83,16 @@ func (s *serving) options(log logr.Logger) (proxy.Options, error) {
 		return proxy.Options{}, fmt.Errorf("--listen-address %q: use an IP address", s.listen)
 	}
 	o := proxy.Options{
-		Bind:     s.bind,
-		Version:  version,
-		Log:      log,
-		Admin:    s.admin,
-		Drain:    s.drain,
-		Backends: s.backends,
-		Clients:  s.clients,
-		Memory:   memory.Follow(),
+		Bind:         s.bind,
+		Version:      version,
+		Log:          log,
+		Admin:        s.admin,
+		Drain:        s.drain,
+		Backends:     s.limits.Backends,
+		Clients:      s.limits.Clients,
+		Mirrors:      s.limits.Mirrors,
+		SessionBytes: s.limits.SessionBytes,
+		Memory:       memory.Follow(),
 	}
 	if s.accessLog > 0 {
 		o.AccessLog = proxy.AccessLog{Writer: os.Stdout, Share: s.accessLog}

@@ -3,8 +3,10 @@ package h2
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"strings"
 	"testing"
@@ -43,7 +45,7 @@ func (g *gated) Read(p []byte) (int, error) {
 // status and the content, or how it failed.
 func asked(t testing.TB, method string, sent []byte) (status int, content string, err error) {
 	t.Helper()
-	d := New(Config{Conns: 1, Streams: 10, ConnectTimeout: time.Second, IdleTimeout: time.Minute, WriteTimeout: time.Second, Head: 16 << 10, Fields: 50})
+	d := New(Config{Conns: 1, Streams: 10, ConnectTimeout: time.Second, IdleTimeout: time.Minute, WriteTimeout: time.Second, Head: 16 << 10, Fields: 50, Buffer: 256 << 10})
 	p := d.Pool("a:1")
 	g := &gated{script{in: bytes.NewReader(sent)}, make(chan struct{})}
 	p.conns = append(p.conns, newConn(d, g))
@@ -176,4 +178,30 @@ func FuzzConnection(f *testing.F) {
 			t.Errorf("the request did not end: %v", err)
 		}
 	})
+}
+
+// A backend is told how much may wait of one answer, and that of all together may
+// as much as of each: one that nobody takes holds up no other.
+func TestBuffers(t *testing.T) {
+	for _, c := range []struct{ streams, buffer, connection int }{
+		{100, 256 << 10, 100 * 256 << 10},
+		{1, 64 << 10, 64 << 10},
+		{1 << 20, 1 << 30, math.MaxInt32},
+	} {
+		here, there := net.Pipe()
+		conn := newConn(New(Config{Conns: 1, Streams: c.streams, ConnectTimeout: time.Second, IdleTimeout: time.Minute, WriteTimeout: 10 * time.Second, Head: 1, Fields: 1, Buffer: c.buffer}), here)
+		_ = there.SetDeadline(time.Now().Add(10 * time.Second))
+		told := make([]byte, len(frame.Preface)+9+3*6+9+4)
+		if _, err := io.ReadFull(there, told); err != nil {
+			t.Fatal(err)
+		}
+		_ = there.Close()
+		stream := int(binary.BigEndian.Uint32(told[len(frame.Preface)+9+6+2:]))
+		if more := int(binary.BigEndian.Uint32(told[len(told)-4:])); stream != c.buffer || frame.InitialWindow+more != c.connection {
+			t.Errorf("%+v: %d, and %d of all", c, stream, frame.InitialWindow+more)
+		}
+		conn.mu.Lock()
+		conn.fail(io.EOF)
+		conn.mu.Unlock()
+	}
 }

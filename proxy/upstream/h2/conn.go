@@ -90,14 +90,14 @@ type state struct {
 func newConn(d *Dialer, nc net.Conn) *conn {
 	c := &conn{dialer: d, nc: nc, kick: make(chan struct{}, 1), next: 1, since: time.Now()}
 	c.dec = hpack.NewDecoder(frame.TableSize, c.field)
-	c.window = window{send: frame.InitialWindow, recv: connectionBuffer}
+	c.window = window{send: frame.InitialWindow, recv: d.buffer}
 	c.peer = peer{window: frame.InitialWindow, frame: frame.MinMaxSize, streams: defaultStreams}
 	b := append(c.staged(), frame.Preface...)
 	b = frame.AppendSettings(b,
 		frame.Param{ID: frame.EnablePush, Value: 0},
-		frame.Param{ID: frame.InitialWindowSize, Value: streamBuffer},
+		frame.Param{ID: frame.InitialWindowSize, Value: uint32(d.cfg.Buffer)},
 		frame.Param{ID: frame.MaxHeaderListSize, Value: uint32(d.cfg.Head)})
-	c.out.staged = frame.AppendWindowUpdate(b, 0, connectionBuffer-frame.InitialWindow)
+	c.out.staged = frame.AppendWindowUpdate(b, 0, uint32(d.buffer-frame.InitialWindow))
 	c.flush() // nobody else knows of it yet
 	go c.send()
 	go c.read()
@@ -259,7 +259,7 @@ func (c *conn) unblock() {
 // credit gives the connection's window n bytes back. Its lock is held.
 func (c *conn) credit(n int64) {
 	w := &c.window
-	if w.used += n; w.used >= connectionBuffer/4 {
+	if w.used += n; w.used >= c.dialer.buffer/4 {
 		c.out.staged = frame.AppendWindowUpdate(c.staged(), 0, uint32(w.used))
 		w.recv += w.used
 		w.used = 0

@@ -15,17 +15,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"math"
 	"net"
 	"sync"
 	"time"
-)
-
-// What a connection may hold in memory of answers that clients have not taken yet.
-// A full stream never holds up the others, as long as
-// Config.Streams times the one is not more than the other.
-const (
-	streamBuffer     = 256 << 10
-	connectionBuffer = 64 << 20
 )
 
 // pingAfter is how long a connection may be silent, while requests wait on it,
@@ -41,6 +34,7 @@ type Config struct {
 	WriteTimeout   time.Duration // a backend that reads nothing for this long has failed
 	Head           int64         // bytes of an answer's head
 	Fields         int           // field lines of an answer's head
+	Buffer         int           // bytes of an answer that its client has not taken yet, 64 KiB or more; then the backend waits
 	TLS            *tls.Config   // nil: prior knowledge, in the clear
 }
 
@@ -48,11 +42,12 @@ type Config struct {
 type Dialer struct {
 	cfg    Config
 	scheme string
+	buffer int64 // what a connection may hold of answers that clients have not taken yet: as much as all its streams, so that one that is full holds up no other
 }
 
 // New returns a Dialer.
 func New(cfg Config) *Dialer {
-	d := &Dialer{cfg: cfg, scheme: "http"}
+	d := &Dialer{cfg: cfg, scheme: "http", buffer: min(max(int64(cfg.Streams)*int64(cfg.Buffer), 64<<10), math.MaxInt32)}
 	if cfg.TLS != nil {
 		d.scheme = "https"
 	}

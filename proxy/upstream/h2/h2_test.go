@@ -44,7 +44,7 @@ func serve(t *testing.T, cfg Config, h http.HandlerFunc) *Pool {
 }
 
 func pool(cfg Config, addr string) *Pool {
-	d := Config{Conns: 4, Streams: 100, ConnectTimeout: time.Second, IdleTimeout: time.Minute, WriteTimeout: time.Second, Head: 16 << 10, Fields: 100}
+	d := Config{Conns: 4, Streams: 100, ConnectTimeout: time.Second, IdleTimeout: time.Minute, WriteTimeout: time.Second, Head: 16 << 10, Fields: 100, Buffer: 256 << 10}
 	if cfg.Conns > 0 {
 		d.Conns = cfg.Conns
 	}

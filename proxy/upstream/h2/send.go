@@ -58,7 +58,7 @@ func (s *Stream) replay() {
 	}
 	s.id = c.next
 	c.next += 2
-	s.window = window{send: c.peer.window, recv: streamBuffer}
+	s.window = window{send: c.peer.window, recv: int64(c.dialer.cfg.Buffer)}
 	at := c.at(s.id)
 	s.flow.next, *at, s.open = *at, s, true
 	flags := uint8(0)

@@ -267,7 +267,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 func (c *conn) taken(s *Stream, n int64) {
 	c.credit(n)
 	w := &s.window
-	if w.used += n; w.used >= streamBuffer/2 && !s.done {
+	if w.used += n; w.used >= int64(c.dialer.cfg.Buffer)/2 && !s.done {
 		c.out.staged = frame.AppendWindowUpdate(c.staged(), s.id, uint32(w.used))
 		w.recv += w.used
 		w.used = 0
