@@ -169,31 +169,26 @@ func start(t testing.TB, yaml string, before func(*proxy.Server), change ...func
 	return w
 }
 
-// readers are those that no test uses: what compiles its schemas takes half the
+// readers holds those that no test uses: what compiles its schemas takes half the
 // time of a Start. One is not for two goroutines.
-var readers struct {
-	sync.Mutex
-	free []*manifests.Reader
-}
+var readers = make(chan *manifests.Reader, 8)
 
 // takeReader returns a Reader that is the test's until it ends.
-func takeReader(t testing.TB) *manifests.Reader {
+func takeReader(t testing.TB) (r *manifests.Reader) {
 	t.Helper()
-	readers.Lock()
-	defer readers.Unlock()
-	var r *manifests.Reader
-	if n := len(readers.free); n > 0 {
-		r, readers.free = readers.free[n-1], readers.free[:n-1]
-	} else {
+	select {
+	case r = <-readers:
+	default:
 		var err error
 		if r, err = manifests.NewReader(watch.Scheme()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	t.Cleanup(func() {
-		readers.Lock()
-		defer readers.Unlock()
-		readers.free = append(readers.free, r)
+		select {
+		case readers <- r:
+		default: // there are enough
+		}
 	})
 	return r
 }
