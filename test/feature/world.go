@@ -169,27 +169,21 @@ func start(t testing.TB, yaml string, before func(*proxy.Server), change ...func
 	return w
 }
 
-// readers holds those that no test uses: what compiles its schemas takes half the
+// readers are those that no test uses: what compiles their schemas takes half the
 // time of a Start. One is not for two goroutines.
-var readers = make(chan *manifests.Reader, 8)
+var readers sync.Pool
 
 // takeReader returns a Reader that is the test's until it ends.
-func takeReader(t testing.TB) (r *manifests.Reader) {
+func takeReader(t testing.TB) *manifests.Reader {
 	t.Helper()
-	select {
-	case r = <-readers:
-	default:
+	r, ok := readers.Get().(*manifests.Reader)
+	if !ok {
 		var err error
 		if r, err = manifests.NewReader(watch.Scheme()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() {
-		select {
-		case readers <- r:
-		default: // there are enough
-		}
-	})
+	t.Cleanup(func() { readers.Put(r) })
 	return r
 }
 
