@@ -100,7 +100,10 @@ func (t *transfer) answer() {
 	r.Status, r.ContentLength = call.Head.Status, call.Head.ContentLength
 	r.Header, call.Head.Header = call.Head.Header, r.Header[:0]
 	// The strings are the call's, which ends before the exchange does.
-	defer func() { r.Header, r.Trailer = r.Header[:0], r.Trailer[:0] }()
+	defer func() {
+		r.Header, r.Trailer = r.Header[:0], r.Trailer[:0]
+		x.Trace.BytesOut += call.Passed()
+	}()
 	for _, c := range t.d.Responses {
 		if c != nil {
 			c.Response(x)
@@ -118,7 +121,7 @@ func (t *transfer) answer() {
 		t.broken("client_closed")
 		return
 	}
-	for {
+	for fills := 0; ; {
 		p, err := call.Next()
 		if err == io.EOF {
 			break
@@ -127,6 +130,9 @@ func (t *transfer) answer() {
 			if x.Writer.Flush() != nil {
 				t.broken("client_closed")
 				return
+			}
+			if fills++; fills == 2 { // what is short has all come by now
+				t.relayAnswer()
 			}
 			err = call.Fill()
 		}
@@ -265,7 +271,11 @@ func (t *transfer) open() error {
 // more, its answer tells why.
 func (t *transfer) pump() error {
 	body := t.x.Request.Body
+	direct, _ := body.(exchange.Relayed)
 	for {
+		if direct != nil && t.relayRequest(direct) {
+			direct = nil
+		}
 		p, err := body.Next()
 		if len(p) > 0 {
 			if t.call.Write(p) != nil {

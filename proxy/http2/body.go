@@ -34,6 +34,7 @@ type body struct {
 	err       error         // what Next returns from now on
 	cancelled atomic.Bool
 	wake      frame.Waiter
+	relay     relay // guarded by the connection's lock
 }
 
 // begin makes b the content of a request that has some.
@@ -69,6 +70,7 @@ func (b *body) Next() ([]byte, error) {
 			b.err = errSlow
 		}
 		if b.err != nil {
+			b.st.Trace.BytesIn = b.total
 			return nil, b.err
 		}
 		b.proceed()
@@ -76,10 +78,15 @@ func (b *body) Next() ([]byte, error) {
 		if until.IsZero() {
 			until = now.Add(b.patience)
 		}
+		b.relay.open = true
 		c.mu.Unlock()
 		late = !b.wake.Wait(until)
 		b.waited += time.Since(now)
 		c.mu.Lock()
+		b.relay.open = false
+		if at := b.relay.passed.Add(b.patience); late && time.Now().Before(at) {
+			until, late = at, false
+		}
 	}
 }
 
@@ -138,6 +145,6 @@ func (b *body) Cancel() {
 // reset makes b ready for another stream. What was not taken has been dropped.
 func (b *body) reset() {
 	b.declared, b.received, b.limit, b.total, b.patience, b.waited = -1, 0, 0, 0, 0, 0
-	b.expect, b.err = false, nil
+	b.expect, b.err, b.relay = false, nil, relay{}
 	b.cancelled.Store(false)
 }

@@ -129,15 +129,21 @@ func (c *conn) content(st *stream, h *frame.Head, content []byte) *fault {
 	}
 	st.closed = end
 	unused := int64(h.Length - len(content))
-	if b.cancelled.Load() {
+	woken := true
+	switch {
+	case b.cancelled.Load():
 		unused += int64(len(content))
-	} else {
+	case !end && b.pass(content):
+		woken = false
+	default:
 		b.queue.Put(content)
 	}
 	if unused > 0 {
 		st.credit(unused)
 	}
-	b.wake.Signal()
+	if woken {
+		b.wake.Signal()
+	}
 	return nil
 }
 

@@ -12,9 +12,13 @@
 // say gathers in the connection's output, which one worker sends once no other has
 // anything to add: answers of many streams leave in one write.
 //
+// Where the backend speaks HTTP/2 too, messages of a stream that stays open pass
+// from the reader of one connection to the output of the other, past the handler
+// that waits for them (relay.go).
+//
 // A connection has one lock. It guards the open streams, their windows and the
 // output, and is held for moments, never while waiting. The order is: the server's,
-// a connection's, the workers'.
+// a connection's, one of a backend's, the workers'.
 package http2
 
 import (

@@ -167,13 +167,7 @@ func (w *writer) content(p []byte) (int, error) {
 		}
 		w.begin()
 		if n := c.sendable(st, len(p)-sent); n > 0 {
-			out := c.staged()
-			w.at, w.round = len(out), c.out.round
-			out = frame.Append(out, frame.Head{Length: n, Type: frame.Data, Stream: st.id})
-			c.stage(append(out, p[sent:sent+n]...))
-			st.window.send -= int64(n)
-			c.window.send -= int64(n)
-			c.out.useful += n
+			w.data(p[sent : sent+n])
 			if sent += n; sent == len(p) {
 				return sent, nil
 			}
@@ -188,6 +182,18 @@ func (w *writer) content(p []byte) (int, error) {
 			return sent, w.err
 		}
 	}
+}
+
+// data stages p as one frame, which the windows and the room in the output let it.
+func (w *writer) data(p []byte) {
+	c, st := w.st.c, w.st
+	out := c.staged()
+	w.at, w.round = len(out), c.out.round
+	out = frame.Append(out, frame.Head{Length: len(p), Type: frame.Data, Stream: st.id})
+	c.stage(append(out, p...))
+	st.window.send -= int64(len(p))
+	c.window.send -= int64(len(p))
+	c.out.useful += len(p)
 }
 
 // pause waits for a window or for room, and returns false when it is too late for that.

@@ -24,10 +24,44 @@ func (c *Call) until() time.Time {
 	if !c.exact.IsZero() {
 		return c.exact
 	}
-	if c.x.GRPC() {
-		return c.now.Add(c.cfg.StreamTimeout)
+	return c.now.Add(c.patience())
+}
+
+// patience is how long a backend may send nothing; 0 when a rule says when the
+// answer must be complete.
+func (c *Call) patience() time.Duration {
+	switch {
+	case !c.exact.IsZero():
+		return 0
+	case c.x.GRPC():
+		return c.cfg.StreamTimeout
 	}
-	return c.now.Add(c.cfg.ReadTimeout)
+	return c.cfg.ReadTimeout
+}
+
+// Outlet returns the way for content past Write; see exchange.Relay. It leads
+// nowhere over HTTP/1.1, and as long as the request may be sent again.
+func (c *Call) Outlet() exchange.Relay {
+	if c.stream == nil {
+		return exchange.Relay{}
+	}
+	return c.stream.Outlet()
+}
+
+// Relay has the content of the answer go to r while Fill waits. Over HTTP/1.1 it
+// does nothing.
+func (c *Call) Relay(r exchange.Relay) {
+	if c.stream != nil {
+		c.stream.Relay(r, c.patience())
+	}
+}
+
+// Passed returns how many bytes of the answer's content went past Next.
+func (c *Call) Passed() int64 {
+	if c.stream == nil {
+		return 0
+	}
+	return c.stream.Passed()
 }
 
 // open is Connect over HTTP/2.

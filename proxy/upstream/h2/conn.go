@@ -53,6 +53,7 @@ type conn struct {
 type input struct {
 	buf    []byte
 	r, w   int       // unread are buf[r:w]
+	now    time.Time // of the last read
 	readBy time.Time // the read deadline that is armed
 	pinged bool      // nothing has come since a PING was sent
 }
@@ -319,10 +320,11 @@ func (c *conn) fill() error {
 			c.putInput()
 		}
 		to := c.room()
-		if now := time.Now(); in.readBy.Sub(now) < pingAfter {
-			in.readBy = now.Add(2 * pingAfter)
+		if in.readBy.Sub(in.now) < pingAfter {
+			in.now = time.Now()
+			in.readBy = in.now.Add(2 * pingAfter)
 			if idle {
-				in.readBy = now.Add(min(2*pingAfter, c.dialer.cfg.IdleTimeout))
+				in.readBy = in.now.Add(min(2*pingAfter, c.dialer.cfg.IdleTimeout))
 			}
 			if err := c.nc.SetReadDeadline(in.readBy); err != nil {
 				return err
@@ -336,7 +338,7 @@ func (c *conn) fill() error {
 		}
 		n, err := c.nc.Read(to)
 		if n > 0 {
-			in.pinged = false
+			in.now, in.pinged = time.Now(), false
 			if in.w += n; n == len(to) && cap(in.buf) == mem.Small {
 				c.grow()
 			}

@@ -192,6 +192,10 @@ func (c *conn) data(h *frame.Head, payload []byte) error {
 		c.abort(s, errMalformed, frame.ProtocolError)
 		return nil
 	}
+	if !end && s.relays() {
+		c.pass(s, content)
+		return nil
+	}
 	r.queue.Put(content)
 	if end {
 		c.end(s, nil, true)

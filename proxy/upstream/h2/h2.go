@@ -8,7 +8,9 @@
 // A connection has two goroutines: one reads it and wakes the streams that
 // something has come for, one sends what they have staged, once nobody who can run
 // has more to stage. Its lock guards its streams, their windows and what is staged,
-// and is held for moments. The order is: a stream's, a pool's, a connection's.
+// and is held for moments. The order is: a stream's, a pool's, a connection's; and
+// that of a client's connection, which may be held where content passes from there
+// (relay.go), comes before.
 package h2
 
 import (

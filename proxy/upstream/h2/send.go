@@ -91,25 +91,35 @@ func (c *conn) content(s *Stream, p []byte, last bool) error {
 		if s.done {
 			return s.refused()
 		}
-		n := int(min(int64(len(p)), s.window.send, c.window.send, int64(c.peer.frame)))
-		if space := outputLimit - len(c.out.staged) - frame.HeadSize; space < n {
-			n = space
-		}
+		n := c.sendable(s, len(p))
 		if n <= 0 {
 			c.flush()
 			c.stall(s)
 			continue
 		}
-		h := frame.Head{Length: n, Type: frame.Data, Stream: s.id}
+		flags := uint8(0)
 		if last && n == len(p) {
-			h.Flags, s.sentLast = frame.EndStream, true
+			flags, s.sentLast = frame.EndStream, true
 		}
-		c.out.staged = append(frame.Append(c.staged(), h), p[:n]...)
-		s.window.send -= int64(n)
-		c.window.send -= int64(n)
+		c.stageData(s, flags, p[:n])
 		p = p[n:]
 	}
 	return nil
+}
+
+// sendable returns how much of n bytes of content s can stage now; nothing if that
+// is not above 0.
+func (c *conn) sendable(s *Stream, n int) int {
+	n = int(min(int64(n), s.window.send, c.window.send, int64(c.peer.frame)))
+	return min(n, outputLimit-len(c.out.staged)-frame.HeadSize)
+}
+
+// stageData stages p, which is sendable, as one frame.
+func (c *conn) stageData(s *Stream, flags uint8, p []byte) {
+	h := frame.Head{Length: len(p), Type: frame.Data, Flags: flags, Stream: s.id}
+	c.out.staged = append(frame.Append(c.staged(), h), p...)
+	s.window.send -= int64(len(p))
+	c.window.send -= int64(len(p))
 }
 
 // glance is how often who waits for a window looks whether it is too late.

@@ -39,7 +39,7 @@ type Stream struct {
 	pool    *Pool
 	ctx     context.Context
 	unwatch func() bool // of a context that is not Watched
-	until   time.Time   // when it has failed with os.ErrDeadlineExceeded; the reading goroutine's
+	until   time.Time   // when it has failed with os.ErrDeadlineExceeded; the reading goroutine's, and the relay's while that waits
 	method  string
 	reading frame.Waiter
 	writing frame.Waiter
@@ -72,6 +72,7 @@ type flow struct {
 	err      error
 	window   window
 	answer   answer
+	relay    relay
 }
 
 var streams = sync.Pool{New: func() any {
@@ -218,6 +219,11 @@ func (s *Stream) await(there func(*answer) bool) error {
 	c := s.conn.Load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return s.awaitOn(c, there)
+}
+
+// awaitOn is await on c, whose lock is held but for when it waits.
+func (s *Stream) awaitOn(c *conn, there func(*answer) bool) error {
 	for late := false; !there(&s.answer); {
 		if late || s.ctx.Err() != nil {
 			s.late(c)
@@ -249,12 +255,15 @@ func (s *Stream) Head(h exchange.Header) (status int, length int64, _ exchange.H
 
 // Read reads content of the answer whose head has been read.
 func (s *Stream) Read(p []byte) (int, error) {
-	if err := s.await(func(a *answer) bool { return !a.queue.Empty() }); err != nil {
-		return 0, err
-	}
 	c := s.conn.Load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s.relay.open = true
+	err := s.awaitOn(c, func(a *answer) bool { return !a.queue.Empty() })
+	s.relay.open = false
+	if err != nil {
+		return 0, err
+	}
 	n := s.answer.queue.Read(p)
 	if n == 0 {
 		return 0, io.EOF
