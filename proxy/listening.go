@@ -20,10 +20,12 @@ import (
 // listening is the configuration of the sockets.
 func (s *Server) listening() listener.Config {
 	c := &s.opts.Clients
+	relayed := c.TCP
+	relayed.Poll = s.door.loops
 	return listener.Config{
 		Protocols: s.protocols,
 		HTTP3:     s.http3,
-		Streams:   relays{tcp.New(c.TCP), udp.New(c.UDP)},
+		Streams:   relays{tcp.New(relayed), udp.New(c.UDP)},
 		Route:     func(t *table.Stream) *stream.Route { return stream.New(t, s.owners.Upstreams, s.metrics) },
 		Current:   func() map[uint32]*listener.Port { return s.state.Load().ports },
 		Bind:      s.opts.Bind,

@@ -95,7 +95,7 @@ func New(opts Options) (*Server, error) {
 		Logins:   func(f func(event string, n uint64)) { s.owners.Guard.Logins(f) },
 		Sessions: func() (int, int, uint64) { f := s.owners.Guard.Sessions(); return f.Values, f.Bytes, f.Lost },
 	})
-	s.forward = forward.New(forward.Config{Trusted: s.trusted, TunnelIdle: opts.Clients.Tunnel, Mirrors: opts.Mirrors, Mirrored: &s.metrics.Mirrored})
+	s.forward = forward.New(forward.Config{Poll: s.door.loops, Trusted: s.trusted, TunnelIdle: opts.Clients.Tunnel, Mirrors: opts.Mirrors, Mirrored: &s.metrics.Mirrored})
 	s.sockets = listener.New(s.listening())
 	if s.owners.Guard, err = guard.New(s.guarding()); err != nil {
 		s.door.close()

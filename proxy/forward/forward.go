@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/filter"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+	"github.com/gatehouse-dev/gatehouse/proxy/poll"
 	"github.com/gatehouse-dev/gatehouse/proxy/session"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
@@ -25,6 +26,7 @@ import (
 type Config struct {
 	Retries    int               // further tries after one that did not reach the backend, 2
 	TunnelIdle time.Duration     // a tunnel in which nothing moves for this long is closed, 10 min
+	Poll       *poll.Set         // what attends to tunnels; nil: two goroutines for each
 	Trusted    *clientip.Trusted // proxies in front whose X-Forwarded-Proto and -Host are kept
 	Mirrors    Mirrors           // what mirrored requests may cost
 	Mirrored   *telemetry.Causes // counts mirrored requests by backend and outcome; never nil once defaults are in

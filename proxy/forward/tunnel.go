@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/relay"
 	"github.com/gatehouse-dev/gatehouse/proxy/socket"
 )
 
@@ -31,12 +32,9 @@ func (t *transfer) tunnel() {
 		client.Close()
 		return
 	}
-	both := socket.Relay{Idle: t.f.cfg.TunnelIdle}
 	var in, out atomic.Uint64
-	done := make(chan bool, 1)
-	go func() { done <- both.Copy(backend, client, &in) }()
-	both.Copy(client, &socket.Ahead{Conn: backend, Bytes: ahead}, &out)
-	<-done
+	both := relay.Relay{Idle: t.f.cfg.TunnelIdle, Poll: t.f.cfg.Poll}
+	both.Join(client, &socket.Ahead{Conn: backend, Bytes: ahead}, relay.Count{In: &in, Out: &out})
 	x.Trace.BytesIn += int64(in.Load())
 	x.Trace.BytesOut += int64(out.Load())
 	client.Close()

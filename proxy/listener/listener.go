@@ -71,7 +71,7 @@ type Config struct {
 	Bind      func(address string, port uint16) string // address to bind instead; nil: as the table says
 	Metrics   *telemetry.Metrics
 	Door      Door
-	Loops     *poll.Set // where quiet connections rest; nil if HTTP1 hands none back
+	Loops     *poll.Set // where quiet connections rest, and what relays; nil if HTTP1 hands none back
 	Limits    Limits
 }
 

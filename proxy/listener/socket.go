@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/relay"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 )
 
@@ -124,11 +125,14 @@ func (k *socket) drain(ctx context.Context) {
 		return
 	case <-ctx.Done():
 	}
+	left := map[*net.TCPConn]bool{}
 	k.mu.Lock()
 	for c := range k.clients {
+		left[c.tcp] = true
 		_ = c.tcp.Close()
 	}
 	k.mu.Unlock()
+	relay.Break(k.set.cfg.Loops, func(client *net.TCPConn) bool { return left[client] })
 	<-done
 }
 

@@ -3,7 +3,7 @@
 // Go runtime's network poller allows.
 //
 // proxy/http1 drives client connections with it, proxy/upstream asks backends
-// through it, and proxy/tcp, tunnels and proxy/udp (by a Hub) are relayed by it; it calls mem for buffers. Where the runtime has no such poller
+// through it, and what proxy/relay and proxy/udp (by a Hub) pass on goes through it; it calls mem for buffers. Where the runtime has no such poller
 // (Raw is false) the same calls go through net.TCPConn.
 //
 // The technique: syscall.RawConn.Read holds the descriptor and calls back until

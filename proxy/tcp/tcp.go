@@ -4,12 +4,11 @@
 // proxy/listener hands it connections of TCP listeners, of TLS listeners that
 // pass TLS through (with the bytes that were read to find the server name) and
 // of those that end TLS (after the handshake); the Route says where they go. It
-// calls stream and upstream for a connection to a backend, and socket to copy.
+// calls stream and upstream for a connection to a backend, and relay to copy.
 //
 // One end that finishes sending does not end the other: the end is passed on,
-// and the other direction lasts until it finishes too. A quiet connection holds
-// no buffer; one in bulk is copied by the kernel where it can. A connection that
-// no backend can take is reset.
+// and the other direction lasts until it finishes too. A connection that no
+// backend can take is reset.
 package tcp
 
 import (
@@ -17,6 +16,8 @@ import (
 	"net"
 	"time"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/poll"
+	"github.com/gatehouse-dev/gatehouse/proxy/relay"
 	"github.com/gatehouse-dev/gatehouse/proxy/socket"
 	"github.com/gatehouse-dev/gatehouse/proxy/stream"
 )
@@ -24,6 +25,7 @@ import (
 // Config bounds what connections may do. Zero fields mean the default.
 type Config struct {
 	Idle time.Duration // a connection on which nothing moves in either direction for this long is closed, 1 h
+	Poll *poll.Set     // what attends to them; nil: two goroutines for each
 }
 
 // Relay relays connections. Its methods may be called by any goroutine.
@@ -60,11 +62,8 @@ func (r *Relay) Serve(c net.Conn, ahead []byte, to *stream.Route) {
 	if len(ahead) > 0 {
 		c = &socket.Ahead{Conn: c, Bytes: ahead}
 	}
-	both := socket.Relay{Idle: r.cfg.Idle}
-	back := make(chan bool, 1)
-	go func() { back <- both.Copy(c, backend.Conn, &to.Metrics.BytesOut) }()
-	ok := both.Copy(backend.Conn, c, &to.Metrics.BytesIn)
-	if !<-back || !ok {
+	both := relay.Relay{Idle: r.cfg.Idle, Poll: r.cfg.Poll}
+	if !both.Join(c, backend.Conn, relay.Count{In: &to.Metrics.BytesIn, Out: &to.Metrics.BytesOut}) {
 		to.Metrics.Failed.Add(1)
 	}
 }

@@ -46,6 +46,7 @@ var layers = []layer{
 	{"proxy/proxyproto", nil},
 	{"proxy/socket", []string{"proxy/mem"}},
 	{"proxy/record", []string{"proxy/mem", "proxy/socket"}},
+	{"proxy/relay", []string{"proxy/mem", "proxy/poll", "proxy/socket"}},
 	{"proxy/exchange", []string{"proxy/table", "proxy/mem"}},
 	{"proxy/decision", []string{"proxy/exchange"}},
 	{"proxy/telemetry", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
@@ -76,7 +77,7 @@ var layers = []layer{
 		"proxy/table", "proxy/exchange", "proxy/decision", "proxy/telemetry", "proxy/guard", "proxy/upstream", "proxy/router",
 	}},
 	{"proxy/forward", []string{
-		"proxy/table", "proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange", "proxy/filter", "proxy/upstream", "proxy/clientip",
+		"proxy/table", "proxy/mem", "proxy/poll", "proxy/relay", "proxy/socket", "proxy/telemetry", "proxy/exchange", "proxy/filter", "proxy/upstream", "proxy/clientip",
 		"proxy/router", "proxy/session",
 	}},
 	{"proxy/http1", []string{"proxy/table", "proxy/mem", "proxy/socket", "proxy/record", "proxy/wire", "proxy/telemetry", "proxy/exchange"}},
@@ -85,9 +86,9 @@ var layers = []layer{
 	{"proxy/http3", []string{"proxy/table", "proxy/mem", "proxy/wire", "proxy/frame", "proxy/section", "proxy/exchange"}},
 	{"proxy/grpc", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/stream", []string{"proxy/table", "proxy/telemetry", "proxy/upstream"}},
-	{"proxy/tcp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/upstream", "proxy/stream"}},
+	{"proxy/tcp", []string{"proxy/mem", "proxy/poll", "proxy/relay", "proxy/socket", "proxy/telemetry", "proxy/upstream", "proxy/stream"}},
 	{"proxy/udp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/upstream", "proxy/stream"}},
-	{"proxy/listener", []string{"proxy/table", "proxy/mem", "proxy/poll", "proxy/admission", "proxy/socket", "proxy/record", "proxy/telemetry", "proxy/exchange", "proxy/clientcert", "proxy/sni", "proxy/proxyproto", "proxy/stream"}},
+	{"proxy/listener", []string{"proxy/table", "proxy/mem", "proxy/poll", "proxy/admission", "proxy/relay", "proxy/socket", "proxy/record", "proxy/telemetry", "proxy/exchange", "proxy/clientcert", "proxy/sni", "proxy/proxyproto", "proxy/stream"}},
 	{"proxy", []string{"proxy/**"}},
 
 	{"api/v1alpha1", nil},
@@ -157,7 +158,7 @@ var (
 var (
 	hotRooms = []string{
 		"proxy/mem/**", "proxy/poll/**", "proxy/wire/**", "proxy/frame/**", "proxy/exchange/**", "proxy/match/**", "proxy/router/**", "proxy/forward/**",
-		"proxy/http1/**", "proxy/http2/**", "proxy/http3/**", "proxy/section/**", "proxy/sni/**", "proxy/stream/**", "proxy/tcp/**", "proxy/udp/**",
+		"proxy/http1/**", "proxy/http2/**", "proxy/http3/**", "proxy/section/**", "proxy/sni/**", "proxy/stream/**", "proxy/relay/**", "proxy/tcp/**", "proxy/udp/**",
 	}
 	hotImports = []string{"reflect", "encoding/json/**"}
 	swapRooms  = []string{"proxy/match", "proxy/router", "proxy/validate"}
