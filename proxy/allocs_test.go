@@ -3,10 +3,12 @@
 package proxy_test
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 
@@ -15,8 +17,8 @@ import (
 )
 
 // steady makes one request on one connection, through the whole proxy, without
-// allocating on its own side.
-func steady(t testing.TB, change ...func(*proxy.Options)) (once func()) {
+// allocating on its own side: answers over TLS it does not decrypt.
+func steady(t testing.TB, secure bool, change ...func(*proxy.Options)) (once func()) {
 	backend, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -42,14 +44,31 @@ func steady(t testing.TB, change ...func(*proxy.Options)) (once func()) {
 			}()
 		}
 	}()
-	s := start(t, one(map[string]*table.Action{"/": to("ns/svc:80")}), append(change, func(o *proxy.Options) { o.Log = logr.Discard() })...)
+	tab := one(map[string]*table.Action{"/": to("ns/svc:80")})
+	if secure {
+		tab.Listeners[0].Protocol, tab.Listeners[0].Certificates = table.HTTPS, []*table.Certificate{certificate(t, "a.example.com")}
+	}
+	s := start(t, tab, append(change, func(o *proxy.Options) { o.Log = logr.Discard() })...)
 	s.SetEndpoints("ns/svc:80", []table.Endpoint{{Address: netip.MustParseAddrPort(backend.Addr().String())}})
-	c, ask, b := s.dial().Conn, []byte("GET /x?y=1 HTTP/1.1\r\nHost: a.example.com\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n"), make([]byte, 4096)
-	return func() {
-		if _, err := c.Write(ask); err != nil {
+	ask, b := []byte("GET /x?y=1 HTTP/1.1\r\nHost: a.example.com\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n"), make([]byte, 4096)
+	c := s.dial().Conn
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
+	to, from := io.Writer(c), io.Reader(c)
+	if secure {
+		over := tls.Client(c, &tls.Config{ServerName: "a.example.com", InsecureSkipVerify: true}) //nolint:gosec // a test's own certificate
+		if _, err := over.Write(ask); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Read(b); err != nil {
+		if _, err := over.Read(b); err != nil { // what comes before the first answer
+			t.Fatal(err)
+		}
+		to = over
+	}
+	return func() {
+		if _, err := to.Write(ask); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := from.Read(b); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -58,7 +77,7 @@ func steady(t testing.TB, change ...func(*proxy.Options)) (once func()) {
 // Under the race detector sync.Pool forgets at random, so these count without it.
 func TestRequestsDoNotAllocate(t *testing.T) {
 	for name, log := range map[string]io.Writer{"plain": nil, "with access log": io.Discard} {
-		once := steady(t, func(o *proxy.Options) { o.AccessLog.Writer = log })
+		once := steady(t, false, func(o *proxy.Options) { o.AccessLog.Writer = log })
 		for range 1000 {
 			once()
 		}
@@ -68,11 +87,27 @@ func TestRequestsDoNotAllocate(t *testing.T) {
 	}
 }
 
-func BenchmarkRequest(b *testing.B) {
-	once := steady(b, func(o *proxy.Options) { o.AccessLog.Writer = nil })
-	once()
-	b.ReportAllocs()
-	for b.Loop() {
+// TestRequestsOverTLSAllocateOnce: crypto/tls makes a reader for each record that
+// it has to wait for, and has no other way.
+func TestRequestsOverTLSAllocateOnce(t *testing.T) {
+	once := steady(t, true, func(o *proxy.Options) { o.AccessLog.Writer = nil })
+	for range 1000 {
 		once()
+	}
+	if n := testing.AllocsPerRun(2000, once); n >= 2 {
+		t.Errorf("%v allocations a request, want one", n)
+	}
+}
+
+func BenchmarkRequest(b *testing.B) {
+	for name, secure := range map[string]bool{"clear": false, "tls": true} {
+		b.Run(name, func(b *testing.B) {
+			once := steady(b, secure, func(o *proxy.Options) { o.AccessLog.Writer = nil })
+			once()
+			b.ReportAllocs()
+			for b.Loop() {
+				once()
+			}
+		})
 	}
 }
