@@ -12,8 +12,14 @@ import (
 // TestIdleMemory holds connections that have had an answer and wait, and counts
 // what each keeps: ours and, since they are in this process, the client's.
 func TestIdleMemory(t *testing.T) {
-	const conns, most = 400, 8 << 10
-	s := start(t, http1.Config{}, false)
+	for kind, most := range map[over]int{clear: 8 << 10, driven: 24 << 10} { // with TLS, half of it the client's
+		t.Run(string(kind), func(t *testing.T) { idle(t, start(t, http1.Config{}, kind), most) })
+	}
+}
+
+func idle(t *testing.T, s *stack, most int) {
+	t.Helper()
+	const conns = 400
 	used := func() int {
 		var m runtime.MemStats
 		runtime.GC()

@@ -11,7 +11,6 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -102,9 +101,19 @@ type stack struct {
 	quiet  *atomic.Int32 // connections handed back
 }
 
-func start(t testing.TB, cfg http1.Config, secure bool) *stack {
+// over is what connections are made of.
+type over string
+
+const (
+	clear    over = "clear"
+	driven   over = "TLS"
+	undriven over = "TLS that cannot be driven"
+)
+
+func start(t testing.TB, cfg http1.Config, kind over) *stack {
 	t.Helper()
 	var config *tls.Config
+	secure := kind != clear
 	if secure {
 		config = &tls.Config{Certificates: []tls.Certificate{certificate(t)}}
 	}
@@ -123,7 +132,10 @@ func start(t testing.TB, cfg http1.Config, secure bool) *stack {
 			}
 			info := &exchange.Conn{Peer: c.RemoteAddr().(*net.TCPAddr).AddrPort(), TLS: secure}
 			if secure {
-				c = tls.Server(record.NewBelow(c.(*net.TCPConn), nil), config)
+				if kind == driven {
+					c = record.NewBelow(c.(*net.TCPConn), nil)
+				}
+				c = tls.Server(c, config)
 			}
 			running.Go(func() {
 				if c, ok := c.(*tls.Conn); ok && c.Handshake() != nil {
@@ -217,10 +229,10 @@ func (c *client) closed() {
 	}
 }
 
-// both runs f on a plain and on a TLS connection.
+// both runs f on connections in the clear and with TLS.
 func both(t *testing.T, cfg http1.Config, f func(t *testing.T, s *stack)) {
-	for _, secure := range []bool{false, true} {
-		t.Run("tls="+strconv.FormatBool(secure), func(t *testing.T) { f(t, start(t, cfg, secure)) })
+	for _, kind := range []over{clear, driven, undriven} {
+		t.Run(string(kind), func(t *testing.T) { f(t, start(t, cfg, kind)) })
 	}
 }
 
