@@ -100,6 +100,7 @@ type Server struct {
 	closed   atomic.Bool
 	clock    exchange.Clock
 	next     atomic.Uint32
+	serving  atomic.Int32 // connections in conns
 	conns    [shards]shard
 }
 
@@ -131,6 +132,8 @@ func (s *Server) Serve(nc net.Conn, info *exchange.Conn) (until time.Time) {
 		nc.Close()
 		return time.Time{}
 	}
+	s.serving.Add(1)
+	defer s.serving.Add(-1)
 	at := &s.conns[s.next.Add(1)%shards]
 	at.mu.Lock()
 	at.conns[c] = struct{}{}

@@ -37,9 +37,15 @@ func follow(root string) int64 {
 }
 
 // GiveBack returns to the system what the process has no use for: starting takes several times
-// the memory that serving does, and the runtime would keep it for minutes. It takes some tens of
-// milliseconds of CPU, beside whatever runs; nobody waits for it.
-func GiveBack() { go debug.FreeOSMemory() }
+// the memory that serving does, and the runtime would keep it for minutes; and most of the
+// program itself is never run again. It takes some tens of milliseconds of CPU, beside whatever
+// runs; nobody waits for it.
+func GiveBack() {
+	go func() {
+		debug.FreeOSMemory()
+		unload()
+	}()
+}
 
 // container is the least limit of the control groups this process is in; 0: none.
 // root is where /proc and /sys are.
