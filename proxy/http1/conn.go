@@ -297,6 +297,9 @@ func (c *conn) failed(err error) outcome {
 		return again
 	}
 	s := c.ses
+	if s == nil {
+		return closing // it is part of a record, which says nothing
+	}
 	s.head = wire.RequestHead{Header: s.head.Header[:0], Minor: 1}
 	s.fill()
 	return c.refuse(&exchange.Error{Status: 408, Code: "header_timeout", Detail: "the request's head came too slowly", Close: true})
@@ -306,18 +309,18 @@ func (c *conn) failed(err error) outcome {
 // back what an idle connection needs not, and arms the deadline. It returns
 // false when there is nothing to wait for any more.
 func (c *conn) park() bool {
-	s := c.ses
 	now := time.Now()
-	if s != nil && s.r < s.w {
+	if s := c.ses; s != nil && s.r == s.w {
+		c.ses = nil
+		s.release()
+	}
+	if c.ses != nil || c.begun() {
 		if c.headBy.IsZero() {
 			c.headBy = now.Add(c.cfg.HeadTimeout)
 		}
 		return c.readBy.Equal(c.headBy) || c.armRead(c.headBy) == nil
 	}
-	if s != nil {
-		c.ses = nil
-		s.release()
-	}
+	c.headBy = time.Time{}
 	idle := c.cfg.IdleTimeout
 	if c.rests() {
 		if idle = c.cfg.Quiet; c.srv.serving.Load() > crowd {

@@ -1,7 +1,10 @@
 package http1_test
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -48,4 +51,29 @@ func TestEndWithinContent(t *testing.T) {
 			c.closed()
 		}
 	})
+}
+
+// TestSlowRecord sends a record byte by byte, of which no request can be seen: it
+// has the time of a head, and not the time of a connection that waits for each byte.
+func TestSlowRecord(t *testing.T) {
+	s := start(t, http1.Config{HeadTimeout: 100 * time.Millisecond}, driven)
+	c := s.dial()
+	c.send(get)
+	c.want(200, "*")
+	below := c.Conn.(*tls.Conn).NetConn()
+	if _, err := below.Write([]byte{23, 3, 3, 0x40, 0}); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			if _, err := below.Write([]byte{0}); err != nil {
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
+	if _, err := c.r.ReadByte(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("got %v, want an end", err)
+	}
+	below.Close()
 }

@@ -62,6 +62,11 @@ func (c *conn) detach() {
 	c.sock = nil
 }
 
+// begun reports whether something has come that cannot be read yet: part of a record.
+func (c *conn) begun() bool {
+	return c.sock != nil && c.sock == engine(c.own.secure) && c.own.secure.Within()
+}
+
 // leave makes the connection one that somebody else serves.
 func (c *conn) leave() error {
 	c.detach()

@@ -76,15 +76,18 @@ func (r *records) follow(p []byte) {
 // none says that crypto/tls has read all records that are whole.
 func (r *records) none() {
 	r.begun = 0
-	if r.have > 0 || r.left > 0 {
+	if r.within() {
 		r.begun = 1
 	}
 }
 
+// within reports whether a record has begun and not ended.
+func (r *records) within() bool { return r.have > 0 || r.left > 0 }
+
 // one says that crypto/tls has handed over a record to its end, and reports
 // whether that was all it had.
 func (r *records) one() bool {
-	if r.begun == 1 && r.have == 0 && r.left == 0 {
+	if r.begun == 1 && !r.within() {
 		r.begun = 0
 	}
 	return r.begun == 0

@@ -110,6 +110,9 @@ func (c *Conn) TryRead(p []byte) (n int, err error) {
 	return n, nil
 }
 
+// Within reports whether a record has begun to come and is not whole.
+func (c *Conn) Within() bool { return c.below.records.within() }
+
 // fetch reads for crypto/tls.
 func (c *Conn) fetch(p []byte) (int, error) {
 	if !c.trying {
