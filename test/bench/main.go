@@ -55,6 +55,7 @@ type options struct {
 	seconds          float64
 	output, results  string
 	write, resume    bool
+	cold             bool
 	install          bool
 	other            string
 	samples          int
@@ -82,6 +83,7 @@ func newCommand() *cobra.Command {
 	f.StringVar(&b.results, "results", "bin/bench.json", "file that keeps what was measured, after each scenario")
 	f.BoolVar(&b.write, "write", false, "write docs/benchmarks.md and its plots")
 	f.BoolVar(&b.resume, "resume", false, "keep what the results file holds of this commit, and measure the rest")
+	f.BoolVar(&b.cold, "cold", false, "in part start, build with an empty cache too: 6 to 15 minutes of all CPUs")
 	f.BoolVar(&b.install, "install", true, "install what is missing with apt-get, if we are root")
 	f.StringVar(&b.other, "other", "", "another gatehouse binary to measure beside this one, such as the last release's")
 	f.IntVar(&b.samples, "samples", 100, "routes applied one after the other in part apply")

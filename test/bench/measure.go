@@ -47,6 +47,10 @@ type running struct {
 	site    peer.Site
 	spec    load.Spec
 	warm    bool
+	change  func(ctx context.Context, i int) error // of a route, where they do
+	changed int
+	asked   int64 // requests that are in the figures
+	lost    int64 // requests of a lossy load that were answered wrongly or not at all
 }
 
 // scenario starts every contender, then loads one after the other, as many times
@@ -106,6 +110,9 @@ func (b *bench) scenario(ctx context.Context, s scenario) (report.Scenario, erro
 		}
 	}
 	for i, r := range all {
+		if r.lost > 0 {
+			out.Skipped = append(out.Skipped, fmt.Sprintf("%s: %d of %d requests were answered wrongly or not at all; they are not in its figures.", r.name, r.lost, r.asked))
+		}
 		if r.spec.Kind != "" && ctx.Err() == nil {
 			out.Contenders[i].Syscalls = b.syscalls(ctx, r)
 		}
@@ -185,8 +192,8 @@ func (b *bench) start(ctx context.Context, s scenario, e entry, backends peer.Ba
 		}
 	}
 	r.address(s)
-	if e.pipeline != nil {
-		r.process, err = b.startPipeline(ctx, *e.pipeline, r.site)
+	if e.churn != nil {
+		err = b.startChurn(ctx, r)
 	} else {
 		r.process, err = found.Start(ctx, r.site)
 	}
@@ -202,6 +209,8 @@ func (b *bench) start(ctx context.Context, s scenario, e entry, backends peer.Ba
 
 // address makes the contender's load.
 func (r *running) address(s scenario) {
+	// A peer that loses requests while it changes is shown with how many.
+	r.spec.Lossy = r.churn != nil && r.churn.PerSecond > 0 && r.peer != gatehouse
 	port := map[listener]int{toHTTP: r.site.HTTP, toHTTPS: r.site.HTTPS, toTCP: r.site.TCP, toUDP: r.site.UDP}[s.to]
 	r.spec.Address, r.spec.Host = peer.Local(port), peer.Host
 	if r.path != "" {
@@ -230,16 +239,20 @@ func (b *bench) load(ctx context.Context, spec load.Spec, seconds float64) (t lo
 	return t, json.Unmarshal(out, &t)
 }
 
-// halve sets every load's rate to half of what the first can do.
+// halve sets every load's rate to half of what the first of the same peer can do.
 func (b *bench) halve(ctx context.Context, all []*running) error {
-	spec := all[0].spec
-	spec.Kind = load.Wrk
-	t, err := b.load(ctx, spec, 2)
-	if err != nil {
-		return err
-	}
+	rates := map[string]int{}
 	for _, r := range all {
-		r.spec.Rate = int(float64(t.Requests) / (float64(t.Microseconds) / 1e6) / 2)
+		if rates[r.peer] == 0 {
+			spec := r.spec
+			spec.Kind = load.Wrk
+			t, err := b.load(ctx, spec, 2)
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			rates[r.peer] = int(float64(t.Requests) / (float64(t.Microseconds) / 1e6) / 2)
+		}
+		r.spec.Rate = max(1, rates[r.peer])
 	}
 	return nil
 }
@@ -275,11 +288,12 @@ func (b *bench) once(ctx context.Context, s scenario, r *running) (run report.Ru
 		return run, err
 	}
 	began := time.Now()
-	t, err := b.load(ctx, r.spec, b.seconds)
+	t, changes, err := b.changing(ctx, r, b.seconds)
 	if err != nil {
 		return run, err
 	}
 	elapsed := time.Since(began)
+	r.asked, r.lost = r.asked+t.Requests+t.Failed, r.lost+t.Failed
 	after, err := r.process.CPU()
 	if err != nil {
 		return run, err
@@ -296,7 +310,7 @@ func (b *bench) once(ctx context.Context, s scenario, r *running) (run report.Ru
 	return report.Run{
 		CPU: float64((after - before).Nanoseconds()) / 1000 / n, Rate: n / (float64(t.Microseconds) / 1e6),
 		Busy: (after - before).Seconds() / elapsed.Seconds() / float64(r.site.Threads),
-		P50:  t.P50, P99: t.P99, P999: t.P999, Memory: float64(memory) / (1 << 20), Allocs: float64(mallocs) / n,
+		P50:  t.P50, P99: t.P99, P999: t.P999, Changes: float64(changes) / elapsed.Seconds(), Memory: float64(memory) / (1 << 20), Allocs: float64(mallocs) / n,
 	}, err
 }
 
@@ -350,7 +364,7 @@ func (b *bench) syscalls(ctx context.Context, r *running) float64 {
 		return 0
 	}
 	time.Sleep(100 * time.Millisecond)
-	t, err := b.load(ctx, r.spec, 1)
+	t, _, err := b.changing(ctx, r, 1)
 	stop()
 	_ = c.Wait() // it was interrupted
 	found := regexp.MustCompile(`(?m)^(\d+),`).FindSubmatch(said.Bytes())

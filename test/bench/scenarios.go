@@ -20,7 +20,7 @@ type scenario struct {
 	load        load.Spec
 	cpus        string // of the proxy; "" for its own one
 	idle        int    // connections that are open and quiet
-	// half has the load's rate be half of what Gatehouse can do, found by a short load.
+	// half has the load's rate be half of what the peer can do, found by a short load.
 	half bool
 	// check sees one right answer before anything is measured.
 	check check
@@ -43,7 +43,7 @@ type entry struct {
 	path       string                            // in place of the load's
 	headers    func() []string                   // in place of the load's
 	keySet     func() (string, error)            // for peer.Site
-	pipeline   *churn                            // gatehouse's halves in one process, its routes changing
+	churn      *churn                            // many routes, which may change
 }
 
 // plain are contenders by their names alone.
@@ -244,10 +244,12 @@ func features() []scenario {
 		},
 		{
 			name: "churn", title: "Half of saturation while routes change", unit: "request", to: toHTTP, load: atRate(0), half: true, check: small,
-			what: "5,000 routes; quiet, and with 50 changes a second; controllers and proxy in one process",
+			what: "5,000 routes; quiet, and with 50 changes a second; controllers and proxy in one process; Caddy, at half of its own saturation, takes one change after the other by its admin interface, 50 a second at most",
 			entries: []entry{
-				{name: "quiet", peer: gatehouse, pipeline: &churn{Routes: 5000}},
-				{name: "50 changes a second", peer: gatehouse, pipeline: &churn{Routes: 5000, PerSecond: 50}},
+				{name: "quiet", peer: gatehouse, churn: &churn{Routes: 5000}},
+				{name: "50 changes a second", peer: gatehouse, churn: &churn{Routes: 5000, PerSecond: 50}},
+				{name: "caddy, quiet", peer: caddy, churn: &churn{Routes: 5000}},
+				{name: "caddy, changing", peer: caddy, churn: &churn{Routes: 5000, PerSecond: 50}},
 			},
 			goal: report.Goal{Ratio: 1.5, P99: true},
 		},

@@ -155,13 +155,13 @@ func (l *looper) run(ctx context.Context) (Totals, error) {
 	for ctx.Err() == nil {
 		now := time.Since(l.began)
 		if now < length {
-			if err := l.send(now); err != nil {
+			if err := l.send(ctx, now); err != nil {
 				return l.totals, err
 			}
 		} else if len(l.free) == len(l.clients) || now > length+time.Second {
 			break
 		}
-		if err := l.await(l.pause(now)); err != nil {
+		if err := l.await(ctx, l.pause(now)); err != nil {
 			return l.totals, err
 		}
 	}
@@ -186,7 +186,7 @@ func (l *looper) due(i int64) time.Duration {
 }
 
 // send sends what is due by now, as far as connections are free.
-func (l *looper) send(now time.Duration) error {
+func (l *looper) send(ctx context.Context, now time.Duration) error {
 	for len(l.free) > 0 && (l.spec.Rate == 0 || l.due(l.next) <= now) {
 		c := l.free[len(l.free)-1]
 		l.free = l.free[:len(l.free)-1]
@@ -196,7 +196,9 @@ func (l *looper) send(now time.Duration) error {
 			l.next++
 		}
 		if n, err := unix.Write(c.fd, l.request); err != nil || n != len(l.request) {
-			return fmt.Errorf("sending: %d bytes, %w", n, err)
+			if err := l.lost(ctx, c, fmt.Errorf("sending: %d bytes, %w", n, err)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -212,7 +214,7 @@ func (l *looper) pause(now time.Duration) time.Duration {
 
 // await reads what comes within the pause. epoll_wait counts in milliseconds, so a
 // timer of nanoseconds wakes it where the pause is not over at once.
-func (l *looper) await(pause time.Duration) error {
+func (l *looper) await(ctx context.Context, pause time.Duration) error {
 	limit := 100 // milliseconds
 	switch {
 	case pause == 0:
@@ -237,21 +239,23 @@ func (l *looper) await(pause time.Duration) error {
 			}
 			continue
 		}
-		if err := l.receive(l.byFD[e.Fd]); err != nil {
-			return err
+		if c := l.byFD[e.Fd]; c != nil { // else it was lost a moment ago
+			if err := l.receive(ctx, c); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
 // receive reads from a connection that has something.
-func (l *looper) receive(c *client) error {
+func (l *looper) receive(ctx context.Context, c *client) error {
 	n, err := unix.Read(c.fd, c.in[len(c.in):cap(c.in)])
 	if errors.Is(err, unix.EAGAIN) {
 		return nil
 	}
 	if err != nil || n == 0 {
-		return fmt.Errorf("the proxy closed a connection after %d answers: %w", l.totals.Requests, err)
+		return l.lost(ctx, c, fmt.Errorf("the proxy closed a connection after %d answers: %w", l.totals.Requests, err))
 	}
 	c.in = c.in[:len(c.in)+n]
 	whole, good := len(c.in) >= l.want, len(c.in) == l.want
@@ -263,6 +267,9 @@ func (l *looper) receive(c *client) error {
 	}
 	c.in = c.in[:0]
 	if !c.busy || !good {
+		if l.spec.Lossy {
+			return l.lost(ctx, c, nil)
+		}
 		l.totals.Failed++
 		return nil
 	}
@@ -273,6 +280,22 @@ func (l *looper) receive(c *client) error {
 	c.busy = false
 	l.free = append(l.free, c)
 	return nil
+}
+
+// lost puts a new connection in the place of one that is of no use because of err, if the
+// load may lose some: a request under way on it has failed.
+func (l *looper) lost(ctx context.Context, c *client, err error) error {
+	if !l.spec.Lossy {
+		return err
+	}
+	if c.busy {
+		l.totals.Failed++
+	}
+	is := func(other *client) bool { return other == c }
+	l.clients, l.free = slices.DeleteFunc(l.clients, is), slices.DeleteFunc(l.free, is)
+	delete(l.byFD, int32(c.fd))
+	c.file.Close()
+	return l.connect(ctx)
 }
 
 // wholeAnswer reports whether an HTTP/1.1 answer with Content-Length is there, and

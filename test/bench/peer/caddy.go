@@ -19,9 +19,12 @@ func caddy() Peer {
 		argv: func(s Site, configuration string) []string {
 			return []string{s.Program, "run", "--adapter", "caddyfile", "--config", configuration}
 		},
-		env: func(s Site) []string {
-			// What it would keep in the home folder, and one thread of Go code, as Gatehouse has.
-			return []string{"XDG_DATA_HOME=" + s.Folder, "XDG_CONFIG_HOME=" + s.Folder, "GOMAXPROCS=" + strconv.Itoa(s.Threads)}
-		},
+		env: caddyEnvironment,
 	}
+}
+
+// caddyEnvironment is where to keep what would go to the home folder, and one thread of Go
+// code, as Gatehouse has.
+func caddyEnvironment(s Site) []string {
+	return []string{"XDG_DATA_HOME=" + s.Folder, "XDG_CONFIG_HOME=" + s.Folder, "GOMAXPROCS=" + strconv.Itoa(s.Threads)}
 }

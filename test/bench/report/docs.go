@@ -72,6 +72,9 @@ func (r *Report) markdown() string {
 	}
 	for _, t := range r.parts() {
 		fmt.Fprintf(&b, "\n### %s\n\n", t.title)
+		if len(t.notes) > 0 {
+			b.WriteString(strings.Join(t.notes, " ") + "\n\n")
+		}
 		writeTable(&b, t.rows)
 	}
 	return b.String()

@@ -73,14 +73,16 @@ type Contender struct {
 
 // Run is one run.
 type Run struct {
-	CPU    float64 `json:"cpuMicroseconds"` // of the proxy's processes, per unit
-	Rate   float64 `json:"perSecond"`
-	Busy   float64 `json:"busy"` // share of its CPUs that the proxy used
-	P50    int64   `json:"p50Microseconds,omitempty"`
-	P99    int64   `json:"p99Microseconds,omitempty"`
-	P999   int64   `json:"p999Microseconds,omitempty"`
-	Memory float64 `json:"memoryMiB"`            // resident, after the load
-	Allocs float64 `json:"allocations,omitzero"` // heap objects per unit
+	CPU  float64 `json:"cpuMicroseconds"` // of the proxy's processes, per unit
+	Rate float64 `json:"perSecond"`
+	Busy float64 `json:"busy"` // share of its CPUs that the proxy used
+	P50  int64   `json:"p50Microseconds,omitempty"`
+	P99  int64   `json:"p99Microseconds,omitempty"`
+	P999 int64   `json:"p999Microseconds,omitempty"`
+	// Changes of routes that were applied, per second.
+	Changes float64 `json:"changesPerSecond,omitzero"`
+	Memory  float64 `json:"memoryMiB"`            // resident, after the load
+	Allocs  float64 `json:"allocations,omitzero"` // heap objects per unit
 }
 
 // Spread is the least, the middle and the greatest of some values.

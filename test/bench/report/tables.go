@@ -29,6 +29,7 @@ func columns() []column {
 		{"p50, us", "%.0f", func(r Run) float64 { return float64(r.P50) }},
 		{"p99, us", "%.0f", func(r Run) float64 { return float64(r.P99) }},
 		{"p99.9, us", "%.0f", func(r Run) float64 { return float64(r.P999) }},
+		{"changes/s", "%.1f", func(r Run) float64 { return r.Changes }},
 		{"memory, MiB", "%.1f", func(r Run) float64 { return r.Memory }},
 	}
 }
@@ -141,6 +142,9 @@ func (r *Report) parts() (out []table) {
 	if len(r.Start) > 0 {
 		t := table{title: "From a fresh clone to the first answer, seconds (modules cached)"}
 		t.rows = append(t.rows, []string{"build cache", "clone", "all", "of which binary to answer"})
+		if !slices.ContainsFunc(r.Start, func(s Start) bool { return s.BuildCache == "cold" }) {
+			t.notes = append(t.notes, "With an empty build cache it was not measured: that takes minutes, and is asked for by `--cold`.")
+		}
 		for _, s := range r.Start {
 			t.rows = append(t.rows, []string{s.BuildCache, fmt.Sprintf("%.2f", s.Clone), fmt.Sprintf("%.1f", s.Answer), fmt.Sprintf("%.2f", s.Serve)})
 		}
