@@ -17,6 +17,7 @@ const leading = "leading: this replica writes statuses"
 
 // TestLeader runs two replicas: one writes, and when it is gone, the other; both serve all the time.
 func TestLeader(t *testing.T) {
+	t.Parallel()
 	w := NewWorld(t, base, routeTo("r", "/a"), routeTo("always", "/always"))
 	replica := func(name, address string) *Gatehouse {
 		return w.Run("--leader-elect=true", "--identity", name, "--listen-address", address, "--addresses", "192.0.2.10,gw.example.com")

@@ -14,6 +14,7 @@ import (
 
 // TestOutage takes the API server away: before the start, and later for some seconds in which things change.
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	w := NewWorld(t, base, routeTo("stays", "/stays"), routeTo("moves", "/from"), routeTo("goes", "/goes"))
 	r := newRelay(t, w.server)
 	w.server = r.addr

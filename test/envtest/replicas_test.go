@@ -48,6 +48,7 @@ func answer(t *testing.T, url, token string) (status int, text string) {
 
 // TestKeptKeys restarts Gatehouse while the identity provider is gone: the ConfigMap has its keys, and nobody is refused.
 func TestKeptKeys(t *testing.T) {
+	t.Parallel()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)

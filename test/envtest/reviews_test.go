@@ -105,6 +105,7 @@ spec:
 
 // The API server says whose a token is, and what its holder may do.
 func TestReviews(t *testing.T) {
+	t.Parallel()
 	w := NewWorld(t, base, routeTo("orders", "/orders"), routeTo("paths", "/paths"), reviewed)
 	t.Cleanup(func() {
 		w.Delete("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: NS-paths}\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: NS-paths}\n")
