@@ -35,7 +35,24 @@ func (b *bench) entries(s scenario) (out []entry) {
 		}
 	}
 	if b.other != "" {
-		out = slices.Insert(out, 1, entry{name: "other", peer: "other"})
+		out = beside(out)
+	}
+	return out
+}
+
+// beside has the other binary measured in each way that this one is.
+func beside(entries []entry) (out []entry) {
+	for _, e := range entries {
+		out = append(out, e)
+		if e.peer != gatehouse || e.churn != nil {
+			continue
+		}
+		if e.peer = "other"; e.name == gatehouse {
+			e.name = "other"
+		} else {
+			e.name = "other, " + e.name
+		}
+		out = append(out, e)
 	}
 	return out
 }
