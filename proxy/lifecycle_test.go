@@ -1,12 +1,15 @@
 package proxy_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -226,6 +229,53 @@ func TestDrainEndsInTime(t *testing.T) {
 	began := time.Now()
 	if err := s.stop(); err != nil || time.Since(began) > 3*time.Second {
 		t.Errorf("%v after %v", err, time.Since(began))
+	}
+}
+
+// TestDrainBreaksRelays: what is relayed when the time for draining is over is
+// broken off, a tunnel as well as a connection that is relayed as it is.
+func TestDrainBreaksRelays(t *testing.T) {
+	tab := one(map[string]*table.Action{"/": to("ns/svc:80")})
+	tab.Listeners = append(tab.Listeners, &table.Listener{ID: "ns/gw/tcp", Port: 90, Protocol: table.TCP, Streams: []*table.Stream{
+		{Route: "TCPRoute ns/r", Backends: []table.WeightedBackend{{Backend: "ns/svc:80", Weight: 1}}},
+	}})
+	s := start(t, tab, func(o *proxy.Options) { o.Drain.Timeout = 50 * time.Millisecond })
+	s.backend(func(w http.ResponseWriter, _ *http.Request) {
+		c, in, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
+		_, _ = io.Copy(c, in)
+	})
+	var all []net.Conn
+	for _, id := range []string{"ns/gw/http", "ns/gw/tcp"} {
+		c, err := net.Dial("tcp", s.Addr(id).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
+		in := bufio.NewReader(c)
+		if r, err := http.ReadResponse(in, nil); err != nil || r.StatusCode != 101 {
+			t.Fatalf("%s: %v, %v", id, r, err)
+		}
+		_, _ = io.WriteString(c, "hello")
+		b := make([]byte, 5)
+		if _, err := io.ReadFull(in, b); err != nil || string(b) != "hello" {
+			t.Fatalf("%s: got %q, %v", id, b, err)
+		}
+		all = append(all, c)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	for _, c := range all {
+		if n, err := c.Read(make([]byte, 1)); n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("after the end: %d bytes, %v", n, err)
+		}
 	}
 }
 

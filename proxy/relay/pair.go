@@ -228,13 +228,10 @@ func (e *end) add(n int) {
 
 // hold keeps a copy of b.
 func (e *end) hold(b []byte) {
-	switch {
-	case len(b) <= mem.Small:
+	if len(b) <= mem.Small {
 		e.buf = mem.GetSmall()
-	case len(b) <= mem.Large:
-		e.buf = mem.GetLarge()
-	default:
-		e.buf = mem.GetHuge()
+	} else {
+		e.buf = mem.GetLarge() // as long as Loop.Buffer
 	}
 	e.held = e.buf[:copy(e.buf, b)]
 }
@@ -261,8 +258,6 @@ func (e *end) release() {
 		mem.PutSmall(e.buf)
 	case mem.Large:
 		mem.PutLarge(e.buf)
-	case mem.Huge:
-		mem.PutHuge(e.buf)
 	}
 	e.buf, e.held = nil, nil
 }

@@ -315,7 +315,7 @@ func TestBackpressure(t *testing.T) {
 		}
 		look := make(chan state, 1)
 		p.loop.Do(func() { e := &p.ends[0]; look <- state{len(e.held), cap(e.buf), e.readable} })
-		if s := <-look; s.held == 0 || s.buf > mem.Huge || !s.readable {
+		if s := <-look; s.held == 0 || s.buf > mem.Large || !s.readable {
 			t.Errorf("after %d bytes it has %+v", n, s)
 		}
 		_ = j.client.CloseWrite()
