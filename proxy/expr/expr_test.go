@@ -58,6 +58,8 @@ func TestBool(t *testing.T) {
 			t.Errorf("%s: %v, %v; want %q", text, got, err, want)
 		}
 	}
+	is("'' in request.headers", false) // a field that was taken out is not there
+	fails("request.headers[''] == 'gone'", "no such key")
 	is("request.method == 'GET'", true)
 	is("request.method != 'GET'", false)
 	is("!request.path.startsWith('/healthz')", true)

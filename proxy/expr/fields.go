@@ -45,7 +45,7 @@ func (h *headers) value(name string) (value string, there bool) {
 	for i := range h.x.Request.Header {
 		f := &h.x.Request.Header[i]
 		switch {
-		case len(f.Name) != len(name) || !lowerIs(f.Name, name):
+		case f.Name == "" || len(f.Name) != len(name) || !lowerIs(f.Name, name): // a name that is empty is of a field taken out
 		case there:
 			value = h.x.Arena.Concat(value, ", ", f.Value)
 		default:
@@ -57,7 +57,7 @@ func (h *headers) value(name string) (value string, there bool) {
 
 func (h *headers) has(name string) bool {
 	for i := range h.x.Request.Header {
-		if f := h.x.Request.Header[i].Name; len(f) == len(name) && lowerIs(f, name) {
+		if f := h.x.Request.Header[i].Name; f != "" && len(f) == len(name) && lowerIs(f, name) {
 			return true
 		}
 	}
