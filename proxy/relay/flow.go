@@ -71,7 +71,7 @@ func (f *flow) run(from net.Conn) error {
 
 // pieces copies from a socket.
 func (f *flow) pieces(from *net.TCPConn) error {
-	lazy, err := socket.NewLazy(from, socket.Buffers{Get: mem.GetLarge, Put: mem.PutLarge})
+	lazy, err := socket.NewLazy(from)
 	if err != nil {
 		return err
 	}

@@ -6,40 +6,29 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 )
 
 // Lazy reads a connection into buffers that are taken only once there is
 // something to read, so that one which is quiet holds none. It belongs to one
 // goroutine.
 type Lazy struct {
-	conn   net.Conn
+	conn   *net.TCPConn
 	raw    syscall.RawConn
-	pool   Buffers
 	onRead func(fd uintptr) bool
 	take   func(b []byte) bool // of Each
 	b      []byte              // what was not taken
 	errno  syscall.Errno
 }
 
-// Buffers is a pool of buffers of one size.
-type Buffers struct {
-	Get func() []byte
-	Put func([]byte)
-}
-
-// RawConn is a connection of the net package, of TCP or UDP.
-type RawConn interface {
-	net.Conn
-	syscall.Conn
-}
-
 // NewLazy returns a reader of c.
-func NewLazy(c RawConn, pool Buffers) (*Lazy, error) {
+func NewLazy(c *net.TCPConn) (*Lazy, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	l := &Lazy{conn: c, raw: raw, pool: pool}
+	l := &Lazy{conn: c, raw: raw}
 	l.onRead = l.read
 	return l, nil
 }
@@ -47,7 +36,7 @@ func NewLazy(c RawConn, pool Buffers) (*Lazy, error) {
 // Each hands what comes to take, piece by piece, until take returns false or c's
 // read deadline passes. A piece which take has taken is not its any more when it
 // returns; the one which it has not is returned, and is to be given back with
-// Put. An empty piece means the end of a stream, and of datagrams, an empty one.
+// Put. An empty piece means the end.
 //
 // All of it is one long read, during which nobody can close c: take must not
 // wait for anything.
@@ -68,15 +57,15 @@ func (l *Lazy) Each(take func(b []byte) bool) ([]byte, error) {
 }
 
 // Put gives back a buffer.
-func (l *Lazy) Put(b []byte) { l.pool.Put(b) }
+func (l *Lazy) Put(b []byte) { mem.PutLarge(b) }
 
 func (l *Lazy) read(fd uintptr) bool {
-	b := l.pool.Get()
+	b := mem.GetLarge()
 	for {
 		n, errno := sysRead(int(fd), b)
 		switch {
 		case errno != 0:
-			l.pool.Put(b)
+			mem.PutLarge(b)
 			l.errno = errno
 			if errno == syscall.EAGAIN {
 				l.errno = 0
@@ -92,15 +81,15 @@ func (l *Lazy) read(fd uintptr) bool {
 
 func (l *Lazy) plain(take func(b []byte) bool) ([]byte, error) {
 	for {
-		b := l.pool.Get()
+		b := mem.GetLarge()
 		n, err := l.conn.Read(b)
 		if err != nil && !errors.Is(err, io.EOF) {
-			l.pool.Put(b)
+			mem.PutLarge(b)
 			return nil, err
 		}
 		if !take(b[:n]) {
 			return b[:n], nil
 		}
-		l.pool.Put(b)
+		mem.PutLarge(b)
 	}
 }
