@@ -239,6 +239,8 @@ func (c *conn) finish() outcome {
 		return closing
 	case hasBody && !s.body.drain():
 		return linger
+	case hasBody:
+		s.x.Ended = time.Time{} // what was left of it may have been waited for
 	}
 	s.head.Header = s.x.Request.Header[:0]
 	s.x.Reset()
@@ -309,10 +311,16 @@ func (c *conn) failed(err error) outcome {
 // back what an idle connection needs not, and arms the deadline. It returns
 // false when there is nothing to wait for any more.
 func (c *conn) park() bool {
-	now := time.Now()
-	if s := c.ses; s != nil && s.r == s.w {
-		c.ses = nil
-		s.release()
+	now := time.Time{}
+	if s := c.ses; s != nil {
+		now, s.x.Ended = s.x.Ended, now // nothing has been waited for since then
+		if s.r == s.w {
+			c.ses = nil
+			s.release()
+		}
+	}
+	if now.IsZero() {
+		now = time.Now()
 	}
 	if c.ses != nil || c.begun() {
 		if c.headBy.IsZero() {

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"sync"
+	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
@@ -11,16 +12,16 @@ import (
 // session is what a connection needs while it has a request, or part of one.
 // Sessions are pooled: idle connections have none.
 type session struct {
-	conn *conn
-	x    exchange.Exchange
-	head wire.RequestHead
-	in   []byte // what was read; the head's strings are views of it
-	r, w int    // unread are in[r:w]
-	body body
-	out  writer
+	conn     *conn
+	in       []byte // what was read; the head's strings are views of it
+	r, w     int    // unread are in[r:w]
+	borrowed bool   // in is a pooled buffer
+	x        exchange.Exchange
+	head     wire.RequestHead
+	body     body
+	out      writer
 
-	own      [mem.Small]byte // what in is most times
-	borrowed bool            // in is a pooled buffer
+	own [mem.Small]byte // what in is most times
 }
 
 var sessions = sync.Pool{New: func() any {
@@ -38,7 +39,7 @@ var sessions = sync.Pool{New: func() any {
 func getSession(c *conn) *session {
 	s := sessions.Get().(*session)
 	s.conn, s.r, s.w = c, 0, 0
-	s.x.Conn = c.info
+	s.x.Conn, s.x.Ended = c.info, time.Time{}
 	return s
 }
 
