@@ -81,17 +81,18 @@ func (f *Forwarder) Send(x *exchange.Exchange, d *Destination) {
 	f.forwarded(x)
 	t := transfers.Get().(*transfer)
 	limit := newLimit(x.Start, &d.Timeouts)
-	*t = transfer{f: f, x: x, d: *d, call: upstream.NewCall(x.Start, limit.at), limit: limit, pin: d.Pin}
+	*t = transfer{f: f, x: x, d: *d, call: t.call, limit: limit, pin: d.Pin}
+	t.call.Begin(x.Start, limit.at)
 	if b := d.Backend.Budget(); b != nil {
 		b.Request(x.Start)
 	}
 	t.run()
 	t.call.Release()
-	*t = transfer{}
+	*t = transfer{call: t.call}
 	transfers.Put(t)
 }
 
-var transfers = sync.Pool{New: func() any { return new(transfer) }}
+var transfers = sync.Pool{New: func() any { return &transfer{call: upstream.NewCall()} }}
 
 func (t *transfer) run() {
 	x := t.x

@@ -14,7 +14,7 @@ type transfer struct {
 	f     *Forwarder
 	x     *exchange.Exchange
 	d     Destination
-	call  *upstream.Call
+	call  *upstream.Call // stays with a transfer in its pool
 	limit limit
 	last  *upstream.Endpoint // that was asked; another one is better for the next try
 	pin   *upstream.Endpoint // the session's, until it cannot be reached
@@ -82,7 +82,7 @@ func (t *transfer) again() {
 	t.x.Trace.Retries++
 	now := time.Now()
 	t.limit.try(now)
-	t.call.Try(now, t.limit.at)
+	t.call.Begin(now, t.limit.at)
 }
 
 func idempotent(method string) bool {

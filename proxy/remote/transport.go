@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -60,7 +61,8 @@ func (t *through) RoundTrip(r *http.Request) (*http.Response, error) {
 		until = now.Add(defaultWait)
 	}
 	x := t.exchange(r, content)
-	c := &call{Call: upstream.NewCall(now, until), ctx: r.Context()}
+	c := &call{Call: calls.Get().(*upstream.Call), ctx: r.Context()}
+	c.Begin(now, until)
 	if t.http2 || t.backend.Protocol() == table.BackendH2C {
 		c.StageHTTP2(x)
 	} else {
@@ -159,6 +161,9 @@ func (t *through) ask(c *call, x *exchange.Exchange, content []byte, now time.Ti
 	}
 }
 
+// calls are upstream.Calls that are over.
+var calls = sync.Pool{New: func() any { return upstream.NewCall() }}
+
 // call is an upstream.Call that ends with a context.
 type call struct {
 	*upstream.Call
@@ -196,6 +201,7 @@ func (c *call) unwatch() {
 func (c *call) release() {
 	c.unwatch()
 	c.Release()
+	calls.Put(c.Call)
 }
 
 func (c *call) send(gathered bool, content []byte) (untouched bool, err error) {

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -22,10 +21,10 @@ const minRoom = 4 << 10
 
 // Call is one request to a backend and the answer to it:
 //
-//	Stage, [Gather], Connect, Ask or (Send, Write..., Last), ReadHead, Next and Fill until io.EOF, Release
+//	Begin, Stage, [Gather], Connect, Ask or (Send, Write..., Last), ReadHead, Next and Fill until io.EOF, Release
 //
-// Writing and reading may happen in two goroutines. Calls are pooled: NewCall
-// and Release cost nothing once warm.
+// Writing and reading may happen in two goroutines. Whoever makes calls keeps
+// them for the next ones: they have memory that has been used before.
 type Call struct {
 	// Head is the answer's, good until Release.
 	Head wire.ResponseHead
@@ -73,21 +72,18 @@ const (
 // maxStaging is the largest head for which a call keeps the memory.
 const maxStaging = 16 << 10
 
-var calls = sync.Pool{New: func() any {
+// NewCall returns a call that has not begun.
+func NewCall() *Call {
 	c := &Call{Head: wire.ResponseHead{Header: make(exchange.Header, 0, 32)}, staging: make([]byte, 0, minRoom)}
 	c.buffer = c.in.buffer
 	return c
-}}
-
-// NewCall begins a call at now, whose answer must be complete by exact unless
-// that is zero.
-func NewCall(now, exact time.Time) *Call {
-	c := calls.Get().(*Call)
-	c.now, c.exact = now, exact
-	return c
 }
 
-// Release ends the call: its connection goes back to the pool if nothing speaks
+// Begin begins a call, or another try of it, at now; the answer must be complete
+// by exact unless that is zero.
+func (c *Call) Begin(now, exact time.Time) { c.now, c.exact = now, exact }
+
+// Release ends the call, which may begin again: its connection goes back to the pool if nothing speaks
 // against it, and is closed otherwise. Nothing of the answer is good any more.
 func (c *Call) Release() {
 	c.finish()
@@ -98,7 +94,6 @@ func (c *Call) Release() {
 	}
 	c.forget()
 	c.req, c.cfg, c.chunked, c.x = nil, nil, false, nil
-	calls.Put(c)
 }
 
 // Drop closes the call's connection, so that another can be asked.
@@ -132,9 +127,6 @@ func (c *Call) Stage(x *exchange.Exchange) {
 	c.chunked = x.Request.Body != nil && x.Request.ContentLength < 0
 	c.req = wire.AppendRequestHead(c.staging, x, wire.RequestOptions{Upgrade: x.Request.Upgrade != ""})
 }
-
-// Try begins another try at now, with its own limit; see NewCall.
-func (c *Call) Try(now, exact time.Time) { c.now, c.exact = now, exact }
 
 // Gather reads all of body, whose length is known, behind the staged head, so
 // that both leave in one write and can be sent again. It reports false, having

@@ -63,9 +63,10 @@ func secured(t *testing.T, server *httptest.Server, settings *table.BackendTLS) 
 	s.Secure("b", settings)
 	b := s.Backend("b", "")
 	got := ""
+	c := NewCall()
 	for range 2 {
 		now := time.Now()
-		c := NewCall(now, time.Time{})
+		c.Begin(now, time.Time{})
 		x := &exchange.Exchange{Request: exchange.Request{Method: "GET", Authority: "a.example", Path: "/"}}
 		c.Stage(x)
 		if err := c.Connect(b.Pick(nil, now), false, false); err != nil {
