@@ -7,17 +7,15 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/forward"
 	"github.com/gatehouse-dev/gatehouse/proxy/router"
-	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 )
 
 // Handle answers one request. It implements exchange.Handler.
 func (s *Server) Handle(x *exchange.Exchange) {
-	st := s.state.Load()
 	x.Request.ClientIP = s.trusted.Client(x.Conn.Peer.Addr(), x.Request.Header)
-	action, l := st.router.Match(x)
+	action, l := s.state.Load().router.Match(x)
 	if l != nil {
-		x.Trace.Listener = l.ID
+		x.Trace.Listener = l.Table.ID
 	}
 	if action != nil {
 		x.Trace.Route, x.Trace.Rule = action.Table.Route, action.Table.Rule
@@ -36,7 +34,7 @@ func (s *Server) Handle(x *exchange.Exchange) {
 	default:
 		s.serve(x, action)
 	}
-	s.observe(st, x, action, l)
+	s.observe(x, action, l)
 }
 
 // serve answers what takes time to answer, if there is room for it.
@@ -47,7 +45,9 @@ func (s *Server) serve(x *exchange.Exchange, a *router.Action) {
 		return
 	}
 	if s.admit(x, a) {
-		s.forward.Forward(x, a)
+		if b := s.forward.Forward(x, a); b != nil && x.Trace.Endpoint.IsValid() {
+			b.Metrics.Observe(x.Trace.Retries, strings.HasPrefix(x.Response.Code, "backend_"))
+		}
 	} else {
 		_ = x.WriteReply()
 	}
@@ -136,25 +136,18 @@ func (s *Server) sample(x *exchange.Exchange, a *router.Action) {
 
 // observe counts and logs x, which is finished. action and l are nil when
 // nothing took it.
-func (s *Server) observe(st *state, x *exchange.Exchange, action *router.Action, l *table.Listener) {
+func (s *Server) observe(x *exchange.Exchange, action *router.Action, l *router.Listener) {
 	duration := time.Since(x.Start) // reads one clock; time.Now reads two
 	x.Ended = x.Start.Add(duration)
-	status, code, retries := x.Response.Status, x.Response.Code, x.Trace.Retries
+	status, code := x.Response.Status, x.Response.Code
 	if action != nil {
-		action.Metrics.Observe(status, duration, retries)
+		action.Metrics.Observe(status, duration, x.Trace.Retries)
 	}
 	if l != nil {
-		st.listeners[l].Classes.Add(status)
+		l.Metrics.Classes.Add(status)
 	}
 	if code != "" {
 		s.metrics.Answers.Add("", code)
-	}
-	if b := st.backends[x.Trace.Backend]; b != nil && x.Trace.Endpoint.IsValid() {
-		b.Requests.Add(uint64(1 + retries))
-		b.Errors.Add(uint64(retries))
-		if strings.HasPrefix(code, "backend_") {
-			b.Errors.Add(1)
-		}
 	}
 	if x.Trace.ID != 0 {
 		s.decisions.Add(x)

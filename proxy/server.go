@@ -57,11 +57,9 @@ type Server struct {
 
 // state is everything a table became. It does not change.
 type state struct {
-	table     *table.Table
-	router    *router.Router
-	ports     map[uint32]*listener.Port
-	listeners map[*table.Listener]*telemetry.Listener
-	backends  map[string]*telemetry.Backend
+	table  *table.Table
+	router *router.Router
+	ports  map[uint32]*listener.Port
 }
 
 // Applied is what became of the tables so far.
@@ -212,23 +210,9 @@ func (s *Server) swap(t *table.Table) error {
 		return err
 	}
 	plan := s.sockets.Prepare(t.Listeners)
-	next := &state{
-		table: t, router: r, ports: plan.Ports,
-		listeners: make(map[*table.Listener]*telemetry.Listener, len(t.Listeners)),
-		backends:  make(map[string]*telemetry.Backend, len(t.Backends)),
-	}
-	for _, l := range t.Listeners {
-		next.listeners[l] = s.metrics.Listener(l)
-	}
-	ids := make([]string, len(t.Backends))
-	for i, b := range t.Backends {
-		ids[i], next.backends[b.ID] = b.ID, s.metrics.Backend(b.ID)
-	}
-	s.state.Store(next)
+	s.state.Store(&state{table: t, router: r, ports: plan.Ports})
 	plan.Commit()
-	s.owners.Upstreams.Retain(ids)
-	s.metrics.Retain(t, s.GiveWay)
-	s.owners.Guard.Retain(t)
+	s.retain(t)
 	for id, err := range plan.Failed {
 		if old := s.applied.Listeners[id]; old == nil || old.Error() != err.Error() {
 			s.log.Info("a listener cannot serve", "listener", id, "reason", err.Error())
@@ -236,6 +220,21 @@ func (s *Server) swap(t *table.Table) error {
 	}
 	s.applied.Listeners = plan.Failed
 	return nil
+}
+
+// retain drops what outlives tables of all that is not in t.
+func (s *Server) retain(t *table.Table) {
+	for _, l := range t.Listeners {
+		s.metrics.Listener(l) // those that take no requests have counters too
+	}
+	ids := make([]string, len(t.Backends))
+	for i, b := range t.Backends {
+		s.metrics.Backend(b.ID)
+		ids[i] = b.ID
+	}
+	s.owners.Upstreams.Retain(ids)
+	s.metrics.Retain(t, s.GiveWay)
+	s.owners.Guard.Retain(t)
 }
 
 // retryEvery is how often listeners that could not bind are tried again.

@@ -171,8 +171,10 @@ func (q *Query) exchange(u *url.URL, l *table.Listener) (*exchange.Exchange, err
 
 // run walks x through r as the proxy would.
 func (e *Explanation) run(r *router.Router, x *exchange.Exchange, claims map[string]any) {
-	a, l := r.Match(x)
-	if l != nil {
+	a, at := r.Match(x)
+	var l *table.Listener
+	if at != nil {
+		l = at.Table
 		x.Trace.Listener = l.ID
 	}
 	switch {

@@ -11,11 +11,12 @@ import (
 )
 
 // Forward runs a's filters on x, sends it to one of a's backends and writes the
-// answer: the backend's, or one of our own.
-func (f *Forwarder) Forward(x *exchange.Exchange, a *router.Action) {
+// answer: the backend's, or one of our own. It returns the backend; nil when x was
+// to go to none.
+func (f *Forwarder) Forward(x *exchange.Exchange, a *router.Action) *router.Backend {
 	if !a.Filters.Request(x) {
 		x.WriteReply() //nolint:errcheck // the client is gone; the protocol knows
-		return
+		return nil
 	}
 	b, pin := resume(x, a)
 	if b == nil {
@@ -23,15 +24,15 @@ func (f *Forwarder) Forward(x *exchange.Exchange, a *router.Action) {
 	}
 	if b == nil {
 		reply(x, &exchange.Error{Status: 500, Code: "no_backend", Detail: "the route has no backend that takes requests"})
-		return
+		return nil
 	}
 	if b.Reply != nil {
 		Answer(x, b.Reply)
-		return
+		return nil
 	}
 	if !b.Filters.Request(x) {
 		x.WriteReply() //nolint:errcheck // the client is gone; the protocol knows
-		return
+		return nil
 	}
 	d := Destination{
 		Backend: b.Upstream, Timeouts: a.Table.Timeouts, Retry: a.Table.Retry, Responses: [2]*filter.Chain{&b.Filters, &a.Filters}, GRPC: a.Table.GRPC,
@@ -39,13 +40,14 @@ func (f *Forwarder) Forward(x *exchange.Exchange, a *router.Action) {
 	}
 	if len(a.Mirrors)+len(b.Mirrors) == 0 {
 		f.Send(x, &d)
-		return
+		return b
 	}
 	m := f.mirror(x, a, b)
 	f.Send(x, &d)
 	if m != nil {
 		m.end()
 	}
+	return b
 }
 
 // Answer writes the answer r, which stands in a table.

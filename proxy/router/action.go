@@ -36,6 +36,7 @@ type Action struct {
 type Backend struct {
 	Weight   uint32
 	Upstream *upstream.Backend
+	Metrics  *telemetry.Backend // where Upstream is set
 	Filters  filter.Chain
 	Mirrors  []Mirror         // beside the action's
 	Session  *session.Session // nil: its requests may go to any endpoint
@@ -133,7 +134,7 @@ func (b *builder) buildBackends(from []table.WeightedBackend) ([]Backend, error)
 		}
 		w := Backend{Weight: t.Weight, Filters: chain, Mirrors: mirrors, Reply: t.Reply}
 		if t.Reply == nil {
-			w.Upstream = b.owners.Upstreams.Backend(t.Backend, "")
+			w.Upstream, w.Metrics = b.owners.Upstreams.Backend(t.Backend, ""), b.owners.Metrics.Backend(t.Backend)
 		}
 		out = append(out, w)
 	}

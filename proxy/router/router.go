@@ -38,9 +38,9 @@ type Owners struct {
 
 // Router is the index of one table.
 type Router struct {
-	ports     map[uint16]*group         // listeners of all addresses
+	ports     map[uint32]*group         // listeners of all addresses; Go finds nothing faster than 32 bits
 	addresses map[netip.AddrPort]*group // listeners of one address, and of all
-	listeners map[*table.Listener]*listener
+	listeners map[*table.Listener]*Listener
 	hosts     map[*table.Host]*host
 	actions   map[*table.Action]*Action
 	keySets   map[string]*table.KeySet
@@ -50,15 +50,17 @@ type Router struct {
 }
 
 // group is the listeners that connections to one address and port can mean.
-type group struct{ listeners names[*listener] }
+type group struct{ listeners names[*Listener] }
 
-// listener is one listener's hosts. Listeners of the same host name on one port
-// follow each other; the first with a rule for the request takes it.
-type listener struct {
-	table   *table.Listener
+// Listener is a table.Listener ready to run. Those of the same host name on one
+// port follow each other; the first with a rule for the request takes it.
+type Listener struct {
+	Table   *table.Listener
+	Metrics *telemetry.Listener
+
 	hosts   names[*host]
 	clients *clientcert.Authorities // nil: whoever connects may ask
-	next    *listener
+	next    *Listener
 }
 
 // Build makes the router of t. Parts that prev, which may be nil, has built
@@ -67,9 +69,9 @@ type listener struct {
 // policies cannot be built is closed instead; see Problems.
 func Build(t *table.Table, prev *Router, o Owners) (*Router, error) {
 	r := &Router{
-		ports:       map[uint16]*group{},
+		ports:       map[uint32]*group{},
 		addresses:   map[netip.AddrPort]*group{},
-		listeners:   make(map[*table.Listener]*listener, len(t.Listeners)),
+		listeners:   make(map[*table.Listener]*Listener, len(t.Listeners)),
 		hosts:       map[*table.Host]*host{},
 		actions:     map[*table.Action]*Action{},
 		keySets:     make(map[string]*table.KeySet, len(t.KeySets)),
@@ -115,8 +117,8 @@ type builder struct {
 	owners Owners
 }
 
-func (b *builder) buildListener(t *table.Listener) (*listener, error) {
-	l := &listener{table: t}
+func (b *builder) buildListener(t *table.Listener) (*Listener, error) {
+	l := &Listener{Table: t, Metrics: b.owners.Metrics.Listener(t)}
 	if t.Clients != nil {
 		l.clients = clientcert.New(t.Clients)
 	}
@@ -133,16 +135,16 @@ func (b *builder) buildListener(t *table.Listener) (*listener, error) {
 }
 
 // place puts l where its address and port say.
-func (r *Router) place(l *listener) error {
-	if l.table.Address == "" {
-		join(groupOf(r.ports, l.table.BindPort()), l)
+func (r *Router) place(l *Listener) error {
+	if l.Table.Address == "" {
+		join(groupOf(r.ports, uint32(l.Table.BindPort())), l)
 		return nil
 	}
-	a, err := netip.ParseAddr(l.table.Address)
+	a, err := netip.ParseAddr(l.Table.Address)
 	if err != nil {
-		return fmt.Errorf("listener %s: %w", l.table.ID, err)
+		return fmt.Errorf("listener %s: %w", l.Table.ID, err)
 	}
-	join(groupOf(r.addresses, netip.AddrPortFrom(a.Unmap(), l.table.BindPort())), l)
+	join(groupOf(r.addresses, netip.AddrPortFrom(a.Unmap(), l.Table.BindPort())), l)
 	return nil
 }
 
@@ -152,7 +154,9 @@ func (r *Router) spread(t *table.Table) {
 	for at, g := range r.addresses {
 		for _, tl := range t.Listeners {
 			if tl.Address == "" && tl.BindPort() == at.Port() && byHost(tl) {
-				join(g, &listener{table: tl, hosts: r.listeners[tl].hosts, clients: r.listeners[tl].clients})
+				again := *r.listeners[tl]
+				again.next = nil
+				join(g, &again)
 			}
 		}
 	}
@@ -167,10 +171,10 @@ func groupOf[K comparable](groups map[K]*group, k K) *group {
 	return g
 }
 
-func join(g *group, l *listener) {
-	first, ok := g.listeners.get(l.table.Hostname)
+func join(g *group, l *Listener) {
+	first, ok := g.listeners.get(l.Table.Hostname)
 	if !ok {
-		g.listeners.add(l.table.Hostname, l)
+		g.listeners.add(l.Table.Hostname, l)
 		return
 	}
 	for first.next != nil {
@@ -190,7 +194,7 @@ func join(g *group, l *listener) {
 // belongs to another listener than the server name its TLS connection was made
 // for (RFC 9110, section 15.5.20), or when the listener does not believe the
 // certificate its client showed: another connection may show a better one.
-func (r *Router) Match(x *exchange.Exchange) (*Action, *table.Listener) {
+func (r *Router) Match(x *exchange.Exchange) (*Action, *Listener) {
 	g := r.group(x.Conn)
 	if g == nil {
 		return nil, nil
@@ -200,11 +204,11 @@ func (r *Router) Match(x *exchange.Exchange) (*Action, *table.Listener) {
 		switch s := g.find(x.Conn.SNI); {
 		case s == l:
 		case l == nil:
-			return nil, s.table
+			return nil, s
 		case s == nil:
 			return r.misdirected, nil
 		default:
-			return r.misdirected, s.table
+			return r.misdirected, s
 		}
 	}
 	if l == nil {
@@ -212,19 +216,19 @@ func (r *Router) Match(x *exchange.Exchange) (*Action, *table.Listener) {
 	}
 	path, ok := match.NormalizePath(x.Request.Path, &x.Arena)
 	if !ok {
-		return r.badPath, l.table
+		return r.badPath, l
 	}
 	x.Request.Path = path
 	for at := l; at != nil; at = at.next {
 		if at.clients != nil && !at.clients.Admits(x.Conn.Client) {
-			return r.misdirected, at.table
+			return r.misdirected, at
 		}
 		x.Vouched = at.clients.Vouches(x.Conn.Client)
 		if a := at.match(x); a != nil {
-			return a, at.table
+			return a, at
 		}
 	}
-	return nil, l.table
+	return nil, l
 }
 
 func (r *Router) group(c *exchange.Conn) *group {
@@ -237,16 +241,16 @@ func (r *Router) group(c *exchange.Conn) *group {
 			return g
 		}
 	}
-	return r.ports[port]
+	return r.ports[uint32(port)]
 }
 
 // find returns the listener with the most specific host name that takes host.
-func (g *group) find(host string) *listener {
+func (g *group) find(host string) *Listener {
 	l, _, _ := g.listeners.next(host, atExact)
 	return l
 }
 
-func (l *listener) match(x *exchange.Exchange) *Action {
+func (l *Listener) match(x *exchange.Exchange) *Action {
 	for at := atExact; at != atEnd; {
 		var h *host
 		var ok bool

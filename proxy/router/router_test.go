@@ -158,7 +158,7 @@ func TestListenersAreIsolated(t *testing.T) {
 		a, l := r.Match(x)
 		id := ""
 		if l != nil {
-			id = l.ID
+			id = l.Table.ID
 		}
 		if got := found(r, x); got != want || id != listener || (a == nil) != (want == "-") {
 			t.Errorf("%s %s%s: %s by %s, want %s by %s", local, host, path, got, id, want, listener)

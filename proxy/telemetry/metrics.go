@@ -138,6 +138,18 @@ type Backend struct {
 	Errors   atomic.Uint64 // no connection, no answer, or a malformed one
 }
 
+// Observe counts one finished request: each of its tries, of which all but the last
+// have failed, and that one too if failed.
+func (b *Backend) Observe(retries int, failed bool) {
+	b.Requests.Add(uint64(1 + retries))
+	if failed {
+		retries++
+	}
+	if retries > 0 {
+		b.Errors.Add(uint64(retries))
+	}
+}
+
 // Route returns the counters of a's rule. They outlive tables as long as each
 // table has the rule.
 func (m *Metrics) Route(a *table.Action) *Route {
