@@ -177,6 +177,13 @@ type Tunneler interface {
 	Tunnel() (net.Conn, error)
 }
 
+// Watched is a Writer that can tell, without waiting, whether its client has
+// closed the connection: where there is no Context, that is how to know. One that
+// has cannot be told from one that has only finished sending.
+type Watched interface {
+	Gone() bool
+}
+
 // Error is a failure with the answer it deserves.
 type Error struct {
 	Status int

@@ -134,7 +134,11 @@ func (t *transfer) answer() {
 			if fills++; fills == 2 { // what is short has all come by now
 				t.relayAnswer()
 			}
-			err = call.Fill()
+			err = call.Await(t.gone)
+		}
+		if errors.Is(err, upstream.ErrGone) {
+			t.broken("client_closed")
+			return
 		}
 		if err != nil {
 			t.broken("backend_aborted")
@@ -151,6 +155,15 @@ func (t *transfer) answer() {
 	if x.Writer.End(x) != nil {
 		t.broken("client_closed")
 	}
+}
+
+// gone reports whether the client has left.
+func (t *transfer) gone() bool {
+	if t.x.Context != nil {
+		return t.x.Context.Err() != nil
+	}
+	w, ok := t.x.Writer.(exchange.Watched)
+	return ok && w.Gone()
 }
 
 // broken notes why an answer that has begun is not completed. The protocol

@@ -73,6 +73,16 @@ func (c *conn) leave() error {
 	return c.nc.SetDeadline(time.Time{})
 }
 
+// Gone implements exchange.Watched.
+func (w *writer) Gone() bool {
+	below := w.s.conn.below()
+	if b, ok := below.(*record.Below); ok {
+		below = b.Conn
+	}
+	t, ok := below.(*net.TCPConn)
+	return ok && socket.Gone(t)
+}
+
 // below is the connection that TLS is over, if there is TLS. Closing it sends no
 // farewell, and may be done by anyone.
 func (c *conn) below() net.Conn {

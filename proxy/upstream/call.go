@@ -393,7 +393,9 @@ func (c *Call) Trailer() exchange.Header {
 }
 
 // Fill waits for more of the answer.
-func (c *Call) Fill() error {
+func (c *Call) Fill() error { return c.fill(time.Now(), c.exact, c.cfg.ReadTimeout) }
+
+func (c *Call) fill(now, exact time.Time, timeout time.Duration) error {
 	in := &c.in
 	if in.buf == nil {
 		in.buf = mem.GetLarge()
@@ -407,11 +409,11 @@ func (c *Call) Fill() error {
 	if len(in.buf)-in.w < minRoom {
 		c.makeRoom()
 	}
-	c.now = time.Now()
+	c.now = now
 	if c.stream != nil {
 		return c.fillStream()
 	}
-	if err := c.conn.arm(c.now, c.exact, c.cfg.ReadTimeout); err != nil {
+	if err := c.conn.arm(now, exact, timeout); err != nil {
 		return err
 	}
 	n, err := c.conn.Read(in.buf[in.w:])

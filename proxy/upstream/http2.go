@@ -85,7 +85,7 @@ func (c *Call) open(e *Endpoint) *exchange.Error {
 	case errors.Is(err, h2.ErrConnect):
 		return e.unreached(c.now)
 	case errors.Is(err, context.Canceled):
-		return errClientGone
+		return ErrGone
 	}
 	return errUnreachable
 }
@@ -93,8 +93,10 @@ func (c *Call) open(e *Endpoint) *exchange.Error {
 var (
 	errOverloaded  = &exchange.Error{Status: 503, Code: "backend_overloaded", Detail: "the backend has all the requests it takes", RetryAfter: time.Second}
 	errUnreachable = &exchange.Error{Status: 502, Code: "backend_connect_failed", Detail: "the backend could not be reached"}
-	errClientGone  = &exchange.Error{Status: 499, Code: "client_closed", Detail: "the client has gone"}
 )
+
+// ErrGone says that nobody takes the answer any more.
+var ErrGone = &exchange.Error{Status: 499, Code: "client_closed", Detail: "the client has gone"}
 
 // closeStream ends the call's stream.
 func (c *Call) closeStream() {
@@ -145,7 +147,7 @@ func (c *Call) fillStream() error {
 // gone names the errors of a stream that have an answer of their own.
 func gone(err error) error {
 	if errors.Is(err, context.Canceled) && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return errClientGone
+		return ErrGone
 	}
 	return err
 }
