@@ -11,22 +11,19 @@ import (
 
 const (
 	batch  = 128                   // events fetched at a time
-	rounds = 8                     // batches before others get a turn
+	stint  = 8 * batch             // events before others get a turn
 	coarse = 50 * time.Millisecond // how late Due may come
-	share  = 32 << 10              // Loop.Buffer: larger ones leave the processor's cache, and cost a third more in bulk
 )
 
 // Loop is an epoll set and the goroutine that attends to it.
 type Loop struct {
-	// Buffer is for whoever runs on the loop's goroutine, until it returns.
-	Buffer []byte
-
 	file   *os.File // the epoll set
 	raw    syscall.RawConn
 	fd     int
 	start  time.Time
 	now    time.Time // of this batch; zero when nobody has asked
 	events [batch]event
+	kept   keeping
 	ended  chan struct{}
 
 	mu      sync.Mutex
@@ -51,7 +48,7 @@ func newLoop() (*Loop, error) {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
 	l := &Loop{
-		Buffer: make([]byte, share), file: os.NewFile(uintptr(fd), "epoll"), fd: fd,
+		kept: keeping{buffer: make([]byte, keep+share)}, file: os.NewFile(uintptr(fd), "epoll"), fd: fd,
 		start: time.Now(), ended: make(chan struct{}),
 	}
 	if l.raw, err = l.file.SyscallConn(); err == nil {
@@ -196,17 +193,20 @@ func (l *Loop) run() {
 	}
 }
 
-// ready handles the events that are there. It returns false to wait for more.
+// ready handles the events that are there. It returns false to wait for more: to be woken
+// costs several times what it costs to look, so it looks again after more than one.
 func (l *Loop) ready(uintptr) bool {
-	for range rounds {
+	for told := 0; told < stint; {
 		n := wait(l.fd, l.events[:])
 		l.now = time.Time{}
 		for i := range n {
 			l.tell(&l.events[i])
 		}
-		if n < batch {
+		l.kept.flush()
+		if n <= 1 {
 			return false
 		}
+		told += n
 	}
 	return true
 }
@@ -248,6 +248,7 @@ func (l *Loop) settle() bool {
 	for _, f := range tasks {
 		f()
 	}
+	l.kept.flush()
 	if closing { // nothing is added any more
 		l.each(func(e *Entry, h Handler) {
 			e.Remove()

@@ -14,6 +14,9 @@
 // What the runtime's poller does not tell, this one does: that the peer has ended
 // (EPOLLRDHUP), together with the last bytes that came. So a reader that got less
 // than it asked for knows that there is no more, without asking again.
+//
+// Events come in batches. Who sends something for each of them can keep it (Loop.Keep)
+// until all of the batch have been told, and so send it all without a break.
 package poll
 
 import (

@@ -3,7 +3,10 @@
 package poll
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -291,6 +294,67 @@ func TestBroken(t *testing.T) {
 	_ = syscall.Close(fds[0])
 }
 
+// keeper reads on the loop, and keeps what it read.
+type keeper struct {
+	l    *Loop
+	fd   int
+	got  []byte
+	kept bool
+	log  *[]string
+}
+
+func (k *keeper) Ready(Events) {
+	b := k.l.Buffer()
+	n, _ := syscall.Read(k.fd, b)
+	k.got = b[:max(n, 0)]
+	k.kept = k.l.Keep(len(k.got), k)
+	*k.log = append(*k.log, fmt.Sprintf("%d read %v", len(k.got), k.kept))
+}
+
+func (k *keeper) Flush() { *k.log = append(*k.log, "kept "+string(k.got[:1])) }
+
+// TestKeep: what is kept lasts until all of the batch have been told, but no more than there is room for.
+func TestKeep(t *testing.T) {
+	l := newSet(t).Loop()
+	var log []string
+	var write [4]int
+	for i := range write {
+		a, b := pair(t)
+		write[i] = b
+		add(t, l, a, Read, &keeper{l: l, fd: a, log: &log})
+	}
+	batch := func(want ...string) {
+		t.Helper()
+		l.Do(func() {
+			log = nil
+			for i, b := range write {
+				_, _ = syscall.Write(b, bytes.Repeat([]byte{'a' + byte(i)}, (i+1)*5000))
+			}
+		})
+		turn(t, l)
+		if !slices.Equal(log, want) {
+			t.Errorf("got %q, want %q", log, want)
+		}
+	}
+	for range 2 { // the second has all of the room again
+		batch("5000 read true", "10000 read true", "15000 read true", "20000 read false", "kept a", "kept b", "kept c")
+	}
+
+	done := make(chan struct{})
+	l.Do(func() {
+		defer close(done)
+		log = nil
+		k := &keeper{l: l, got: l.Buffer()[:1], log: &log}
+		k.got[0] = 'z'
+		l.Keep(1, k)
+	})
+	<-done
+	turn(t, l)
+	if !slices.Equal(log, []string{"kept z"}) {
+		t.Errorf("after a task: %q", log)
+	}
+}
+
 // echo sends back what comes, on the loop.
 type echo struct {
 	fd int
@@ -298,9 +362,9 @@ type echo struct {
 }
 
 func (e *echo) Ready(Events) {
-	n, _ := syscall.Read(e.fd, e.l.Buffer)
+	n, _ := syscall.Read(e.fd, e.l.Buffer())
 	if n > 0 {
-		_, _ = syscall.Write(e.fd, e.l.Buffer[:n])
+		_, _ = syscall.Write(e.fd, e.l.Buffer()[:n])
 	}
 }
 

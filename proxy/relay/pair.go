@@ -33,6 +33,7 @@ type end struct {
 
 	held     []byte // what to has not taken yet; as long as there is any, nothing is read
 	buf      []byte // pooled, where held is; nil: it is somebody else's
+	kept     bool   // held is in the loop's buffer, until Flush
 	readable bool   // there may be something to read
 	ending   bool   // the last of it is the end, or an error
 	ended    bool   // the end has come and has been passed on
@@ -164,6 +165,11 @@ func (e *end) Ready(ev poll.Events) {
 	}
 }
 
+// small is the most that is sent only once all of the batch have been read. Who gets
+// what several have sent is then woken once for all, and to wake it costs a
+// third of a send.
+const small = 4 << 10
+
 // turn is how many pieces are passed on before others of the loop get theirs.
 const turn = 16
 
@@ -173,13 +179,17 @@ func (e *end) pump() (over bool) {
 		if i == turn {
 			return e.Again() != nil && e.pair.finish(false)
 		}
-		b := e.pair.loop.Buffer
+		b := e.pair.loop.Buffer()
 		n, err := e.fd.Recv(b)
 		switch {
 		case err == nil:
 			// Less than was asked for is all there is, but for an end.
 			e.readable = n == len(b) || e.ending
-			over = e.send(b[:n])
+			if n <= small && e.pair.loop.Keep(n, e) {
+				e.held, e.kept = b[:n], true
+			} else {
+				over = e.send(b[:n])
+			}
 		case err == socket.ErrWouldBlock:
 			e.readable = false
 		case err == io.EOF:
@@ -233,7 +243,14 @@ func (e *end) hold(b []byte) {
 	} else {
 		e.buf = mem.GetLarge() // as long as Loop.Buffer
 	}
-	e.held = e.buf[:copy(e.buf, b)]
+	e.held, e.kept = e.buf[:copy(e.buf, b)], false
+}
+
+// Flush implements poll.Flusher.
+func (e *end) Flush() {
+	if e.kept { // otherwise it has been sent meanwhile, or the pair has ended
+		e.flush()
+	}
 }
 
 // flush passes on what is held, and then what there is to read.
@@ -245,6 +262,9 @@ func (e *end) flush() (over bool) {
 		}
 		e.add(n)
 		if e.held = e.held[n:]; len(e.held) > 0 {
+			if e.kept {
+				e.hold(e.held)
+			}
 			return false
 		}
 		e.release()
@@ -259,5 +279,5 @@ func (e *end) release() {
 	case mem.Large:
 		mem.PutLarge(e.buf)
 	}
-	e.buf, e.held = nil, nil
+	e.buf, e.held, e.kept = nil, nil, false
 }
