@@ -62,24 +62,21 @@ const (
 	highs = 0x8080808080808080
 )
 
-// controls sets the top bit of the lowest byte of x that is a control
-// character. Bits above that one mean nothing.
-func controls(x uint64) uint64 {
-	del := x ^ 0x7f*ones
-	return ((x-0x20*ones) & ^x | (del-ones) & ^del) & highs
-}
+// controls sets the top bit of each byte of x that is a control character, and may
+// set that of a byte above one of these or above 0xff.
+func controls(x uint64) uint64 { return ((x - 0x20*ones) | (x + ones)) & ^x & highs }
 
 // textEnd returns the index of the first byte of b, from i on, that is neither
 // text nor HTAB: in a well-formed line, its CR. It is len(b) if there is none.
 func textEnd(b []byte, i int) int {
 	for i+8 <= len(b) {
-		m := controls(binary.LittleEndian.Uint64(b[i:]))
+		m := controls(binary.LittleEndian.Uint64(b[i : i+8]))
 		if m == 0 {
 			i += 8
 			continue
 		}
 		i += bits.TrailingZeros64(m) >> 3
-		if b[i] != '\t' {
+		if class[b[i]]&isText == 0 {
 			return i
 		}
 		i++
