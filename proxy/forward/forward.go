@@ -180,6 +180,12 @@ func (f *Forwarder) forwarded(x *exchange.Exchange) {
 	h := &x.Request.Header
 	peer := x.Conn.Peer.Addr().Unmap()
 	from := mem.String(peer.AppendTo(x.Arena.Alloc(64)[:0]))
+	if !told(*h) {
+		h.Add("x-forwarded-for", from)
+		h.Add("x-forwarded-proto", x.Request.Scheme)
+		h.Add("x-forwarded-host", x.Request.Authority)
+		return
+	}
 	const name = "x-forwarded-for"
 	if before, ok := h.Get(name); ok {
 		if h.Count(name) > 1 {
@@ -195,6 +201,17 @@ func (f *Forwarder) forwarded(x *exchange.Exchange) {
 	if _, ok := h.Get("x-forwarded-host"); !ok || !trusted {
 		h.Set("x-forwarded-host", x.Request.Authority)
 	}
+}
+
+// told reports whether a proxy before us, or the client, has set one of these fields.
+func told(h exchange.Header) bool {
+	const prefix = "x-forwarded-"
+	for i := range h {
+		if name := h[i].Name; len(name) > len(prefix) && mem.EqualFold(name[:len(prefix)], prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // joined returns the values of all field lines of name as one list.
