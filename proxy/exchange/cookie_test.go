@@ -8,7 +8,7 @@ import (
 func TestCookies(t *testing.T) {
 	is := func(want []string, lines ...string) {
 		t.Helper()
-		h := Header{{"X", "id=0"}}
+		h := Header{{Name: "X", Value: "id=0"}}
 		for _, l := range lines {
 			h.Add("Cookie", l)
 		}

@@ -7,6 +7,7 @@ import "github.com/gatehouse-dev/gatehouse/proxy/mem"
 type Field struct {
 	Name  string
 	Value string
+	Line  string // "Name: Value" and CR LF, if it came so; nobody looks at it once either is another
 }
 
 // Header is field lines in order. Requests have a dozen or two, so a scan beats
@@ -36,7 +37,7 @@ func (h Header) Count(name string) int {
 }
 
 // Add appends a field line.
-func (h *Header) Add(name, value string) { *h = append(*h, Field{name, value}) }
+func (h *Header) Add(name, value string) { *h = append(*h, Field{Name: name, Value: value}) }
 
 // Set replaces all field lines of name, which must be lower case, by one.
 func (h *Header) Set(name, value string) {

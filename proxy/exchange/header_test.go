@@ -1,9 +1,15 @@
 package exchange
 
-import "testing"
+import (
+	"strconv"
+	"testing"
+)
 
 func TestDropLike(t *testing.T) {
-	h := Header{{"X-User", "1"}, {"x_user", "2"}, {"X-Users", "3"}, {"X-Tier", "4"}, {"Other", "5"}}
+	var h Header
+	for i, name := range []string{"X-User", "x_user", "X-Users", "X-Tier", "Other"} {
+		h.Add(name, strconv.Itoa(i+1))
+	}
 	h.DropLike([]string{"x-user", "x_tier"})
 	left := ""
 	for _, f := range h {

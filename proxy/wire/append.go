@@ -144,7 +144,13 @@ func appendLength(dst []byte, n int64) []byte {
 func appendFields(dst []byte, h exchange.Header) []byte {
 	for i := range h {
 		f := &h[i]
-		if f.Name == "" || !is(f.Name, isToken) || framing(f.Name) {
+		switch {
+		case f.Name == "":
+			continue
+		case asCame(f):
+			dst = append(dst, f.Line...)
+			continue
+		case !is(f.Name, isToken) || framing(f.Name):
 			continue
 		}
 		dst = append(dst, f.Name...)
@@ -153,6 +159,12 @@ func appendFields(dst []byte, h exchange.Header) []byte {
 		dst = append(dst, '\r', '\n')
 	}
 	return dst
+}
+
+// asCame reports whether f is what its Line says, which was found good when it came.
+func asCame(f *exchange.Field) bool {
+	name, value := len(f.Name), len(f.Value)
+	return len(f.Line) == name+2+value+2 && f.Line[:name] == f.Name && f.Line[name+2:name+2+value] == f.Value
 }
 
 // framing reports the fields that are written from what the exchange says, and

@@ -64,7 +64,11 @@ func (f *fields) read(b []byte, i, limit int) (int, *exchange.Error) {
 			return 0, errLineEnd
 		}
 		from, to := trim(b, i+1, end)
-		if err := f.add(name, mem.String(b[from:to])); err != nil {
+		line := exchange.Field{Name: name, Value: mem.String(b[from:to])}
+		if b[i+1] == ' ' && from == i+2 && to == end {
+			line.Line = mem.String(b[start : end+2])
+		}
+		if err := f.add(line); err != nil {
 			return 0, err
 		}
 		i = end + 2
@@ -99,10 +103,11 @@ func notText(c byte) *exchange.Error {
 }
 
 // add takes one field line.
-func (f *fields) add(name, value string) *exchange.Error {
+func (f *fields) add(line exchange.Field) *exchange.Error {
+	name, value := line.Name, line.Value
 	if f.trailer {
 		if Late(name) {
-			f.header = append(f.header, exchange.Field{Name: name, Value: value})
+			f.header = append(f.header, line)
 		}
 		return nil
 	}
@@ -113,13 +118,18 @@ func (f *fields) add(name, value string) *exchange.Error {
 			return nil
 		}
 	case 4:
-		if !f.response && mem.EqualFold(name, "host") {
-			f.host = value
-			if f.hosts++; f.hosts > 1 {
-				return errHostTwice
-			}
-			return nil
+		if !mem.EqualFold(name, "host") {
+			break
 		}
+		if f.response {
+			line.Line = "" // framing fields are not sent on as they came
+			break
+		}
+		f.host = value
+		if f.hosts++; f.hosts > 1 {
+			return errHostTwice
+		}
+		return nil
 	case 6:
 		if !f.response && mem.EqualFold(name, "expect") {
 			f.expect = true
@@ -154,7 +164,7 @@ func (f *fields) add(name, value string) *exchange.Error {
 			return f.transferEncoding(value)
 		}
 	}
-	f.header = append(f.header, exchange.Field{Name: name, Value: value})
+	f.header = append(f.header, line)
 	return nil
 }
 

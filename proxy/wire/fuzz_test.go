@@ -19,6 +19,17 @@ func forward(h *RequestHead) []byte {
 	return AppendRequestHead(nil, x, RequestOptions{Close: h.Close, Upgrade: true, Trailers: h.Trailers})
 }
 
+// sameWithoutLines checks that send makes out of header also where its fields do not
+// know how they came.
+func sameWithoutLines(t *testing.T, out []byte, header exchange.Header, send func() []byte) {
+	for i := range header {
+		header[i].Line = ""
+	}
+	if plain := send(); !bytes.Equal(plain, out) {
+		t.Fatalf("sent on as %q, and without lines as %q", out, plain)
+	}
+}
+
 // What is accepted stays as it is when more bytes come, and is read the same
 // way by the next one on the path.
 func FuzzParseRequest(f *testing.F) {
@@ -49,6 +60,7 @@ func FuzzParseRequest(f *testing.F) {
 			h.Authority = "from.another.place"
 		}
 		out := forward(&h)
+		sameWithoutLines(t, out, h.Header, func() []byte { return forward(&h) })
 		m, err := ParseRequest(out, &again, Limits{Head: 1 << 20, Target: 1 << 20, Fields: 1 << 10})
 		if err != nil || m != len(out) {
 			t.Fatalf("%q is sent on as %q, which gives %d, %v", b, out, m, err)
@@ -97,7 +109,11 @@ func FuzzParseResponse(f *testing.F) {
 			}
 		}
 		x := &exchange.Exchange{Response: exchange.Response{Status: h.Status, Header: h.Header, ContentLength: h.ContentLength}}
-		out := AppendResponseHead(nil, x, ResponseOptions{Close: h.Close, Chunked: h.Chunked, Upgrade: h.Upgrade})
+		send := func() []byte {
+			return AppendResponseHead(nil, x, ResponseOptions{Close: h.Close, Chunked: h.Chunked, Upgrade: h.Upgrade})
+		}
+		out := send()
+		sameWithoutLines(t, out, h.Header, send)
 		m, err := ParseResponse(out, method, &again, Limits{Head: 1 << 20, Fields: 1 << 10})
 		if err != nil || m != len(out) {
 			t.Fatalf("%q is sent on as %q, which gives %d, %v", b, out, m, err)
@@ -138,7 +154,9 @@ func FuzzChunks(f *testing.F) {
 		if content != "" {
 			out = append(append(AppendChunkHead(out, len(content)), content...), "\r\n"...)
 		}
-		out = AppendLastChunk(out, whole.Trailer)
+		trailer := AppendLastChunk(nil, whole.Trailer)
+		sameWithoutLines(t, trailer, whole.Trailer, func() []byte { return AppendLastChunk(nil, whole.Trailer) })
+		out = append(out, trailer...)
 		c3, r3, d3, err3 := decode(&again, string(out), len(out))
 		if c3 != content || r3 != "" || !d3 || err3 != nil || names(again.Trailer) != names(whole.Trailer) {
 			t.Fatalf("%q chunked anew is %q: %q %q %v %v", b, out, c3, r3, d3, err3)
