@@ -150,6 +150,7 @@ func (k *socket) accept() {
 		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
 			return
 		case err != nil:
+			k.metrics.AcceptErrors.Add(1)
 			time.Sleep(backoff)
 			backoff = min(2*backoff, maxBackoff)
 			continue

@@ -41,7 +41,7 @@ type asideDescs struct{ mirrored, asked, introspected, reviewed *prometheus.Desc
 // keyDescs are of the keys that callers are known by.
 type keyDescs struct{ setAge, setKept, used *prometheus.Desc }
 
-type portDescs struct{ open, accepted, refused, requests, handshakes, headers *prometheus.Desc }
+type portDescs struct{ open, accepted, failed, refused, requests, handshakes, headers *prometheus.Desc }
 
 type tableDescs struct{ generation, applied, rejected, failed, swap, compile *prometheus.Desc }
 
@@ -79,6 +79,7 @@ func newDescs() descs {
 		port: portDescs{
 			open:       desc("client_connections_open", "Client connections open, by the socket they came in on.", "address"),
 			accepted:   desc("client_connections_total", "Client connections accepted, by the socket they came in on.", "address"),
+			failed:     desc("client_accept_errors_total", "How often a client connection could not be accepted, as when no file descriptor is left: it waits until one is.", "address"),
 			refused:    desc("client_connections_refused_total", "Client connections closed at once because too many were open: in the process, on the port, or of the client.", "address", "limit"),
 			requests:   desc("client_requests_refused_total", "Requests answered 503 because their port had as many in flight as its limit.", "address"),
 			handshakes: desc("tls_handshake_errors_total", "TLS handshakes with a client that failed.", "address"),
@@ -182,6 +183,7 @@ func (c collector) ports(d *portDescs, o output) {
 	c.m.ports.each(func(p *Port) {
 		o.gauge(d.open, float64(p.Open.Load()), p.Address)
 		o.counter(d.accepted, &p.Accepted, p.Address)
+		o.counter(d.failed, &p.AcceptErrors, p.Address)
 		o.counter(d.refused, &p.Refused.Process, p.Address, "process")
 		o.counter(d.refused, &p.Refused.Port, p.Address, "port")
 		o.counter(d.refused, &p.Refused.Client, p.Address, "client")

@@ -118,6 +118,7 @@ type Port struct {
 	Address         string // "0.0.0.0:443"
 	Open            atomic.Int64
 	Accepted        atomic.Uint64
+	AcceptErrors    atomic.Uint64
 	Refused         Refused
 	HandshakeErrors atomic.Uint64
 	HeaderErrors    atomic.Uint64 // no PROXY header, or a malformed one
