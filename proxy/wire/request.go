@@ -160,6 +160,9 @@ func badTarget(c byte, empty bool) *exchange.Error {
 // of that, or 0 when b is too short.
 func version(b []byte) (int, *exchange.Error) {
 	const name = "HTTP/"
+	if len(b) >= 8 && string(b[:7]) == name+"1." && b[7]|1 == '1' {
+		return 8, nil
+	}
 	for i := range min(len(b), 8) {
 		c := b[i]
 		switch {
