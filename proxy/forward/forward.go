@@ -77,46 +77,15 @@ func (f *Forwarder) Send(x *exchange.Exchange, d *Destination) {
 		reply(x, err)
 		return
 	}
-	defer d.Backend.Leave()
 	f.forwarded(x)
-	t := transfers.Get().(*transfer)
-	limit := newLimit(x.Start, &d.Timeouts)
-	*t = transfer{f: f, x: x, d: *d, call: t.call, limit: limit, pin: d.Pin}
-	t.call.Begin(x.Start, limit.at)
 	if b := d.Backend.Budget(); b != nil {
 		b.Request(x.Start)
 	}
+	t := transfers.Get().(*transfer)
+	t.begin(f, x, d)
 	t.run()
-	t.call.Release()
-	*t = transfer{call: t.call}
-	transfers.Put(t)
-}
-
-var transfers = sync.Pool{New: func() any { return &transfer{call: upstream.NewCall()} }}
-
-func (t *transfer) run() {
-	x := t.x
-	if t.d.GRPC || t.d.Backend.Protocol() == table.BackendH2C {
-		t.call.StageHTTP2(x)
-	} else {
-		t.call.Stage(x)
-	}
-	if x.Request.Body != nil {
-		gathered, err := t.call.Gather(x.Request.Body, x.Request.ContentLength)
-		if err != nil {
-			reply(x, err)
-			return
-		}
-		if !gathered {
-			t.stream()
-			return
-		}
-	}
-	if err := t.persist(); err != nil {
-		reply(x, err)
-		return
-	}
-	t.answer()
+	t.end()
+	d.Backend.Leave()
 }
 
 // reply answers with what err deserves.

@@ -3,9 +3,11 @@ package forward
 import (
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
 )
 
@@ -18,6 +20,48 @@ type transfer struct {
 	limit limit
 	last  *upstream.Endpoint // that was asked; another one is better for the next try
 	pin   *upstream.Endpoint // the session's, until it cannot be reached
+}
+
+var transfers = sync.Pool{New: func() any { return &transfer{call: upstream.NewCall()} }}
+
+func (t *transfer) begin(f *Forwarder, x *exchange.Exchange, d *Destination) {
+	t.f, t.x, t.pin = f, x, d.Pin
+	t.d = *d
+	t.limit = newLimit(x.Start, &d.Timeouts)
+	t.call.Begin(x.Start, t.limit.at)
+}
+
+// end puts t back where it came from.
+func (t *transfer) end() {
+	t.call.Release()
+	t.f, t.x, t.last, t.pin = nil, nil, nil, nil
+	t.d = Destination{}
+	transfers.Put(t)
+}
+
+func (t *transfer) run() {
+	x := t.x
+	if t.d.GRPC || t.d.Backend.Protocol() == table.BackendH2C {
+		t.call.StageHTTP2(x)
+	} else {
+		t.call.Stage(x)
+	}
+	if x.Request.Body != nil {
+		gathered, err := t.call.Gather(x.Request.Body, x.Request.ContentLength)
+		if err != nil {
+			reply(x, err)
+			return
+		}
+		if !gathered {
+			t.stream()
+			return
+		}
+	}
+	if err := t.persist(); err != nil {
+		reply(x, err)
+		return
+	}
+	t.answer()
 }
 
 // ask sends a request that is staged in whole, and reads the answer's head. It
@@ -99,11 +143,6 @@ func (t *transfer) answer() {
 	r := &x.Response
 	r.Status, r.ContentLength = call.Head.Status, call.Head.ContentLength
 	r.Header, call.Head.Header = call.Head.Header, r.Header[:0]
-	// The strings are the call's, which ends before the exchange does.
-	defer func() {
-		r.Header, r.Trailer = r.Header[:0], r.Trailer[:0]
-		x.Trace.BytesOut += call.Passed()
-	}()
 	for _, c := range t.d.Responses {
 		if c != nil {
 			c.Response(x)
@@ -115,11 +154,20 @@ func (t *transfer) answer() {
 	t.remember()
 	if call.Head.Status == 101 {
 		t.tunnel()
-		return
+	} else if code := t.pass(); code != "" {
+		t.broken(code)
 	}
+	// The strings are the call's, which ends before the exchange does.
+	r.Header, r.Trailer = r.Header[:0], r.Trailer[:0]
+	x.Trace.BytesOut += call.Passed()
+}
+
+// pass writes the answer's head, and its content as it comes. It returns why that is
+// not complete; nothing if it is.
+func (t *transfer) pass() (broken string) {
+	x, call := t.x, t.call
 	if x.Writer.Head(x) != nil {
-		t.broken("client_closed")
-		return
+		return "client_closed"
 	}
 	for fills := 0; ; {
 		p, err := call.Next()
@@ -128,33 +176,31 @@ func (t *transfer) answer() {
 		}
 		if err == nil && len(p) == 0 {
 			if x.Writer.Flush() != nil {
-				t.broken("client_closed")
-				return
+				return "client_closed"
 			}
 			if fills++; fills == 2 { // what is short has all come by now
 				t.relayAnswer()
 			}
 			err = call.Await(t.gone)
 		}
-		if errors.Is(err, upstream.ErrGone) {
-			t.broken("client_closed")
-			return
-		}
-		if err != nil {
-			t.broken("backend_aborted")
-			return
+		switch {
+		case err == nil:
+		case errors.Is(err, upstream.ErrGone):
+			return "client_closed"
+		default:
+			return "backend_aborted"
 		}
 		if len(p) > 0 {
 			if _, err := x.Writer.Write(p); err != nil {
-				t.broken("client_closed")
-				return
+				return "client_closed"
 			}
 		}
 	}
-	r.Trailer = append(r.Trailer[:0], call.Trailer()...)
+	x.Response.Trailer = append(x.Response.Trailer[:0], call.Trailer()...)
 	if x.Writer.End(x) != nil {
-		t.broken("client_closed")
+		return "client_closed"
 	}
+	return ""
 }
 
 // gone reports whether the client has left.
