@@ -64,11 +64,11 @@ func (f *fields) read(b []byte, i, limit int) (int, *exchange.Error) {
 			return 0, errLineEnd
 		}
 		from, to := trim(b, i+1, end)
-		line := exchange.Field{Name: name, Value: mem.String(b[from:to])}
+		line := ""
 		if b[i+1] == ' ' && from == i+2 && to == end {
-			line.Line = mem.String(b[start : end+2])
+			line = mem.String(b[start : end+2])
 		}
-		if err := f.add(line); err != nil {
+		if err := f.add(name, mem.String(b[from:to]), line); err != nil {
 			return 0, err
 		}
 		i = end + 2
@@ -102,12 +102,11 @@ func notText(c byte) *exchange.Error {
 	return errFieldValue
 }
 
-// add takes one field line.
-func (f *fields) add(line exchange.Field) *exchange.Error {
-	name, value := line.Name, line.Value
+// add takes one field line; line is as exchange.Field has it.
+func (f *fields) add(name, value, line string) *exchange.Error {
 	if f.trailer {
 		if Late(name) {
-			f.header = append(f.header, line)
+			f.header = append(f.header, exchange.Field{Name: name, Value: value, Line: line})
 		}
 		return nil
 	}
@@ -122,7 +121,7 @@ func (f *fields) add(line exchange.Field) *exchange.Error {
 			break
 		}
 		if f.response {
-			line.Line = "" // framing fields are not sent on as they came
+			line = "" // framing fields are not sent on as they came
 			break
 		}
 		f.host = value
@@ -164,7 +163,7 @@ func (f *fields) add(line exchange.Field) *exchange.Error {
 			return f.transferEncoding(value)
 		}
 	}
-	f.header = append(f.header, line)
+	f.header = append(f.header, exchange.Field{Name: name, Value: value, Line: line})
 	return nil
 }
 
