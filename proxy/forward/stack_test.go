@@ -38,15 +38,20 @@ type options struct {
 	tls      *tls.Config
 	traced   bool
 	grpc     bool
+	body     func(exchange.Body) exchange.Body // put around requests' content
 }
 
 type handler struct {
 	f      *forward.Forwarder
 	d      forward.Destination
 	traces chan exchange.Trace
+	body   func(exchange.Body) exchange.Body
 }
 
 func (h *handler) Handle(x *exchange.Exchange) {
+	if h.body != nil && x.Request.Body != nil {
+		x.Request.Body = h.body(x.Request.Body)
+	}
 	h.f.Send(x, &h.d)
 	if h.traces != nil {
 		h.traces <- x.Trace
@@ -65,7 +70,7 @@ func start(t testing.TB, o options, backends ...string) *stack {
 		eps = append(eps, table.Endpoint{Address: netip.MustParseAddrPort(b)})
 	}
 	set.SetEndpoints("b", eps)
-	h := &handler{f: forward.New(o.forward), d: forward.Destination{Backend: set.Backend("b", table.BackendHTTP1), Timeouts: o.timeouts, GRPC: o.grpc}}
+	h := &handler{f: forward.New(o.forward), d: forward.Destination{Backend: set.Backend("b", table.BackendHTTP1), Timeouts: o.timeouts, GRPC: o.grpc}, body: o.body}
 	if o.traced {
 		h.traces = make(chan exchange.Trace, 1000)
 	}

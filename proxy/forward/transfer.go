@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/socket"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
 )
@@ -331,7 +332,15 @@ func (t *transfer) open() error {
 func (t *transfer) pump() error {
 	body := t.x.Request.Body
 	direct, _ := body.(exchange.Relayed)
+	from, pipe := t.splice()
+	defer socket.PutPipe(pipe)
 	for {
+		if pipe != nil && from.Fill(pipe) > 0 {
+			if t.call.Pass(pipe) != nil {
+				return errRefused
+			}
+			continue
+		}
 		if direct != nil && t.relayRequest(direct) {
 			direct = nil
 		}

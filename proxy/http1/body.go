@@ -154,26 +154,32 @@ func (b *body) fill() error {
 	if !b.chunked {
 		to = to[:min(int64(len(to)), b.left)]
 	}
+	var err error
+	b.w, err = b.await(func() (int, error) { return b.s.conn.read(to) })
+	return err
+}
+
+// await reads by read, for as long as the client may take.
+func (b *body) await(read func() (int, error)) (int, error) {
 	c := b.s.conn
 	if c.driving {
-		return errors.New("http1: content is read inside the long read")
+		return 0, errors.New("http1: content is read inside the long read")
 	}
 	now := time.Now()
 	if c.cfg.Pace.Slow(c.info, b.total, b.waited, c.cfg.BodyTimeout) {
-		return slowBody()
+		return 0, slowBody()
 	}
-	n, err := c.readWithin(now, c.cfg.BodyTimeout, to, &b.cancelled)
+	n, err := c.readWithin(now, c.cfg.BodyTimeout, read, &b.cancelled)
 	b.waited += time.Since(now) // the time for which nobody wanted any is not the client's
-	b.w = n
 	switch {
 	case err == nil:
-		return nil
+		return n, nil
 	case b.cancelled.Load():
-		return &exchange.Error{Status: 499, Code: "cancelled", Detail: "the content is not wanted any more", Close: true}
+		return 0, &exchange.Error{Status: 499, Code: "cancelled", Detail: "the content is not wanted any more", Close: true}
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return slowBody()
+		return 0, slowBody()
 	}
-	return &exchange.Error{Status: 400, Code: "content_incomplete", Detail: "the connection ended before the request's content did", Close: true}
+	return 0, &exchange.Error{Status: 400, Code: "content_incomplete", Detail: "the connection ended before the request's content did", Close: true}
 }
 
 func slowBody() *exchange.Error {

@@ -359,8 +359,8 @@ func (c *conn) armRead(t time.Time) error {
 	return c.nc.SetReadDeadline(t)
 }
 
-// readWithin reads content, waiting from timeout to twice that.
-func (c *conn) readWithin(now time.Time, timeout time.Duration, p []byte, cancelled *atomic.Bool) (int, error) {
+// readWithin reads content by read, waiting from timeout to twice that.
+func (c *conn) readWithin(now time.Time, timeout time.Duration, read func() (int, error), cancelled *atomic.Bool) (int, error) {
 	for {
 		if left := c.readBy.Sub(now); left < timeout || left > 2*timeout {
 			if err := c.armRead(now.Add(2 * timeout)); err != nil {
@@ -370,7 +370,7 @@ func (c *conn) readWithin(now time.Time, timeout time.Duration, p []byte, cancel
 		if cancelled.Load() {
 			return 0, os.ErrDeadlineExceeded
 		}
-		n, err := c.read(p)
+		n, err := read()
 		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || cancelled.Load() {
 			return n, err
 		}

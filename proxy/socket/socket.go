@@ -269,12 +269,8 @@ func (c *Conn) block(a, b []byte) error {
 
 func (c *Conn) blockPiece(a, b []byte) error {
 	c.wr.pending, c.wr.err = [2][]byte{a, b}, nil
-	now := time.Now()
-	if c.wr.until.Sub(now) < c.stall {
-		c.wr.until = now.Add(2 * c.stall)
-		if err := c.tcp.SetWriteDeadline(c.wr.until); err != nil {
-			return err
-		}
+	if err := c.armWrite(); err != nil {
+		return err
 	}
 	if !Raw {
 		return c.writePending()
@@ -283,6 +279,16 @@ func (c *Conn) blockPiece(a, b []byte) error {
 		return err
 	}
 	return c.wr.err
+}
+
+// armWrite sees to it that a write which waits fails after stall to twice that.
+func (c *Conn) armWrite() error {
+	now := time.Now()
+	if c.wr.until.Sub(now) >= c.stall {
+		return nil
+	}
+	c.wr.until = now.Add(2 * c.stall)
+	return c.tcp.SetWriteDeadline(c.wr.until)
 }
 
 func (c *Conn) write(fd uintptr) bool {
