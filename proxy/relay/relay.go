@@ -5,9 +5,10 @@
 // poll, socket for system calls, and mem for buffers.
 //
 // Two TCP connections become a pair of descriptors in one loop of proxy/poll: one
-// that is quiet holds no buffer and no goroutine of ours, and a message costs a read and a write. Where an
-// end is decrypted here, or there is no such loop, there is a goroutine for each
-// direction.
+// that is quiet holds no buffer of ours and one goroutine that waits for its end, and a message
+// costs a read and a write. Small messages of several pairs that are there at once are
+// all read before any of them is written. Where an end is decrypted here, or there is no
+// such loop, there is a goroutine for each direction.
 //
 // One end that finishes sending does not end the other: the end is passed on, and
 // the other direction lasts until it finishes too.
