@@ -3,7 +3,6 @@ package poll
 import (
 	"errors"
 	"os"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -11,7 +10,8 @@ import (
 
 const (
 	batch  = 128                   // events fetched at a time
-	stint  = 8 * batch             // events before others get a turn
+	stint  = batch                 // events before others get a turn, where all that are there have been fetched
+	most   = 8 * batch             // the same where more are there
 	coarse = 50 * time.Millisecond // how late Due may come
 )
 
@@ -183,7 +183,7 @@ func (l *Loop) run() {
 	for {
 		err := l.raw.Read(onReady)
 		if err == nil { // more events than it is fair to handle at once
-			runtime.Gosched()
+			time.Sleep(1) // not Gosched: while something can run the runtime does not look for what else has come
 		} else { // Read does not look at the set while it is woken again and again
 			l.ready(0)
 		}
@@ -194,19 +194,20 @@ func (l *Loop) run() {
 }
 
 // ready handles the events that are there. It returns false to wait for more: to be woken
-// costs several times what it costs to look, so it looks again after more than one.
+// costs several times what it costs to look, so it looks again after more than one. Only
+// what comes when all has been fetched wakes.
 func (l *Loop) ready(uintptr) bool {
-	for told := 0; told < stint; {
+	for told := 0; told < most; {
 		n := wait(l.fd, l.events[:])
 		l.now = time.Time{}
 		for i := range n {
 			l.tell(&l.events[i])
 		}
 		l.kept.flush()
-		if n <= 1 {
+		told += n
+		if n <= 1 || told >= stint && n < batch {
 			return false
 		}
-		told += n
 	}
 	return true
 }
