@@ -35,6 +35,7 @@ type Config struct {
 // Forwarder forwards requests.
 type Forwarder struct {
 	cfg     Config
+	pipes   pipes
 	mirrors chan struct{}  // as many as may be under way
 	running sync.WaitGroup // those that are
 }

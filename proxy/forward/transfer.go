@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
-	"github.com/gatehouse-dev/gatehouse/proxy/socket"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
 )
@@ -333,7 +332,7 @@ func (t *transfer) pump() error {
 	body := t.x.Request.Body
 	direct, _ := body.(exchange.Relayed)
 	from, pipe := t.splice()
-	defer socket.PutPipe(pipe)
+	defer t.f.pipes.put(pipe)
 	for {
 		if pipe != nil && from.Fill(pipe) > 0 {
 			if t.call.Pass(pipe) != nil {

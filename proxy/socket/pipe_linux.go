@@ -2,7 +2,6 @@ package socket
 
 import (
 	"runtime"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -17,7 +16,7 @@ type Pipe struct {
 	n    int
 	err  syscall.Errno
 
-	dropped runtime.Cleanup // by the pool
+	dropped runtime.Cleanup // closes it if nobody does
 
 	onFill, onDrain func(fd uintptr) bool // bound once: no closure per call
 }
@@ -33,25 +32,9 @@ func (e pipeEnds) close() {
 // without being asked, one system call moves too little to be worth it.
 const pipeSize = 256 << 10
 
-var pipes = sync.Pool{New: func() any { return newPipe() }}
-
-// GetPipe returns an empty pipe, or nil when the process may have no more
-// descriptors, or no more memory in pipes (pipe(7)).
-func GetPipe() *Pipe { return pipes.Get().(*Pipe) }
-
-// PutPipe takes back a pipe from GetPipe.
-func PutPipe(p *Pipe) {
-	switch {
-	case p == nil:
-	case p.held > 0:
-		p.dropped.Stop()
-		p.close()
-	default:
-		pipes.Put(p)
-	}
-}
-
-func newPipe() *Pipe {
+// NewPipe returns an empty pipe, or nil when the process may have no more
+// descriptors, or no more memory in pipes (pipe(7)). It is to be closed.
+func NewPipe() *Pipe {
 	var fds [2]int
 	if unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK) != nil {
 		return nil
@@ -64,6 +47,15 @@ func newPipe() *Pipe {
 	p.onFill, p.onDrain = p.fill, p.drain
 	p.dropped = runtime.AddCleanup(p, pipeEnds.close, p.pipeEnds)
 	return p
+}
+
+// Empty reports whether nothing is in the pipe, so that it can be used again.
+func (p *Pipe) Empty() bool { return p.held == 0 }
+
+// Close closes the pipe, and what is in it is lost.
+func (p *Pipe) Close() {
+	p.dropped.Stop()
+	p.close()
 }
 
 // Fill takes up to most bytes from c into the pipe, which is empty. It waits as

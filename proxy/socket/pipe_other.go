@@ -7,11 +7,14 @@ import "errors"
 // Pipe takes bytes from one socket to another within the kernel: here it cannot.
 type Pipe struct{}
 
-// GetPipe returns nil: there are none.
-func GetPipe() *Pipe { return nil }
+// NewPipe returns nil: there are none.
+func NewPipe() *Pipe { return nil }
 
-// PutPipe takes back a pipe from GetPipe.
-func PutPipe(*Pipe) {}
+// Empty is never called.
+func (*Pipe) Empty() bool { return true }
+
+// Close is never called.
+func (*Pipe) Close() {}
 
 // Fill is never called.
 func (*Pipe) Fill(*Conn, int64) (int, error) { return 0, errors.ErrUnsupported }
