@@ -27,6 +27,7 @@ func (t *transfer) tunnel() {
 		t.broken("client_closed")
 		return
 	}
+	x.Response.Header = x.Response.Header[:0] // of the call, which forgets it
 	backend, ahead := t.call.Stream()
 	if backend.SetDeadline(time.Time{}) != nil {
 		client.Close()

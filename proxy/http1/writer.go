@@ -147,7 +147,7 @@ func (w *writer) Tunnel() (net.Conn, error) {
 	if err := c.leave(); err != nil {
 		return nil, err
 	}
-	w.state = tunneled
+	w.state, w.buf = tunneled, nil // a tunnel may go on for days
 	t := &socket.Ahead{Conn: c.nc, Bytes: w.s.in[w.s.r:w.s.w]}
 	w.s.r = w.s.w
 	return t, nil

@@ -183,7 +183,7 @@ func (l *Loop) run() {
 	for {
 		err := l.raw.Read(onReady)
 		if err == nil { // more events than it is fair to handle at once
-			time.Sleep(1) // not Gosched: while something can run the runtime does not look for what else has come
+			time.Sleep(time.Nanosecond) // not Gosched: while something can run the runtime does not look for what else has come
 		} else { // Read does not look at the set while it is woken again and again
 			l.ready(0)
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -443,7 +444,10 @@ func (c *Call) makeRoom() {
 func Timeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // Stream returns the connection of a 101 answer and what the backend sent
-// behind its head. The call still owns the connection: Release closes it.
+// behind its head. The call still owns the connection: Release closes it. Nothing of
+// the answer is good any more: what may go on for days holds no buffer meanwhile.
 func (c *Call) Stream() (net.Conn, []byte) {
-	return c.conn.stream(), c.in.buf[c.in.r:c.in.w]
+	ahead := slices.Clone(c.in.buf[c.in.r:c.in.w])
+	c.forget()
+	return c.conn.stream(), ahead
 }
