@@ -222,10 +222,11 @@ func (s *Server) swap(t *table.Table) error {
 	return nil
 }
 
-// retain drops what outlives tables of all that is not in t.
+// retain keeps what outlives tables for all that is in t, whether a request can come to
+// it or not, and drops the rest.
 func (s *Server) retain(t *table.Table) {
 	for _, l := range t.Listeners {
-		s.metrics.Listener(l) // those that take no requests have counters too
+		s.metrics.Listener(l)
 	}
 	ids := make([]string, len(t.Backends))
 	for i, b := range t.Backends {
