@@ -139,19 +139,39 @@ func (c *client) wake() bool {
 func (c *client) Ready(ev poll.Events) {
 	switch {
 	case !c.wake():
-	case ev&(poll.Due|poll.Closed) != 0:
-		go c.leave()
+	case ev&(poll.Due|poll.Closed) != 0, ev&poll.Ended != 0 && c.silent():
+		c.leave() // here: ten thousand that end at once would need as many stacks
 	default:
 		go c.speak(c.http)
 	}
 }
 
-// leave ends a connection that waits for a request.
-func (c *client) leave() {
-	if s, ok := c.http.(*tls.Conn); ok {
-		goodbye(s)
+// farewell is the most that a client's last words over TLS take: the record of an alert
+// (RFC 8446, section 6; that of TLS 1.2 is the longest, RFC 5288). No record of a request is as short.
+const farewell = 31
+
+// silent reports whether a client that sends no more has sent no request either.
+// Its farewell is taken: closing on top of it would reset the connection.
+func (c *client) silent() bool {
+	if c.info.TLS {
+		return swallow(c.tcp, farewell)
 	}
-	c.end(false)
+	return swallow(c.tcp, 0)
+}
+
+// leave ends a connection that waits for a request. It does not wait itself: a
+// goodbye that the kernel has no room for is not said.
+func (c *client) leave() {
+	s, ok := c.http.(*tls.Conn)
+	if !ok {
+		c.end(false)
+		return
+	}
+	if b, ok := s.NetConn().(*record.Below); ok {
+		b.Hasten()
+	}
+	_ = s.Close()
+	c.end(true)
 }
 
 // end is the last of a connection; closed says that it has been closed: doing so twice

@@ -70,6 +70,7 @@ type fixture struct {
 	set     *Set
 	ports   atomic.Pointer[map[uint32]*Port]
 	metrics *telemetry.Metrics
+	void    atomic.Int32 // of resting
 }
 
 func newFixture(t *testing.T, connections int) *fixture {

@@ -35,3 +35,21 @@ func peek(c *net.TCPConn, b []byte, enough func(n int) bool) error {
 	}
 	return failed
 }
+
+// swallow reports whether no more than most bytes have come that nobody has read,
+// and reads them if so. It does not wait.
+func swallow(c *net.TCPConn, most int) bool {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return true
+	}
+	few := true
+	err = raw.Control(func(fd uintptr) {
+		b := make([]byte, most+1)
+		n, _, _ := syscall.Recvfrom(int(fd), b, syscall.MSG_PEEK)
+		if few = n <= most; few && n > 0 {
+			_, _, _ = syscall.Recvfrom(int(fd), b, 0)
+		}
+	})
+	return few || err != nil
+}

@@ -3,9 +3,12 @@ package listener
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,12 +22,14 @@ type resting struct {
 	lines
 	life time.Duration // until a quiet connection is closed
 	mu   *sync.Mutex
-	said *int // how often a connection was handed back
+	said *int          // how often a connection was handed back
+	void *atomic.Int32 // calls for which nothing had come
 }
 
 func (p resting) HTTP1(c net.Conn, conn *exchange.Conn) time.Time {
 	line, err := bufio.NewReader(c).ReadString('\n')
 	if err != nil {
+		p.void.Add(1)
 		_ = c.Close()
 		return time.Time{}
 	}
@@ -54,7 +59,7 @@ func newResting(t *testing.T, life time.Duration) *fixture {
 	})
 	f.set.cfg.Loops = loops
 	f.set.cfg.Protocols = func() Protocols {
-		return resting{lines{make(chan struct{})}, life, &sync.Mutex{}, new(int)}
+		return resting{lines{make(chan struct{})}, life, &sync.Mutex{}, new(int), &f.void}
 	}
 	return f
 }
@@ -63,6 +68,27 @@ func (f *fixture) open() int64 {
 	f.set.sockets[keyOf(web)].mu.Lock()
 	defer f.set.sockets[keyOf(web)].mu.Unlock()
 	return int64(len(f.set.sockets[keyOf(web)].clients))
+}
+
+// quiet waits until every connection rests.
+func (f *fixture) quiet(t *testing.T) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		all := true
+		for _, k := range f.set.sockets {
+			k.mu.Lock()
+			for c := range k.clients {
+				all = all && c.resting
+			}
+			k.mu.Unlock()
+		}
+		if all {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("a connection does not rest")
+		}
+	}
 }
 
 var web = &table.Listener{ID: "web", Port: 80, Protocol: table.HTTP}
@@ -86,9 +112,57 @@ func TestRest(t *testing.T) {
 			t.Errorf("%s: got %q", line, got)
 		}
 	}
+	f.quiet(t)
 	_ = c.Close()
 	f.none(t) // a client that leaves is noticed
+	if n := f.void.Load(); n > 0 {
+		t.Error("it was served again for its end")
+	}
 }
+
+// TestRestLastRequest: what was sent before the client's end is answered, and a
+// client that only said goodbye gets one.
+func TestRestLastRequest(t *testing.T) {
+	f := newResting(t, time.Hour)
+	secure := &table.Listener{ID: "secure", Port: 443, Protocol: table.HTTPS, Certificates: []*table.Certificate{pair(t, "c", "a.example")}}
+	f.update(web, secure)
+	half := func(c net.Conn, last string) {
+		t.Helper()
+		if got := say(t, c, "a"); got != "HTTP/1.1 a" {
+			t.Errorf("got %q", got)
+		}
+		f.quiet(t)
+		_, _ = io.WriteString(c, last)
+		if err := c.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		want := ""
+		if last != "" {
+			want = "HTTP/1.1 " + last
+		}
+		if got, err := io.ReadAll(c); err != nil || string(got) != want {
+			t.Errorf("after the end: %q, %v; want %q", got, err, want)
+		}
+	}
+	for _, last := range []string{"", "last\n"} {
+		half(f.dial(t, web), last)
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			below := f.dial(t, secure)
+			c := tls.Client(below, &tls.Config{ServerName: "a.example", InsecureSkipVerify: true, MaxVersion: version}) //nolint:gosec // a test's own certificate
+			half(finishing{c, below.(*net.TCPConn)}, last)
+			_ = c.Close()
+		}
+	}
+	f.none(t)
+}
+
+// finishing says that nothing more is sent as browsers do, in TLS and in TCP.
+type finishing struct {
+	*tls.Conn
+	tcp *net.TCPConn
+}
+
+func (f finishing) CloseWrite() error { return errors.Join(f.Conn.CloseWrite(), f.tcp.CloseWrite()) }
 
 // TestRestEnds: a connection that rests is closed when its time is over, and when
 // its socket drains.

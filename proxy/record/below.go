@@ -1,6 +1,10 @@
 package record
 
-import "net"
+import (
+	"net"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/socket"
+)
 
 // Below is a TCP connection as crypto/tls is given it. It is that connection,
 // with what was read ahead of it in front, but while a Conn drives it.
@@ -8,6 +12,7 @@ type Below struct {
 	net.Conn // *net.TCPConn
 	ahead    []byte
 	by       *Conn // nil: nobody
+	hasty    bool
 	records  records
 }
 
@@ -35,11 +40,18 @@ func (b *Below) Read(p []byte) (n int, err error) {
 
 // Write implements io.Writer. One goroutine calls it at a time.
 func (b *Below) Write(p []byte) (int, error) {
-	if b.by != nil {
+	switch {
+	case b.by != nil:
 		return b.by.sock.Write(p)
+	case b.hasty:
+		return socket.WriteNow(b.tcp(), p)
 	}
 	return b.Conn.Write(p)
 }
+
+// Hasten makes every Write to come give the kernel what it takes at once, and fail
+// with the rest: for last words, which are worth no wait.
+func (b *Below) Hasten() { b.hasty = true }
 
 // SetLinger is net.TCPConn's.
 func (b *Below) SetLinger(seconds int) error { return b.tcp().SetLinger(seconds) }

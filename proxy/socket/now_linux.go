@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"io"
 	"net"
 
 	"golang.org/x/sys/unix"
@@ -19,4 +20,21 @@ func Gone(c *net.TCPConn) bool {
 		gone = err == nil && n > 0
 	})
 	return gone || err != nil
+}
+
+// WriteNow writes what the kernel takes of p at once, and fails where that is not all.
+func WriteNow(c *net.TCPConn, p []byte) (n int, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	err = raw.Control(func(fd uintptr) {
+		if k, errno := sysWrite(int(fd), p); errno == 0 {
+			n = k
+		}
+	})
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	return n, err
 }
