@@ -395,22 +395,50 @@ func TestForwardedFields(t *testing.T) {
 	}
 }
 
-// TestUnasked has a backend that sends a 408 on a connection which has been
-// idle for a while; that is the answer to nothing.
+// TestUnasked has a backend that sends a 408 on a connection which has been idle
+// for a while; that is the answer to nothing.
 func TestUnasked(t *testing.T) {
+	sent := make(chan struct{}, 1)
 	backend := raw(t, func(c *net.TCPConn, r *bufio.Reader, _ int) {
 		if _, err := http.ReadRequest(r); err != nil {
 			return
 		}
 		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
-		time.Sleep(900 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
 		io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+		sent <- struct{}{}
 		io.Copy(io.Discard, r)
 	})
 	c := start(t, options{}, backend).dial()
-	c.send(get)
-	c.want(200, "hi")
-	time.Sleep(1100 * time.Millisecond)
-	c.send(get)
-	c.want(200, "hi")
+	for range 3 {
+		c.send(get)
+		c.want(200, "hi")
+		<-sent
+	}
+}
+
+// TestTwoAnswers has a backend that sends an answer to nothing together with that
+// to the next request: nobody can tell which is whose.
+func TestTwoAnswers(t *testing.T) {
+	for _, second := range []string{
+		"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\npoison\r\n0\r\n\r\n",
+		"HTTP/1.1 204 No Content\r\n\r\n",
+	} {
+		backend := raw(t, func(c *net.TCPConn, r *bufio.Reader, _ int) {
+			for before := ""; ; before = second {
+				if _, err := http.ReadRequest(r); err != nil {
+					return
+				}
+				io.WriteString(c, before+"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+			}
+		})
+		c := start(t, options{}, backend).dial()
+		for range 3 { // each 502 ends the backend's connection
+			c.send(get)
+			c.want(200, "hi")
+			c.send(get)
+			c.code(502, "backend_bad_response")
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -151,13 +152,15 @@ func (c *Call) Gather(body exchange.Body, length int64) (bool, error) {
 	}
 }
 
-// rested is how long a connection may be idle and still be used unseen.
-const rested = time.Second
+// rested is how long a connection may be idle and still be used unseen. Where
+// requests come so fast that none is idle for longer, looking would be a good part
+// of what each costs; see alone for what then passes.
+const rested = 10 * time.Millisecond
 
 // Connect gets a connection to e: an idle one, or with fresh a new one. An idle
 // one that has rested is looked at first: the backend may have closed it, or have
 // sent something, such as a 408, that would pass for the answer to this request.
-// With careful, for requests that cannot be sent twice, every one is.
+// With careful, for requests that cannot be sent twice, and over TLS, every one is.
 func (c *Call) Connect(e *Endpoint, fresh, careful bool) *exchange.Error {
 	c.cfg = e.cfg
 	if int(e.busy.Add(1)) > c.cfg.MaxRequests {
@@ -180,7 +183,7 @@ func (c *Call) connect(e *Endpoint, fresh, careful bool) *exchange.Error {
 		if k == nil {
 			break
 		}
-		if (careful || c.now.UnixNano()-k.idle > int64(rested)) && (k.arm(c.now, c.exact, c.cfg.ReadTimeout) != nil || !k.Quiet()) {
+		if (careful || k.secure != nil || c.now.UnixNano()-k.idle > int64(rested)) && (k.arm(c.now, c.exact, c.cfg.ReadTimeout) != nil || !k.Quiet()) {
 			k.close()
 			continue
 		}
@@ -344,10 +347,26 @@ func (c *Call) begin() error {
 		in.mode, in.left = fixed, c.Head.ContentLength
 	}
 	in.done = in.mode == fixed && in.left == 0
-	if in.mode == chunked {
-		if err := in.chunks.Check(in.buf[in.r:in.w]); err != nil {
+	b := in.buf[in.r:in.w]
+	switch in.mode {
+	case fixed:
+		return c.alone(b[min(int64(len(b)), in.left):])
+	case chunked:
+		behind, err := in.chunks.Check(b)
+		if err != nil {
 			return bad(err.Detail)
 		}
+		return c.alone(behind)
+	}
+	return nil
+}
+
+// alone refuses an answer that another one is right behind, on a connection which
+// carried requests before: the first was sent while nobody asked, as by a backend
+// that took one request for two, and may be meant for somebody else.
+func (c *Call) alone(behind []byte) error {
+	if c.conn.reused && bytes.HasPrefix(behind, []byte("HTTP/1.")) {
+		return bad("the backend sent more than one answer")
 	}
 	return nil
 }

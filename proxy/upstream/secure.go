@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"time"
 
@@ -174,6 +175,22 @@ func (c *Conn) Ask(req []byte, get func() []byte) (n int, sent bool, err error) 
 	}
 	n, err = c.secure.Read(get())
 	return n, true, err
+}
+
+// Quiet is socket.Conn's. What came in one packet with the answer before may have
+// been read from the socket already, and waits within the TLS connection.
+func (c *Conn) Quiet() bool {
+	quiet := c.Conn.Quiet()
+	if !quiet || c.secure == nil {
+		return quiet
+	}
+	c.until = time.Unix(1, 0) // so that the socket is not read
+	if c.TCP().SetReadDeadline(c.until) != nil {
+		return false
+	}
+	var one [1]byte
+	_, err := c.secure.Read(one[:])
+	return errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // stream is what the bytes of a tunnel go through.

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -10,10 +11,12 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,11 +58,11 @@ func issue(t *testing.T, uri string, names ...string) (pair tls.Certificate, cha
 
 // secured asks a TLS server twice, with such settings, and returns the last
 // answer's content or the error's code.
-func secured(t *testing.T, server *httptest.Server, settings *table.BackendTLS) string {
+func secured(t *testing.T, server net.Addr, settings *table.BackendTLS) string {
 	t.Helper()
 	s := New(Config{})
 	defer s.Close()
-	s.SetEndpoints("b", []table.Endpoint{{Address: netip.MustParseAddrPort(server.Listener.Addr().String())}})
+	s.SetEndpoints("b", []table.Endpoint{{Address: netip.MustParseAddrPort(server.String())}})
 	s.Secure("b", settings)
 	b := s.Backend("b", "")
 	got := ""
@@ -117,7 +120,7 @@ func TestTLS(t *testing.T) {
 	defer server.Close()
 	is := func(want string, settings table.BackendTLS) {
 		t.Helper()
-		if got := secured(t, server, &settings); got != want {
+		if got := secured(t, server.Listener.Addr(), &settings); got != want {
 			t.Errorf("%+v: %s, want %s", settings, got, want)
 		}
 	}
@@ -142,7 +145,63 @@ func TestTLS(t *testing.T) {
 func TestTLSOfABackendThatSpeaksNone(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
-	if got := secured(t, server, &table.BackendTLS{ServerName: "a.example"}); got != "backend_tls_failed" {
+	if got := secured(t, server.Listener.Addr(), &table.BackendTLS{ServerName: "a.example"}); got != "backend_tls_failed" {
 		t.Error(got)
+	}
+}
+
+// together is a connection that sends nothing before it is flushed, and then all at once.
+type together struct {
+	net.Conn
+	held []byte
+}
+
+func (c *together) Write(p []byte) (int, error) {
+	c.held = append(c.held, p...)
+	return len(p), nil
+}
+
+func (c *together) Read(p []byte) (int, error) {
+	if len(c.held) > 0 {
+		if _, err := c.Conn.Write(c.held); err != nil {
+			return 0, err
+		}
+		c.held = c.held[:0]
+	}
+	return c.Conn.Read(p)
+}
+
+// TestTLSUnasked has a backend that sends an answer to nothing in a record behind
+// that of each answer, and both in one packet.
+func TestTLSUnasked(t *testing.T) {
+	pair, ca, _ := issue(t, "", "a.example")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() {
+				s := tls.Server(&together{Conn: c}, &tls.Config{Certificates: []tls.Certificate{pair}})
+				for in := bufio.NewReader(s); ; {
+					if _, err := http.ReadRequest(in); err != nil {
+						break
+					}
+					_, _ = io.WriteString(s, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+					_, _ = io.WriteString(s, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
+				}
+				_ = c.Close()
+			})
+		}
+	})
+	defer running.Wait()
+	defer func() { _ = l.Close() }()
+	if got := secured(t, l.Addr(), &table.BackendTLS{ServerName: "a.example", CAs: ca}); got != "hi" {
+		t.Errorf("the second request is told %q", got)
 	}
 }

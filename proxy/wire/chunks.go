@@ -98,20 +98,17 @@ func (c *Chunks) Next(b []byte) (data []byte, n int, done bool, err *exchange.Er
 }
 
 // Check says what is wrong with b, which Next is to be given; nil if that is
-// nothing so far. It decodes nothing.
-func (c *Chunks) Check(b []byte) *exchange.Error {
+// nothing so far. It decodes nothing, and returns what is behind the content.
+func (c *Chunks) Check(b []byte) ([]byte, *exchange.Error) {
 	look := *c // what both append to, Next writes again
 	for len(b) > 0 {
 		_, n, done, err := look.Next(b)
-		if err != nil {
-			return err
-		}
-		if done {
-			return nil
-		}
 		b = b[n:]
+		if done || err != nil {
+			return b, err
+		}
 	}
-	return nil
+	return nil, nil
 }
 
 // size takes a byte of a chunk's size or the one behind it.

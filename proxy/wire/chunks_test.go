@@ -132,8 +132,12 @@ func TestChunksCheck(t *testing.T) {
 	f := func(text string, bad bool) {
 		t.Helper()
 		var c Chunks
-		if err := c.Check([]byte(text)); (err != nil) != bad {
+		behind, err := c.Check([]byte(text))
+		if (err != nil) != bad {
 			t.Errorf("%q: %v", text, err)
+		}
+		if _, want, _ := strings.Cut(text, "\r\n\r\n"); err == nil && string(behind) != want {
+			t.Errorf("%q: %q is behind it", text, behind)
 		}
 		data, _, _, err := c.Next([]byte(text))
 		if !strings.Contains(text, "2\r\nhi\r\n") {
