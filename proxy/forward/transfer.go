@@ -99,7 +99,7 @@ func (t *transfer) ask() error {
 		}
 		fresh = true
 	}
-	if err := t.call.ReadHead(t.x.Request.Method, t.x.Request.Upgrade != ""); err != nil {
+	if err := t.call.ReadHead(t.x.Request.Method, t.x.Request.Upgrade); err != nil {
 		return t.limit.failure(err)
 	}
 	return nil
@@ -239,7 +239,7 @@ func (t *transfer) stream() {
 	}
 	sent := make(chan error, 1)
 	go func() { sent <- t.pump() }()
-	err := call.ReadHead(x.Request.Method, false)
+	err := call.ReadHead(x.Request.Method, "")
 	if err == nil {
 		t.answer()
 		if t.finished(sent) {
@@ -277,7 +277,7 @@ func (t *transfer) finished(sent chan error) bool {
 // inTurn sends all content before it reads the answer.
 func (t *transfer) inTurn() {
 	perr := t.pump()
-	err := t.call.ReadHead(t.x.Request.Method, false)
+	err := t.call.ReadHead(t.x.Request.Method, "")
 	if err != nil {
 		t.explain(err, perr)
 		return

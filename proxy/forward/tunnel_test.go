@@ -62,6 +62,18 @@ func TestTunnelRefused(t *testing.T) {
 	}
 }
 
+// TestTunnelOfAnotherProtocol has a backend that switches to what nobody offered.
+func TestTunnelOfAnotherProtocol(t *testing.T) {
+	c := start(t, options{}, raw(t, func(c *net.TCPConn, r *bufio.Reader, _ int) {
+		if _, err := http.ReadRequest(r); err == nil {
+			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chats\r\n\r\nhello")
+			io.Copy(io.Discard, r)
+		}
+	})).dial()
+	c.send(upgrade)
+	c.code(502, "backend_bad_response")
+}
+
 func TestTunnelIdle(t *testing.T) {
 	c := start(t, options{forward: forward.Config{TunnelIdle: 250 * time.Millisecond}}, chat(t)).dial()
 	c.send(upgrade)

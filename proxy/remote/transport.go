@@ -72,7 +72,7 @@ func (t *through) RoundTrip(r *http.Request) (*http.Response, error) {
 		c.release()
 		return nil, c.fault(err)
 	}
-	if err := c.ReadHead(r.Method, false); err != nil {
+	if err := c.ReadHead(r.Method, ""); err != nil {
 		c.release()
 		return nil, c.fault(err)
 	}

@@ -294,10 +294,10 @@ func (c *Call) Abort() {
 // connection is not used again.
 func (c *Call) Sent() { c.sent = true }
 
-// ReadHead reads the final answer's head, or that of a 101 if upgrade asks for
-// one. method is the request's. Errors are *exchange.Error for a malformed
-// answer, and those of the connection.
-func (c *Call) ReadHead(method string, upgrade bool) error {
+// ReadHead reads the final answer's head, or that of a 101 to upgrade, the protocol
+// that was offered. method is the request's. Errors are *exchange.Error for a
+// malformed answer, and those of the connection.
+func (c *Call) ReadHead(method, upgrade string) error {
 	if c.stream != nil {
 		return c.readStreamHead()
 	}
@@ -315,7 +315,7 @@ func (c *Call) ReadHead(method string, upgrade bool) error {
 		}
 		in.r += n
 		switch {
-		case c.Head.Status == 101 && upgrade && c.Head.Upgrade != "":
+		case c.Head.Status == 101 && upgrade != "" && mem.EqualFold(c.Head.Upgrade, upgrade):
 			in.mode, in.done = tunnel, true
 			return nil
 		case c.Head.Status == 101:

@@ -80,7 +80,7 @@ func secured(t *testing.T, server net.Addr, settings *table.BackendTLS) string {
 			c.Release()
 			return err.Error()
 		}
-		if err := c.ReadHead("GET", false); err != nil {
+		if err := c.ReadHead("GET", ""); err != nil {
 			c.Release()
 			return err.Error()
 		}
