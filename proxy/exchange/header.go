@@ -80,6 +80,19 @@ func (h Header) DropLike(names []string) {
 	}
 }
 
+// DropSpelt removes the field lines that a backend could take for one of names, and
+// keeps those that are.
+func (h Header) DropSpelt(names []string) {
+	for i := range h {
+		for _, name := range names {
+			if alike(h[i].Name, name) && !mem.EqualFold(h[i].Name, name) {
+				h[i].Name = ""
+				break
+			}
+		}
+	}
+}
+
 func alike(sent, name string) bool {
 	if len(sent) != len(name) {
 		return false

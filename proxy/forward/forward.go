@@ -156,6 +156,7 @@ func (f *Forwarder) forwarded(x *exchange.Exchange) {
 		h.Add("x-forwarded-host", x.Request.Authority)
 		return
 	}
+	h.DropSpelt(ours)
 	const name = "x-forwarded-for"
 	if before, ok := h.Get(name); ok {
 		if h.Count(name) > 1 {
@@ -173,11 +174,15 @@ func (f *Forwarder) forwarded(x *exchange.Exchange) {
 	}
 }
 
-// told reports whether a proxy before us, or the client, has set one of these fields.
+// ours are the fields that forwarded sets.
+var ours = []string{"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}
+
+// told reports whether a proxy before us, or the client, has set one of these fields,
+// or one that a backend could take for it.
 func told(h exchange.Header) bool {
-	const prefix = "x-forwarded-"
 	for i := range h {
-		if name := h[i].Name; len(name) > len(prefix) && mem.EqualFold(name[:len(prefix)], prefix) {
+		// X-Forwarded- or X_Forwarded_, and another word
+		if name := h[i].Name; len(name) > 12 && (name[11] == '-' || name[11] == '_') && mem.EqualFold(name[2:11], "forwarded") {
 			return true
 		}
 	}

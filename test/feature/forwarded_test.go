@@ -32,6 +32,15 @@ func TestForwardingFields(t *testing.T) {
 	is(w.Client(""), "GET http://a.example/", "192.0.2.1, 10.1.1.1, 127.0.0.1 http a.example 127.0.0.1", claimed...)
 	is(w.Client("shop/edge/tls", TLS(ca.Trusted())), "GET https://a.example/", "127.0.0.1 https a.example 127.0.0.1", "x-forwarded-proto: http")
 	is(w.Client(""), "GET http://a.example/", "192.0.2.1, 192.0.2.2, 127.0.0.1 http a.example 127.0.0.1", "x-forwarded-for: 192.0.2.1", "x-forwarded-for: 192.0.2.2")
+	// Backends that make variables of fields would find these in the same ones.
+	spelt := []string{"x_forwarded_for: 192.0.2.1", "x-forwarded_proto: https", "X_Forwarded-Host: other.example"}
+	is(w.Client(""), "GET http://a.example/", "127.0.0.1 http a.example 127.0.0.1", spelt...)
+	is(w.Client(""), "GET http://a.example/", "192.0.2.9, 127.0.0.1 http a.example 127.0.0.1", append(spelt, "x-forwarded-for: 192.0.2.9")...)
+	for name := range w.Over(w.Client(""), "GET http://a.example/", "", spelt...).Seen().Header {
+		if strings.Contains(name, "_") {
+			t.Errorf("the backend was sent %s", name)
+		}
+	}
 
 	w = Start(t, yaml, func(o *proxy.Options) { o.Clients.Trusted = []string{"127.0.0.0/8", "10.0.0.0/8"} })
 	is = told(w)
