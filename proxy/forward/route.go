@@ -18,6 +18,10 @@ func (f *Forwarder) Forward(x *exchange.Exchange, a *router.Action) *router.Back
 		x.WriteReply() //nolint:errcheck // the client is gone; the protocol knows
 		return nil
 	}
+	if !hop(x) {
+		x.WriteReply() //nolint:errcheck // the client is gone; the protocol knows
+		return nil
+	}
 	b, pin := resume(x, a)
 	if b == nil {
 		b = a.Pick(rand.Uint32())

@@ -82,3 +82,28 @@ func TestHopByHop(t *testing.T) {
 		t.Errorf("%d %v", a.Status, a.Header)
 	}
 }
+
+// How far a TRACE or an OPTIONS goes is its client's to say (RFC 9110, section 7.6.2).
+func TestMaxForwards(t *testing.T) {
+	t.Parallel()
+	w := Start(t, Base+Route("r", toAPI))
+	is := func(line string, status int, passed string, fields ...string) {
+		t.Helper()
+		before := w.Backend("shop/api").Asked()
+		a := w.Do(line, fields...)
+		asked := w.Backend("shop/api").Asked() > before
+		if a.Status != status || asked != (status == 200) || strings.Join(a.Seen().Header["Max-Forwards"], "|") != passed {
+			t.Errorf("%s %v: %d, asked %v, passed %v", line, fields, a.Status, asked, a.Seen().Header["Max-Forwards"])
+		}
+	}
+	is("OPTIONS http://a/", 200, "")
+	is("OPTIONS http://a/", 200, "0", "max-forwards: 1")
+	is("TRACE http://a/", 200, "9", "max-forwards: 10")
+	is("OPTIONS http://a/", 204, "", "max-forwards: 0")
+	is("TRACE http://a/", 501, "", "max-forwards: 0")
+	is("TRACE http://a/", 501, "", "max-forwards: 000")
+	is("GET http://a/", 200, "0", "max-forwards: 0")
+	is("OPTIONS http://a/", 200, "-1", "max-forwards: -1")
+	is("OPTIONS http://a/", 200, "99999999999", "max-forwards: 99999999999")
+	is("OPTIONS http://a/", 200, "1|0", "max-forwards: 1", "max-forwards: 0")
+}
