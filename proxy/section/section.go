@@ -127,9 +127,10 @@ func (s *Section) pseudo(name, value string) *exchange.Error {
 
 // add takes a field, apart from those that the gateway handles itself.
 func (s *Section) add(x *exchange.Exchange, most int, name, value string) *exchange.Error {
+	if connectionSpecific(name) {
+		return errConnection
+	}
 	switch name {
-	case "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade":
-		return errConnection // RFC 9113, section 8.2.2; RFC 9114, section 4.2
 	case "te":
 		if !strings.EqualFold(value, "trailers") {
 			return errTE
@@ -164,6 +165,16 @@ func (s *Section) add(x *exchange.Exchange, most int, name, value string) *excha
 	return nil
 }
 
+// connectionSpecific reports fields that make a message malformed (RFC 9113, section
+// 8.2.2; RFC 9114, section 4.2).
+func connectionSpecific(name string) bool {
+	switch name {
+	case "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade":
+		return true
+	}
+	return false
+}
+
 // digits reads a Content-Length.
 func digits(s string) (n int64, ok bool) {
 	if s == "" || len(s) > 18 {
@@ -189,6 +200,8 @@ func (s *Section) Late(most int, name, value string) {
 		s.Bad = errFieldName
 	case !frame.ValidValue(value):
 		s.Bad = errFieldValue
+	case connectionSpecific(name):
+		s.Bad = errConnection
 	case len(s.Trailer) > most:
 		s.Bad = ErrTooLong
 	case wire.Late(name):
