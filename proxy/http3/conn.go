@@ -22,6 +22,7 @@ const (
 	codeUnexpected    = 0x105
 	codeFrame         = 0x106
 	codeLoad          = 0x107
+	codeID            = 0x108
 	codeSettings      = 0x109
 	codeNoSettings    = 0x10a
 	codeRejected      = 0x10b
@@ -30,6 +31,7 @@ const (
 	codeMessage       = 0x10e
 	codeDecompression = 0x200
 	codeEncoder       = 0x201
+	codeDecoder       = 0x202
 )
 
 // Types of unidirectional streams (section 6.2; RFC 9204, section 4.2).
@@ -235,10 +237,8 @@ func (k *conn) listen(str *quic.ReceiveStream) {
 		err = k.hear(&in)
 	case streamEncoder:
 		err = encoderOf(&in)
-	default: // nothing we sent has to be acknowledged
-		for err == nil {
-			err = in.skip(1)
-		}
+	default:
+		err = decoderOf(&in)
 	}
 	if code, ok := err.(connError); ok { //nolint:errorlint // made here, never wrapped
 		k.close(quic.ApplicationErrorCode(code))
@@ -249,6 +249,7 @@ func (k *conn) listen(str *quic.ReceiveStream) {
 
 // hear reads the control stream.
 func (k *conn) hear(in *input) error {
+	var pushes, last uint64 = 0, 1 << 62 // of MAX_PUSH_ID and GOAWAY, which only grows and only shrinks
 	for first := true; ; first = false {
 		kind, length, err := in.frame()
 		switch {
@@ -264,12 +265,40 @@ func (k *conn) hear(in *input) error {
 			if err := settings(in, length); err != nil {
 				return err
 			}
-		default: // a client's GOAWAY and MAX_PUSH_ID are about pushes
+		case kind == frameCancelPush:
+			return connError(codeID) // none has been promised
+		case kind == frameMaxPush, kind == frameGoaway: // both are about pushes
+			id, err := number(in, length)
+			if err != nil {
+				return err
+			}
+			if kind == frameMaxPush && id < pushes || kind == frameGoaway && id > last {
+				return connError(codeID)
+			}
+			if kind == frameMaxPush {
+				pushes = id
+			} else {
+				last = id
+			}
+		default:
 			if err := in.skip(length); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// number reads the payload of a frame that is one integer.
+func number(in *input, length uint64) (uint64, error) {
+	before := in.read
+	n, err := in.varint()
+	switch {
+	case err != nil:
+		return 0, inFrame(err)
+	case in.read-before != length:
+		return 0, connError(codeFrame)
+	}
+	return n, nil
 }
 
 // maxSettings bounds a SETTINGS frame: there is one of a connection.
@@ -296,6 +325,27 @@ func settings(in *input, length uint64) error {
 		length -= n
 	}
 	return nil
+}
+
+// decoderOf reads the client's QPACK decoder stream. No block of ours is such that it
+// could be acknowledged, so all there can be is the number of a stream that the client
+// does not read to its end (RFC 9204, section 4.4).
+func decoderOf(in *input) error {
+	const cancellation, number = 0x40, 0x3f
+	for {
+		b, err := in.byte()
+		switch {
+		case err != nil:
+			return err
+		case b&0xc0 != cancellation:
+			return connError(codeDecoder)
+		}
+		for more := b&number == number; more; more = b&0x80 != 0 {
+			if b, err = in.byte(); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // encoderOf reads the client's QPACK encoder stream. The dynamic table has no room,

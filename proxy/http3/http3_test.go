@@ -248,6 +248,13 @@ func TestRequests(t *testing.T) {
 func TestControlStreams(t *testing.T) {
 	_, addr := serve(t, echo)
 	settings := append([]byte{streamControl}, appendFrame(nil, frameSettings, 0)...)
+	frames := func(kindsAndIDs ...byte) []byte {
+		b := append([]byte{}, settings...)
+		for i := 0; i < len(kindsAndIDs); i += 2 {
+			b = append(appendFrame(b, uint64(kindsAndIDs[i]), 1), kindsAndIDs[i+1])
+		}
+		return b
+	}
 	for _, c := range []struct {
 		name    string
 		want    uint64
@@ -258,7 +265,14 @@ func TestControlStreams(t *testing.T) {
 		{"settings of HTTP/2", codeSettings, [][]byte{append(append([]byte{streamControl}, appendFrame(nil, frameSettings, 2)...), 2, 0)}},
 		{"two control streams", codeCreation, [][]byte{settings, settings}},
 		{"push", codeCreation, [][]byte{{streamPush}}},
+		{"fewer pushes", codeID, [][]byte{frames(frameMaxPush, 3, frameMaxPush, 2)}},
+		{"cancelled push", codeID, [][]byte{frames(frameCancelPush, 0)}},
+		{"later goaway", codeID, [][]byte{frames(frameMaxPush, 3, frameMaxPush, 3, frameGoaway, 4, frameGoaway, 4, frameGoaway, 5)}},
+		{"long goaway", codeFrame, [][]byte{append(append(append([]byte{}, settings...), appendFrame(nil, frameGoaway, 2)...), 0, 0)}},
+		{"short goaway", codeFrame, [][]byte{append(append(append([]byte{}, settings...), appendFrame(nil, frameGoaway, 1)...), 0x40, 0)}},
 		{"encoder", codeEncoder, [][]byte{{streamEncoder, 0x3f, 0x10}}},
+		{"insert count", codeDecoder, [][]byte{{streamDecoder, 0x00}}},
+		{"acknowledgment", codeDecoder, [][]byte{{streamDecoder, 0x40, 0x7f, 0x80, 0x01, 0x80}}},
 	} {
 		conn := dial(t, addr)
 		for _, b := range c.streams {

@@ -14,9 +14,11 @@ import (
 const (
 	frameData        = 0x0
 	frameHeaders     = 0x1
+	frameCancelPush  = 0x3
 	frameSettings    = 0x4
 	framePushPromise = 0x5
 	frameGoaway      = 0x7
+	frameMaxPush     = 0xd
 )
 
 // reserved reports frame types of HTTP/2 that have no meaning here (section 7.2.8).
