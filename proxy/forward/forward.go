@@ -8,6 +8,7 @@ package forward
 
 import (
 	"errors"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
+	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
 // Config of a Forwarder. Zero fields mean the default.
@@ -149,14 +151,12 @@ func (l *limit) failure(err error) error {
 func (f *Forwarder) forwarded(x *exchange.Exchange) {
 	h := &x.Request.Header
 	peer := x.Conn.Peer.Addr().Unmap()
-	from := mem.String(peer.AppendTo(x.Arena.Alloc(64)[:0]))
-	if !told(*h) {
-		h.Add("x-forwarded-for", from)
-		h.Add("x-forwarded-proto", x.Request.Scheme)
-		h.Add("x-forwarded-host", x.Request.Authority)
+	if !told(*h) && wire.Text(x.Request.Authority) {
+		introduce(x, peer)
 		return
 	}
 	h.DropSpelt(ours)
+	from := mem.String(peer.AppendTo(x.Arena.Alloc(64)[:0]))
 	const name = "x-forwarded-for"
 	if before, ok := h.Get(name); ok {
 		if h.Count(name) > 1 {
@@ -172,6 +172,30 @@ func (f *Forwarder) forwarded(x *exchange.Exchange) {
 	if _, ok := h.Get("x-forwarded-host"); !ok || !trusted {
 		h.Set("x-forwarded-host", x.Request.Authority)
 	}
+}
+
+// introduce adds the fields to a request that has none of them, as if they had come
+// in one piece: so they are sent on.
+func introduce(x *exchange.Exchange, peer netip.Addr) {
+	const from, proto, host, end = "x-forwarded-for: ", "x-forwarded-proto: ", "x-forwarded-host: ", "\r\n"
+	const longest = len(from) + 64 + len(end) + len(proto) + len("https") + len(end) + len(host) + len(end)
+	scheme, authority := x.Request.Scheme, x.Request.Authority
+	b := append(x.Arena.Alloc(longest + len(authority))[:0], from...)
+	b = peer.AppendTo(b)
+	b = append(b, end+proto...)
+	i := len(b) - len(proto)
+	b = append(b, scheme...)
+	b = append(b, end+host...)
+	k := len(b) - len(host)
+	b = append(b, authority...)
+	b = append(b, end...)
+	text := mem.String(b)
+	x.Request.Header = append(x.Request.Header, line(text[:i], len(from)), line(text[i:k], len(proto)), line(text[k:], len(host)))
+}
+
+// line is the field whose line is text and whose value begins at that byte.
+func line(text string, value int) exchange.Field {
+	return exchange.Field{Name: text[:value-2], Value: text[value : len(text)-2], Line: text}
 }
 
 // ours are the fields that forwarded sets.

@@ -134,14 +134,12 @@ func host(x *exchange.Exchange, authority string) string {
 	if n := len(h); n > 0 && h[n-1] == '.' {
 		h = h[:n-1]
 	}
-	for i := 0; i < len(h); i++ {
-		if mem.Lower[h[i]] != h[i] {
-			b := x.Arena.Alloc(len(h))
-			for i := range b {
-				b[i] = mem.Lower[h[i]]
-			}
-			return mem.String(b)
-		}
+	if !mem.HasUpper(h) {
+		return h
 	}
-	return h
+	b := x.Arena.Alloc(len(h))
+	for i := range b {
+		b[i] = mem.Lower[h[i]]
+	}
+	return mem.String(b)
 }

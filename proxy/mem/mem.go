@@ -5,13 +5,25 @@
 // calls of proxy/poll and proxy/socket it is the only place that uses unsafe.
 package mem
 
-import "unsafe"
+import (
+	"encoding/binary"
+	"unsafe"
+)
 
 // String returns a view of b. It is good as long as b's bytes do not change.
 func String(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // Bytes returns a view of s that must not be written to.
 func Bytes(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
+// Within reports whether part is, in memory, the bytes of s from i on: then they
+// are the same without a look at them. That of other memory is not, equal or not.
+func Within(s string, i int, part string) bool {
+	return uintptr(unsafe.Pointer(unsafe.StringData(part))) == uintptr(unsafe.Pointer(unsafe.StringData(s)))+uintptr(i)
+}
+
+// Longer returns the n bytes in memory that s begins, which must all be good.
+func Longer(s string, n int) string { return unsafe.String(unsafe.StringData(s), n) }
 
 // EqualFold reports whether a and b, of equal length, are the same ASCII text
 // but for case. Bytes outside A-Z compare as they are.
@@ -25,6 +37,30 @@ func EqualFold(a, b string) bool {
 		}
 	}
 	return true
+}
+
+const ones, highs = 0x0101010101010101, 0x8080808080808080
+
+// upper sets the top bit of each byte of x that is an ASCII letter in upper case, and no other.
+func upper(x uint64) uint64 {
+	low := x &^ highs
+	return (low + (0x80-'A')*ones) &^ (low + (0x7f-'Z')*ones) &^ x & highs
+}
+
+// HasUpper reports whether s has an ASCII letter in upper case.
+func HasUpper(s string) bool {
+	b := Bytes(s)
+	for ; len(b) >= 8; b = b[8:] {
+		if upper(binary.LittleEndian.Uint64(b)) != 0 {
+			return true
+		}
+	}
+	for _, c := range b {
+		if Lower[c] != c {
+			return true
+		}
+	}
+	return false
 }
 
 // Lower maps each byte to its ASCII lower case.

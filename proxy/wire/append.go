@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"strconv"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -62,11 +63,7 @@ type ResponseOptions struct {
 // must not be: 1xx and 204.
 func AppendResponseHead(dst []byte, x *exchange.Exchange, o ResponseOptions) []byte {
 	r := &x.Response
-	dst = append(dst, "HTTP/1.1 "...)
-	dst = strconv.AppendInt(dst, int64(r.Status), 10)
-	dst = append(dst, ' ')
-	dst = append(dst, exchange.StatusText(r.Status)...)
-	dst = append(dst, '\r', '\n')
+	dst = appendStatus(dst, r.Status)
 	dst = appendFields(dst, r.Header)
 	if o.Date != "" {
 		if _, ok := r.Header.Get("date"); !ok {
@@ -84,6 +81,25 @@ func AppendResponseHead(dst []byte, x *exchange.Exchange, o ResponseOptions) []b
 	}
 	dst = appendConnection(dst, connection{close: o.Close, keepAlive: o.KeepAlive, upgrade: o.Upgrade})
 	return append(dst, '\r', '\n')
+}
+
+// statusLines are those of 100 to 599.
+var statusLines = func() (t [500]string) {
+	for i := range t {
+		t[i] = statusLine(100 + i)
+	}
+	return t
+}()
+
+func statusLine(status int) string {
+	return "HTTP/1.1 " + strconv.Itoa(status) + " " + exchange.StatusText(status) + "\r\n"
+}
+
+func appendStatus(dst []byte, status int) []byte {
+	if i := status - 100; 0 <= i && i < len(statusLines) {
+		return append(dst, statusLines[i]...)
+	}
+	return append(dst, statusLine(status)...)
 }
 
 // AppendChunkHead appends what comes before size bytes of data, size > 0. CR LF
@@ -108,15 +124,19 @@ type connection struct {
 }
 
 func appendConnection(dst []byte, c connection) []byte {
+	if !c.close && !c.keepAlive && !c.te && c.upgrade == "" {
+		return dst
+	}
+	return c.append(dst)
+}
+
+func (c connection) append(dst []byte) []byte {
 	if c.te {
 		dst = append(dst, "TE: trailers\r\n"...)
 	}
 	if c.upgrade != "" {
 		dst = append(dst, "Upgrade: "...)
 		dst = append(AppendText(dst, c.upgrade), '\r', '\n')
-	}
-	if c == (connection{}) {
-		return dst
 	}
 	dst = append(dst, "Connection: "...)
 	start := len(dst)
@@ -140,31 +160,40 @@ func appendLength(dst []byte, n int64) []byte {
 	return append(strconv.AppendInt(dst, n, 10), '\r', '\n')
 }
 
-// appendFields appends the fields that are not this package's own business.
+// appendFields appends the fields that are not this package's own business. Lines
+// which follow each other as they came, as most do, are copied at one time.
 func appendFields(dst []byte, h exchange.Header) []byte {
-	for i := range h {
+	for i := 0; i < len(h); i++ {
 		f := &h[i]
-		switch {
-		case f.Name == "":
-			continue
-		case asCame(f):
-			dst = append(dst, f.Line...)
-			continue
-		case !is(f.Name, isToken) || framing(f.Name):
+		if !asCame(f) {
+			dst = appendField(dst, f)
 			continue
 		}
-		dst = append(dst, f.Name...)
-		dst = append(dst, ':', ' ')
-		dst = AppendText(dst, f.Value)
-		dst = append(dst, '\r', '\n')
+		first, n := f.Line, len(f.Line)
+		for i+1 < len(h) && mem.Within(first, n, h[i+1].Line) && asCame(&h[i+1]) {
+			i++
+			n += len(h[i].Line)
+		}
+		dst = append(dst, mem.Longer(first, n)...)
 	}
 	return dst
 }
 
-// asCame reports whether f is what its Line says, which was found good when it came.
+// asCame reports whether f is what its Line says, which was found good when it
+// came: its parts are still views of that.
 func asCame(f *exchange.Field) bool {
-	name, value := len(f.Name), len(f.Value)
-	return len(f.Line) == name+2+value+2 && f.Line[:name] == f.Name && f.Line[name+2:name+2+value] == f.Value
+	n := len(f.Name)
+	return len(f.Line) == n+2+len(f.Value)+2 && mem.Within(f.Line, 0, f.Name) && mem.Within(f.Line, n+2, f.Value)
+}
+
+func appendField(dst []byte, f *exchange.Field) []byte {
+	if f.Name == "" || !is(f.Name, isToken) || framing(f.Name) {
+		return dst
+	}
+	dst = append(dst, f.Name...)
+	dst = append(dst, ':', ' ')
+	dst = AppendText(dst, f.Value)
+	return append(dst, '\r', '\n')
 }
 
 // framing reports the fields that are written from what the exchange says, and
@@ -224,4 +253,10 @@ func appendTarget(dst []byte, s string) []byte {
 }
 
 // visible reports whether s can stand in a request target.
-func visible(s string) bool { return is(s, isQuery) }
+func visible(s string) bool {
+	b := mem.Bytes(s)
+	for len(b) >= 8 && invisible(binary.LittleEndian.Uint64(b)) == 0 {
+		b = b[8:]
+	}
+	return is(mem.String(b), isQuery)
+}

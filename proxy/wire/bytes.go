@@ -66,6 +66,18 @@ const (
 // set that of a byte above one of these or above 0xff.
 func controls(x uint64) uint64 { return ((x - 0x20*ones) | (x + ones)) & ^x & highs }
 
+// equal sets the top bit of each byte of x that is c, and may set that of a byte
+// above 0x7f.
+func equal(x uint64, c byte) uint64 {
+	return ^((x&^highs ^ uint64(c)*ones) + 0x7f*ones) & highs
+}
+
+// invisible sets the top bit of each byte of x that is not of class isQuery.
+func invisible(x uint64) uint64 {
+	low := x &^ highs
+	return (x|(low+ones)|^(low+(0x7f-' ')*ones))&highs | equal(x, '#')
+}
+
 // textEnd returns the index of the first byte of b, from i on, that is neither
 // text nor HTAB: in a well-formed line, its CR. It is len(b) if there is none.
 func textEnd(b []byte, i int) int {
@@ -90,12 +102,60 @@ func textEnd(b []byte, i int) int {
 	return i
 }
 
-// trim returns b[i:j] without spaces and tabs at either end, as bounds.
-func trim(b []byte, i, j int) (int, int) {
-	for i < j && (b[i] == ' ' || b[i] == '\t') {
+// unusual sets the top bit of each byte of x that is neither an ASCII letter nor a
+// hyphen, as nearly all bytes of names are.
+func unusual(x uint64) uint64 {
+	low := x &^ highs
+	letter := low | 0x20*ones
+	letter = (letter + (0x80-'a')*ones) &^ (letter + (0x7f-'z')*ones)
+	return (^letter&^equal(x, '-') | x) & highs
+}
+
+// nameEnd returns the index of the first byte of b, from i on, that is not of class
+// c, or len(b). Letters and the hyphen are of that class.
+func nameEnd(b []byte, i int, c uint8) int {
+	for i+8 <= len(b) {
+		m := unusual(binary.LittleEndian.Uint64(b[i : i+8]))
+		if m == 0 {
+			i += 8
+			continue
+		}
+		i += bits.TrailingZeros64(m) >> 3
+		if class[b[i]]&c == 0 {
+			return i
+		}
 		i++
 	}
-	for i < j && (b[j-1] == ' ' || b[j-1] == '\t') {
+	for i < len(b) && class[b[i]]&c != 0 {
+		i++
+	}
+	return i
+}
+
+// pathEnd returns the index of the first byte of b, from i on, that is not of class
+// isPath, or len(b).
+func pathEnd(b []byte, i int) int {
+	for i+8 <= len(b) {
+		x := binary.LittleEndian.Uint64(b[i : i+8])
+		if m := invisible(x) | equal(x, '?') | equal(x, '\\'); m != 0 {
+			return i + bits.TrailingZeros64(m)>>3
+		}
+		i += 8
+	}
+	for i < len(b) && class[b[i]]&isPath != 0 {
+		i++
+	}
+	return i
+}
+
+func blank(c byte) bool { return c == ' ' || c == '\t' }
+
+// trim returns b[i:j] without spaces and tabs at either end, as bounds.
+func trim(b []byte, i, j int) (int, int) {
+	for i < j && blank(b[i]) {
+		i++
+	}
+	for i < j && blank(b[j-1]) {
 		j--
 	}
 	return i, j

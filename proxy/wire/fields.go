@@ -37,9 +37,7 @@ type fields struct {
 func (f *fields) read(b []byte, i, limit int) (int, *exchange.Error) {
 	for {
 		start := i
-		for i < len(b) && class[b[i]]&isToken != 0 {
-			i++
-		}
+		i = nameEnd(b, i, isToken)
 		if i == len(b) {
 			return 0, nil
 		}
@@ -49,30 +47,55 @@ func (f *fields) read(b []byte, i, limit int) (int, *exchange.Error) {
 		if f.lines++; f.lines > limit {
 			return 0, errFields
 		}
-		name := mem.String(b[start:i])
 		end := textEnd(b, i+1)
-		if end == len(b) {
-			return 0, nil
+		if end+1 >= len(b) {
+			return 0, unfinished(b, end)
 		}
 		if b[end] != '\r' {
 			return 0, notText(b[end])
 		}
-		if end+1 == len(b) {
-			return 0, nil
-		}
 		if b[end+1] != '\n' {
 			return 0, errLineEnd
 		}
-		from, to := trim(b, i+1, end)
-		line := ""
-		if b[i+1] == ' ' && from == i+2 && to == end {
+		name, line := mem.String(b[start:i]), ""
+		from, to := i+1, end
+		if from < to && b[from] == ' ' {
+			from++
 			line = mem.String(b[start : end+2])
 		}
-		if err := f.add(name, mem.String(b[from:to]), line); err != nil {
+		if from < to && (blank(b[from]) || blank(b[to-1])) {
+			from, to = trim(b, from, to)
+			line = ""
+		}
+		value := mem.String(b[from:to])
+		if f.plain(name) {
+			f.keep(name, value, line)
+		} else if err := f.add(name, value, line); err != nil {
 			return 0, err
 		}
 		i = end + 2
 	}
+}
+
+// keep appends an end-to-end field, written where it stays: one that is put together
+// elsewhere and then copied costs several times as much.
+func (f *fields) keep(name, value, line string) {
+	n := len(f.header)
+	if n == cap(f.header) {
+		f.header = append(f.header, exchange.Field{})
+	} else {
+		f.header = f.header[:n+1]
+	}
+	at := &f.header[n]
+	at.Name, at.Value, at.Line = name, value, line
+}
+
+// unfinished judges a line that ends within b[end:], a byte or none.
+func unfinished(b []byte, end int) *exchange.Error {
+	if end < len(b) && b[end] != '\r' {
+		return notText(b[end])
+	}
+	return nil
 }
 
 // endOfFields judges a line that is not a field line: it stops at b[i].
@@ -102,11 +125,28 @@ func notText(c byte) *exchange.Error {
 	return errFieldValue
 }
 
-// add takes one field line; line is as exchange.Field has it.
+// framed has, by their length, the lower-case first letters of the fields that add
+// looks at.
+var framed = [...][2]byte{2: {'t'}, 4: {'h'}, 6: {'e'}, 7: {'u'}, 10: {'c', 'k'}, 14: {'c'}, 16: {'p'}, 17: {'t'}}
+
+// plain reports whether a field of that name is surely none that add looks at: so
+// it is with most, at one look.
+func (f *fields) plain(name string) bool {
+	if f.trailer {
+		return false
+	}
+	if len(name) >= len(framed) {
+		return true
+	}
+	first, of := name[0]|0x20, framed[len(name)]
+	return first != of[0] && first != of[1]
+}
+
+// add takes one field line that may frame the message or belong to the connection.
 func (f *fields) add(name, value, line string) *exchange.Error {
 	if f.trailer {
 		if Late(name) {
-			f.header = append(f.header, exchange.Field{Name: name, Value: value, Line: line})
+			f.keep(name, value, line)
 		}
 		return nil
 	}
@@ -163,7 +203,7 @@ func (f *fields) add(name, value, line string) *exchange.Error {
 			return f.transferEncoding(value)
 		}
 	}
-	f.header = append(f.header, exchange.Field{Name: name, Value: value, Line: line})
+	f.keep(name, value, line)
 	return nil
 }
 
@@ -173,11 +213,14 @@ func (f *fields) contentLength(value string) *exchange.Error {
 	if f.transfer != identity {
 		return errFraming
 	}
-	if len(value) == 0 || len(value) > 18 || !is(value, isDigit) {
+	if len(value) == 0 || len(value) > 18 {
 		return errLength
 	}
 	n := int64(0)
 	for i := range len(value) {
+		if class[value[i]]&isDigit == 0 {
+			return errLength
+		}
 		n = n*10 + int64(value[i]-'0')
 	}
 	if f.lengths++; f.lengths > 1 && (!f.response || n != f.length) {

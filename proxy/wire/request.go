@@ -72,9 +72,7 @@ func requestLine(b []byte, h *RequestHead, maxTarget int) (int, *exchange.Error)
 	h.Method = mem.String(b[start:i])
 	i++
 	start = i
-	for i < len(b) && class[b[i]]&isPath != 0 {
-		i++
-	}
+	i = pathEnd(b, i)
 	question := i
 	if i < len(b) && b[i] == '?' {
 		for i++; i < len(b) && class[b[i]]&isQuery != 0; {

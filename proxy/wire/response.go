@@ -27,7 +27,7 @@ func response(b []byte, method string, h *ResponseHead, l Limits) (int, *exchang
 		b = b[:l.Head]
 	}
 	*h = ResponseHead{Header: h.Header[:0]}
-	i, err := statusLine(b, h)
+	i, err := parseStatus(b, h)
 	if err != nil {
 		return 0, err
 	}
@@ -49,9 +49,9 @@ func response(b []byte, method string, h *ResponseHead, l Limits) (int, *exchang
 	return n, nil
 }
 
-// statusLine parses the status line into h. It returns the index behind it, or
+// parseStatus parses the status line into h. It returns the index behind it, or
 // 0 when b ends before it.
-func statusLine(b []byte, h *ResponseHead) (int, *exchange.Error) {
+func parseStatus(b []byte, h *ResponseHead) (int, *exchange.Error) {
 	switch n, err := version(b); {
 	case err == errRequestLine:
 		return 0, errStatusLine
@@ -59,13 +59,11 @@ func statusLine(b []byte, h *ResponseHead) (int, *exchange.Error) {
 		return 0, err
 	}
 	h.Minor = int(b[7] - '0')
-	for i := 8; i < min(len(b), 12); i++ {
-		if i == 8 && b[i] != ' ' || i > 8 && class[b[i]]&isDigit == 0 {
-			return 0, errStatusLine
-		}
-	}
 	if len(b) < 13 {
-		return 0, nil
+		return 0, beginsStatus(b[8:])
+	}
+	if b[8] != ' ' || class[b[9]]&class[b[10]]&class[b[11]]&isDigit == 0 {
+		return 0, errStatusLine
 	}
 	h.Status = int(b[9]-'0')*100 + int(b[10]-'0')*10 + int(b[11]-'0')
 	if h.Status < 100 || h.Status > 599 || b[12] != ' ' && b[12] != '\r' && b[12] != '\n' {
@@ -83,6 +81,17 @@ func statusLine(b []byte, h *ResponseHead) (int, *exchange.Error) {
 	}
 	h.Reason = mem.String(b[min(13, end):end])
 	return end + 2, nil
+}
+
+// beginsStatus returns an error unless b, up to four bytes, can be the beginning of
+// a status.
+func beginsStatus(b []byte) *exchange.Error {
+	for i := range b {
+		if i == 0 && b[i] != ' ' || i > 0 && class[b[i]]&isDigit == 0 {
+			return errStatusLine
+		}
+	}
+	return nil
 }
 
 // settle decides where the content ends (RFC 9112, section 6.3) and fills h.

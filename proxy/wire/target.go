@@ -83,9 +83,7 @@ func validAuthority(s string) bool {
 			return false
 		}
 	} else {
-		for i < len(s) && class[s[i]]&isHost != 0 {
-			i++
-		}
+		i = nameEnd(mem.Bytes(s), 0, isHost)
 	}
 	// A dot alone is the root of the DNS; without it nothing of a name is left.
 	return i > 0 && s[:i] != "." && (i == len(s) || s[i] == ':' && validPort(s[i+1:]))

@@ -232,25 +232,46 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// textEnd, which looks at eight bytes at a time, sees what a look at each byte does.
-func TestTextEnd(t *testing.T) {
-	naive := func(b []byte, i int) int {
-		for i < len(b) && (b[i] == '\t' || b[i] >= ' ' && b[i] != 0x7f) {
+// What looks at eight bytes at a time sees what a look at each byte does.
+func TestEightBytes(t *testing.T) {
+	ends := map[string]struct {
+		end   func(b []byte, i int) int
+		class uint8
+	}{
+		"text":  {textEnd, isText},
+		"token": {func(b []byte, i int) int { return nameEnd(b, i, isToken) }, isToken},
+		"host":  {func(b []byte, i int) int { return nameEnd(b, i, isHost) }, isHost},
+		"path":  {pathEnd, isPath},
+	}
+	naive := func(b []byte, i int, of uint8) int {
+		for i < len(b) && class[b[i]]&of != 0 {
 			i++
 		}
 		return i
 	}
+	eightBytes(func(b []byte) {
+		for _, from := range []int{0, 1, len(b) / 2} {
+			for name, f := range ends {
+				if got, want := f.end(b, min(from, len(b))), naive(b, min(from, len(b)), f.class); got != want {
+					t.Fatalf("%s: %q from %d: %d, want %d", name, b, from, got, want)
+				}
+			}
+		}
+		if got, want := visible(string(b)), is(string(b), isQuery); got != want {
+			t.Fatalf("visible: %q: %v, want %v", b, got, want)
+		}
+	})
+}
+
+// eightBytes calls f with bytes of which one, anywhere, is any.
+func eightBytes(f func(b []byte)) {
 	for size := range 27 {
 		for at := range size {
 			for c := range 256 {
-				for _, around := range []byte{'a', '\t', 0xff, 0x80} {
+				for _, around := range []byte{'a', '-', '\t', 0xff, 0x80} {
 					b := []byte(strings.Repeat(string([]byte{around}), size))
 					b[at] = byte(c)
-					for _, from := range []int{0, 1, at} {
-						if got, want := textEnd(b, min(from, size)), naive(b, min(from, size)); got != want {
-							t.Fatalf("%q from %d: %d, want %d", b, from, got, want)
-						}
-					}
+					f(b)
 				}
 			}
 		}

@@ -77,7 +77,7 @@ var layers = []layer{
 		"proxy/table", "proxy/exchange", "proxy/decision", "proxy/telemetry", "proxy/guard", "proxy/upstream", "proxy/router",
 	}},
 	{"proxy/forward", []string{
-		"proxy/table", "proxy/mem", "proxy/poll", "proxy/relay", "proxy/socket", "proxy/telemetry", "proxy/exchange", "proxy/filter", "proxy/upstream", "proxy/clientip",
+		"proxy/table", "proxy/mem", "proxy/poll", "proxy/relay", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange", "proxy/filter", "proxy/upstream", "proxy/clientip",
 		"proxy/router", "proxy/session",
 	}},
 	{"proxy/http1", []string{"proxy/table", "proxy/mem", "proxy/socket", "proxy/record", "proxy/wire", "proxy/telemetry", "proxy/exchange"}},
