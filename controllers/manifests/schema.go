@@ -24,38 +24,59 @@ import (
 //go:embed schemas.json
 var bundle []byte
 
-// schemas checks custom resources and fills in their defaults.
+// schemas checks custom resources and fills in their defaults. What a kind needs for that is made when
+// the first object of it is read: all of them together would be a third of what a small gateway has on its heap.
 type schemas struct {
-	raw      map[string]map[string]any
-	compiled map[string]*jsonschema.Schema
-	printer  *message.Printer
+	text    map[string]json.RawMessage // of all kinds
+	kinds   map[string]*checks         // of those that were met
+	printer *message.Printer
+}
+
+// checks are one kind's schema, as it was written and as it is checked.
+type checks struct {
+	raw      map[string]any
+	compiled *jsonschema.Schema
 }
 
 func loadSchemas() (*schemas, error) {
-	s := &schemas{compiled: map[string]*jsonschema.Schema{}, printer: message.NewPrinter(language.English)}
-	if err := json.Unmarshal(bundle, &s.raw); err != nil {
+	s := &schemas{kinds: map[string]*checks{}, printer: message.NewPrinter(language.English)}
+	if err := json.Unmarshal(bundle, &s.text); err != nil {
 		return nil, fmt.Errorf("the schemas built into this program: %w", err)
 	}
-	compiler := jsonschema.NewCompiler()
-	for name, raw := range s.raw {
-		if err := compiler.AddResource(name, raw); err != nil {
-			return nil, fmt.Errorf("schema %s: %w", name, err)
-		}
-		compiled, err := compiler.Compile(name)
-		if err != nil {
-			return nil, fmt.Errorf("schema %s: %w", name, err)
-		}
-		s.compiled[name] = compiled
-	}
 	return s, nil
+}
+
+// of returns the checks of a kind; nil: it has none.
+func (s *schemas) of(name string) (*checks, error) {
+	if c := s.kinds[name]; c != nil || s.text[name] == nil {
+		return c, nil
+	}
+	c := &checks{}
+	err := json.Unmarshal(s.text[name], &c.raw)
+	compiler := jsonschema.NewCompiler()
+	if err == nil {
+		err = compiler.AddResource(name, c.raw)
+	}
+	if err == nil {
+		c.compiled, err = compiler.Compile(name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the schema of %s built into this program: %w", name, err)
+	}
+	s.kinds[name] = c
+	return c, nil
 }
 
 // decode turns a document into a typed object. The problems have a field and a
 // message; the caller knows the rest.
 func (r *Reader) decode(gvk schema.GroupVersionKind, value map[string]any) (Object, []Problem) {
 	name := gvk.GroupVersion().String() + "/" + gvk.Kind
-	if raw, ok := r.schemas.raw[name]; ok {
-		fill(raw, value)
+	c, err := r.schemas.of(name)
+	if err != nil {
+		return nil, []Problem{{Message: err.Error()}}
+	}
+	if c != nil {
+		fill(c.raw, value)
 		if problems := r.schemas.check(name, value); len(problems) > 0 {
 			return nil, problems
 		}
@@ -146,7 +167,7 @@ func clone(v any) any {
 	return v
 }
 
-// check validates value and returns a problem for each fault.
+// check validates value, of a kind that was met, and returns a problem for each fault.
 func (s *schemas) check(name string, value map[string]any) []Problem {
 	// Through JSON, so that numbers and strings are what the library expects.
 	text, err := json.Marshal(value)
@@ -158,7 +179,7 @@ func (s *schemas) check(name string, value map[string]any) []Problem {
 		return []Problem{{Message: err.Error()}}
 	}
 	var invalid *jsonschema.ValidationError
-	if !errors.As(s.compiled[name].Validate(instance), &invalid) {
+	if !errors.As(s.kinds[name].compiled.Validate(instance), &invalid) {
 		return nil
 	}
 	var problems []Problem
@@ -198,7 +219,7 @@ func (s *schemas) collect(name string, e *jsonschema.ValidationError, out *[]Pro
 
 // nearest suggests the field that was probably meant.
 func (s *schemas) nearest(name string, at []string, wrong string) string {
-	raw := s.raw[name]
+	raw := s.kinds[name].raw
 	for _, token := range at {
 		raw = within(raw, token)
 	}
