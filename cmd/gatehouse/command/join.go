@@ -48,10 +48,11 @@ func join(server *proxy.Server, config control, publish func(*graph.Graph, *atta
 	return j
 }
 
-// Run runs the pipeline, and what it asks of DNS, until ctx ends.
+// Run runs the pipeline, what it asks of DNS, and what keeps the process small, until ctx ends.
 func (j joined) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return j.Pipeline.Run(ctx) })
 	group.Go(func() error { return j.names.Run(ctx) })
+	group.Go(func() error { return memory.Keep(ctx) })
 	return group.Wait()
 }

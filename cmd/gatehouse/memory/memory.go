@@ -1,8 +1,10 @@
 // Package memory finds out how much memory this process may have, and tells the
-// Go runtime: a collector that does not know lets the kernel kill the process.
+// Go runtime: a collector that does not know lets the kernel kill the process. It
+// gives back what is not in use.
 //
 // The commands that serve call Follow once; what it returns bounds what the proxy
-// takes on. They call GiveBack when the first table is served. It reads the control groups of Linux (cgroups(7)).
+// takes on. They call GiveBack when the first table is served, and Keep runs beside
+// the proxy. It reads the control groups of Linux (cgroups(7)).
 package memory
 
 import (
@@ -43,7 +45,7 @@ func follow(root string) int64 {
 func GiveBack() {
 	go func() {
 		debug.FreeOSMemory()
-		unload()
+		unload(0)
 	}()
 }
 

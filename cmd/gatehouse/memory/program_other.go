@@ -2,4 +2,4 @@
 
 package memory
 
-func unload() {}
+func unload(int) {}

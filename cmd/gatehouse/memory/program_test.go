@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"encoding/binary"
 	"os"
 	"runtime"
 	"slices"
@@ -8,30 +9,39 @@ import (
 	"testing"
 )
 
-// TestPristine: only what nobody has written to is taken out.
-func TestPristine(t *testing.T) {
-	const smaps = `00400000-0045a000 r-xp 00000000 fe:00 247026                             /usr/bin/gatehouse
-Size:                360 kB
-Rss:                 360 kB
-Anonymous:             0 kB
-VmFlags: rd ex mr mw me sd
+func TestParts(t *testing.T) {
+	const maps = `00400000-0045a000 r-xp 00000000 fe:00 247026                             /usr/bin/gatehouse
 0045a000-0049c000 r--p 0005a000 fe:00 247026                             /usr/bin/gatehouse
-Rss:                 264 kB
-Anonymous:             4 kB
 0049c000-004a0000 rw-p 0009c000 fe:00 247026                             /usr/bin/gatehouse
-Anonymous:             0 kB
 004a0000-004b0000 r--s 0009c000 fe:00 247026                             /usr/bin/gatehouse
-Anonymous:             0 kB
 7f0000000000-7f0000001000 r-xp 00000000 fe:00 99                         /usr/lib/libc.so.6
-Anonymous:             0 kB
 c000000000-c000400000 rw-p 00000000 00:00 0
-Anonymous:             0 kB
-00600000-00700000 r--p 00000000 fe:00 247026                             /usr/bin/gatehouse
-Anonymous:             0 kB
 `
-	got, err := pristine(strings.NewReader(smaps), "/usr/bin/gatehouse")
-	if want := []mapping{{0x400000, 0x45a000}, {0x600000, 0x700000}}; err != nil || !slices.Equal(got, want) {
+	got, err := parts(strings.NewReader(maps), "/usr/bin/gatehouse")
+	if want := []mapping{{0x400000, 0x45a000}, {0x45a000, 0x49c000}}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %x, %v; want %x", got, err, want)
+	}
+}
+
+// TestCount: what somebody has written to is not taken out.
+func TestCount(t *testing.T) {
+	for name, c := range map[string]struct {
+		entries  []uint64
+		pages    int
+		pristine bool
+	}{
+		"of the file":                 {[]uint64{0, present | ofFile | 5, 0, present | ofFile}, 2, true},
+		"not in memory":               {[]uint64{0, ofFile}, 0, true},
+		"written to":                  {[]uint64{present | ofFile, present | 5}, 2, false},
+		"written to, and swapped out": {[]uint64{present | ofFile, swapped | 5}, 1, false},
+	} {
+		var text []byte
+		for _, e := range c.entries {
+			text = binary.NativeEndian.AppendUint64(text, e)
+		}
+		if pages, pristine := count(text); pages != c.pages || pristine != c.pristine {
+			t.Errorf("%s: %d, %v", name, pages, pristine)
+		}
 	}
 }
 
@@ -41,7 +51,11 @@ func TestUnload(t *testing.T) {
 		t.Skip("no /proc")
 	}
 	before := resident(t)
-	unload()
+	unload(1 << 30)
+	if same := resident(t); same < before {
+		t.Errorf("%d KiB of the program are in memory, %d before, which was not too much", same, before)
+	}
+	unload(0)
 	if after := resident(t); after >= before || before == 0 {
 		t.Errorf("%d KiB of the program are in memory, %d before", after, before)
 	}
