@@ -310,6 +310,9 @@ func settings(in *input, length uint64) error {
 	for length > 0 {
 		before := in.read
 		id, err := in.varint()
+		if err == nil && in.read-before >= length {
+			return connError(codeFrame) // it has no value
+		}
 		if err == nil {
 			_, err = in.varint()
 		}

@@ -263,6 +263,7 @@ func TestControlStreams(t *testing.T) {
 		{"no settings", codeNoSettings, [][]byte{append([]byte{streamControl}, data("x")...)}},
 		{"settings twice", codeUnexpected, [][]byte{append(append([]byte{}, settings...), appendFrame(nil, frameSettings, 0)...)}},
 		{"settings of HTTP/2", codeSettings, [][]byte{append(append([]byte{streamControl}, appendFrame(nil, frameSettings, 2)...), 2, 0)}},
+		{"setting without a value", codeFrame, [][]byte{append(append([]byte{streamControl}, appendFrame(nil, frameSettings, 3)...), 8, 1, 8)}},
 		{"two control streams", codeCreation, [][]byte{settings, settings}},
 		{"push", codeCreation, [][]byte{{streamPush}}},
 		{"fewer pushes", codeID, [][]byte{frames(frameMaxPush, 3, frameMaxPush, 2)}},
