@@ -20,9 +20,14 @@ type transfer struct {
 	limit limit
 	last  *upstream.Endpoint // that was asked; another one is better for the next try
 	pin   *upstream.Endpoint // the session's, until it cannot be reached
+	left  func() bool        // gone, bound once
 }
 
-var transfers = sync.Pool{New: func() any { return &transfer{call: upstream.NewCall()} }}
+var transfers = sync.Pool{New: func() any {
+	t := &transfer{call: upstream.NewCall()}
+	t.left = t.gone
+	return t
+}}
 
 func (t *transfer) begin(f *Forwarder, x *exchange.Exchange, d *Destination) {
 	t.f, t.x, t.pin = f, x, d.Pin
@@ -88,18 +93,18 @@ func (t *transfer) ask() error {
 			fresh = false
 			continue
 		}
-		untouched, ioerr := t.call.Ask()
+		untouched, ioerr := t.call.Ask(t.left)
 		if ioerr == nil {
 			break
 		}
-		retry := !last && !upstream.Timeout(ioerr) && (untouched || repeatable && t.call.Reused() && !t.call.Answered())
+		retry := !last && !upstream.Timeout(ioerr) && !errors.Is(ioerr, upstream.ErrGone) && (untouched || repeatable && t.call.Reused() && !t.call.Answered())
 		t.call.Drop()
 		if !retry {
 			return t.limit.failure(ioerr)
 		}
 		fresh = true
 	}
-	if err := t.call.ReadHead(t.x.Request.Method, t.x.Request.Upgrade); err != nil {
+	if err := t.call.ReadHead(t.x.Request.Method, t.x.Request.Upgrade, t.left); err != nil {
 		return t.limit.failure(err)
 	}
 	return nil
@@ -181,7 +186,7 @@ func (t *transfer) pass() (broken string) {
 			if fills++; fills == 2 { // what is short has all come by now
 				t.relayAnswer()
 			}
-			err = call.Await(t.gone)
+			err = call.Await(t.left)
 		}
 		switch {
 		case err == nil:
@@ -239,7 +244,7 @@ func (t *transfer) stream() {
 	}
 	sent := make(chan error, 1)
 	go func() { sent <- t.pump() }()
-	err := call.ReadHead(x.Request.Method, "")
+	err := call.ReadHead(x.Request.Method, "", t.left)
 	if err == nil {
 		t.answer()
 		if t.finished(sent) {
@@ -277,7 +282,7 @@ func (t *transfer) finished(sent chan error) bool {
 // inTurn sends all content before it reads the answer.
 func (t *transfer) inTurn() {
 	perr := t.pump()
-	err := t.call.ReadHead(t.x.Request.Method, "")
+	err := t.call.ReadHead(t.x.Request.Method, "", t.left)
 	if err != nil {
 		t.explain(err, perr)
 		return

@@ -72,7 +72,7 @@ func (t *through) RoundTrip(r *http.Request) (*http.Response, error) {
 		c.release()
 		return nil, c.fault(err)
 	}
-	if err := c.ReadHead(r.Method, ""); err != nil {
+	if err := c.ReadHead(r.Method, "", nil); err != nil {
 		c.release()
 		return nil, c.fault(err)
 	}
@@ -206,7 +206,7 @@ func (c *call) release() {
 
 func (c *call) send(gathered bool, content []byte) (untouched bool, err error) {
 	if gathered {
-		return c.Ask()
+		return c.Ask(nil)
 	}
 	if untouched, err = c.Send(); err != nil {
 		return untouched, err

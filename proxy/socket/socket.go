@@ -133,19 +133,19 @@ func (c *Conn) read(fd uintptr) bool {
 }
 
 // Ask sends req and reads the beginning of what comes back into the buffer that
-// get makes once it is there: one write, one read. sent tells whether any byte
-// of req can have reached the peer.
-func (c *Conn) Ask(req []byte, get func() []byte) (n int, sent bool, err error) {
+// get makes once it is there: one write, one read. sent is how many bytes of req
+// can have reached the peer; after all of them Read goes on where Ask has failed.
+func (c *Conn) Ask(req []byte, get func() []byte) (n, sent int, err error) {
 	if !Raw {
-		if n, err = c.Write(req); err != nil {
-			return 0, n > 0, err
+		if sent, err = c.Write(req); err != nil {
+			return 0, sent, err
 		}
 		n, err = c.tcp.Read(get())
-		return n, true, err
+		return n, sent, err
 	}
 	c.rd = reading{get: get, out: req}
 	err = c.raw.Read(c.onAsk)
-	n, sent = c.rd.n, len(c.rd.out) < len(req)
+	n, sent = c.rd.n, len(req)-len(c.rd.out)
 	if err == nil {
 		err = c.rd.err
 	}

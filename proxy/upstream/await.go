@@ -4,23 +4,16 @@ import "time"
 
 // Await is Fill, but looks every Config.Look whether the client is gone, and then
 // returns ErrGone: it would else hold on to a backend that says nothing, such as one
-// of server-sent events, for Config.ReadTimeout. It does not look where the answer's
-// length is known, for that is on its way, nor over HTTP/2, where Fill is told.
+// that thinks about its answer or sends events, for Config.ReadTimeout. Over HTTP/2
+// it does not look, for Fill is told.
 func (c *Call) Await(gone func() bool) error {
-	if c.stream != nil || c.in.mode == fixed {
+	if c.stream != nil || gone == nil {
 		return c.Fill()
 	}
 	now := time.Now()
-	end := c.exact
-	if end.IsZero() {
-		end = now.Add(c.cfg.ReadTimeout)
-	}
+	end := c.end(now)
 	for {
-		exact := end
-		if end.Sub(now) > 2*c.cfg.Look {
-			exact = time.Time{}
-		}
-		err := c.fill(now, exact, c.cfg.Look)
+		err := c.fill(now, c.soon(now), c.cfg.Look)
 		if !Timeout(err) {
 			return err
 		}
@@ -31,4 +24,20 @@ func (c *Call) Await(gone func() bool) error {
 			return ErrGone
 		}
 	}
+}
+
+// end is when a wait that begins now must be over.
+func (c *Call) end(now time.Time) time.Time {
+	if c.exact.IsZero() {
+		return now.Add(c.cfg.ReadTimeout)
+	}
+	return c.exact
+}
+
+// soon is when the wait must be over, where that leaves no time for a look before.
+func (c *Call) soon(now time.Time) time.Time {
+	if c.exact.Sub(now) > 2*c.cfg.Look {
+		return time.Time{}
+	}
+	return c.exact
 }

@@ -183,7 +183,7 @@ func (c *Call) connect(e *Endpoint, fresh, careful bool) *exchange.Error {
 		if k == nil {
 			break
 		}
-		if (careful || k.secure != nil || c.now.UnixNano()-k.idle > int64(rested)) && (k.arm(c.now, c.exact, c.cfg.ReadTimeout) != nil || !k.Quiet()) {
+		if (careful || k.secure != nil || c.now.UnixNano()-k.idle > int64(rested)) && (k.arm(c.now, time.Time{}, c.cfg.Look) != nil || !k.Quiet()) {
 			k.close()
 			continue
 		}
@@ -208,17 +208,25 @@ func (c *Call) Reused() bool { return c.conn != nil && c.conn.reused }
 func (c *Call) Answered() bool { return c.in.any }
 
 // Ask sends what is staged, in whole the request, and waits for the answer to
-// begin. untouched tells, after an error, that nothing can have reached the backend.
-func (c *Call) Ask() (untouched bool, err error) {
+// begin, or for the client to be gone; see Await. untouched tells, after an error,
+// that nothing can have reached the backend.
+func (c *Call) Ask(gone func() bool) (untouched bool, err error) {
 	if c.stream != nil {
 		return c.stream.Ask(c.x, c.req)
 	}
-	if err := c.conn.arm(c.now, c.exact, c.cfg.ReadTimeout); err != nil {
+	if err := c.conn.arm(c.now, c.soon(c.now), c.cfg.Look); err != nil {
 		return true, err
 	}
 	n, sent, err := c.conn.Ask(c.req, c.buffer)
 	if err != nil {
-		return !sent, err
+		if sent == len(c.req) && Timeout(err) && time.Now().Before(c.end(c.now)) {
+			if gone != nil && gone() {
+				return false, ErrGone
+			}
+			c.sent = true
+			return false, c.Await(gone)
+		}
+		return sent == 0, err
 	}
 	c.sent, c.in.any, c.in.w = true, true, n
 	return false, nil
@@ -295,9 +303,9 @@ func (c *Call) Abort() {
 func (c *Call) Sent() { c.sent = true }
 
 // ReadHead reads the final answer's head, or that of a 101 to upgrade, the protocol
-// that was offered. method is the request's. Errors are *exchange.Error for a
-// malformed answer, and those of the connection.
-func (c *Call) ReadHead(method, upgrade string) error {
+// that was offered. method is the request's; for gone see Await. Errors are
+// *exchange.Error for a malformed answer, and those of the connection.
+func (c *Call) ReadHead(method, upgrade string, gone func() bool) error {
 	if c.stream != nil {
 		return c.readStreamHead()
 	}
@@ -305,7 +313,7 @@ func (c *Call) ReadHead(method, upgrade string) error {
 	for range maxInterim + 1 {
 		n, err := wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits)
 		for n == 0 && err == nil {
-			if err := c.Fill(); err != nil {
+			if err := c.Await(gone); err != nil {
 				return err
 			}
 			n, err = wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits)

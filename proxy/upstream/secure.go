@@ -166,15 +166,15 @@ func (c *Conn) Write2(a, b []byte) error {
 }
 
 // Ask is socket.Conn's: it sends req and reads the beginning of the answer.
-func (c *Conn) Ask(req []byte, get func() []byte) (n int, sent bool, err error) {
+func (c *Conn) Ask(req []byte, get func() []byte) (n, sent int, err error) {
 	if c.secure == nil {
 		return c.Conn.Ask(req, get)
 	}
 	if _, err = c.Write(req); err != nil {
-		return 0, true, err
+		return 0, 1, err // a record is sent in whole, or in part
 	}
 	n, err = c.secure.Read(get())
-	return n, true, err
+	return n, len(req), err
 }
 
 // Quiet is socket.Conn's. What came in one packet with the answer before may have

@@ -76,11 +76,11 @@ func secured(t *testing.T, server net.Addr, settings *table.BackendTLS) string {
 			c.Release()
 			return err.Code
 		}
-		if _, err := c.Ask(); err != nil {
+		if _, err := c.Ask(nil); err != nil {
 			c.Release()
 			return err.Error()
 		}
-		if err := c.ReadHead("GET", ""); err != nil {
+		if err := c.ReadHead("GET", "", nil); err != nil {
 			c.Release()
 			return err.Error()
 		}

@@ -38,7 +38,7 @@ type Config struct {
 	ReadTimeout    time.Duration    // a backend silent for this long has failed, 60 s (at most twice that passes)
 	WriteTimeout   time.Duration    // a backend that reads nothing for this long has failed, 30 s (at most twice that passes)
 	StreamTimeout  time.Duration    // the same for gRPC, whose streams may well be silent while their connection is checked, 10 min
-	Look           time.Duration    // while a backend is silent within an answer of unknown length, whether the client is there is looked at this often, 5 s (at most twice that passes)
+	Look           time.Duration    // while a backend is silent, whether the client is there is looked at this often, 5 s (at most twice that passes)
 	MaxStreamConns int              // connections to one endpoint that speaks HTTP/2, 16
 	MaxStreams     int              // requests at one time on one of them, 250, or as many as the backend says
 	StreamBuffer   int              // bytes of one's answer that its client has not taken yet, 256 KiB and 64 KiB or more; then the backend waits
@@ -54,7 +54,7 @@ func (c *Config) defaults() {
 	c.IdleTimeout = or(c.IdleTimeout, 60*time.Second)
 	c.ReadTimeout = or(c.ReadTimeout, 60*time.Second)
 	c.WriteTimeout = or(c.WriteTimeout, 30*time.Second)
-	c.Look = or(c.Look, 5*time.Second)
+	c.Look = min(or(c.Look, 5*time.Second), c.ReadTimeout)
 	c.StreamTimeout = or(c.StreamTimeout, 10*time.Minute)
 	c.MaxStreamConns = or(c.MaxStreamConns, 16)
 	c.MaxStreams = or(c.MaxStreams, 250)

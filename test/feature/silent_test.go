@@ -1,6 +1,7 @@
 package feature
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -10,8 +11,8 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy"
 )
 
-// Server-sent events that are silent go on as long as there is a client, and end
-// soon after it has left.
+// Server-sent events that are silent, and backends that think about their answer, go
+// on as long as there is a client, and end soon after it has left.
 func TestSilentAnswers(t *testing.T) {
 	t.Parallel()
 	const look = 20 * time.Millisecond
@@ -21,6 +22,16 @@ func TestSilentAnswers(t *testing.T) {
 		func(o *proxy.Options) { o.Backends.Look = look })
 	next, ended := make(chan string), make(chan struct{}, 1)
 	w.Backend("shop/api").Answer(func(rw http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if r.URL.Path == "/late" {
+			select {
+			case text := <-next:
+				_, _ = io.WriteString(rw, text)
+			case <-r.Context().Done():
+				ended <- struct{}{}
+			}
+			return
+		}
 		rw.Header().Set("Content-Type", "text/event-stream")
 		_ = http.NewResponseController(rw).Flush()
 		for {
@@ -67,6 +78,42 @@ func TestSilentAnswers(t *testing.T) {
 		case <-ended:
 		case <-time.After(15 * time.Second):
 			t.Fatalf("%s: the backend was not told within 15 s that the client has gone", name)
+		}
+	}
+	for name, c := range map[string]struct {
+		url, content string
+		client       *http.Client
+	}{
+		"HTTP/1.1":               {"http://a/late", "", w.Client("")},
+		"HTTP/1.1, with content": {"http://a/late", strings.Repeat("a", 100_000), w.Client("")},
+		"HTTP/2.0":               {"https://a/late", "", w.Client("shop/secure/https", TLS(ca.named("a")))},
+	} {
+		ask := func(ctx context.Context) (string, error) {
+			q, err := http.NewRequestWithContext(ctx, "PUT", c.url, strings.NewReader(c.content))
+			if err != nil {
+				return "", err
+			}
+			r, err := c.client.Do(q)
+			if err != nil {
+				return "", err
+			}
+			text, err := io.ReadAll(r.Body)
+			return string(text), err
+		}
+		time.AfterFunc(5*look, func() { next <- "late" })
+		if got, err := ask(t.Context()); got != "late" || err != nil {
+			t.Errorf("%s: a late answer came as %q, %v", name, got, err)
+		}
+		ctx, leave := context.WithTimeout(t.Context(), 5*look)
+		_, err := ask(ctx)
+		leave()
+		if err == nil {
+			t.Errorf("%s: an answer came from nowhere", name)
+		}
+		select {
+		case <-ended:
+		case <-time.After(15 * time.Second):
+			t.Fatalf("%s: the backend was not told within 15 s that nobody waits for its answer", name)
 		}
 	}
 	w.Until("no request is left over", func() bool { return w.Metric(`gatehouse_limit_in_use{limit="requests"}`) == "0" })
