@@ -15,10 +15,21 @@ type key struct {
 	list string               // of a list
 }
 
-// read is a key and the version it had; 0 for what was not there.
+// read is a key, where the tick of its last change stands, and what it was; nil and 0 for
+// what was not there.
 type read struct {
 	key     key
+	tick    *uint64
 	version uint64
+}
+
+// holds says whether what was read is still so. Only for what was not there is anything
+// looked up.
+func (r *read) holds() bool {
+	if r.tick == nil {
+		return r.key.on.tick(&r.key) == nil
+	}
+	return *r.tick == r.version
 }
 
 // Reader reads a Store and remembers what it read. Whatever was computed from a
@@ -39,8 +50,7 @@ func (r *Reader) Fresh() bool {
 		return true
 	}
 	for i := range r.reads {
-		k := &r.reads[i].key
-		if k.on.last() > r.clock && k.on.version(k) != r.reads[i].version {
+		if k := &r.reads[i]; k.key.on.last() > r.clock && !k.holds() {
 			return false
 		}
 	}
@@ -49,24 +59,29 @@ func (r *Reader) Fresh() bool {
 }
 
 // note remembers a read. One that is repeated is remembered once.
-func (r *Reader) note(k key, version uint64) {
+func (r *Reader) note(k key) {
 	for i := range r.reads {
 		if r.reads[i].key == k {
 			return
 		}
 	}
-	r.reads = append(r.reads, read{k, version})
+	now := read{key: k, tick: k.on.tick(&k)}
+	if now.tick != nil {
+		now.version = *now.tick
+	}
+	r.reads = append(r.reads, now)
 }
 
-func get[T metav1.Object](r *Reader, from *shelf[T], name types.NamespacedName) T {
-	h := from.objects[name]
-	r.note(key{on: from, name: name}, h.changed)
-	return h.object
+func get[T metav1.Object](r *Reader, from *shelf[T], name types.NamespacedName) (object T) {
+	r.note(key{on: from, name: name})
+	if h := from.objects[name]; h != nil {
+		object = h.object
+	}
+	return object
 }
 
 func all[T metav1.Object](r *Reader, from *shelf[T], name string) []T {
-	k := key{on: from, list: name}
-	r.note(k, from.version(&k))
+	r.note(key{on: from, list: name})
 	return from.all(name)
 }
 

@@ -13,11 +13,13 @@ import (
 type shelf[T metav1.Object] struct {
 	same    func(a, b T) bool // nothing that matters differs
 	lists   func(T) []string  // the lists an object stands in; nil for none
-	objects map[types.NamespacedName]held[T]
+	objects map[types.NamespacedName]*held[T]
 	index   map[string]*list[T]
 	changed uint64 // tick of the last change of anything here
 }
 
+// held and list change in place: readers look at the tick where it stands. One that
+// is dropped is never taken up again, and its tick is 0.
 type held[T any] struct {
 	object  T
 	changed uint64
@@ -36,7 +38,7 @@ func newShelf[T metav1.Object](same func(a, b T) bool, lists func(T) []string) *
 	}
 	return &shelf[T]{
 		same: same, lists: lists,
-		objects: map[types.NamespacedName]held[T]{},
+		objects: map[types.NamespacedName]*held[T]{},
 		index:   map[string]*list[T]{},
 	}
 }
@@ -50,24 +52,28 @@ func nameOf(o metav1.Object) types.NamespacedName {
 // no version changes.
 func (s *shelf[T]) put(obj T, tick uint64) bool {
 	name := nameOf(obj)
-	old, had := s.objects[name]
-	if had && any(old.object) == any(obj) {
+	at := s.objects[name]
+	if at == nil {
+		at = &held[T]{}
+		s.objects[name] = at
+	}
+	old, had := at.object, at.changed != 0
+	if had && any(old) == any(obj) {
 		return false
 	}
+	at.object = obj
 	// Another object of the same name is a change even if it says the same: its
 	// status has yet to be written.
-	if had && old.object.GetUID() == obj.GetUID() && s.same(old.object, obj) {
-		s.objects[name] = held[T]{obj, old.changed}
+	if had && old.GetUID() == obj.GetUID() && s.same(old, obj) {
 		for _, in := range s.lists(obj) {
 			s.index[in].put(obj)
 		}
 		return false
 	}
-	s.objects[name] = held[T]{obj, tick}
-	s.changed = tick
+	at.changed, s.changed = tick, tick
 	in := s.lists(obj)
 	if had {
-		for _, was := range s.lists(old.object) {
+		for _, was := range s.lists(old) {
 			if !slices.Contains(in, was) {
 				s.drop(was, name, tick)
 			}
@@ -91,7 +97,7 @@ func (s *shelf[T]) remove(name types.NamespacedName, tick uint64) bool {
 		return false
 	}
 	delete(s.objects, name)
-	s.changed = tick
+	old.changed, s.changed = 0, tick
 	for _, was := range s.lists(old.object) {
 		s.drop(was, name, tick)
 	}
@@ -102,6 +108,7 @@ func (s *shelf[T]) drop(from string, name types.NamespacedName, tick uint64) {
 	l := s.index[from]
 	if len(l.objects) == 1 {
 		delete(s.index, from)
+		l.changed = 0
 		return
 	}
 	l.own()
@@ -111,14 +118,15 @@ func (s *shelf[T]) drop(from string, name types.NamespacedName, tick uint64) {
 	l.changed = tick
 }
 
-func (s *shelf[T]) version(k *key) uint64 {
+func (s *shelf[T]) tick(k *key) *uint64 {
 	if k.list == "" {
-		return s.objects[k.name].changed
+		if at := s.objects[k.name]; at != nil {
+			return &at.changed
+		}
+	} else if l := s.index[k.list]; l != nil {
+		return &l.changed
 	}
-	if l := s.index[k.list]; l != nil {
-		return l.changed
-	}
-	return 0
+	return nil
 }
 
 func (s *shelf[T]) last() uint64 { return s.changed }

@@ -90,7 +90,7 @@ func newCore() core {
 // keeper is a shelf of any type.
 type keeper interface {
 	remove(types.NamespacedName, uint64) bool
-	version(*key) uint64
+	tick(*key) *uint64 // of the last change of what is there now; nil for what is not
 	last() uint64
 }
 
