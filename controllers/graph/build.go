@@ -2,6 +2,7 @@ package graph
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -84,7 +85,7 @@ func (b *Builder) Build(s *store.Store) *Graph {
 	b.buildRoutes(all, g)
 	stale := b.buildStreams(all, g)
 	b.buildIngresses(ingresses, g)
-	g.Attached = attached(g)
+	g.Attached = attached(g, b.last)
 	g.Stale = append(b.stale(all, g), stale...)
 	b.sweep(s)
 	b.last, b.clock = g, s.Clock()
@@ -137,26 +138,49 @@ func (b *Builder) buildRoutes(all *store.Reader, g *Graph) {
 }
 
 // attached counts the routes of each listener: those accepted there, once each,
-// whether or not the listener serves.
-func attached(g *Graph) map[ListenerKey]int32 {
+// whether or not the listener serves. It looks at the routes that differ from those of the
+// Graph before, if there is one.
+func attached(g, before *Graph) map[ListenerKey]int32 {
 	count := map[ListenerKey]int32{}
-	for _, route := range g.Routes {
-		countAttached(count, route.Parents)
+	if before == nil {
+		before = &Graph{}
 	}
-	for _, s := range g.Streams {
-		countAttached(count, s.Parents)
-	}
+	maps.Copy(count, before.Attached)
+	differences(before.Routes, g.Routes, func(r *Route) types.NamespacedName { return nameOf(r.Object) }, func(r *Route, by int32) { countAttached(count, r.Parents, by) })
+	differences(before.Streams, g.Streams, (*Stream).Name, func(s *Stream, by int32) { countAttached(count, s.Parents, by) })
+	maps.DeleteFunc(count, func(_ ListenerKey, n int32) bool { return n == 0 })
 	return count
 }
 
-func countAttached(count map[ListenerKey]int32, parents []*Parent) {
+// differences visits the nodes that went, by -1, and those that came, by 1. Where lists are not in
+// order of name, nodes that stayed may be visited too, as often by 1 as by -1.
+func differences[T comparable](before, now []T, name func(T) types.NamespacedName, visit func(T, int32)) {
+	for len(before) > 0 || len(now) > 0 {
+		switch {
+		case len(before) > 0 && len(now) > 0 && before[0] == now[0]:
+			before, now = before[1:], now[1:]
+		case len(now) == 0 || len(before) > 0 && compareNames(name(before[0]), name(now[0])) <= 0:
+			visit(before[0], -1)
+			before = before[1:]
+		default:
+			visit(now[0], 1)
+			now = now[1:]
+		}
+	}
+}
+
+func compareNames(a, b types.NamespacedName) int {
+	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+}
+
+func countAttached(count map[ListenerKey]int32, parents []*Parent, by int32) {
 	for i, parent := range parents {
 		if !holds(parent.Conditions, string(gatewayv1.RouteConditionAccepted)) {
 			continue
 		}
 		for _, at := range parent.Attached {
 			if !attachedBefore(parents[:i], at.Listener) {
-				count[at.Listener]++
+				count[at.Listener] += by
 			}
 		}
 	}
@@ -192,6 +216,9 @@ func (b *Builder) stale(all *store.Reader, g *Graph) (out []ObjectKey) {
 
 // walkRest visits the objects that no node stands for. Both are sorted alike.
 func walkRest[T metav1.Object](objects []T, nodes []*Route, visit func(T)) {
+	if len(objects) == len(nodes) {
+		return
+	}
 	for _, obj := range objects {
 		if len(nodes) > 0 {
 			if o := nodes[0].Object; o.GetName() == obj.GetName() && o.GetNamespace() == obj.GetNamespace() {
