@@ -68,12 +68,13 @@ type Listener struct {
 // cannot be compiled: the table is then unusable. A rule whose filters or
 // policies cannot be built is closed instead; see Problems.
 func Build(t *table.Table, prev *Router, o Owners) (*Router, error) {
+	reuse := newReuse(t, prev)
 	r := &Router{
 		ports:       map[uint32]*group{},
 		addresses:   map[netip.AddrPort]*group{},
 		listeners:   make(map[*table.Listener]*Listener, len(t.Listeners)),
-		hosts:       map[*table.Host]*host{},
-		actions:     map[*table.Action]*Action{},
+		hosts:       make(map[*table.Host]*host, len(reuse.prev.hosts)),
+		actions:     make(map[*table.Action]*Action, len(reuse.prev.actions)),
 		keySets:     make(map[string]*table.KeySet, len(t.KeySets)),
 		misdirected: newReply(421, "misdirected_request", "this connection's server name does not serve the request's host"),
 		badPath:     newReply(400, "bad_path", "the path is malformed, or hides where it leads"),
@@ -89,7 +90,7 @@ func Build(t *table.Table, prev *Router, o Owners) (*Router, error) {
 		}
 		o.Upstreams.Limit(b.ID, b.Retries)
 	}
-	b := builder{Router: r, reuse: newReuse(t, prev), owners: o}
+	b := builder{Router: r, reuse: reuse, owners: o}
 	for _, l := range t.Listeners {
 		if !byHost(l) {
 			continue
@@ -118,7 +119,7 @@ type builder struct {
 }
 
 func (b *builder) buildListener(t *table.Listener) (*Listener, error) {
-	l := &Listener{Table: t, Metrics: b.owners.Metrics.Listener(t)}
+	l := &Listener{Table: t, Metrics: b.owners.Metrics.Listener(t), hosts: names[*host]{exact: make(map[string]*host, len(t.Hosts))}}
 	if t.Clients != nil {
 		l.clients = clientcert.New(t.Clients)
 	}

@@ -200,13 +200,14 @@ func (k *keyed[T]) get(key string, create func() *T) *T {
 	return v
 }
 
-func (k *keyed[T]) retain(keep names) {
+func (k *keyed[T]) retain(keep names, giveWay func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.m) == len(keep) { // all that is kept is there
 		return
 	}
 	for key := range k.m {
+		giveWay()
 		if keep[key] == 0 {
 			delete(k.m, key)
 		}

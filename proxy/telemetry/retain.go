@@ -80,10 +80,10 @@ func (m *Metrics) Retain(t *table.Table, giveWay func()) {
 		giveWay()
 		backends[b.ID] = 1
 	}
-	m.routes.retain(c.routes)
-	m.listeners.retain(listeners)
-	m.backends.retain(backends)
-	m.streams.retain(streams)
+	m.routes.retain(c.routes, giveWay)
+	m.listeners.retain(listeners, giveWay)
+	m.backends.retain(backends, giveWay)
+	m.streams.retain(streams, giveWay)
 	m.Denials.retain(c.policies)
 	m.ShadowDenials.retain(c.policies)
 	m.Refusals.retain(c.policies)
