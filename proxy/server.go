@@ -281,7 +281,7 @@ func (s *Server) SetSigningKeys(keys ...string) error { return s.owners.Guard.Se
 func (s *Server) SetTicketKeys(keys ...string) error { return s.sockets.SetTicketKeys(keys...) }
 
 // GiveWay lets requests go first. Whoever computes for long in this process calls it every
-// few microseconds of work; it returns at once but for once in 200 us.
+// few microseconds of work; it returns at once but for once in 50 us.
 func (s *Server) GiveWay() { s.door.turns.Step() }
 
 // Compiled notes how long it took to make a table of changed objects.
