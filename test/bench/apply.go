@@ -57,9 +57,12 @@ func (b *bench) apply(ctx context.Context, n int, way func(context.Context, *ben
 
 // newRoute is the manifest of the route of one sample, and the path it serves.
 func newRoute(i int) (manifest, path string) {
-	path = fmt.Sprintf("/new/%d", i)
-	return routeManifest(fmt.Sprintf("new-%d", i), peer.Host, path), path
+	path = newPath(i)
+	return routeManifest(newName(i), peer.Host, path), path
 }
+
+func newPath(i int) string { return fmt.Sprintf("/new/%d", i) }
+func newName(i int) string { return fmt.Sprintf("new-%d", i) }
 
 // applyFiles writes manifests below a gateway that runs as a user would run it. Each
 // sample's route takes the place of the one before, so that their number stays.

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
@@ -21,8 +24,8 @@ import (
 // would hand them in a cluster: no files, no parsing.
 type pipeline struct {
 	*controllers.Pipeline
-	reader *manifests.Reader
-	last   controllers.Object
+	model string // a route as the API server sends it
+	last  controllers.Object
 }
 
 // runPipeline serves a site until use returns. built is told what each build and swap took.
@@ -37,7 +40,7 @@ func runPipeline(ctx context.Context, s peer.Site, built func(build, swap time.D
 	if err != nil {
 		return err
 	}
-	p := &pipeline{reader: reader, Pipeline: controllers.New(controllers.Options{
+	p := &pipeline{Pipeline: controllers.New(controllers.Options{
 		Graph: graph.Config{Controller: "gatehouse.dev/gateway-controller", Addresses: []string{"127.0.0.1"}},
 		Outputs: controllers.Outputs{
 			Swap: server.Swap, SetEndpoints: server.SetEndpoints, Publish: func(*graph.Graph, *attach.Policies) {},
@@ -46,6 +49,9 @@ func runPipeline(ctx context.Context, s peer.Site, built func(build, swap time.D
 		GiveWay: server.GiveWay,
 		Log:     logr.Discard(),
 	})}
+	if p.model, err = modelRoute(reader); err != nil {
+		return err
+	}
 	texts, err := peer.Manifests(s)
 	if err != nil {
 		return err
@@ -73,18 +79,30 @@ func runPipeline(ctx context.Context, s peer.Site, built func(build, swap time.D
 }
 
 // change puts new route i in the place of the one before; it returns the path it serves.
+// The object is decoded from JSON, which is what informers do.
 func (p *pipeline) change(i int) (string, error) {
-	manifest, path := newRoute(i)
-	objects, err := parse(p.reader, manifest)
-	if err != nil {
+	path, route := newPath(i), &gatewayv1.HTTPRoute{}
+	text := strings.NewReplacer(newName(0), newName(i), newPath(0), path).Replace(p.model)
+	if err := json.Unmarshal([]byte(text), route); err != nil {
 		return "", err
 	}
-	p.Upsert(objects[0])
+	p.Upsert(route)
 	if p.last != nil {
 		p.Delete(p.last)
 	}
-	p.last = objects[0]
+	p.last = route
 	return path, nil
+}
+
+// modelRoute is new route 0 in JSON.
+func modelRoute(reader *manifests.Reader) (string, error) {
+	manifest, _ := newRoute(0)
+	objects, err := parse(reader, manifest)
+	if err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(objects[0])
+	return string(text), err
 }
 
 // parse reads manifests that are known to be good.
