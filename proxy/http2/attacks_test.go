@@ -311,6 +311,17 @@ func TestSlowStart(t *testing.T) {
 	ends("a block that trickles", r)
 	r = dial(t, url)
 	ends("idle", r)
+	r = dial(t, url)
+	r.ask(1, true, common("GET")...)
+	go func(r *raw) { // it is there, but wants nothing more
+		for range 100 {
+			time.Sleep(20 * time.Millisecond)
+			if _, err := r.Write(append([]byte{0, 0, 8, 6, 0, 0, 0, 0, 0}, "12345678"...)); err != nil {
+				return
+			}
+		}
+	}(r)
+	ends("idle, but for pings", r)
 }
 
 // TestStreamsAtOneTime has more streams than may be open, and resets that leave

@@ -295,12 +295,15 @@ func (c *conn) arm() bool {
 	c.flood.idle.gain(c.out.useful / idleBytes)
 	c.flood.resets.gain(c.out.answered * resetAnswer)
 	c.out.useful, c.out.answered = c.out.useful%idleBytes, 0
-	idle := c.streams.open == 0
+	idle, since := c.streams.open == 0, c.streams.since
 	c.mu.Unlock()
+	in := &c.in
 	if idle {
 		c.shrink()
+		if in.now.Sub(since) >= 2*c.cfg.Timeouts.Idle {
+			return false // whatever comes, it is no requests
+		}
 	}
-	in := &c.in
 	by := in.by
 	if by.IsZero() {
 		left := c.cfg.Timeouts.Idle
