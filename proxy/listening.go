@@ -20,6 +20,8 @@ import (
 // listening is the configuration of the sockets.
 func (s *Server) listening() listener.Config {
 	c := &s.opts.Clients
+	one := c.HTTP1
+	one.Defaults()
 	relayed := c.TCP
 	relayed.Poll = s.door.loops
 	return listener.Config{
@@ -32,7 +34,7 @@ func (s *Server) listening() listener.Config {
 		Metrics:   s.metrics,
 		Door:      &s.door,
 		Loops:     s.door.loops,
-		Limits:    listener.Limits{Handshake: c.Handshake, Drain: s.opts.Drain.Timeout},
+		Limits:    listener.Limits{Handshake: c.Handshake, Idle: one.IdleTimeout, Drain: s.opts.Drain.Timeout},
 	}
 }
 

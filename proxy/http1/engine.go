@@ -28,7 +28,7 @@ type engines struct {
 func (c *conn) attach() error {
 	c.probe = true
 	switch t := c.nc.(type) {
-	case *net.TCPConn:
+	case *socket.Accepted:
 		if !socket.Raw {
 			return nil
 		}
@@ -36,7 +36,7 @@ func (c *conn) attach() error {
 			c.own.clear = socket.Unused()
 		}
 		c.sock = c.own.clear
-		return c.own.clear.Use(t, c.cfg.WriteTimeout)
+		c.own.clear.UseAccepted(t, c.cfg.WriteTimeout)
 	case *tls.Conn:
 		if c.own.secure == nil {
 			c.own.secure = record.Unused()
@@ -67,10 +67,16 @@ func (c *conn) begun() bool {
 	return c.sock != nil && c.sock == engine(c.own.secure) && c.own.secure.Within()
 }
 
-// leave makes the connection one that somebody else serves.
-func (c *conn) leave() error {
+// leave makes the connection, which it returns, one that somebody else serves.
+func (c *conn) leave() (nc net.Conn, err error) {
 	c.detach()
-	return c.nc.SetDeadline(time.Time{})
+	nc = c.nc
+	if a, ok := nc.(*socket.Accepted); ok {
+		if nc, err = a.TCP(); err != nil {
+			return nil, err
+		}
+	}
+	return nc, nc.SetDeadline(time.Time{})
 }
 
 // Gone implements exchange.Watched.
@@ -79,8 +85,7 @@ func (w *writer) Gone() bool {
 	if b, ok := below.(*record.Below); ok {
 		below = b.Conn
 	}
-	t, ok := below.(*net.TCPConn)
-	return ok && socket.Gone(t)
+	return socket.Gone(below)
 }
 
 // below is the connection that TLS is over, if there is TLS. Closing it sends no

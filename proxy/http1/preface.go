@@ -23,7 +23,7 @@ func (c *conn) serveHTTP2() {
 	c.ses.release()
 	c.ses = nil
 	c.tunnel.Store(true) // Drain is the other server's business
-	if c.leave() == nil {
-		c.cfg.HTTP2(c.nc, ahead, c.info)
+	if nc, err := c.leave(); err == nil {
+		c.cfg.HTTP2(nc, ahead, c.info)
 	}
 }

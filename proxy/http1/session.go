@@ -27,7 +27,7 @@ type session struct {
 var sessions = sync.Pool{New: func() any {
 	s := &session{}
 	s.in = s.own[:]
-	s.x.Request.Header = make(exchange.Header, 0, 32)
+	s.head.Header = make(exchange.Header, 0, 32)
 	s.x.Response.Header = make(exchange.Header, 0, 32)
 	s.x.Writer = &s.out
 	s.body.s, s.out.s = s, s
@@ -46,6 +46,9 @@ func getSession(c *conn) *session {
 // release gives the session and its buffers back.
 func (s *session) release() {
 	s.setInput(nil)
+	if h := s.x.Request.Header; cap(h) > cap(s.head.Header) { // it has grown since the request was parsed
+		s.head.Header = h[:0]
+	}
 	s.out.free()
 	s.body.free()
 	s.conn, s.x.Conn = nil, nil

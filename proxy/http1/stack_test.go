@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/http1"
 	"github.com/gatehouse-dev/gatehouse/proxy/record"
+	"github.com/gatehouse-dev/gatehouse/proxy/socket"
 )
 
 // handler answers what it was asked: method, host, path, query and content; a
@@ -117,7 +118,11 @@ func start(t testing.TB, cfg http1.Config, kind over) *stack {
 	if secure {
 		config = &tls.Config{Certificates: []tls.Certificate{certificate(t)}}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := socket.Listen(ln.(*net.TCPListener))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,14 +131,21 @@ func start(t testing.TB, cfg http1.Config, kind over) *stack {
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
-			c, err := l.Accept()
+			accepted, err := l.Accept()
 			if err != nil {
 				return
 			}
-			info := &exchange.Conn{Peer: c.RemoteAddr().(*net.TCPAddr).AddrPort(), TLS: secure}
+			local, peer := accepted.Addrs()
+			info := &exchange.Conn{Local: local, Peer: peer, TLS: secure}
+			var c net.Conn = accepted
 			if secure {
-				if kind == driven {
-					c = record.NewBelow(c.(*net.TCPConn), nil)
+				tcp, err := accepted.TCP()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if c = tcp; kind == driven {
+					c = record.NewBelow(tcp, nil)
 				}
 				c = tls.Server(c, config)
 			}

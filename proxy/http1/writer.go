@@ -144,11 +144,12 @@ func (w *writer) Tunnel() (net.Conn, error) {
 	}
 	c := w.s.conn
 	c.tunnel.Store(true)
-	if err := c.leave(); err != nil {
+	nc, err := c.leave()
+	if err != nil {
 		return nil, err
 	}
 	w.state, w.buf = tunneled, nil // a tunnel may go on for days
-	t := &socket.Ahead{Conn: c.nc, Bytes: w.s.in[w.s.r:w.s.w]}
+	t := &socket.Ahead{Conn: nc, Bytes: w.s.in[w.s.r:w.s.w]}
 	w.s.r = w.s.w
 	return t, nil
 }

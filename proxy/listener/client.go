@@ -10,14 +10,16 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/poll"
 	"github.com/gatehouse-dev/gatehouse/proxy/record"
+	tcp "github.com/gatehouse-dev/gatehouse/proxy/socket"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
 // client is one connection of a socket, from its accept to its end. One that
 // speaks HTTP/1.1 and is quiet rests in a loop, where it has no goroutine.
 type client struct {
 	socket  *socket
-	tcp     *net.TCPConn
-	http    net.Conn // what HTTP is spoken on: tcp, or TLS over it
+	conn    *tcp.Accepted
+	http    net.Conn // what HTTP is spoken on: conn, or TLS over it
 	info    exchange.Conn
 	counted bool // it is one of crowd.clients
 	shared  bool // others may look at it after its end: it is not used again
@@ -28,29 +30,48 @@ type client struct {
 // clients keeps those of connections that have ended: many carry one request.
 var clients = sync.Pool{New: func() any { return new(client) }}
 
-func (k *socket) newClient(c *net.TCPConn) *client {
+func (k *socket) newClient(c *tcp.Accepted) *client {
 	l := clients.Get().(*client)
-	*l = client{socket: k, tcp: c}
+	*l = client{socket: k, conn: c}
 	k.mu.Lock()
 	k.clients[l] = struct{}{}
 	k.mu.Unlock()
 	return l
 }
 
-// serve serves a connection that was accepted.
-func (c *client) serve() {
+// begin begins with a connection that was accepted: where HTTP is spoken in the clear
+// it rests until the request comes, at less cost than a goroutine waits for it.
+func (c *client) begin() {
 	k := c.socket
 	k.metrics.Accepted.Add(1)
 	k.metrics.Open.Add(1)
+	k.running.Add(1) // not Go: that makes two closures of it
+	p := k.set.cfg.Current()[k.id]
+	if p == nil || p.kind != plain || p.proxy != nil || k.set.cfg.Loops == nil || !c.rest(time.Now().Add(p.idle(k.set.cfg.Limits.Idle))) {
+		go c.serve()
+	}
+}
+
+// idle is how long a connection may be without a request.
+func (p *Port) idle(most time.Duration) time.Duration {
+	if p.limits == nil {
+		return most
+	}
+	return table.Tighter(most, p.limits.IdleTime)
+}
+
+// serve serves a connection that was accepted.
+func (c *client) serve() {
+	k := c.socket
 	p := k.set.cfg.Current()[k.id]
 	if p == nil { // the socket has left the table
 		c.end(false)
 		return
 	}
-	local, peer := address(c.tcp.LocalAddr()), address(c.tcp.RemoteAddr())
+	local, peer := c.conn.Addrs()
 	if p.proxy != nil {
 		var ok bool
-		if peer, ok = k.client(c.tcp, p.proxy, peer); !ok {
+		if peer, ok = k.client(c.conn, p.proxy, peer); !ok {
 			k.metrics.HeaderErrors.Add(1)
 			c.end(false)
 			return
@@ -62,26 +83,27 @@ func (c *client) serve() {
 	}
 	var ok bool
 	if ok, c.counted = k.crowd.meet(p, peer.Addr()); !ok {
-		k.refuse(c.tcp)
+		k.refuse(c.conn)
 		c.end(true)
 		return
 	}
-	switch p.kind {
-	case plain:
-		c.speak(c.tcp)
+	if p.kind == plain {
+		c.speak(c.conn)
 		return
-	case encrypted:
-		c.serveTLS(tls.Server(record.NewBelow(c.tcp, nil), k.tls))
+	}
+	tcp, err := c.conn.TCP()
+	switch {
+	case err != nil:
+	case p.kind == encrypted:
+		c.serveTLS(tls.Server(record.NewBelow(tcp, nil), k.tls))
 		return
-	case mixed:
-		c.serveMixed(p)
+	case p.kind == mixed:
+		c.serveMixed(tcp, p)
 		return
-	case raw:
-		if p.stream == nil {
-			_ = c.tcp.SetLinger(0) // refused: nowhere to go
-		} else {
-			k.set.cfg.Streams.TCP(c.tcp, nil, p.stream)
-		}
+	case p.stream == nil:
+		_ = tcp.SetLinger(0) // refused: nowhere to go
+	default:
+		k.set.cfg.Streams.TCP(tcp, nil, p.stream)
 	}
 	c.end(false)
 }
@@ -103,17 +125,13 @@ func (c *client) speak(nc net.Conn) {
 // over. It is false when there is none.
 func (c *client) rest(until time.Time) bool {
 	k := c.socket
-	raw, err := c.tcp.SyscallConn()
-	if err != nil {
-		return false
-	}
 	k.mu.Lock() // held until all is in place: Ready waits for it
 	defer k.mu.Unlock()
 	if k.ended {
 		return false
 	}
-	c.shared = true
-	if raw.Control(func(fd uintptr) {
+	var err error
+	if c.conn.Control(func(fd uintptr) {
 		err = k.set.cfg.Loops.Loop().Add(&c.entry, int(fd), poll.Read|poll.Once, c)
 	}) != nil || err != nil {
 		return false
@@ -129,7 +147,11 @@ func (c *client) wake() bool {
 	defer c.socket.mu.Unlock()
 	was := c.resting
 	c.resting = false
-	if was {
+	switch {
+	case !was:
+	case c.http == nil: // it may be closed before anybody else waits for something
+		c.conn.Left(c.entry.Leave())
+	default:
 		c.entry.Remove()
 	}
 	return was
@@ -141,6 +163,8 @@ func (c *client) Ready(ev poll.Events) {
 	case !c.wake():
 	case ev&(poll.Due|poll.Closed) != 0, ev&poll.Ended != 0 && c.silent():
 		c.leave() // here: ten thousand that end at once would need as many stacks
+	case c.http == nil:
+		go c.serve()
 	default:
 		go c.speak(c.http)
 	}
@@ -154,9 +178,9 @@ const farewell = 31
 // Its farewell is taken: closing on top of it would reset the connection.
 func (c *client) silent() bool {
 	if c.info.TLS {
-		return swallow(c.tcp, farewell)
+		return swallow(c.conn, farewell)
 	}
-	return swallow(c.tcp, 0)
+	return swallow(c.conn, 0)
 }
 
 // leave ends a connection that waits for a request. It does not wait itself: a
@@ -179,7 +203,7 @@ func (c *client) leave() {
 func (c *client) end(closed bool) {
 	k := c.socket
 	if !closed {
-		_ = c.tcp.Close()
+		_ = c.conn.Close()
 	}
 	k.mu.Lock()
 	delete(k.clients, c)
@@ -204,6 +228,7 @@ func (k *socket) rouse() {
 	var all []*client
 	for c := range k.clients {
 		if c.resting {
+			c.shared = true
 			all = append(all, c)
 		}
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/poll"
+	tcp "github.com/gatehouse-dev/gatehouse/proxy/socket"
 	"github.com/gatehouse-dev/gatehouse/proxy/stream"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
@@ -33,7 +34,7 @@ import (
 // A connection that is quiet HTTP1 hands back open, with the time at which it is to be
 // closed: when something comes before that, HTTP1 is called again.
 type Protocols interface {
-	HTTP1(c net.Conn, conn *exchange.Conn) (until time.Time) // *net.TCPConn, or *tls.Conn after the handshake; may turn out to be HTTP/2 with prior knowledge
+	HTTP1(c net.Conn, conn *exchange.Conn) (until time.Time) // *socket.Accepted, or *tls.Conn after the handshake; may turn out to be HTTP/2 with prior knowledge
 	HTTP2(c net.Conn, conn *exchange.Conn)                   // *tls.Conn that negotiated h2
 	Finish()                                                 // from now on every answer is its connection's last
 	Drain()                                                  // finish what is under way, then end every connection
@@ -78,6 +79,7 @@ type Config struct {
 // Limits are what a Set bounds.
 type Limits struct {
 	Handshake time.Duration // for a client to complete the TLS handshake
+	Idle      time.Duration // for a client of HTTP in the clear to begin its first request
 	Drain     time.Duration // for connections of a socket that left the table
 }
 
@@ -234,8 +236,12 @@ func (s *Set) bind(k key) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
+	from, err := tcp.Listen(ln.(*net.TCPListener))
+	if err != nil {
+		return nil, err
+	}
 	s.lastID++
-	return newSocket(s, s.lastID, ln.(*net.TCPListener)), nil
+	return newSocket(s, s.lastID, from), nil
 }
 
 // address is where k is to be bound.

@@ -82,7 +82,7 @@ func newFixture(t *testing.T, connections int) *fixture {
 		Bind:      func(address string, port uint16) string { return "127.0.0.1:0" },
 		Metrics:   f.metrics,
 		Door:      gate{admission.New(admission.Config{Limit: connections})},
-		Limits:    Limits{Handshake: time.Second, Drain: 50 * time.Millisecond},
+		Limits:    Limits{Idle: time.Minute, Handshake: time.Second, Drain: 50 * time.Millisecond},
 	})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)

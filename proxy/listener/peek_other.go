@@ -5,6 +5,8 @@ package listener
 import (
 	"errors"
 	"net"
+
+	tcp "github.com/gatehouse-dev/gatehouse/proxy/socket"
 )
 
 // peek has no way to look at bytes and leave them.
@@ -13,4 +15,4 @@ func peek(*net.TCPConn, []byte, func(int) bool) error {
 }
 
 // swallow cannot tell, so there may be more.
-func swallow(*net.TCPConn, int) bool { return false }
+func swallow(*tcp.Accepted, int) bool { return false }

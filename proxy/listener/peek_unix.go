@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"syscall"
+
+	tcp "github.com/gatehouse-dev/gatehouse/proxy/socket"
 )
 
 // peek fills b with what has come, and leaves it where it is, each time more has
@@ -38,17 +40,13 @@ func peek(c *net.TCPConn, b []byte, enough func(n int) bool) error {
 
 // swallow reports whether no more than most bytes have come that nobody has read,
 // and reads them if so. It does not wait.
-func swallow(c *net.TCPConn, most int) bool {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return true
-	}
+func swallow(c *tcp.Accepted, most int) bool {
 	few := true
-	err = raw.Control(func(fd uintptr) {
+	err := c.Control(func(fd uintptr) {
 		b := make([]byte, most+1)
-		n, _, _ := syscall.Recvfrom(int(fd), b, syscall.MSG_PEEK)
+		n, _, _ := syscall.Recvfrom(int(fd), b, syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		if few = n <= most; few && n > 0 {
-			_, _, _ = syscall.Recvfrom(int(fd), b, 0)
+			_, _, _ = syscall.Recvfrom(int(fd), b, syscall.MSG_DONTWAIT)
 		}
 	})
 	return few || err != nil

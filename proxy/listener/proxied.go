@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 	"github.com/gatehouse-dev/gatehouse/proxy/proxyproto"
+	tcp "github.com/gatehouse-dev/gatehouse/proxy/socket"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -18,9 +19,13 @@ const headerTime = 5 * time.Second
 // client returns who is behind c, which comes from peer: whom the PROXY header
 // names, else peer. ok is false when c cannot be served. Nothing behind the
 // header is taken from c, so that what drives the connection sees it as it is.
-func (k *socket) client(c *net.TCPConn, by *table.Proxies, peer netip.AddrPort) (client netip.AddrPort, ok bool) {
+func (k *socket) client(from *tcp.Accepted, by *table.Proxies, peer netip.AddrPort) (client netip.AddrPort, ok bool) {
 	if !by.Contains(peer.Addr()) {
 		return peer, by.Optional
+	}
+	c, err := from.TCP()
+	if err != nil {
+		return peer, false
 	}
 	if c.SetReadDeadline(time.Now().Add(min(headerTime, k.set.cfg.Limits.Handshake))) != nil {
 		return peer, false

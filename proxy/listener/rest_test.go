@@ -167,12 +167,6 @@ func (f finishing) CloseWrite() error { return errors.Join(f.Conn.CloseWrite(), 
 // TestRestEnds: a connection that rests is closed when its time is over, and when
 // its socket drains.
 func TestRestEnds(t *testing.T) {
-	ended := func(c net.Conn) {
-		t.Helper()
-		if b, err := io.ReadAll(c); err != nil || len(b) > 0 {
-			t.Errorf("got %q, %v; want an end", b, err)
-		}
-	}
 	f := newResting(t, time.Millisecond)
 	f.update(web)
 	c := f.dial(t, web)
@@ -180,7 +174,7 @@ func TestRestEnds(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-	ended(c)
+	ended(t, c)
 	f.none(t)
 
 	f = newResting(t, time.Hour)
@@ -196,6 +190,60 @@ func TestRestEnds(t *testing.T) {
 	}
 	f.update() // the listener leaves the table
 	for _, c := range all {
-		ended(c)
+		ended(t, c)
 	}
+}
+
+// ended waits for the end of a connection on which nothing more is to come.
+func ended(t *testing.T, c net.Conn) {
+	t.Helper()
+	if b, err := io.ReadAll(c); err != nil || len(b) > 0 {
+		t.Errorf("got %q, %v; want an end", b, err)
+	}
+}
+
+// TestRestFirst: a connection of which nothing has come yet needs no goroutine. It is
+// closed when its time is over, and when its socket drains.
+func TestRestFirst(t *testing.T) {
+	f := newResting(t, time.Hour)
+	f.update(web)
+	c := f.dial(t, web)
+	k := f.set.sockets[keyOf(web)]
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		k.mu.Lock()
+		resting := 0
+		for c := range k.clients {
+			if c.resting {
+				resting++
+			}
+		}
+		k.mu.Unlock()
+		if resting == 1 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the connection does not rest")
+		}
+	}
+	if got := say(t, c, "a"); got != "HTTP/1.1 a" {
+		t.Errorf("got %q", got)
+	}
+	c = f.dial(t, web)
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	f.update()
+	ended(t, c)
+
+	f = newResting(t, time.Hour)
+	f.set.cfg.Limits.Idle = time.Millisecond
+	f.update(web)
+	c = f.dial(t, web)
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	ended(t, c)
+	f.none(t)
+
+	f = newResting(t, time.Hour)
+	f.update(&table.Listener{ID: web.ID, Port: web.Port, Protocol: web.Protocol, Limits: &table.Limits{IdleTime: time.Millisecond}})
+	c = f.dial(t, web)
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	ended(t, c)
 }

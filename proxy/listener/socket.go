@@ -5,12 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"net/netip"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/relay"
+	tcp "github.com/gatehouse-dev/gatehouse/proxy/socket"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 )
 
@@ -18,7 +18,7 @@ import (
 type socket struct {
 	set       *Set
 	id        uint32
-	ln        *net.TCPListener
+	ln        *tcp.Listener
 	protocols Protocols
 	tls       *tls.Config // one for the socket's life
 	relayed   *tls.Config // the same for TLS that ends here and is relayed: it negotiates no protocol
@@ -33,7 +33,7 @@ type socket struct {
 	running  sync.WaitGroup // the accept loop and the connections
 }
 
-func newSocket(s *Set, id uint32, ln *net.TCPListener) *socket {
+func newSocket(s *Set, id uint32, ln *tcp.Listener) *socket {
 	k := &socket{set: s, id: id, ln: ln, protocols: s.cfg.Protocols(), clients: map[*client]struct{}{}, stopped: make(chan struct{})}
 	k.metrics = s.cfg.Metrics.Port(ln.Addr().String())
 	k.crowd = newCrowd(k.metrics)
@@ -128,8 +128,8 @@ func (k *socket) drain(ctx context.Context) {
 	left := map[*net.TCPConn]bool{}
 	k.mu.Lock()
 	for c := range k.clients {
-		left[c.tcp] = true
-		_ = c.tcp.Close()
+		left[c.conn.Known()] = true
+		_ = c.conn.Close()
 	}
 	k.mu.Unlock()
 	relay.Break(k.set.cfg.Loops, func(client *net.TCPConn) bool { return left[client] })
@@ -145,7 +145,7 @@ const (
 func (k *socket) accept() {
 	backoff := minBackoff
 	for {
-		c, err := k.ln.AcceptTCP()
+		c, err := k.ln.Accept()
 		switch {
 		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
 			return
@@ -160,9 +160,7 @@ func (k *socket) accept() {
 			k.refuse(c)
 			continue
 		}
-		client := k.newClient(c)
-		k.running.Add(1) // not Go: that makes two closures of it
-		go client.serve()
+		k.newClient(c).begin()
 	}
 }
 
@@ -174,19 +172,9 @@ const tooMany = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/p
 	`{"type":"about:blank","title":"Service Unavailable","status":503,"code":"` + codeTooMany + `"}` + "\n"
 
 // refuse closes, and answers where HTTP is spoken in the clear: to answer a TLS client would take a handshake.
-func (k *socket) refuse(c *net.TCPConn) {
+func (k *socket) refuse(c *tcp.Accepted) {
 	if p := k.set.cfg.Current()[k.id]; p != nil && p.kind == plain {
-		if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err == nil {
-			_, _ = c.Write([]byte(tooMany)) // it may be gone already
-		}
+		_, _ = tcp.WriteNow(c, []byte(tooMany)) // it may be gone already
 	}
 	_ = c.Close()
-}
-
-func address(a net.Addr) netip.AddrPort {
-	if tcp, ok := a.(*net.TCPAddr); ok {
-		p := tcp.AddrPort()
-		return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
-	}
-	return netip.AddrPort{}
 }

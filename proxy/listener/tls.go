@@ -66,8 +66,8 @@ func goodbye(c *tls.Conn) {
 // connection: relayed as it is, relayed after TLS has ended here, or HTTP. One
 // that no listener or no stream takes is closed without an alert: whose it would
 // be is not known.
-func (c *client) serveMixed(p *Port) {
-	s, ok := c.relay(p)
+func (c *client) serveMixed(tcp *net.TCPConn, p *Port) {
+	s, ok := c.relay(tcp, p)
 	if ok {
 		c.serveTLS(s)
 		return
@@ -77,10 +77,10 @@ func (c *client) serveMixed(p *Port) {
 
 // relay relays the connection if that is what becomes of it; otherwise ok is true
 // and s is what HTTP is to be spoken on.
-func (c *client) relay(p *Port) (s *tls.Conn, ok bool) {
+func (c *client) relay(tcp *net.TCPConn, p *Port) (s *tls.Conn, ok bool) {
 	k := c.socket
 	b := mem.GetLarge()
-	n, name, err := k.hello(c.tcp, b)
+	n, name, err := k.hello(tcp, b)
 	ahead := append([]byte(nil), b[:n]...)
 	mem.PutLarge(b)
 	if err != nil {
@@ -93,16 +93,16 @@ func (c *client) relay(p *Port) (s *tls.Conn, ok bool) {
 		return nil, false
 	}
 	if e.listener.Protocol == table.HTTPS {
-		return tls.Server(record.NewBelow(c.tcp, ahead), k.tls), true
+		return tls.Server(record.NewBelow(tcp, ahead), k.tls), true
 	}
 	to := e.streams.find(name)
 	switch {
 	case to == nil:
 		k.metrics.HandshakeErrors.Add(1)
 	case !to.Table.Terminate:
-		k.set.cfg.Streams.TCP(c.tcp, ahead, to)
+		k.set.cfg.Streams.TCP(tcp, ahead, to)
 	default:
-		if s := tls.Server(record.NewBelow(c.tcp, ahead), k.relayed); k.handshake(s) {
+		if s := tls.Server(record.NewBelow(tcp, ahead), k.relayed); k.handshake(s) {
 			k.set.cfg.Streams.TCP(s, nil, to)
 			goodbye(s)
 		}

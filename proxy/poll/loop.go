@@ -110,21 +110,37 @@ func (e *Entry) Remove() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.remove(e)
+	if l.remove(e) && e.fd >= 0 {
+		l.Forget(e.fd)
+	}
 }
 
-func (l *Loop) remove(e *Entry) {
+// Leave is Remove for a descriptor that is closed soon, and saves a system call: the
+// kernel knows it until then. If it is not to be closed, the loop, which is returned,
+// is told to Forget it.
+func (e *Entry) Leave() *Loop {
+	l := e.loop
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.remove(e)
+	return l
+}
+
+// Forget makes the kernel tell nothing of fd any more.
+func (l *Loop) Forget(fd int) {
+	_ = control(l.fd, ctlRemove, fd, newEvent(0, 0, 0)) // closed already: just as well
+}
+
+func (l *Loop) remove(e *Entry) bool {
 	at := &l.slots[e.slot]
 	if at.entry != e {
-		return
-	}
-	if e.fd >= 0 {
-		_ = control(l.fd, ctlRemove, e.fd, newEvent(0, 0, 0)) // closed already: just as well
+		return false
 	}
 	l.heap.remove(e)
 	at.entry = nil
 	at.turn++
 	l.free = append(l.free, e.slot)
+	return true
 }
 
 // At makes e's handler be called with Due at t or up to 50 ms later, once; what

@@ -150,6 +150,35 @@ func TestOnce(t *testing.T) {
 	got.want(t, "what came meanwhile", Readable)
 }
 
+// TestLeave: an entry that has left hears nothing more, and neither does the one in
+// its place; its descriptor can be added again once it was forgotten.
+func TestLeave(t *testing.T) {
+	l := newSet(t).Loop()
+	a, b := pair(t)
+	got := make(told, 10)
+	e := add(t, l, a, Read|Once, got)
+	if of := e.Leave(); of != l {
+		t.Errorf("left %p, not %p", of, l)
+	}
+	send(t, b) // the kernel tells of it
+	got.quiet(t, "after it has left", l)
+	next := make(told, 10)
+	c, d := pair(t)
+	add(t, l, c, Read, next)
+	send(t, b)
+	next.quiet(t, "in its place", l)
+	send(t, d)
+	next.want(t, "a byte", Readable)
+
+	again := &Entry{}
+	if err := l.Add(again, a, Read, got); !errors.Is(err, syscall.EEXIST) {
+		t.Errorf("added while the kernel knows it: %v", err)
+	}
+	l.Forget(a)
+	add(t, l, a, Read, got)
+	got.want(t, "what came meanwhile", Readable)
+}
+
 // both removes the other when it is told.
 type both struct {
 	other *Entry

@@ -6,7 +6,7 @@ import "net"
 
 // Gone reports whether the peer of c has closed the connection. Here that cannot
 // be told without a read.
-func Gone(*net.TCPConn) bool { return false }
+func Gone(net.Conn) bool { return false }
 
 // WriteNow writes p; here it may wait.
-func WriteNow(c *net.TCPConn, p []byte) (int, error) { return c.Write(p) }
+func WriteNow(c net.Conn, p []byte) (int, error) { return c.Write(p) }

@@ -62,6 +62,9 @@ func (p *Pipe) Close() {
 // Conn.Read does, and returns what that would; or nothing and no error, where this
 // kernel has no such way.
 func (p *Pipe) Fill(c *Conn, most int64) (int, error) {
+	if err := c.settle(); err != nil {
+		return 0, err
+	}
 	p.most = int(min(most, pipeSize))
 	if err := c.raw.Read(p.onFill); err != nil {
 		return 0, err

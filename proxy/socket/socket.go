@@ -13,6 +13,9 @@
 // lost: every RawConn.Read forgets what the poller saw before it, so its first
 // callback either tries to read, or does what provokes the next edge (sending a
 // request). Between callbacks of one RawConn.Read nothing is forgotten.
+//
+// A connection that a client makes (Listener) is not even told the poller before
+// something of it has to be waited for (Accepted).
 package socket
 
 import (
@@ -29,6 +32,7 @@ var ErrWouldBlock = errors.New("socket: would block")
 // Conn is one TCP connection. One goroutine reads it at a time and one writes;
 // while Drive runs they are the same. Close may be called by anyone.
 type Conn struct {
+	fresh *Accepted // what the poller is to be told of before anything is waited for; else nil
 	tcp   *net.TCPConn
 	raw   syscall.RawConn
 	stall time.Duration // how long one blocking write may take, at least; at most twice that
@@ -81,9 +85,25 @@ func (c *Conn) Use(tcp *net.TCPConn, stall time.Duration) (err error) {
 	return err
 }
 
+// UseAccepted makes c, which has none, a Conn of a. Only where Raw is true.
+func (c *Conn) UseAccepted(a *Accepted, stall time.Duration) { c.fresh, c.stall = a, stall }
+
+// settle sees to it that the poller knows the connection.
+func (c *Conn) settle() error {
+	if c.fresh == nil {
+		return nil
+	}
+	tcp, err := c.fresh.TCP()
+	if err != nil {
+		return err
+	}
+	c.fresh = nil
+	return c.Use(tcp, c.stall)
+}
+
 // Forget makes c one without a connection. Nobody may be using it.
 func (c *Conn) Forget() {
-	c.tcp, c.raw, c.step = nil, nil, nil
+	c.fresh, c.tcp, c.raw, c.step = nil, nil, nil, nil
 	c.rd, c.wr = reading{}, writing{}
 }
 
@@ -99,7 +119,24 @@ func (c *Conn) Close() error { return c.tcp.Close() }
 // it returns false. Inside a step, Read must not be called. Only where Raw is true.
 func (c *Conn) Drive(step func() bool) error {
 	c.step = step
+	if c.fresh != nil && c.first() {
+		return nil
+	}
+	if err := c.settle(); err != nil {
+		return err
+	}
 	return c.raw.Read(c.onDrive)
+}
+
+// first is a step of a connection that the poller does not know.
+func (c *Conn) first() (done bool) {
+	fresh := c.fresh
+	fd, ok := fresh.enter()
+	if !ok {
+		return false
+	}
+	defer fresh.exit()
+	return c.drive(uintptr(fd))
 }
 
 func (c *Conn) drive(fd uintptr) bool {
@@ -117,6 +154,9 @@ func (c *Conn) TryRead(p []byte) (int, error) { return result(sysRead(c.fd, p)) 
 func (c *Conn) Read(p []byte) (int, error) {
 	if !Raw {
 		return c.tcp.Read(p)
+	}
+	if err := c.settle(); err != nil {
+		return 0, err
 	}
 	c.rd.in = p
 	err := c.raw.Read(c.onRead)
@@ -283,6 +323,9 @@ func (c *Conn) blockPiece(a, b []byte) error {
 
 // armWrite sees to it that a write which waits fails after stall to twice that.
 func (c *Conn) armWrite() error {
+	if err := c.settle(); err != nil {
+		return err
+	}
 	now := time.Now()
 	if c.wr.until.Sub(now) >= c.stall {
 		return nil
