@@ -37,7 +37,8 @@ type Call struct {
 	exact   time.Time // when the answer must be complete; zero when no rule says so
 	req     []byte    // the request's head, and content that was gathered
 	staging []byte    // where req begins; stays with the call
-	chunked bool      // content is sent in chunks
+	content bool      // there is some
+	chunked bool      // it is sent in chunks
 	sent    bool      // all of the request has been written
 
 	in     input
@@ -95,7 +96,7 @@ func (c *Call) Release() {
 		c.staging = c.req[:0]
 	}
 	c.forget()
-	c.req, c.cfg, c.chunked, c.x = nil, nil, false, nil
+	c.req, c.cfg, c.content, c.chunked, c.x = nil, nil, false, false, nil
 }
 
 // Drop closes the call's connection, so that another can be asked.
@@ -126,7 +127,8 @@ func put(b []byte) {
 
 // Stage writes x's head into memory.
 func (c *Call) Stage(x *exchange.Exchange) {
-	c.chunked = x.Request.Body != nil && x.Request.ContentLength < 0
+	c.content = x.Request.Body != nil
+	c.chunked = c.content && x.Request.ContentLength < 0
 	c.req = wire.AppendRequestHead(c.staging, x, wire.RequestOptions{Upgrade: x.Request.Upgrade != ""})
 }
 
@@ -160,7 +162,9 @@ const rested = 10 * time.Millisecond
 // Connect gets a connection to e: an idle one, or with fresh a new one. An idle
 // one that has rested is looked at first: the backend may have closed it, or have
 // sent something, such as a 408, that would pass for the answer to this request.
-// With careful, for requests that cannot be sent twice, and over TLS, every one is.
+// With careful, for requests that cannot be sent twice, and over TLS, every one is;
+// and so is one that has carried content, which a backend could take for a request
+// of its own, and answer.
 func (c *Call) Connect(e *Endpoint, fresh, careful bool) *exchange.Error {
 	c.cfg = e.cfg
 	if int(e.busy.Add(1)) > c.cfg.MaxRequests {
@@ -183,7 +187,8 @@ func (c *Call) connect(e *Endpoint, fresh, careful bool) *exchange.Error {
 		if k == nil {
 			break
 		}
-		if (careful || k.secure != nil || c.now.UnixNano()-k.idle > int64(rested)) && (k.arm(c.now, time.Time{}, c.cfg.Look) != nil || !k.Quiet()) {
+		k.unseen = !careful && !k.loaded && k.secure == nil && c.now.UnixNano()-k.idle <= int64(rested)
+		if !k.unseen && (k.arm(c.now, time.Time{}, c.cfg.Look) != nil || !k.Quiet()) {
 			k.close()
 			continue
 		}
@@ -196,6 +201,7 @@ func (c *Call) connect(e *Endpoint, fresh, careful bool) *exchange.Error {
 		}
 		c.conn = k
 	}
+	c.conn.loaded = c.conn.loaded || c.content
 	c.sent, c.in.any = false, false
 	return nil
 }
@@ -369,11 +375,10 @@ func (c *Call) begin() error {
 	return nil
 }
 
-// alone refuses an answer that another one is right behind, on a connection which
-// carried requests before: the first was sent while nobody asked, as by a backend
-// that took one request for two, and may be meant for somebody else.
+// alone refuses an answer that another one is right behind, on a connection that was
+// used unseen: the first may have come while nobody asked.
 func (c *Call) alone(behind []byte) error {
-	if c.conn.reused && bytes.HasPrefix(behind, []byte("HTTP/1.")) {
+	if c.conn.unseen && bytes.HasPrefix(behind, []byte("HTTP/1.")) {
 		return bad("the backend sent more than one answer")
 	}
 	return nil

@@ -74,6 +74,8 @@ type Conn struct {
 	idle   int64     // since when it is in the pool, Unix nanoseconds
 	until  time.Time // the read deadline that is armed
 	reused bool      // it has carried an exchange before
+	loaded bool      // and one of them had content
+	unseen bool      // nobody looked at it before it was used again
 }
 
 // take returns an idle connection, nil when there is none.

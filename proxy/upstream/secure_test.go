@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log/slog"
 	"math/big"
@@ -16,6 +17,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -58,49 +60,54 @@ func issue(t *testing.T, uri string, names ...string) (pair tls.Certificate, cha
 
 // secured asks a TLS server twice, with such settings, and returns the last
 // answer's content or the error's code.
-func secured(t *testing.T, server net.Addr, settings *table.BackendTLS) string {
+func secured(t *testing.T, server net.Addr, settings *table.BackendTLS) (got string) {
 	t.Helper()
 	s := New(Config{})
 	defer s.Close()
 	s.SetEndpoints("b", []table.Endpoint{{Address: netip.MustParseAddrPort(server.String())}})
 	s.Secure("b", settings)
-	b := s.Backend("b", "")
-	got := ""
 	c := NewCall()
 	for range 2 {
-		now := time.Now()
-		c.Begin(now, time.Time{})
-		x := &exchange.Exchange{Request: exchange.Request{Method: "GET", Authority: "a.example", Path: "/"}}
-		c.Stage(x)
-		if err := c.Connect(b.Pick(nil, now), false, false); err != nil {
-			c.Release()
-			return err.Code
+		if got = told(t, c, s.Backend("b", ""), time.Now()); strings.HasPrefix(got, "backend_") {
+			break
 		}
-		if _, err := c.Ask(nil); err != nil {
-			c.Release()
-			return err.Error()
-		}
-		if err := c.ReadHead("GET", "", nil); err != nil {
-			c.Release()
-			return err.Error()
-		}
-		got = ""
-		for {
-			p, err := c.Next()
-			if err == io.EOF {
-				break
-			}
-			if err == nil && len(p) == 0 {
-				err = c.Fill()
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			got += string(p)
-		}
-		c.Release()
 	}
 	return got
+}
+
+// told makes one request at now, and returns the answer's content or the error's code.
+func told(t *testing.T, c *Call, b *Backend, now time.Time) (got string) {
+	t.Helper()
+	defer c.Release()
+	c.Begin(now, time.Time{})
+	x := &exchange.Exchange{Request: exchange.Request{Method: "GET", Authority: "a.example", Path: "/"}}
+	c.Stage(x)
+	if err := c.Connect(b.Pick(nil, now), false, false); err != nil {
+		return err.Code
+	}
+	if _, err := c.Ask(nil); err != nil {
+		return err.Error()
+	}
+	if err := c.ReadHead("GET", "", nil); err != nil {
+		var e *exchange.Error
+		if errors.As(err, &e) {
+			return e.Code
+		}
+		return err.Error()
+	}
+	for {
+		p, err := c.Next()
+		if err == io.EOF {
+			return got
+		}
+		if err == nil && len(p) == 0 {
+			err = c.Fill()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += string(p)
+	}
 }
 
 func TestTLS(t *testing.T) {
@@ -203,5 +210,48 @@ func TestTLSUnasked(t *testing.T) {
 	defer func() { _ = l.Close() }()
 	if got := secured(t, l.Addr(), &table.BackendTLS{ServerName: "a.example", CAs: ca}); got != "hi" {
 		t.Errorf("the second request is told %q", got)
+	}
+}
+
+// TestTwoAnswers has a backend that sends an answer to nothing together with that to
+// the second request, on a connection at which nobody has looked in between: it
+// cannot be told which is whose.
+func TestTwoAnswers(t *testing.T) {
+	for _, nobodys := range []string{
+		"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\npoison\r\n0\r\n\r\n",
+		"HTTP/1.1 204 No Content\r\n\r\n",
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var running sync.WaitGroup
+		running.Go(func() {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			in := bufio.NewReader(c)
+			for before := ""; ; before = nobodys {
+				if _, err := http.ReadRequest(in); err != nil {
+					break
+				}
+				_, _ = io.WriteString(c, before+"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+			}
+			_ = c.Close()
+		})
+		s := New(Config{})
+		s.SetEndpoints("b", []table.Endpoint{{Address: netip.MustParseAddrPort(l.Addr().String())}})
+		c, b, now := NewCall(), s.Backend("b", ""), time.Now()
+		if got := told(t, c, b, now); got != "hi" {
+			t.Errorf("the first request is told %q", got)
+		}
+		if got := told(t, c, b, now); got != "backend_bad_response" {
+			t.Errorf("the second request is told %q", got)
+		}
+		s.Close()
+		_ = l.Close()
+		running.Wait()
 	}
 }
