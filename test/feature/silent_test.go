@@ -20,10 +20,11 @@ func TestSilentAnswers(t *testing.T) {
 	w := Start(t, Base+Gateway("secure", `{name: https, protocol: HTTPS, port: 443, tls: {certificateRefs: [{name: cert}]}}`)+ca.Secret("cert", "a")+
 		strings.Replace(Route("r", toAPI), "[{name: edge}]", "[{name: edge}, {name: secure}]", 1),
 		func(o *proxy.Options) { o.Backends.Look = look })
-	next, ended := make(chan string), make(chan struct{}, 1)
+	next, begun, ended := make(chan string), make(chan struct{}), make(chan struct{}, 1)
 	w.Backend("shop/api").Answer(func(rw http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		if r.URL.Path == "/late" {
+			begun <- struct{}{}
 			select {
 			case text := <-next:
 				_, _ = io.WriteString(rw, text)
@@ -100,14 +101,20 @@ func TestSilentAnswers(t *testing.T) {
 			text, err := io.ReadAll(r.Body)
 			return string(text), err
 		}
-		time.AfterFunc(5*look, func() { next <- "late" })
+		go func() {
+			<-begun
+			time.Sleep(5 * look)
+			next <- "late"
+		}()
 		if got, err := ask(t.Context()); got != "late" || err != nil {
 			t.Errorf("%s: a late answer came as %q, %v", name, got, err)
 		}
-		ctx, leave := context.WithTimeout(t.Context(), 5*look)
-		_, err := ask(ctx)
-		leave()
-		if err == nil {
+		ctx, leave := context.WithCancel(t.Context())
+		go func() {
+			<-begun
+			leave()
+		}()
+		if _, err := ask(ctx); err == nil {
 			t.Errorf("%s: an answer came from nowhere", name)
 		}
 		select {
