@@ -37,7 +37,20 @@ func (h Header) Count(name string) int {
 }
 
 // Add appends a field line.
-func (h *Header) Add(name, value string) { *h = append(*h, Field{Name: name, Value: value}) }
+func (h *Header) Add(name, value string) { h.AddLine(name, value, "") }
+
+// AddLine is Add of a field that came as line; see Field. It is written where it
+// stays: to put it together elsewhere and copy it costs several times as much.
+func (h *Header) AddLine(name, value, line string) {
+	n := len(*h)
+	if n == cap(*h) {
+		*h = append(*h, Field{})
+	} else {
+		*h = (*h)[:n+1]
+	}
+	f := &(*h)[n]
+	f.Name, f.Value, f.Line = name, value, line
+}
 
 // Set replaces all field lines of name, which must be lower case, by one.
 func (h *Header) Set(name, value string) {

@@ -46,6 +46,9 @@ func (c *Chain) Request(x *exchange.Exchange) bool {
 	return true
 }
 
+// Responds reports whether there is a response side.
+func (c *Chain) Responds() bool { return len(c.responses) > 0 }
+
 // Response runs the response side.
 func (c *Chain) Response(x *exchange.Exchange) {
 	for _, f := range c.responses {

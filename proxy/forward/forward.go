@@ -14,10 +14,9 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/clientip"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
-	"github.com/gatehouse-dev/gatehouse/proxy/filter"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 	"github.com/gatehouse-dev/gatehouse/proxy/poll"
-	"github.com/gatehouse-dev/gatehouse/proxy/session"
+	"github.com/gatehouse-dev/gatehouse/proxy/router"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
@@ -61,34 +60,23 @@ func New(cfg Config) *Forwarder {
 // bounds. Nothing may be forwarded meanwhile.
 func (f *Forwarder) Wait() { f.running.Wait() }
 
-// Destination is where a request goes, and what the route says about it.
-type Destination struct {
-	Backend   *upstream.Backend
-	Timeouts  table.Timeouts
-	Retry     *table.Retry       // nil: only what cannot have reached the backend is sent again
-	Responses [2]*filter.Chain   // whose response side runs, in this order; nil for none
-	GRPC      bool               // the backend speaks HTTP/2, whatever its own protocol is
-	Session   *session.Session   // nil: any endpoint will do
-	Key       uint64             // of the backend in the session's tokens
-	Pin       *upstream.Endpoint // where the session is; nil: it begins now
-}
-
-// Send forwards x to d and writes the answer. Request filters have run.
-func (f *Forwarder) Send(x *exchange.Exchange, d *Destination) {
-	x.Trace.Backend = d.Backend.ID()
-	if err := d.Backend.Enter(x.Context); err != nil {
+// Send forwards x to d and writes the answer. Request filters have run. pin is where
+// its session is; nil: it has none, or begins now.
+func (f *Forwarder) Send(x *exchange.Exchange, d *router.Destination, pin *upstream.Endpoint) {
+	x.Trace.Backend = d.Upstream.ID()
+	if err := d.Upstream.Enter(x.Context); err != nil {
 		reply(x, err)
 		return
 	}
 	f.forwarded(x)
-	if b := d.Backend.Budget(); b != nil {
+	if b := d.Upstream.Budget(); b != nil {
 		b.Request(x.Start)
 	}
 	t := transfers.Get().(*transfer)
-	t.begin(f, x, d)
+	t.begin(f, x, d, pin)
 	t.run()
 	t.end()
-	d.Backend.Leave()
+	d.Upstream.Leave()
 }
 
 // reply answers with what err deserves.
@@ -104,8 +92,8 @@ type limit struct {
 	backend time.Duration
 }
 
-func newLimit(start time.Time, t *table.Timeouts) limit {
-	l := limit{backend: t.Backend}
+func (l *limit) begin(start time.Time, t *table.Timeouts) {
+	l.at, l.request, l.backend = time.Time{}, time.Time{}, t.Backend
 	if t.Request > 0 {
 		l.request = start.Add(t.Request)
 		l.at = l.request
@@ -113,7 +101,6 @@ func newLimit(start time.Time, t *table.Timeouts) limit {
 	if t.Backend > 0 {
 		l.try(time.Now())
 	}
-	return l
 }
 
 // try begins another try at now.
@@ -190,12 +177,15 @@ func introduce(x *exchange.Exchange, peer netip.Addr) {
 	b = append(b, authority...)
 	b = append(b, end...)
 	text := mem.String(b)
-	x.Request.Header = append(x.Request.Header, line(text[:i], len(from)), line(text[i:k], len(proto)), line(text[k:], len(host)))
+	h := &x.Request.Header
+	addLine(h, text[:i], len(from))
+	addLine(h, text[i:k], len(proto))
+	addLine(h, text[k:], len(host))
 }
 
-// line is the field whose line is text and whose value begins at that byte.
-func line(text string, value int) exchange.Field {
-	return exchange.Field{Name: text[:value-2], Value: text[value : len(text)-2], Line: text}
+// addLine adds the field whose line is text and whose value begins at that byte.
+func addLine(h *exchange.Header, text string, value int) {
+	h.AddLine(text[:value-2], text[value:len(text)-2], text)
 }
 
 // ours are the fields that forwarded sets.

@@ -49,7 +49,7 @@ type mirror struct {
 	conn    exchange.Conn
 	request exchange.Request // of strings of its own
 	content *tee             // nil when there is none
-	grpc    bool             // Destination.GRPC
+	grpc    bool             // router.Destination.GRPC
 }
 
 // mirror returns what mirrors x, for those whose share takes this request; nil
@@ -125,7 +125,7 @@ func (m *mirror) ask(b *upstream.Backend, content []byte) string {
 	if m.content != nil {
 		x.Request.Body, x.Request.ContentLength = &exchange.Buffered{Content: content}, int64(len(content))
 	}
-	m.f.Send(x, &Destination{Backend: b, Timeouts: table.Timeouts{Request: m.f.cfg.Mirrors.Time}, GRPC: m.grpc})
+	m.f.Send(x, &router.Destination{Upstream: b, Timeouts: table.Timeouts{Request: m.f.cfg.Mirrors.Time}, GRPC: m.grpc}, nil)
 	if x.Response.Code != "" {
 		return mirrorFailed
 	}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/forward"
+	"github.com/gatehouse-dev/gatehouse/proxy/router"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
@@ -32,7 +33,7 @@ import (
 type both struct {
 	t       *testing.T
 	f       *forward.Forwarder
-	d       forward.Destination
+	d       router.Destination
 	addr    string
 	in, out atomic.Int64 // content that took the long way
 	traces  chan exchange.Trace
@@ -69,7 +70,7 @@ func (b *both) Handle(x *exchange.Exchange) {
 		x.Request.Body = &longWay{s, s.(exchange.Relayed), &b.in}
 	}
 	x.Writer = &longWayBack{w, w.(exchange.Relayer), &b.out}
-	b.f.Send(x, &b.d)
+	b.f.Send(x, &b.d, nil)
 	x.Writer = w
 	b.traces <- x.Trace
 }
@@ -81,7 +82,7 @@ func startBoth(t *testing.T, cfg server.Config, up upstream.Config, backend stri
 	var running sync.WaitGroup
 	running.Go(func() { set.Run(ctx) })
 	set.SetEndpoints("b", []table.Endpoint{{Address: netip.MustParseAddrPort(backend)}})
-	b := &both{t: t, f: forward.New(forward.Config{}), d: forward.Destination{Backend: set.Backend("b", table.BackendH2C)}, traces: make(chan exchange.Trace, 10_000)}
+	b := &both{t: t, f: forward.New(forward.Config{}), d: router.Destination{Upstream: set.Backend("b", table.BackendH2C)}, traces: make(chan exchange.Trace, 10_000)}
 	cfg.Handler, cfg.Limits, cfg.Streams, cfg.Log = b, wire.Limits{Head: 16 << 10, Target: 4 << 10, Fields: 100}, 100, logr.Discard()
 	for _, d := range []*time.Duration{&cfg.Timeouts.Idle, &cfg.Timeouts.Read, &cfg.Timeouts.Write} {
 		if *d == 0 {

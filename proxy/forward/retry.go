@@ -28,7 +28,7 @@ func (t *transfer) persist() error {
 		if r == nil || try == r.Attempts || !t.repeats(err) {
 			return err
 		}
-		if b := t.d.Backend.Budget(); b != nil && !b.Retry(time.Now()) {
+		if b := t.d.Upstream.Budget(); b != nil && !b.Retry(time.Now()) {
 			return errOverBudget
 		}
 		if !t.wait(try) {

@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
-	"github.com/gatehouse-dev/gatehouse/proxy/filter"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 	"github.com/gatehouse-dev/gatehouse/proxy/router"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -38,16 +37,12 @@ func (f *Forwarder) Forward(x *exchange.Exchange, a *router.Action) *router.Back
 		x.WriteReply() //nolint:errcheck // the client is gone; the protocol knows
 		return nil
 	}
-	d := Destination{
-		Backend: b.Upstream, Timeouts: a.Table.Timeouts, Retry: a.Table.Retry, Responses: [2]*filter.Chain{&b.Filters, &a.Filters}, GRPC: a.Table.GRPC,
-		Session: b.Session, Key: b.Key, Pin: pin,
-	}
 	if len(a.Mirrors)+len(b.Mirrors) == 0 {
-		f.Send(x, &d)
+		f.Send(x, &b.Destination, pin)
 		return b
 	}
 	m := f.mirror(x, a, b)
-	f.Send(x, &d)
+	f.Send(x, &b.Destination, pin)
 	if m != nil {
 		m.end()
 	}

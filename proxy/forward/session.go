@@ -35,13 +35,13 @@ func (t *transfer) pick(avoid *upstream.Endpoint) *upstream.Endpoint {
 	if t.pin != nil {
 		return t.pin
 	}
-	return t.d.Backend.Pick(avoid, t.x.Start)
+	return t.d.Upstream.Pick(avoid, t.x.Start)
 }
 
 // remember tells the caller where its session is, if that is not what it knows.
 func (t *transfer) remember() {
 	at := t.x.Trace.Endpoint
-	if t.d.Session == nil || t.d.Pin != nil && t.d.Pin.Address() == at {
+	if t.d.Session == nil || t.home != nil && t.home.Address() == at {
 		return
 	}
 	t.d.Session.Begin(t.x, session.Place{Backend: t.d.Key, Endpoint: at})

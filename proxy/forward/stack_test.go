@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/forward"
 	"github.com/gatehouse-dev/gatehouse/proxy/http1"
+	"github.com/gatehouse-dev/gatehouse/proxy/router"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
 )
@@ -43,7 +44,7 @@ type options struct {
 
 type handler struct {
 	f      *forward.Forwarder
-	d      forward.Destination
+	d      router.Destination
 	traces chan exchange.Trace
 	body   func(exchange.Body) exchange.Body
 }
@@ -52,7 +53,7 @@ func (h *handler) Handle(x *exchange.Exchange) {
 	if h.body != nil && x.Request.Body != nil {
 		x.Request.Body = h.body(x.Request.Body)
 	}
-	h.f.Send(x, &h.d)
+	h.f.Send(x, &h.d, nil)
 	if h.traces != nil {
 		h.traces <- x.Trace
 	}
@@ -70,7 +71,7 @@ func start(t testing.TB, o options, backends ...string) *stack {
 		eps = append(eps, table.Endpoint{Address: netip.MustParseAddrPort(b)})
 	}
 	set.SetEndpoints("b", eps)
-	h := &handler{f: forward.New(o.forward), d: forward.Destination{Backend: set.Backend("b", table.BackendHTTP1), Timeouts: o.timeouts, GRPC: o.grpc}, body: o.body}
+	h := &handler{f: forward.New(o.forward), d: router.Destination{Upstream: set.Backend("b", table.BackendHTTP1), Timeouts: o.timeouts, GRPC: o.grpc}, body: o.body}
 	if o.traced {
 		h.traces = make(chan exchange.Trace, 1000)
 	}

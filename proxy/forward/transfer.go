@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/router"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
 )
@@ -15,11 +16,12 @@ import (
 type transfer struct {
 	f     *Forwarder
 	x     *exchange.Exchange
-	d     Destination
+	d     *router.Destination
 	call  *upstream.Call // stays with a transfer in its pool
 	limit limit
 	last  *upstream.Endpoint // that was asked; another one is better for the next try
-	pin   *upstream.Endpoint // the session's, until it cannot be reached
+	home  *upstream.Endpoint // where the session is; nil: it begins now
+	pin   *upstream.Endpoint // the same, until it cannot be reached
 	left  func() bool        // gone, bound once
 }
 
@@ -29,24 +31,22 @@ var transfers = sync.Pool{New: func() any {
 	return t
 }}
 
-func (t *transfer) begin(f *Forwarder, x *exchange.Exchange, d *Destination) {
-	t.f, t.x, t.pin = f, x, d.Pin
-	t.d = *d
-	t.limit = newLimit(x.Start, &d.Timeouts)
+func (t *transfer) begin(f *Forwarder, x *exchange.Exchange, d *router.Destination, pin *upstream.Endpoint) {
+	t.f, t.x, t.d, t.home, t.pin = f, x, d, pin, pin
+	t.limit.begin(x.Start, &d.Timeouts)
 	t.call.Begin(x.Start, t.limit.at)
 }
 
 // end puts t back where it came from.
 func (t *transfer) end() {
 	t.call.Release()
-	t.f, t.x, t.last, t.pin = nil, nil, nil, nil
-	t.d = Destination{}
+	t.f, t.x, t.d, t.last, t.home, t.pin = nil, nil, nil, nil, nil, nil
 	transfers.Put(t)
 }
 
 func (t *transfer) run() {
 	x := t.x
-	if t.d.GRPC || t.d.Backend.Protocol() == table.BackendH2C {
+	if t.d.GRPC || t.d.Upstream.Protocol() == table.BackendH2C {
 		t.call.StageHTTP2(x)
 	} else {
 		t.call.Stage(x)

@@ -32,16 +32,25 @@ type Action struct {
 	problem error  // what of it could not be built
 }
 
-// Backend is one destination of an action. Exactly one of Upstream and Reply is set.
+// Backend is one of an action's. Exactly one of Upstream and Reply is set.
 type Backend struct {
-	Weight   uint32
-	Upstream *upstream.Backend
-	Metrics  *telemetry.Backend // where Upstream is set
-	Filters  filter.Chain
-	Mirrors  []Mirror         // beside the action's
-	Session  *session.Session // nil: its requests may go to any endpoint
-	Key      uint64           // in the tokens of sessions
-	Reply    *table.Reply
+	Destination
+	Weight  uint32
+	Metrics *telemetry.Backend // where Upstream is set
+	Filters filter.Chain
+	Mirrors []Mirror // beside the action's
+	Reply   *table.Reply
+}
+
+// Destination is where a request goes, and what its rule says about it.
+type Destination struct {
+	Upstream  *upstream.Backend
+	Timeouts  table.Timeouts
+	Retry     *table.Retry     // nil: only what cannot have reached the backend is sent again
+	Responses [2]*filter.Chain // whose response side runs, in this order; nil for none
+	GRPC      bool             // the backend speaks HTTP/2, whatever its own protocol is
+	Session   *session.Session // nil: any endpoint will do
+	Key       uint64           // of the backend in the session's tokens
 }
 
 // Pick returns a backend, each as often as its weight says when random is
@@ -100,10 +109,21 @@ func (b *builder) fill(a *Action, t *table.Action) error {
 	a.Backends, errs[3] = b.buildBackends(t.Backends)
 	a.Mirrors, errs[4] = b.buildMirrors(t.Filters)
 	errs[5] = b.buildSessions(a, t)
-	for _, w := range a.Backends {
-		a.total += uint64(w.Weight)
+	for i := range a.Backends {
+		a.total += uint64(a.Backends[i].Weight)
+		a.Backends[i].direct(a)
 	}
 	return errors.Join(errs[:]...)
+}
+
+// direct fills in what the destination has of its action.
+func (b *Backend) direct(a *Action) {
+	b.Timeouts, b.Retry, b.GRPC = a.Table.Timeouts, a.Table.Retry, a.Table.GRPC
+	for i, c := range []*filter.Chain{&b.Filters, &a.Filters} {
+		if c.Responds() {
+			b.Responses[i] = c
+		}
+	}
 }
 
 func (b *builder) buildAuth(t *table.Auth) (*guard.Policy, error) {

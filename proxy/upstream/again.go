@@ -2,8 +2,6 @@ package upstream
 
 import (
 	"time"
-
-	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
 // Again forgets an answer, so that what is staged can be asked once more. The
@@ -34,8 +32,8 @@ func (c *Call) forget() {
 	in := &c.in
 	put(in.buf)
 	put(in.head)
-	in.chunks.Reset()
-	c.in, c.sent = input{chunks: in.chunks}, false
+	in.reset()
+	c.sent = false
 	clear(c.Head.Header)
-	c.Head = wire.ResponseHead{Header: c.Head.Header[:0]}
+	c.Head.Reset()
 }

@@ -63,6 +63,16 @@ type input struct {
 	chunks wire.Chunks
 }
 
+// reset makes in one of which nothing has been read.
+func (in *input) reset() {
+	if in.mode == chunked {
+		in.chunks.Reset()
+	}
+	in.buf, in.head = nil, nil
+	in.base, in.r, in.w, in.left = 0, 0, 0, 0
+	in.mode, in.done, in.any = fixed, false, false
+}
+
 type mode uint8
 
 const (

@@ -42,7 +42,7 @@ func (f *fields) connection(name, value string) *exchange.Error {
 		}
 	}
 	if f.options.named {
-		f.header = append(f.header, exchange.Field{Name: name, Value: value})
+		f.header.Add(name, value)
 	}
 	return nil
 }

@@ -69,25 +69,12 @@ func (f *fields) read(b []byte, i, limit int) (int, *exchange.Error) {
 		}
 		value := mem.String(b[from:to])
 		if f.plain(name) {
-			f.keep(name, value, line)
+			f.header.AddLine(name, value, line)
 		} else if err := f.add(name, value, line); err != nil {
 			return 0, err
 		}
 		i = end + 2
 	}
-}
-
-// keep appends an end-to-end field, written where it stays: one that is put together
-// elsewhere and then copied costs several times as much.
-func (f *fields) keep(name, value, line string) {
-	n := len(f.header)
-	if n == cap(f.header) {
-		f.header = append(f.header, exchange.Field{})
-	} else {
-		f.header = f.header[:n+1]
-	}
-	at := &f.header[n]
-	at.Name, at.Value, at.Line = name, value, line
 }
 
 // unfinished judges a line that ends within b[end:], a byte or none.
@@ -146,7 +133,7 @@ func (f *fields) plain(name string) bool {
 func (f *fields) add(name, value, line string) *exchange.Error {
 	if f.trailer {
 		if Late(name) {
-			f.keep(name, value, line)
+			f.header.AddLine(name, value, line)
 		}
 		return nil
 	}
@@ -203,7 +190,7 @@ func (f *fields) add(name, value, line string) *exchange.Error {
 			return f.transferEncoding(value)
 		}
 	}
-	f.keep(name, value, line)
+	f.header.AddLine(name, value, line)
 	return nil
 }
 

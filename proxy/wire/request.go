@@ -18,7 +18,7 @@ func ParseRequest(b []byte, h *RequestHead, l Limits) (int, *exchange.Error) {
 	if full {
 		b = b[:l.Head]
 	}
-	*h = RequestHead{Header: h.Header[:0]}
+	h.Reset()
 	i, err := requestLine(b, h, l.Target)
 	if err != nil {
 		return 0, err
@@ -26,7 +26,8 @@ func ParseRequest(b []byte, h *RequestHead, l Limits) (int, *exchange.Error) {
 	if i == 0 {
 		return 0, ifFull(full, errTargetLong)
 	}
-	f := fields{header: h.Header, length: -1}
+	var f fields
+	f.header, f.length = h.Header, -1
 	n, err := f.read(b, i, l.Fields)
 	h.Header = f.header
 	if err != nil {

@@ -26,7 +26,7 @@ func response(b []byte, method string, h *ResponseHead, l Limits) (int, *exchang
 	if full {
 		b = b[:l.Head]
 	}
-	*h = ResponseHead{Header: h.Header[:0]}
+	h.Reset()
 	i, err := parseStatus(b, h)
 	if err != nil {
 		return 0, err
@@ -34,7 +34,8 @@ func response(b []byte, method string, h *ResponseHead, l Limits) (int, *exchang
 	if i == 0 {
 		return 0, ifFull(full, errHeadLong)
 	}
-	f := fields{header: h.Header, length: -1, response: true}
+	var f fields
+	f.header, f.length, f.response = h.Header, -1, true
 	n, err := f.read(b, i, l.Fields)
 	h.Header = f.header
 	if err != nil {

@@ -45,6 +45,13 @@ type RequestHead struct {
 	Upgrade       string // the one protocol offered, if Connection names upgrade and there is no content
 }
 
+// Reset makes h an empty one that keeps the memory of its Header.
+func (h *RequestHead) Reset() {
+	header := h.Header[:0]
+	*h = RequestHead{}
+	h.Header = header
+}
+
 // ResponseHead is a status line and its fields.
 type ResponseHead struct {
 	Status int
@@ -58,4 +65,11 @@ type ResponseHead struct {
 	NoBody        bool   // no content follows: 1xx, 204, 304 and answers to HEAD
 	Close         bool   // the connection ends after this exchange
 	Upgrade       string // with 101, the protocol switched to
+}
+
+// Reset makes h an empty one that keeps the memory of its Header.
+func (h *ResponseHead) Reset() {
+	header := h.Header[:0]
+	*h = ResponseHead{}
+	h.Header = header
 }
