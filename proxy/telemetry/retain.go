@@ -5,13 +5,15 @@ import "github.com/gatehouse-dev/gatehouse/proxy/table"
 // names is how many use each name.
 type names map[string]int
 
-// count adds what one host uses, or takes it away.
-func (n names) count(of names, by int) {
+// count adds what one host uses, or takes it away; it returns the names that no host uses any more.
+func (n names) count(of names, by int) (gone []string) {
 	for name := range of {
 		if n[name] += by; n[name] == 0 {
 			delete(n, name)
+			gone = append(gone, name)
 		}
 	}
+	return gone
 }
 
 // census is what the hosts of the last table use. It is kept from one table to the
@@ -20,6 +22,7 @@ type census struct {
 	tables                     uint64                 // counts them
 	hosts                      map[*table.Host]uint64 // the table that had it last
 	routes, policies, services names                  // by how many hosts
+	gone                       []string               // routes that the table before had
 }
 
 // take counts the hosts of t.
@@ -29,6 +32,7 @@ func (c *census) take(t *table.Table, giveWay func()) {
 		c.routes, c.policies, c.services = names{}, names{}, names{}
 	}
 	c.tables++
+	c.gone = nil
 	for _, l := range t.Listeners {
 		for _, h := range l.Hosts {
 			giveWay()
@@ -58,7 +62,7 @@ func (c *census) count(h *table.Host, by int) {
 			services.ask(r.Action)
 		}
 	}
-	c.routes.count(routes, by)
+	c.gone = append(c.gone, c.routes.count(routes, by)...)
 	c.policies.count(policies, by)
 	c.services.count(services, by)
 }
@@ -79,6 +83,9 @@ func (m *Metrics) Retain(t *table.Table, giveWay func()) {
 	for _, b := range t.Backends {
 		giveWay()
 		backends[b.ID] = 1
+	}
+	for _, route := range c.gone {
+		m.routes.drop(route)
 	}
 	m.routes.retain(c.routes, giveWay)
 	m.listeners.retain(listeners, giveWay)
