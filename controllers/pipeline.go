@@ -44,7 +44,7 @@ type Options struct {
 	Outputs Outputs
 	Quiet   time.Duration // a build waits until nothing has changed for so long; default 5 ms
 	Ceiling time.Duration // but no longer than this after the first change; default 50 ms
-	Share   int           // of the time, in percent, that builds may take while changes keep coming; default 15
+	Share   int           // of the time, in percent, that builds, the first apart, may take while changes keep coming; default 15
 	GiveWay func()        // called every few microseconds of work; may be nil
 	Log     logr.Logger
 }
@@ -188,8 +188,9 @@ func (p *Pipeline) Run(ctx context.Context) error {
 			rested = time.After(next.Sub(now))
 		default:
 			p.build()
-			built := time.Now()
-			next = built.Add(pause(built.Sub(now), p.opts.Share))
+			if built := time.Now(); p.builds > 1 { // the first, of all there is, kept nobody waiting
+				next = built.Add(pause(built.Sub(now), p.opts.Share))
+			}
 		}
 		p.arrived()
 	}
