@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -9,24 +10,36 @@ import (
 )
 
 const (
-	lookEvery = 5 * time.Second
-	calm      = 2           // looks without a collection before something is given back
+	lookEvery = time.Second
+	calm      = 10          // looks without a collection before something is given back
 	between   = time.Minute // two times that something is given back
 	worth     = 4 << 20     // the least that is given back of the heap, and an eighth of what is in use
 	stroke    = 128 << 20   // the largest heap that is given back at a stroke, which takes 5 ms
 	program   = 8 << 20     // what may be in memory of the program itself
+	glance    = 5           // looks between two at that
+)
+
+// How much the heap may grow before it is collected, in percent of what is in use.
+// A small heap that is collected now and then can do with little: that costs milliseconds.
+const (
+	usual  = 100
+	little = 40
+	small  = 32 << 20
+	often  = 3  // collections from one look to the next
+	seldom = 30 // looks without as many
 )
 
 // Keep gives back what a load has left behind, until ctx ends. The runtime keeps as much as the
 // heap had before its last collection, and collects again when that much has been allocated, or after
 // two minutes: a proxy that allocates next to nothing stays as large as it was at its busiest.
 //
-// What it does depends on how often the runtime collects, not on how many requests there are. A
-// look costs some microseconds, and a time at which something is given back some milliseconds, once a minute at most.
+// What it does depends on how often the runtime collects, not on how many requests there are. A look costs
+// some microseconds, a time at which something is given back some milliseconds.
 func Keep(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	var r rest
+	r := rest{fixed: os.Getenv("GOGC") != "", percent: usual, rare: seldom}
+	r.cycles = use().cycles
 	for {
 		select {
 		case <-ctx.Done():
@@ -39,19 +52,44 @@ func Keep(ctx context.Context) error {
 
 // rest is what Keep remembers between two looks.
 type rest struct {
+	looks  int
 	cycles uint64 // collections so far
 	quiet  int    // looks since there was one
 	gave   time.Time
+
+	fixed   bool // GOGC says what the percentage is
+	percent int
+	rare    int // looks since collections came often
 }
 
 func (r *rest) look(now time.Time) {
-	switch r.due(now, use()) {
+	h := use()
+	if p := r.room(h); p != r.percent && !r.fixed {
+		r.percent = p
+		debug.SetGCPercent(p)
+	}
+	switch r.due(now, h) {
 	case everything:
 		debug.FreeOSMemory()
 	case garbage:
 		runtime.GC()
 	}
-	unload(program) // the collector has a look at much of it
+	if r.looks++; r.looks%glance == 0 {
+		unload(program) // after the collector, which has a look at much of it
+	}
+}
+
+// room says how much the heap may grow before it is collected, in percent. It is asked before due.
+func (r *rest) room(h heap) int {
+	if h.cycles-r.cycles >= often {
+		r.rare = 0
+	} else {
+		r.rare++
+	}
+	if r.rare < seldom || h.live > small {
+		return usual
+	}
+	return little
 }
 
 // what is to be given back.

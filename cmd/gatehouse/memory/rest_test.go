@@ -17,45 +17,68 @@ func TestDue(t *testing.T) {
 	small := heap{cycles: 1, live: 10 * mib, objects: 12 * mib, free: 6 * mib}
 	for name, steps := range map[string][]step{
 		"when all is calm, and once a minute": {
-			{5 * time.Second, small, nothing},
-			{10 * time.Second, small, nothing},
-			{15 * time.Second, small, everything},
+			{9 * time.Second, small, nothing},
+			{10 * time.Second, small, everything},
 			{20 * time.Second, small, nothing},
-			{60 * time.Second, small, nothing},
-			{75 * time.Second, small, everything},
+			{69 * time.Second, small, nothing},
+			{70 * time.Second, small, everything},
 		},
 		"not while the runtime collects": {
-			{5 * time.Second, heap{cycles: 1, live: 10 * mib, objects: 20 * mib}, nothing},
+			{9 * time.Second, heap{cycles: 1, live: 10 * mib, objects: 20 * mib}, nothing},
 			{10 * time.Second, heap{cycles: 2, live: 10 * mib, objects: 20 * mib}, nothing},
-			{15 * time.Second, heap{cycles: 3, live: 10 * mib, objects: 20 * mib}, nothing},
-			{20 * time.Second, heap{cycles: 3, live: 10 * mib, objects: 20 * mib}, nothing},
-			{25 * time.Second, heap{cycles: 3, live: 10 * mib, objects: 20 * mib}, everything},
+			{19 * time.Second, heap{cycles: 2, live: 10 * mib, objects: 20 * mib}, nothing},
+			{20 * time.Second, heap{cycles: 2, live: 10 * mib, objects: 20 * mib}, everything},
 		},
 		"not for little": {
-			{5 * time.Second, heap{cycles: 1, live: 10 * mib, objects: 11 * mib, free: 2 * mib}, nothing},
-			{10 * time.Second, heap{cycles: 1, live: 10 * mib, objects: 11 * mib, free: 2 * mib}, nothing},
-			{15 * time.Second, heap{cycles: 1, live: 10 * mib, objects: 11 * mib, free: 2 * mib}, nothing},
+			{time.Hour, heap{cycles: 1, live: 10 * mib, objects: 11 * mib, free: 2 * mib}, nothing},
 		},
 		"not for little beside what is in use": {
-			{5 * time.Second, heap{cycles: 1, live: 80 * mib, objects: 84 * mib, free: 5 * mib}, nothing},
-			{10 * time.Second, heap{cycles: 1, live: 80 * mib, objects: 84 * mib, free: 5 * mib}, nothing},
-			{15 * time.Second, heap{cycles: 1, live: 80 * mib, objects: 84 * mib, free: 5 * mib}, nothing},
+			{time.Hour, heap{cycles: 1, live: 80 * mib, objects: 84 * mib, free: 5 * mib}, nothing},
 		},
 		"not much at a stroke": {
-			{5 * time.Second, heap{cycles: 1, live: 90 * mib, objects: 90 * mib, free: 60 * mib}, nothing},
-			{10 * time.Second, heap{cycles: 1, live: 90 * mib, objects: 90 * mib, free: 60 * mib}, nothing},
-			{15 * time.Second, heap{cycles: 1, live: 90 * mib, objects: 90 * mib, free: 60 * mib}, garbage},
+			{10 * time.Second, heap{cycles: 1, live: 90 * mib, objects: 90 * mib, free: 60 * mib}, garbage},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var r rest
+			r, at := rest{cycles: 1}, time.Duration(0)
 			for _, s := range steps {
-				if got := r.due(began.Add(s.after), s.heap); got != s.want {
-					t.Errorf("after %v: %d, want %d", s.after, got, s.want)
+				for ; at+lookEvery < s.after; at += lookEvery {
+					before := s.heap
+					before.cycles = r.cycles
+					if got := r.due(began.Add(at+lookEvery), before); got != nothing {
+						t.Fatalf("after %v: %d, want nothing", at+lookEvery, got)
+					}
+				}
+				at = s.after
+				if got := r.due(began.Add(at), s.heap); got != s.want {
+					t.Errorf("after %v: %d, want %d", at, got, s.want)
 				}
 			}
 		})
 	}
+}
+
+// TestRoom: a small heap that is collected now and then grows by little.
+func TestRoom(t *testing.T) {
+	r := rest{rare: seldom}
+	collections := uint64(0)
+	looks := func(n int, each, live uint64, want int) {
+		t.Helper()
+		for i := range n {
+			collections += each
+			h := heap{cycles: collections, live: live}
+			if got := r.room(h); got != want {
+				t.Errorf("look %d with %d collections: %d %%, want %d", i+1, each, got, want)
+			}
+			r.due(time.Time{}, h)
+		}
+	}
+	looks(20, 1, 10<<20, little)
+	looks(5, 10, 10<<20, usual)
+	looks(seldom-1, 1, 10<<20, usual)
+	looks(20, often-1, 10<<20, little)
+	looks(20, 1, 100<<20, usual)
+	looks(20, 0, 10<<20, little)
 }
 
 // TestUse: the runtime has all that is asked of it.
@@ -74,13 +97,13 @@ func TestLook(t *testing.T) {
 	}
 	before := use()
 	runtime.KeepAlive(all) // and no longer
-	r := rest{cycles: before.cycles}
+	r := rest{cycles: before.cycles, fixed: true}
 	now := time.Now()
 	for i := range 100 {
 		if r.look(now); !r.gave.IsZero() {
 			break
 		}
-		if now = now.Add(lookEvery); i%10 == 9 {
+		if now = now.Add(lookEvery); i%(2*calm) == 2*calm-1 {
 			runtime.GC() // as the runtime does every two minutes: its last one may have come before all that was dead
 		}
 	}
