@@ -232,6 +232,43 @@ func TestDrainEndsInTime(t *testing.T) {
 	}
 }
 
+// TestDrainEndsWhileBackendsThink: the end of the drain waits for no backend, neither on
+// a connection's first request nor on a later one, and clients see it.
+func TestDrainEndsWhileBackendsThink(t *testing.T) {
+	s := start(t, one(map[string]*table.Action{"/": to("ns/svc:80")}), func(o *proxy.Options) { o.Drain.Timeout = 50 * time.Millisecond })
+	asked, answer := make(chan struct{}), make(chan struct{})
+	s.backend(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/think" {
+			asked <- struct{}{}
+			<-answer
+		}
+	})
+	var all []net.Conn
+	for _, before := range []int{0, 1} {
+		c := s.dial()
+		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+		for range before {
+			_, _ = io.WriteString(c.Conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			if r, err := http.ReadResponse(c.Reader, nil); err != nil || r.StatusCode != 200 {
+				t.Fatalf("%v, %v", r, err)
+			}
+		}
+		_, _ = io.WriteString(c.Conn, "GET /think HTTP/1.1\r\nHost: a\r\n\r\n")
+		<-asked
+		all = append(all, c)
+	}
+	began := time.Now()
+	if err := s.stop(); err != nil || time.Since(began) > 4*time.Second { // 5 s after its beginning a request looks after its client
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
+	for _, c := range all {
+		if n, err := c.Read(make([]byte, 1)); n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("after the end: %d bytes, %v", n, err)
+		}
+	}
+	close(answer)
+}
+
 // TestDrainBreaksRelays: what is relayed when the time for draining is over is
 // broken off, a tunnel as well as a connection that is relayed as it is.
 func TestDrainBreaksRelays(t *testing.T) {

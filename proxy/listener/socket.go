@@ -103,8 +103,12 @@ func (k *socket) stop() {
 // request before connections without one are closed.
 const firstRequest = 200 * time.Millisecond
 
+// notice is how long the end of a drain waits for those to leave whose connection it
+// has broken. Who waits for a backend just then finds out later.
+const notice = time.Second
+
 // drain waits for the connections of a stopped socket to finish. What is left
-// when ctx ends is closed.
+// when ctx ends is broken off.
 func (k *socket) drain(ctx context.Context) {
 	k.protocols.Finish()
 	done := make(chan struct{})
@@ -129,11 +133,14 @@ func (k *socket) drain(ctx context.Context) {
 	k.mu.Lock()
 	for c := range k.clients {
 		left[c.conn.Known()] = true
-		_ = c.conn.Close()
+		c.conn.Break()
 	}
 	k.mu.Unlock()
 	relay.Break(k.set.cfg.Loops, func(client *net.TCPConn) bool { return left[client] })
-	<-done
+	select {
+	case <-done:
+	case <-time.After(notice):
+	}
 }
 
 // The wait after an accept that failed, for want of descriptors as a rule.

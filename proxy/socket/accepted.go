@@ -113,6 +113,16 @@ func (a *Accepted) Close() error {
 	return err
 }
 
+// Break ends the connection for its peer and for whoever serves it, who is to close it,
+// and waits for nobody.
+func (a *Accepted) Break() {
+	if !Raw {
+		_ = a.Close() // nobody is within a step
+		return
+	}
+	_ = a.Control(func(fd uintptr) { _ = sysShutdown(int(fd)) }) // closed already: just as well
+}
+
 // end closes the connection but for what the poller knows, which it returns.
 func (a *Accepted) end() (*net.TCPConn, error) {
 	a.mu.Lock()
