@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/forward"
 	"github.com/gatehouse-dev/gatehouse/proxy/http1"
 	"github.com/gatehouse-dev/gatehouse/proxy/router"
+	"github.com/gatehouse-dev/gatehouse/proxy/socket"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
 )
@@ -76,22 +77,30 @@ func start(t testing.TB, o options, backends ...string) *stack {
 		h.traces = make(chan exchange.Trace, 1000)
 	}
 	s := http1.New(o.http1, h)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := socket.Listen(ln.(*net.TCPListener))
 	if err != nil {
 		t.Fatal(err)
 	}
 	running.Go(func() {
 		for {
-			c, err := l.Accept()
+			accepted, err := l.Accept()
 			if err != nil {
 				return
 			}
-			info := &exchange.Conn{
-				Local: c.LocalAddr().(*net.TCPAddr).AddrPort(), Peer: c.RemoteAddr().(*net.TCPAddr).AddrPort(),
-				TLS: o.tls != nil, Protocol: "HTTP/1.1",
-			}
+			local, peer := accepted.Addrs()
+			info := &exchange.Conn{Local: local, Peer: peer, TLS: o.tls != nil, Protocol: "HTTP/1.1"}
+			var c net.Conn = accepted
 			if o.tls != nil {
-				c = tls.Server(c, o.tls)
+				tcp, err := accepted.TCP()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				c = tls.Server(tcp, o.tls)
 			}
 			running.Go(func() { s.Serve(c, info) })
 		}
@@ -102,7 +111,7 @@ func start(t testing.TB, o options, backends ...string) *stack {
 		cancel()
 		running.Wait()
 	})
-	return &stack{t: t, addr: l.Addr().String(), server: s, set: set, traces: h.traces}
+	return &stack{t: t, addr: ln.Addr().String(), server: s, set: set, traces: h.traces}
 }
 
 // client is a raw connection to the stack.
