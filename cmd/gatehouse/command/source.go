@@ -30,6 +30,7 @@ type source struct {
 	config control
 	extra  func([]*manifests.Manifest) ([]controllers.Object, []manifests.Problem) // objects that are not on disk; may be nil
 	trial  *trial
+	name   string // the controllerName of classes that are ours
 }
 
 // reading is what a source held at one time, and what it amounts to.
@@ -53,7 +54,7 @@ func newSource(controller, ingress string, addresses, paths []string) (*source, 
 	if err != nil {
 		return nil, err
 	}
-	return &source{paths: paths, reader: reader, config: config, trial: newTrial(config)}, nil
+	return &source{paths: paths, reader: reader, config: config, trial: newTrial(config), name: controller}, nil
 }
 
 // read reads and checks everything. What it returns is to be used only if it
@@ -89,6 +90,15 @@ func (s *source) read() reading {
 		}
 	}
 	return r
+}
+
+// unserved says why r has nothing to serve, which is no fault: others' Gateways may be
+// in the same folder. It is empty where r has something, or problems.
+func (s *source) unserved(r reading) string {
+	if len(r.problems) > 0 || r.table == nil || len(r.table.Listeners) > 0 {
+		return ""
+	}
+	return "nothing is served: no Gateway and no Ingress here is of a class of ours; a Gateway's is a GatewayClass with controllerName " + s.name
 }
 
 // namespaces are the Namespaces that objects live in and no file defines: an

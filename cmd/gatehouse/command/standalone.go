@@ -91,6 +91,9 @@ func (s *standalone) run(ctx context.Context) error {
 	if n := len(first.problems); n > 0 {
 		return fmt.Errorf("%d problem(s) in the manifests; nothing is served", n)
 	}
+	if why := source.unserved(first); why != "" {
+		s.log.Info(why)
+	}
 	server, err := proxy.New(options)
 	if err != nil {
 		return err

@@ -36,7 +36,11 @@ It exits with 1 if a manifest is at fault.`,
 				defer d.demo.Close()
 				s.extra = d.objects
 			}
-			return printReading(c, s.read(), output)
+			r := s.read()
+			if why := s.unserved(r); why != "" {
+				_, _ = fmt.Fprintln(c.ErrOrStderr(), why)
+			}
+			return printReading(c, r, output)
 		},
 	}
 	addFilename(c, &paths)
