@@ -2,7 +2,6 @@ package memory
 
 import (
 	"context"
-	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -19,16 +18,6 @@ const (
 	glance    = 5           // looks between two at that
 )
 
-// How much the heap may grow before it is collected, in percent of what is in use.
-// A small heap that is collected now and then can do with little: that costs milliseconds.
-const (
-	usual  = 100
-	little = 40
-	small  = 32 << 20
-	often  = 3  // collections from one look to the next
-	seldom = 30 // looks without as many
-)
-
 // Keep gives back what a load has left behind, until ctx ends. The runtime keeps as much as the
 // heap had before its last collection, and collects again when that much has been allocated, or after
 // two minutes: a proxy that allocates next to nothing stays as large as it was at its busiest.
@@ -38,8 +27,7 @@ const (
 func Keep(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	r := rest{fixed: os.Getenv("GOGC") != "", percent: usual, rare: seldom}
-	r.cycles = use().cycles
+	var r rest
 	for {
 		select {
 		case <-ctx.Done():
@@ -56,19 +44,10 @@ type rest struct {
 	cycles uint64 // collections so far
 	quiet  int    // looks since there was one
 	gave   time.Time
-
-	fixed   bool // GOGC says what the percentage is
-	percent int
-	rare    int // looks since collections came often
 }
 
 func (r *rest) look(now time.Time) {
-	h := use()
-	if p := r.room(h); p != r.percent && !r.fixed {
-		r.percent = p
-		debug.SetGCPercent(p)
-	}
-	switch r.due(now, h) {
+	switch r.due(now, use()) {
 	case everything:
 		debug.FreeOSMemory()
 	case garbage:
@@ -77,19 +56,6 @@ func (r *rest) look(now time.Time) {
 	if r.looks++; r.looks%glance == 0 {
 		unload(program) // after the collector, which has a look at much of it
 	}
-}
-
-// room says how much the heap may grow before it is collected, in percent. It is asked before due.
-func (r *rest) room(h heap) int {
-	if h.cycles-r.cycles >= often {
-		r.rare = 0
-	} else {
-		r.rare++
-	}
-	if r.rare < seldom || h.live > small {
-		return usual
-	}
-	return little
 }
 
 // what is to be given back.

@@ -58,29 +58,6 @@ func TestDue(t *testing.T) {
 	}
 }
 
-// TestRoom: a small heap that is collected now and then grows by little.
-func TestRoom(t *testing.T) {
-	r := rest{rare: seldom}
-	collections := uint64(0)
-	looks := func(n int, each, live uint64, want int) {
-		t.Helper()
-		for i := range n {
-			collections += each
-			h := heap{cycles: collections, live: live}
-			if got := r.room(h); got != want {
-				t.Errorf("look %d with %d collections: %d %%, want %d", i+1, each, got, want)
-			}
-			r.due(time.Time{}, h)
-		}
-	}
-	looks(20, 1, 10<<20, little)
-	looks(5, 10, 10<<20, usual)
-	looks(seldom-1, 1, 10<<20, usual)
-	looks(20, often-1, 10<<20, little)
-	looks(20, 1, 100<<20, usual)
-	looks(20, 0, 10<<20, little)
-}
-
 // TestUse: the runtime has all that is asked of it.
 func TestUse(t *testing.T) {
 	if h := use(); h.objects == 0 {
@@ -97,7 +74,7 @@ func TestLook(t *testing.T) {
 	}
 	before := use()
 	runtime.KeepAlive(all) // and no longer
-	r := rest{cycles: before.cycles, fixed: true}
+	r := rest{cycles: before.cycles}
 	now := time.Now()
 	for i := range 100 {
 		if r.look(now); !r.gave.IsZero() {
