@@ -92,6 +92,10 @@ func (c *conn) run() {
 		if c.outcome != outside {
 			return
 		}
+		if c.settle() != nil {
+			c.outcome = abort
+			return
+		}
 		if c.outcome = c.serve(); c.outcome == again {
 			c.outcome = c.process(0) // what came behind the content
 		}

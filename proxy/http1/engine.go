@@ -50,6 +50,14 @@ func (c *conn) attach() error {
 	return nil
 }
 
+// settle gets ready to serve a request whose content another goroutine may read.
+func (c *conn) settle() error {
+	if c.sock != engine(c.own.clear) {
+		return nil
+	}
+	return c.own.clear.Settle()
+}
+
 // detach takes the connection from its engine: from now on nc is all there is.
 func (c *conn) detach() {
 	switch c.sock {

@@ -62,7 +62,7 @@ func (p *Pipe) Close() {
 // Conn.Read does, and returns what that would; or nothing and no error, where this
 // kernel has no such way.
 func (p *Pipe) Fill(c *Conn, most int64) (int, error) {
-	if err := c.settle(); err != nil {
+	if err := c.Settle(); err != nil {
 		return 0, err
 	}
 	p.most = int(min(most, pipeSize))

@@ -88,8 +88,9 @@ func (c *Conn) Use(tcp *net.TCPConn, stall time.Duration) (err error) {
 // UseAccepted makes c, which has none, a Conn of a. Only where Raw is true.
 func (c *Conn) UseAccepted(a *Accepted, stall time.Duration) { c.fresh, c.stall = a, stall }
 
-// settle sees to it that the poller knows the connection.
-func (c *Conn) settle() error {
+// Settle sees to it that the poller knows the connection, as it must when one goroutine
+// reads and another one writes.
+func (c *Conn) Settle() error {
 	if c.fresh == nil {
 		return nil
 	}
@@ -122,7 +123,7 @@ func (c *Conn) Drive(step func() bool) error {
 	if c.fresh != nil && c.first() {
 		return nil
 	}
-	if err := c.settle(); err != nil {
+	if err := c.Settle(); err != nil {
 		return err
 	}
 	return c.raw.Read(c.onDrive)
@@ -155,7 +156,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if !Raw {
 		return c.tcp.Read(p)
 	}
-	if err := c.settle(); err != nil {
+	if err := c.Settle(); err != nil {
 		return 0, err
 	}
 	c.rd.in = p
@@ -323,7 +324,7 @@ func (c *Conn) blockPiece(a, b []byte) error {
 
 // armWrite sees to it that a write which waits fails after stall to twice that.
 func (c *Conn) armWrite() error {
-	if err := c.settle(); err != nil {
+	if err := c.Settle(); err != nil {
 		return err
 	}
 	now := time.Now()
