@@ -440,6 +440,10 @@ func (c *conn) close() {
 	}
 }
 
+// lingerMost is how much a closed connection is still read of, beside LingerTime: what
+// clients send of content that was refused, most of which look for an answer only behind it.
+const lingerMost = 4 << 20
+
 // lingerOn shuts the sending side and reads on for a little: closing while the
 // client sends would reset the connection and take the answer from it (RFC
 // 9112, section 9.6).
@@ -453,8 +457,7 @@ func (c *conn) lingerOn() {
 	}
 	b := mem.GetLarge()
 	defer mem.PutLarge(b)
-	const most = 256 << 10
-	for total := 0; total < most; {
+	for total := 0; total < lingerMost; {
 		n, err := c.nc.Read(b)
 		if err != nil {
 			return

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -300,6 +301,18 @@ func TestMaxBody(t *testing.T) {
 			c.code(413, "content_too_large")
 			c.closed()
 		}
+	})
+}
+
+// TestRefusedContent: a client that sends all of what was refused before it looks for
+// the answer gets it.
+func TestRefusedContent(t *testing.T) {
+	both(t, http1.Config{MaxBody: 10}, func(t *testing.T, s *stack) {
+		const size = 3 << 20
+		c := s.dial()
+		c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + strconv.Itoa(size) + "\r\n\r\n" + strings.Repeat("x", size))
+		c.code(413, "content_too_large")
+		c.closed()
 	})
 }
 
