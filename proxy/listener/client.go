@@ -21,9 +21,10 @@ type client struct {
 	conn    *tcp.Accepted
 	http    net.Conn // what HTTP is spoken on: conn, or TLS over it
 	info    exchange.Conn
-	counted bool // it is one of crowd.clients
-	shared  bool // others may look at it after its end: it is not used again
-	resting bool // whoever makes this false goes on with it; guarded by socket.mu
+	met     bool       // crowd has let it in
+	counted netip.Addr // as one of which of crowd.clients; not valid: it is none
+	shared  bool       // others may look at it after its end: it is not used again
+	resting bool       // whoever makes this false goes on with it; guarded by socket.mu
 	entry   poll.Entry
 }
 
@@ -47,9 +48,32 @@ func (c *client) begin() {
 	k.metrics.Open.Add(1)
 	k.running.Add(1) // not Go: that makes two closures of it
 	p := k.set.cfg.Current()[k.id]
-	if p == nil || p.kind != plain || p.proxy != nil || k.set.cfg.Loops == nil || !c.rest(time.Now().Add(p.idle(k.set.cfg.Limits.Idle))) {
+	if p == nil || p.kind != plain || p.proxy != nil || k.set.cfg.Loops == nil {
+		go c.serve()
+		return
+	}
+	if _, peer := c.conn.Addrs(); !c.meet(p, peer.Addr()) {
+		return
+	}
+	if !c.rest(time.Now().Add(p.idle(k.set.cfg.Limits.Idle))) {
 		go c.serve()
 	}
+}
+
+// meet reports whether the client at peer may have the connection, and else ends it.
+func (c *client) meet(p *Port, peer netip.Addr) (ok bool) {
+	if c.met {
+		return true
+	}
+	var counted bool
+	if ok, counted = c.socket.crowd.meet(p, peer); counted {
+		c.counted = peer
+	}
+	if c.met = ok; !ok {
+		c.socket.refuse(c.conn)
+		c.end(true)
+	}
+	return ok
 }
 
 // idle is how long a connection may be without a request.
@@ -81,10 +105,7 @@ func (c *client) serve() {
 		Listener: k.id, Local: netip.AddrPortFrom(local.Addr(), p.number), Target: p.target, Peer: peer, Protocol: "HTTP/1.1",
 		Limits: p.limits, Requests: k.crowd,
 	}
-	var ok bool
-	if ok, c.counted = k.crowd.meet(p, peer.Addr()); !ok {
-		k.refuse(c.conn)
-		c.end(true)
+	if !c.meet(p, peer.Addr()) {
 		return
 	}
 	if p.kind == plain {
@@ -208,8 +229,8 @@ func (c *client) end(closed bool) {
 	k.mu.Lock()
 	delete(k.clients, c)
 	k.mu.Unlock()
-	if c.counted {
-		k.crowd.clients.Leave(c.info.Peer.Addr())
+	if c.counted.IsValid() {
+		k.crowd.clients.Leave(c.counted)
 	}
 	k.metrics.Open.Add(-1)
 	k.set.leave(k.crowd)

@@ -247,3 +247,29 @@ func TestRestFirst(t *testing.T) {
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	ended(t, c)
 }
+
+// TestRestFirstCounts: a client's connections count before it has sent anything.
+func TestRestFirstCounts(t *testing.T) {
+	f := newResting(t, time.Hour)
+	f.update(&table.Listener{ID: web.ID, Port: web.Port, Protocol: web.Protocol, Limits: &table.Limits{PerClient: 1}})
+	silent := f.dial(t, web)
+	for end := time.Now().Add(10 * time.Second); f.open() < 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not accepted")
+		}
+	}
+	f.quiet(t)
+	c := f.dial(t, web)
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	if b, err := io.ReadAll(c); err != nil || string(b) != tooMany {
+		t.Errorf("a second one: %q, %v", b, err)
+	}
+	if got := say(t, silent, "a"); got != "HTTP/1.1 a" {
+		t.Errorf("got %q", got)
+	}
+	_ = silent.Close()
+	f.none(t)
+	if got := say(t, f.dial(t, web), "b"); got != "HTTP/1.1 b" {
+		t.Errorf("after its end: %q", got)
+	}
+}
