@@ -182,33 +182,17 @@ func (c *together) Read(p []byte) (int, error) {
 // that of each answer, and both in one packet.
 func TestTLSUnasked(t *testing.T) {
 	pair, ca, _ := issue(t, "", "a.example")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
+	at := listen(t, func(c net.Conn) {
+		s := tls.Server(&together{Conn: c}, &tls.Config{Certificates: []tls.Certificate{pair}})
+		for in := bufio.NewReader(s); ; {
+			if _, err := http.ReadRequest(in); err != nil {
 				return
 			}
-			running.Go(func() {
-				s := tls.Server(&together{Conn: c}, &tls.Config{Certificates: []tls.Certificate{pair}})
-				for in := bufio.NewReader(s); ; {
-					if _, err := http.ReadRequest(in); err != nil {
-						break
-					}
-					_, _ = io.WriteString(s, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
-					_, _ = io.WriteString(s, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
-				}
-				_ = c.Close()
-			})
+			_, _ = io.WriteString(s, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+			_, _ = io.WriteString(s, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
 		}
 	})
-	defer running.Wait()
-	defer func() { _ = l.Close() }()
-	if got := secured(t, l.Addr(), &table.BackendTLS{ServerName: "a.example", CAs: ca}); got != "hi" {
+	if got := secured(t, at, &table.BackendTLS{ServerName: "a.example", CAs: ca}); got != "hi" {
 		t.Errorf("the second request is told %q", got)
 	}
 }

@@ -112,6 +112,13 @@ func TestSetEndpoints(t *testing.T) {
 // accept is a listener that accepts and keeps what comes, until it is closed.
 func accept(t *testing.T) netip.AddrPort {
 	t.Helper()
+	return listen(t, func(c net.Conn) { io.Copy(io.Discard, c) }).(*net.TCPAddr).AddrPort()
+}
+
+// listen is a listener whose connections are served by serve, and then closed. The
+// test's end waits for them.
+func listen(t *testing.T, serve func(net.Conn)) net.Addr {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -123,11 +130,11 @@ func accept(t *testing.T) netip.AddrPort {
 			if err != nil {
 				return
 			}
-			running.Go(func() { io.Copy(io.Discard, c); c.Close() })
+			running.Go(func() { serve(c); c.Close() })
 		}
 	})
 	t.Cleanup(func() { l.Close(); running.Wait() })
-	return l.Addr().(*net.TCPAddr).AddrPort()
+	return l.Addr()
 }
 
 func connect(t *testing.T, e *Endpoint) *Conn {
