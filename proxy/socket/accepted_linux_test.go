@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // accepting returns a Listener on loopback.
@@ -121,6 +123,63 @@ func TestAcceptedAtOnce(t *testing.T) {
 	}
 	if err := c.Drive(func() bool { t.Error("a step after the end"); return true }); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Drive after the end: %v", err)
+	}
+}
+
+// TestWriteLast: what is written last waits for the end, and both reach the peer.
+func TestWriteLast(t *testing.T) {
+	waiting := false
+	for range 20 { // the kernel waits 200 ms, which may have passed
+		a, client := accepted(t, "")
+		c := drive(a)
+		err := c.Drive(func() bool {
+			say(t, c, "answer")
+			if err := c.WriteLast([]byte(" and end")); err != nil {
+				t.Error(err)
+			}
+			unsent, err := unix.IoctlGetInt(c.fd, unix.SIOCOUTQNSD)
+			waiting = err == nil && unsent == len(" and end")
+			return true
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+		hear(t, client, "answer and end")
+		if n, err := client.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("read %d, %v after the end", n, err)
+		}
+		if waiting {
+			return
+		}
+	}
+	t.Error("it never waited")
+}
+
+// TestWriteLastFull: what a peer takes only later is written all the same.
+func TestWriteLastFull(t *testing.T) {
+	a, client := accepted(t, "")
+	c := drive(a)
+	big := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
+	done := make(chan error, 1)
+	go func() {
+		done <- c.Drive(func() bool {
+			if err := c.WriteLast(big); err != nil {
+				t.Error(err)
+			}
+			return true
+		})
+		done <- a.Close()
+	}()
+	if got, err := io.ReadAll(client); err != nil || !bytes.Equal(got, big) {
+		t.Errorf("got %d bytes, %v", len(got), err)
+	}
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	}
 }
 

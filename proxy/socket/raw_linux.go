@@ -22,9 +22,14 @@ func sysRead(fd int, p []byte) (int, syscall.Errno) {
 	}
 }
 
-func sysWrite(fd int, p []byte) (int, syscall.Errno) {
+func sysWrite(fd int, p []byte) (int, syscall.Errno) { return send(fd, p, 0) }
+
+// sysWriteMore leaves what fills no packet for what comes behind it, 200 ms at most.
+func sysWriteMore(fd int, p []byte) (int, syscall.Errno) { return send(fd, p, syscall.MSG_MORE) }
+
+func send(fd int, p []byte, flags uintptr) (int, syscall.Errno) {
 	for {
-		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags|syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
 		if errno != syscall.EINTR {
 			return int(n), errno
 		}

@@ -13,4 +13,6 @@ func sysRead(int, []byte) (int, syscall.Errno) { return 0, syscall.EINVAL }
 
 func sysWrite(int, []byte) (int, syscall.Errno) { return 0, syscall.EINVAL }
 
+func sysWriteMore(int, []byte) (int, syscall.Errno) { return 0, syscall.EINVAL }
+
 func sysWrite2(int, []byte, []byte) (int, syscall.Errno) { return 0, syscall.EINVAL }

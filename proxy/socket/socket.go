@@ -252,6 +252,20 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// WriteLast writes p, right behind which the connection is closed. Inside a step it goes
+// out with the end, so that the peer hears of both at once.
+func (c *Conn) WriteLast(p []byte) error {
+	if c.driving {
+		if n, _ := sysWriteMore(c.fd, p); n == len(p) {
+			return nil
+		} else if n > 0 {
+			p = p[n:]
+		}
+	}
+	_, err := c.Write(p) // also says why it is not all
+	return err
+}
+
 // TryWrite writes what goes out at once. With ErrWouldBlock that is less than p.
 // Only where Raw is true.
 func (c *Conn) TryWrite(p []byte) (int, error) {
