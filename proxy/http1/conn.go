@@ -28,10 +28,16 @@ type conn struct {
 	driving bool        // inside sock.Drive
 	probe   bool        // try one more read before parking: an end may have come in the same packet as the data
 	outcome outcome
-	readBy  time.Time // the read deadline that is armed
-	writeBy time.Time // the write deadline that is armed, of a connection without sock
+	armed   deadlines
 	headBy  time.Time // when the head that has begun must be complete; zero when none has
 	tunnel  atomic.Bool
+	seen    wire.Seen // what its last request was made of
+}
+
+// deadlines are those that are armed.
+type deadlines struct {
+	read  time.Time
+	write time.Time // of a connection without sock
 }
 
 // outcome is how a request, or a step of the engine, ended.
@@ -175,7 +181,7 @@ func (c *conn) process(fresh int) outcome {
 		if fresh > 0 && !c.headBy.IsZero() && !newline(s.in[s.w-fresh:s.w]) && s.w-s.r < c.cfg.Limits.Head {
 			return again
 		}
-		n, err := wire.ParseRequest(s.in[s.r:s.w], &s.head, c.cfg.Limits)
+		n, err := wire.ParseRequest(s.in[s.r:s.w], &s.head, c.cfg.Limits, &c.seen)
 		if err != nil {
 			if c.speaksHTTP2() {
 				return handover
@@ -227,7 +233,7 @@ func (c *conn) serve() outcome {
 func (c *conn) finish() outcome {
 	s := c.ses
 	if s.body.cancelled.Load() {
-		c.readBy = time.Time{} // Cancel has changed the deadline
+		c.armed.read = time.Time{} // Cancel has changed the deadline
 	}
 	hasBody := s.x.Request.Body != nil || s.head.ContentLength != 0
 	switch {
@@ -299,7 +305,7 @@ func (c *conn) failed(err error) outcome {
 		return closing // idle for too long, or draining
 	}
 	if time.Now().Before(c.headBy) {
-		c.readBy = time.Time{} // woken by Drain: the head may still come
+		c.armed.read = time.Time{} // woken by Drain: the head may still come
 		return again
 	}
 	s := c.ses
@@ -330,7 +336,7 @@ func (c *conn) park() bool {
 		if c.headBy.IsZero() {
 			c.headBy = now.Add(c.cfg.HeadTimeout)
 		}
-		return c.readBy.Equal(c.headBy) || c.armRead(c.headBy) == nil
+		return c.armed.read.Equal(c.headBy) || c.armRead(c.headBy) == nil
 	}
 	c.headBy = time.Time{}
 	idle := c.cfg.IdleTimeout
@@ -339,7 +345,7 @@ func (c *conn) park() bool {
 			idle /= 10
 		}
 	}
-	if left := c.readBy.Sub(now); left < idle {
+	if left := c.armed.read.Sub(now); left < idle {
 		if c.armRead(now.Add(2*idle)) != nil {
 			return false
 		}
@@ -359,14 +365,14 @@ const crowd = 512
 func (c *conn) rests() bool { return c.cfg.Quiet > 0 && c.cfg.Quiet < c.cfg.IdleTimeout }
 
 func (c *conn) armRead(t time.Time) error {
-	c.readBy = t
+	c.armed.read = t
 	return c.nc.SetReadDeadline(t)
 }
 
 // readWithin reads content by read, waiting from timeout to twice that.
 func (c *conn) readWithin(now time.Time, timeout time.Duration, read func() (int, error), cancelled *atomic.Bool) (int, error) {
 	for {
-		if left := c.readBy.Sub(now); left < timeout || left > 2*timeout {
+		if left := c.armed.read.Sub(now); left < timeout || left > 2*timeout {
 			if err := c.armRead(now.Add(2 * timeout)); err != nil {
 				return 0, err
 			}
@@ -378,10 +384,10 @@ func (c *conn) readWithin(now time.Time, timeout time.Duration, read func() (int
 		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || cancelled.Load() {
 			return n, err
 		}
-		if now = time.Now(); !now.Before(c.readBy) {
+		if now = time.Now(); !now.Before(c.armed.read) {
 			return n, err
 		}
-		c.readBy = time.Time{} // woken by Drain, which must not cut content short
+		c.armed.read = time.Time{} // woken by Drain, which must not cut content short
 	}
 }
 
@@ -398,9 +404,9 @@ func (c *conn) write(p []byte) error {
 		return err
 	}
 	now := time.Now()
-	if timeout := c.cfg.WriteTimeout; c.writeBy.Sub(now) < timeout {
-		c.writeBy = now.Add(2 * timeout)
-		if err := c.nc.SetWriteDeadline(c.writeBy); err != nil {
+	if timeout := c.cfg.WriteTimeout; c.armed.write.Sub(now) < timeout {
+		c.armed.write = now.Add(2 * timeout)
+		if err := c.nc.SetWriteDeadline(c.armed.write); err != nil {
 			return err
 		}
 	}

@@ -116,7 +116,7 @@ func FuzzHeaderBlock(f *testing.F) {
 		s := scripted(func(x *exchange.Exchange) {
 			var h wire.RequestHead
 			head := wire.AppendRequestHead(nil, x, wire.RequestOptions{})
-			n, err := wire.ParseRequest(head, &h, wire.Limits{Head: 64 << 10, Target: 4 << 10, Fields: 200})
+			n, err := wire.ParseRequest(head, &h, wire.Limits{Head: 64 << 10, Target: 4 << 10, Fields: 200}, nil)
 			if err != nil || n != len(head) {
 				t.Errorf("%q is read as %d bytes, %v", head, n, err)
 			}

@@ -327,12 +327,12 @@ func (c *Call) ReadHead(method, upgrade string, gone func() bool) error {
 	}
 	in := &c.in
 	for range maxInterim + 1 {
-		n, err := wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits)
+		n, err := wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits, &c.conn.seen)
 		for n == 0 && err == nil {
 			if err := c.Await(gone); err != nil {
 				return err
 			}
-			n, err = wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits)
+			n, err = wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits, &c.conn.seen)
 		}
 		if err != nil {
 			return err

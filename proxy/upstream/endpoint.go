@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/socket"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream/h2"
+	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
 // How long an endpoint that could not be reached is left alone while there are
@@ -75,6 +76,7 @@ type Conn struct {
 	until  time.Time // the read deadline that is armed
 	reused bool      // it has carried an exchange before
 	loaded bool      // and one of them had content
+	seen   wire.Seen // what its last answer was made of
 	unseen bool      // nobody looked at it before it was used again
 }
 

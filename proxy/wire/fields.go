@@ -17,7 +17,6 @@ const (
 // belongs to the connection.
 type fields struct {
 	header   exchange.Header // end-to-end fields
-	lines    int
 	host     string
 	hosts    int
 	length   int64 // Content-Length; -1 for none
@@ -29,52 +28,93 @@ type fields struct {
 	expect   bool
 	trailers bool
 	trailer  bool // a trailer section: fields that must not come late are dropped, others are plain
+	seen     *Seen
 	response bool // equal Content-Lengths are one; Host, TE and Expect are plain fields
 }
 
 // read parses field lines from b[i] on, at most limit of them. It returns the
 // index behind the section's empty line, or 0 when b ends before it.
 func (f *fields) read(b []byte, i, limit int) (int, *exchange.Error) {
-	for {
-		start := i
-		i = nameEnd(b, i, isToken)
-		if i == len(b) {
-			return 0, nil
+	if f.seen == nil {
+		return f.scan(b, i, limit)
+	}
+	if lines, n := f.seen.same(b[i:]); n > 0 && len(lines) <= limit {
+		return i + n, f.again(lines, mem.String(b[i:i+n]))
+	}
+	end, err := f.scan(b, i, limit)
+	f.seen.keep(b[i:max(i, end)])
+	return end, err
+}
+
+// again takes the lines that came before, of section.
+func (f *fields) again(lines []line, section string) *exchange.Error {
+	for i := range lines {
+		l := &lines[i]
+		if err := f.take(l, section[:l.size]); err != nil {
+			return err
 		}
-		if b[i] != ':' || i == start {
-			return endOfFields(b, start, i)
+		section = section[l.size:]
+	}
+	return nil
+}
+
+func (f *fields) scan(b []byte, i, limit int) (int, *exchange.Error) {
+	var fresh line
+	for lines := 0; ; {
+		l := f.seen.next(b[i:])
+		if l == nil {
+			l = &fresh
+			if end, err := f.cut(b, i, l); l.size == 0 {
+				return end, err
+			}
+			f.seen.learn(l)
 		}
-		if f.lines++; f.lines > limit {
+		if lines++; lines > limit {
 			return 0, errFields
 		}
-		end := textEnd(b, i+1)
-		if end+1 >= len(b) {
-			return 0, unfinished(b, end)
-		}
-		if b[end] != '\r' {
-			return 0, notText(b[end])
-		}
-		if b[end+1] != '\n' {
-			return 0, errLineEnd
-		}
-		name, line := mem.String(b[start:i]), ""
-		from, to := i+1, end
-		if from < to && b[from] == ' ' {
-			from++
-			line = mem.String(b[start : end+2])
-		}
-		if from < to && (blank(b[from]) || blank(b[to-1])) {
-			from, to = trim(b, from, to)
-			line = ""
-		}
-		value := mem.String(b[from:to])
-		if f.plain(name) {
-			f.header.AddLine(name, value, line)
-		} else if err := f.add(name, value, line); err != nil {
+		end := i + int(l.size)
+		if err := f.take(l, mem.String(b[i:end])); err != nil {
 			return 0, err
 		}
-		i = end + 2
+		i = end
 	}
+}
+
+// cut takes the line at b[i] apart. If that is none, whole and well-formed, l.size
+// is 0, and the results are those of read.
+func (f *fields) cut(b []byte, i int, l *line) (int, *exchange.Error) {
+	*l = line{}
+	colon := nameEnd(b, i, isToken)
+	if colon == len(b) {
+		return 0, nil
+	}
+	if b[colon] != ':' || colon == i {
+		return endOfFields(b, i, colon)
+	}
+	end := textEnd(b, colon+1)
+	if end+1 >= len(b) {
+		return 0, unfinished(b, end)
+	}
+	if b[end] != '\r' {
+		return 0, notText(b[end])
+	}
+	if b[end+1] != '\n' {
+		return 0, errLineEnd
+	}
+	from, to := colon+1, end
+	if from < to && b[from] == ' ' {
+		from++
+		l.asCame = true
+	}
+	if from < to && (blank(b[from]) || blank(b[to-1])) {
+		from, to = trim(b, from, to)
+		l.asCame = false
+	}
+	l.size, l.name = int32(end+2-i), int32(colon-i)
+	l.from, l.to = int32(from-i), int32(to-i)
+	l.kind = f.kind(mem.String(b[i:colon]))
+	l.asCame = l.asCame && l.kind == plain
+	return 0, nil
 }
 
 // unfinished judges a line that ends within b[end:], a byte or none.
@@ -112,85 +152,99 @@ func notText(c byte) *exchange.Error {
 	return errFieldValue
 }
 
-// framed has, by their length, the lower-case first letters of the fields that add
-// looks at.
+// kind is what a field line is to the message it came with.
+type kind uint8
+
+const (
+	plain     kind = iota // end-to-end
+	rewritten             // the same, but not sent on as it came
+	dropped
+	hostField
+	lengthField
+	transferField
+	connectionField
+	upgradeField
+	teField
+	expectField
+)
+
+// framed has, by their length, the lower-case first letters of the fields that are
+// not end-to-end.
 var framed = [...][2]byte{2: {'t'}, 4: {'h'}, 6: {'e'}, 7: {'u'}, 10: {'c', 'k'}, 14: {'c'}, 16: {'p'}, 17: {'t'}}
 
-// plain reports whether a field of that name is surely none that add looks at: so
-// it is with most, at one look.
-func (f *fields) plain(name string) bool {
-	if f.trailer {
-		return false
-	}
-	if len(name) >= len(framed) {
-		return true
-	}
-	first, of := name[0]|0x20, framed[len(name)]
-	return first != of[0] && first != of[1]
-}
-
-// add takes one field line that may frame the message or belong to the connection.
-func (f *fields) add(name, value, line string) *exchange.Error {
+// kind returns what a field of that name is. Most are told at one look.
+func (f *fields) kind(name string) kind {
 	if f.trailer {
 		if Late(name) {
-			f.header.AddLine(name, value, line)
+			return plain
 		}
+		return dropped
+	}
+	if len(name) >= len(framed) {
+		return plain
+	}
+	if first, of := name[0]|0x20, framed[len(name)]; first != of[0] && first != of[1] {
+		return plain
+	}
+	switch {
+	case mem.EqualFold(name, "content-length"):
+		return lengthField
+	case mem.EqualFold(name, "transfer-encoding"):
+		return transferField
+	case mem.EqualFold(name, "connection"):
+		return connectionField
+	case mem.EqualFold(name, "upgrade"):
+		return upgradeField
+	case mem.EqualFold(name, "keep-alive"), mem.EqualFold(name, "proxy-connection"):
+		return dropped
+	case mem.EqualFold(name, "host"):
+		if f.response {
+			return rewritten
+		}
+		return hostField
+	case !f.response && mem.EqualFold(name, "te"):
+		return teField
+	case !f.response && mem.EqualFold(name, "expect"):
+		return expectField
+	}
+	return plain
+}
+
+// take takes the field line text, which l has taken apart.
+func (f *fields) take(l *line, text string) *exchange.Error {
+	name, value := text[:l.name], text[l.from:l.to]
+	if l.kind == plain {
+		if !l.asCame {
+			text = ""
+		}
+		f.header.AddLine(name, value, text)
 		return nil
 	}
-	switch len(name) {
-	case 2:
-		if !f.response && mem.EqualFold(name, "te") {
-			f.trailers = f.trailers || listed(value, "trailers")
-			return nil
-		}
-	case 4:
-		if !mem.EqualFold(name, "host") {
-			break
-		}
-		if f.response {
-			line = "" // framing fields are not sent on as they came
-			break
-		}
+	switch l.kind {
+	case rewritten:
+		f.header.Add(name, value)
+	case hostField:
 		f.host = value
 		if f.hosts++; f.hosts > 1 {
 			return errHostTwice
 		}
-		return nil
-	case 6:
-		if !f.response && mem.EqualFold(name, "expect") {
-			f.expect = true
-			if len(value) != 12 || !mem.EqualFold(value, "100-continue") {
-				return errExpect
-			}
-			return nil
-		}
-	case 7:
-		if mem.EqualFold(name, "upgrade") {
-			f.upgrade = value
-			f.upgrades++
-			return nil
-		}
-	case 10:
-		if mem.EqualFold(name, "connection") {
-			return f.connection(name, value)
-		}
-		if mem.EqualFold(name, "keep-alive") {
-			return nil
-		}
-	case 14:
-		if mem.EqualFold(name, "content-length") {
-			return f.contentLength(value)
-		}
-	case 16:
-		if mem.EqualFold(name, "proxy-connection") {
-			return nil
-		}
-	case 17:
-		if mem.EqualFold(name, "transfer-encoding") {
-			return f.transferEncoding(value)
+	case lengthField:
+		return f.contentLength(value)
+	case transferField:
+		return f.transferEncoding(value)
+	case connectionField:
+		return f.connection(name, value)
+	case upgradeField:
+		f.upgrade = value
+		f.upgrades++
+	case teField:
+		f.trailers = f.trailers || listed(value, "trailers")
+	case expectField:
+		f.expect = true
+		if len(value) != 12 || !mem.EqualFold(value, "100-continue") {
+			return errExpect
 		}
 	}
-	f.header.AddLine(name, value, line)
 	return nil
 }
 

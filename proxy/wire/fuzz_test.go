@@ -40,19 +40,19 @@ func FuzzParseRequest(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var h, again RequestHead
-		n, err := ParseRequest(b, &h, wide)
+		n, err := ParseRequest(b, &h, wide, nil)
 		if n == 0 && err == nil {
 			return
 		}
 		longer := append(bytes.Clone(b), "GET / HTTP/1.1\r\n\r\n"...)
-		if m, errAgain := ParseRequest(longer, &again, wide); m != n || err != nil && errAgain != err {
+		if m, errAgain := ParseRequest(longer, &again, wide, nil); m != n || err != nil && errAgain != err {
 			t.Fatalf("%d, %v becomes %d, %v with more bytes", n, err, m, errAgain)
 		}
 		if err != nil {
 			return
 		}
 		for cut := range n {
-			if m, err := ParseRequest(b[:cut], &again, wide); m != 0 || err != nil {
+			if m, err := ParseRequest(b[:cut], &again, wide, nil); m != 0 || err != nil {
 				t.Fatalf("accepted, but cut at %d: %d, %v", cut, m, err)
 			}
 		}
@@ -61,7 +61,7 @@ func FuzzParseRequest(f *testing.F) {
 		}
 		out := forward(&h)
 		sameWithoutLines(t, out, h.Header, func() []byte { return forward(&h) })
-		m, err := ParseRequest(out, &again, Limits{Head: 1 << 20, Target: 1 << 20, Fields: 1 << 10})
+		m, err := ParseRequest(out, &again, Limits{Head: 1 << 20, Target: 1 << 20, Fields: 1 << 10}, nil)
 		if err != nil || m != len(out) {
 			t.Fatalf("%q is sent on as %q, which gives %d, %v", b, out, m, err)
 		}
@@ -92,19 +92,19 @@ func FuzzParseResponse(f *testing.F) {
 			method = "HEAD"
 		}
 		var h, again ResponseHead
-		n, err := ParseResponse(b, method, &h, wide)
+		n, err := ParseResponse(b, method, &h, wide, nil)
 		if n == 0 && err == nil {
 			return
 		}
 		longer := append(bytes.Clone(b), "HTTP/1.1 200 OK\r\n\r\n"...)
-		if m, errAgain := ParseResponse(longer, method, &again, wide); m != n || err != nil && *errAgain != *err {
+		if m, errAgain := ParseResponse(longer, method, &again, wide, nil); m != n || err != nil && *errAgain != *err {
 			t.Fatalf("%d, %v becomes %d, %v with more bytes", n, err, m, errAgain)
 		}
 		if err != nil {
 			return
 		}
 		for cut := range n {
-			if m, err := ParseResponse(b[:cut], method, &again, wide); m != 0 || err != nil {
+			if m, err := ParseResponse(b[:cut], method, &again, wide, nil); m != 0 || err != nil {
 				t.Fatalf("accepted, but cut at %d: %d, %v", cut, m, err)
 			}
 		}
@@ -114,7 +114,7 @@ func FuzzParseResponse(f *testing.F) {
 		}
 		out := send()
 		sameWithoutLines(t, out, h.Header, send)
-		m, err := ParseResponse(out, method, &again, Limits{Head: 1 << 20, Fields: 1 << 10})
+		m, err := ParseResponse(out, method, &again, Limits{Head: 1 << 20, Fields: 1 << 10}, nil)
 		if err != nil || m != len(out) {
 			t.Fatalf("%q is sent on as %q, which gives %d, %v", b, out, m, err)
 		}

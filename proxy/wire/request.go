@@ -10,10 +10,11 @@ const maxMethod = 64
 
 // ParseRequest parses the request head at the start of b into h and returns
 // its length. Zero without an error means that b ends before the head does:
-// read more and call again. h.Header is overwritten from its start.
+// read more and call again. h.Header is overwritten from its start. seen, which may
+// be nil, knows the requests that came before on the same connection.
 //
 // One empty line before the request line is skipped (RFC 9112, section 2.2).
-func ParseRequest(b []byte, h *RequestHead, l Limits) (int, *exchange.Error) {
+func ParseRequest(b []byte, h *RequestHead, l Limits, seen *Seen) (int, *exchange.Error) {
 	full := len(b) >= l.Head
 	if full {
 		b = b[:l.Head]
@@ -27,7 +28,7 @@ func ParseRequest(b []byte, h *RequestHead, l Limits) (int, *exchange.Error) {
 		return 0, ifFull(full, errTargetLong)
 	}
 	var f fields
-	f.header, f.length = h.Header, -1
+	f.header, f.length, f.seen = h.Header, -1, seen
 	n, err := f.read(b, i, l.Fields)
 	h.Header = f.header
 	if err != nil {

@@ -8,20 +8,21 @@ import (
 // ParseResponse parses the response head at the start of b, the answer to a
 // request with that method, and returns its length; zero without an error means
 // read more. 1xx are heads like others: the caller goes on with the next. Every
-// error is 502 backend_bad_response.
+// error is 502 backend_bad_response. seen, which may be nil, knows the answers that
+// came before on the same connection.
 //
 // It is as strict as ParseRequest, with two allowances for what servers really
 // send: the space before an empty reason may be missing, and Content-Length may
 // be repeated if its values are equal (RFC 9112, section 6.3).
-func ParseResponse(b []byte, method string, h *ResponseHead, l Limits) (int, *exchange.Error) {
-	n, err := response(b, method, h, l)
+func ParseResponse(b []byte, method string, h *ResponseHead, l Limits, seen *Seen) (int, *exchange.Error) {
+	n, err := response(b, method, h, l, seen)
 	if err != nil {
 		return 0, fromBackend(err)
 	}
 	return n, nil
 }
 
-func response(b []byte, method string, h *ResponseHead, l Limits) (int, *exchange.Error) {
+func response(b []byte, method string, h *ResponseHead, l Limits, seen *Seen) (int, *exchange.Error) {
 	full := len(b) >= l.Head
 	if full {
 		b = b[:l.Head]
@@ -35,7 +36,7 @@ func response(b []byte, method string, h *ResponseHead, l Limits) (int, *exchang
 		return 0, ifFull(full, errHeadLong)
 	}
 	var f fields
-	f.header, f.length, f.response = h.Header, -1, true
+	f.header, f.length, f.response, f.seen = h.Header, -1, true, seen
 	n, err := f.read(b, i, l.Fields)
 	h.Header = f.header
 	if err != nil {

@@ -239,7 +239,7 @@ var responses = []vector{
 func TestRequestVectors(t *testing.T) {
 	for _, v := range requests {
 		var h RequestHead
-		n, err := ParseRequest([]byte(v.message), &h, wide)
+		n, err := ParseRequest([]byte(v.message), &h, wide, nil)
 		if v.status == 0 {
 			if err != nil || n != len(v.message) {
 				t.Errorf("%s: refused with %v after %d of %d bytes", v.name, err, n, len(v.message))
@@ -255,7 +255,7 @@ func TestRequestVectors(t *testing.T) {
 func TestResponseVectors(t *testing.T) {
 	for _, v := range responses {
 		var h ResponseHead
-		n, err := ParseResponse([]byte(v.message), "GET", &h, wide)
+		n, err := ParseResponse([]byte(v.message), "GET", &h, wide, nil)
 		if v.status == 0 {
 			if err != nil || n != len(v.message) {
 				t.Errorf("%s: refused with %v after %d of %d bytes", v.name, err, n, len(v.message))
@@ -287,12 +287,12 @@ func TestSplitsMakeNoDifference(t *testing.T) {
 	}
 	for _, v := range requests {
 		grow(v.name, v.message, func(b []byte) (int, *exchange.Error) {
-			return ParseRequest(b, &RequestHead{}, wide)
+			return ParseRequest(b, &RequestHead{}, wide, nil)
 		})
 	}
 	for _, v := range responses {
 		grow(v.name, v.message, func(b []byte) (int, *exchange.Error) {
-			return ParseResponse(b, "GET", &ResponseHead{}, wide)
+			return ParseResponse(b, "GET", &ResponseHead{}, wide, nil)
 		})
 	}
 }

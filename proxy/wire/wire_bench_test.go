@@ -25,10 +25,10 @@ func heads() (*RequestHead, *ResponseHead) {
 // filled is an exchange as it stands before it is sent on.
 func filled() *exchange.Exchange {
 	h, r := heads()
-	if _, err := ParseRequest(largeHead, h, wide); err != nil {
+	if _, err := ParseRequest(largeHead, h, wide, nil); err != nil {
 		return nil
 	}
-	if _, err := ParseResponse(answerHead, "GET", r, wide); err != nil {
+	if _, err := ParseResponse(answerHead, "GET", r, wide, nil); err != nil {
 		return nil
 	}
 	return &exchange.Exchange{
@@ -44,10 +44,13 @@ func steps() map[string]func() {
 	buf := make([]byte, 0, 8<<10)
 	content := []byte("5\r\nhello\r\n400\r\n" + strings.Repeat("x", 0x400) + "\r\n0\r\nX-Sum: 1\r\n\r\n")
 	var c Chunks
+	var seen, answers Seen
 	return map[string]func(){
-		"request 53 B":    func() { _, _ = ParseRequest(smallHead, h, wide) },
-		"request 900 B":   func() { _, _ = ParseRequest(largeHead, h, wide) },
-		"response":        func() { _, _ = ParseResponse(answerHead, "GET", r, wide) },
+		"request 53 B":    func() { _, _ = ParseRequest(smallHead, h, wide, nil) },
+		"request 900 B":   func() { _, _ = ParseRequest(largeHead, h, wide, nil) },
+		"request again":   func() { _, _ = ParseRequest(largeHead, h, wide, &seen) },
+		"response again":  func() { _, _ = ParseResponse(answerHead, "GET", r, wide, &answers) },
+		"response":        func() { _, _ = ParseResponse(answerHead, "GET", r, wide, nil) },
 		"append request":  func() { buf = AppendRequestHead(buf[:0], x, RequestOptions{}) },
 		"append response": func() { buf = AppendResponseHead(buf[:0], x, ResponseOptions{}) },
 		"chunks": func() {

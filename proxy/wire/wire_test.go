@@ -29,7 +29,7 @@ func TestRequestHead(t *testing.T) {
 		t.Helper()
 		var h RequestHead
 		message = crlf(message) + "\r\n"
-		n, err := ParseRequest([]byte(message+"rest"), &h, wide)
+		n, err := ParseRequest([]byte(message+"rest"), &h, wide, nil)
 		if err != nil || n != len(message) {
 			t.Fatalf("%q: %d, %v", message, n, err)
 		}
@@ -116,7 +116,7 @@ func TestResponseHead(t *testing.T) {
 		t.Helper()
 		var h ResponseHead
 		message = crlf(message) + "\r\n"
-		n, err := ParseResponse([]byte(message+"rest"), method, &h, wide)
+		n, err := ParseResponse([]byte(message+"rest"), method, &h, wide, nil)
 		if err != nil || n != len(message) {
 			t.Fatalf("%q: %d, %v", message, n, err)
 		}
@@ -282,7 +282,7 @@ func eightBytes(f func(b []byte)) {
 func TestFieldsAsTheyCame(t *testing.T) {
 	var h RequestHead
 	message := crlf("GET / HTTP/1.1\nHost: a\nSame: 1\nValue: 2\nName: 3\nGone: 4\nShorter: 56\nNarrow:7\nTab:\t8\nWide:  9 \nEmpty: \n\n")
-	if _, err := ParseRequest([]byte(message), &h, wide); err != nil {
+	if _, err := ParseRequest([]byte(message), &h, wide, nil); err != nil {
 		t.Fatal(err)
 	}
 	h.Header.Set("value", "b\nc")
@@ -295,7 +295,7 @@ func TestFieldsAsTheyCame(t *testing.T) {
 	}
 
 	var r ResponseHead
-	if _, err := ParseResponse([]byte(crlf("HTTP/1.1 204 No Content\nHost: b\nX: y\n\n")), "GET", &r, wide); err != nil {
+	if _, err := ParseResponse([]byte(crlf("HTTP/1.1 204 No Content\nHost: b\nX: y\n\n")), "GET", &r, wide, nil); err != nil {
 		t.Fatal(err)
 	}
 	x := &exchange.Exchange{Response: exchange.Response{Status: 204, Header: r.Header}}
