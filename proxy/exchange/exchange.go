@@ -35,6 +35,7 @@ type Exchange struct {
 	Granted   []Marker        // of a backend's answer: what those who let the request pass add to it
 	Arena     mem.Arena       // memory that lives as long as the exchange
 	Context   context.Context // ends when the client goes; nil where its protocol only tells those who read or write
+	Carrier   any             // forward's means to take a request to a backend; stays for the next one
 }
 
 // Conn is what the exchanges of one client connection share.
@@ -197,7 +198,7 @@ type Error struct {
 // Error implements error.
 func (e *Error) Error() string { return e.Code + ": " + e.Detail }
 
-// Reset makes x ready for the next request of its connection. Conn and Writer stay.
+// Reset makes x ready for the next request of its connection. Conn, Writer and Carrier stay.
 func (x *Exchange) Reset() {
 	x.Request = Request{Header: x.Request.Header[:0], Trailer: x.Request.Trailer[:0]}
 	x.Response = Response{Header: x.Response.Header[:0], Trailer: x.Response.Trailer[:0]}

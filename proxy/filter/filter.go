@@ -38,6 +38,10 @@ func (c *Chain) Append(f any) {
 
 // Request runs the request side. It returns false when a filter has answered.
 func (c *Chain) Request(x *exchange.Exchange) bool {
+	return len(c.requests) == 0 || c.run(x)
+}
+
+func (c *Chain) run(x *exchange.Exchange) bool {
 	for _, f := range c.requests {
 		if !f.FilterRequest(x) {
 			return false

@@ -68,12 +68,12 @@ func (f *Forwarder) Send(x *exchange.Exchange, d *router.Destination, pin *upstr
 		reply(x, err)
 		return
 	}
-	f.forwarded(x)
 	if b := d.Upstream.Budget(); b != nil {
 		b.Request(x.Start)
 	}
-	t := transfers.Get().(*transfer)
-	t.begin(f, x, d, pin)
+	t := carrier(x)
+	t.begin(f, d, pin)
+	t.forwarded()
 	t.run()
 	t.end()
 	d.Upstream.Leave()
@@ -93,7 +93,7 @@ type limit struct {
 }
 
 func (l *limit) begin(start time.Time, t *table.Timeouts) {
-	l.at, l.request, l.backend = time.Time{}, time.Time{}, t.Backend
+	l.backend = t.Backend
 	if t.Request > 0 {
 		l.request = start.Add(t.Request)
 		l.at = l.request
@@ -135,13 +135,15 @@ func (l *limit) failure(err error) error {
 
 // forwarded adds the fields which tell the backend who asked (the de facto
 // X-Forwarded-For, -Proto and -Host).
-func (f *Forwarder) forwarded(x *exchange.Exchange) {
+func (t *transfer) forwarded() {
+	x := t.x
 	h := &x.Request.Header
-	peer := x.Conn.Peer.Addr().Unmap()
-	if !told(*h) && wire.Text(x.Request.Authority) {
-		introduce(x, peer)
+	if !told(*h) && t.introduction.fits(x) {
+		lines := &t.introduction.lines
+		*h = append(*h, lines[0], lines[1], lines[2])
 		return
 	}
+	peer := x.Conn.Peer.Addr().Unmap()
 	h.DropSpelt(ours)
 	from := mem.String(peer.AppendTo(x.Arena.Alloc(64)[:0]))
 	const name = "x-forwarded-for"
@@ -152,7 +154,7 @@ func (f *Forwarder) forwarded(x *exchange.Exchange) {
 		from = x.Arena.Concat(before, ", ", from)
 	}
 	h.Set(name, from)
-	trusted := f.cfg.Trusted.Contains(peer)
+	trusted := t.f.cfg.Trusted.Contains(peer)
 	if _, ok := h.Get("x-forwarded-proto"); !ok || !trusted {
 		h.Set("x-forwarded-proto", x.Request.Scheme)
 	}
@@ -161,31 +163,44 @@ func (f *Forwarder) forwarded(x *exchange.Exchange) {
 	}
 }
 
-// introduce adds the fields to a request that has none of them, as if they had come
-// in one piece: so they are sent on.
-func introduce(x *exchange.Exchange, peer netip.Addr) {
-	const from, proto, host, end = "x-forwarded-for: ", "x-forwarded-proto: ", "x-forwarded-host: ", "\r\n"
-	const longest = len(from) + 64 + len(end) + len(proto) + len("https") + len(end) + len(host) + len(end)
-	scheme, authority := x.Request.Scheme, x.Request.Authority
-	b := append(x.Arena.Alloc(longest + len(authority))[:0], from...)
-	b = peer.AppendTo(b)
-	b = append(b, end+proto...)
-	i := len(b) - len(proto)
-	b = append(b, scheme...)
-	b = append(b, end+host...)
-	k := len(b) - len(host)
-	b = append(b, authority...)
-	b = append(b, end...)
-	text := mem.String(b)
-	h := &x.Request.Header
-	addLine(h, text[:i], len(from))
-	addLine(h, text[i:k], len(proto))
-	addLine(h, text[k:], len(host))
+// introduction is the fields of a request that has none of them, as if they had come in
+// one piece: so they are sent on. Most requests get those of the one before.
+type introduction struct {
+	peer      netip.Addr
+	tls       bool
+	authority string
+	text      []byte
+	lines     [3]exchange.Field // views of text, as authority is
 }
 
-// addLine adds the field whose line is text and whose value begins at that byte.
-func addLine(h *exchange.Header, text string, value int) {
-	h.AddLine(text[:value-2], text[value:len(text)-2], text)
+// fits makes n the introduction of x. It reports false where that cannot be sent as it is.
+func (n *introduction) fits(x *exchange.Exchange) bool {
+	if n.peer == x.Conn.Peer.Addr() && n.tls == x.Conn.TLS && n.authority == x.Request.Authority && n.text != nil {
+		return true
+	}
+	return wire.Text(x.Request.Authority) && n.make(x)
+}
+
+func (n *introduction) make(x *exchange.Exchange) bool {
+	const from, proto, host, end = "x-forwarded-for: ", "x-forwarded-proto: ", "x-forwarded-host: ", "\r\n"
+	b := append(n.text[:0], from...)
+	b = x.Conn.Peer.Addr().Unmap().AppendTo(b)
+	b = append(b, end+proto...)
+	i := len(b) - len(proto)
+	b = append(b, x.Request.Scheme...)
+	b = append(b, end+host...)
+	k := len(b) - len(host)
+	b = append(b, x.Request.Authority...)
+	b = append(b, end...)
+	text := mem.String(b)
+	n.lines = [3]exchange.Field{line(text[:i], len(from)), line(text[i:k], len(proto)), line(text[k:], len(host))}
+	n.peer, n.tls, n.authority, n.text = x.Conn.Peer.Addr(), x.Conn.TLS, n.lines[2].Value, b
+	return true
+}
+
+// line is the field whose line is text and whose value begins at that byte.
+func line(text string, value int) exchange.Field {
+	return exchange.Field{Name: text[:value-2], Value: text[value : len(text)-2], Line: text}
 }
 
 // ours are the fields that forwarded sets.

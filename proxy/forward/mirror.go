@@ -3,8 +3,8 @@ package forward
 import (
 	"io"
 	"math/rand/v2"
-	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -119,18 +119,26 @@ func (m *mirror) send(content []byte) {
 }
 
 func (m *mirror) ask(b *upstream.Backend, content []byte) string {
-	conn := m.conn
-	x := &exchange.Exchange{Request: m.request, Conn: &conn, Writer: nowhere{}, Start: time.Now()}
-	x.Request.Header = slices.Clone(m.request.Header)
+	x := copies.Get().(*exchange.Exchange)
+	conn, header := m.conn, append(x.Request.Header[:0], m.request.Header...)
+	x.Request, x.Conn, x.Start = m.request, &conn, time.Now()
+	x.Request.Header = header
 	if m.content != nil {
 		x.Request.Body, x.Request.ContentLength = &exchange.Buffered{Content: content}, int64(len(content))
 	}
 	m.f.Send(x, &router.Destination{Upstream: b, Timeouts: table.Timeouts{Request: m.f.cfg.Mirrors.Time}, GRPC: m.grpc}, nil)
+	outcome := mirrorAnswered
 	if x.Response.Code != "" {
-		return mirrorFailed
+		outcome = mirrorFailed
 	}
-	return mirrorAnswered
+	x.Reset()
+	x.Conn = nil
+	copies.Put(x)
+	return outcome
 }
+
+// copies are exchanges of mirrored requests that are over.
+var copies = sync.Pool{New: func() any { return &exchange.Exchange{Writer: nowhere{}} }}
 
 // kept returns r without its content, and with strings that outlive its exchange.
 func kept(r *exchange.Request) exchange.Request {

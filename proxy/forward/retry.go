@@ -18,16 +18,11 @@ const (
 	longestBackoff = time.Minute
 )
 
-// persist asks, and asks again as the rule says, as long as the request is
-// staged in whole and nothing has gone to the client. What is left in the end is
-// the last try's answer, or its error.
-func (t *transfer) persist() error {
-	r := t.d.Retry
-	for try := 0; ; try++ {
-		err := t.ask()
-		if r == nil || try == r.Attempts || !t.repeats(err) {
-			return err
-		}
+// persist asks again as the rule says, as long as the request is staged in whole and
+// nothing has gone to the client. err is the first try's; what is left in the end is
+// the last one's answer, or its error.
+func (t *transfer) persist(err error) error {
+	for try := 0; try < t.d.Retry.Attempts && t.repeats(err); try++ {
 		if b := t.d.Upstream.Budget(); b != nil && !b.Retry(time.Now()) {
 			return errOverBudget
 		}
@@ -36,7 +31,9 @@ func (t *transfer) persist() error {
 		}
 		t.call.Again()
 		t.again()
+		err = t.ask()
 	}
+	return err
 }
 
 // errOverBudget is the answer instead of a try that would be one too many

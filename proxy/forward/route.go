@@ -7,6 +7,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 	"github.com/gatehouse-dev/gatehouse/proxy/router"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
+	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
 )
 
 // Forward runs a's filters on x, sends it to one of a's backends and writes the
@@ -21,9 +22,13 @@ func (f *Forwarder) Forward(x *exchange.Exchange, a *router.Action) *router.Back
 		x.WriteReply() //nolint:errcheck // the client is gone; the protocol knows
 		return nil
 	}
-	b, pin := resume(x, a)
+	var b *router.Backend
+	var pin *upstream.Endpoint
+	if len(a.Sessions) > 0 {
+		b, pin = resume(x, a)
+	}
 	if b == nil {
-		b = a.Pick(rand.Uint32())
+		b = choose(a)
 	}
 	if b == nil {
 		reply(x, &exchange.Error{Status: 500, Code: "no_backend", Detail: "the route has no backend that takes requests"})
@@ -47,6 +52,14 @@ func (f *Forwarder) Forward(x *exchange.Exchange, a *router.Action) *router.Back
 		m.end()
 	}
 	return b
+}
+
+// choose returns one of a's backends, by weight; nil when none has any.
+func choose(a *router.Action) *router.Backend {
+	if len(a.Backends) == 1 {
+		return a.Pick(0)
+	}
+	return a.Pick(rand.Uint32())
 }
 
 // Answer writes the answer r, which stands in a table.

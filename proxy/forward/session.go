@@ -41,7 +41,7 @@ func (t *transfer) pick(avoid *upstream.Endpoint) *upstream.Endpoint {
 // remember tells the caller where its session is, if that is not what it knows.
 func (t *transfer) remember() {
 	at := t.x.Trace.Endpoint
-	if t.d.Session == nil || t.home != nil && t.home.Address() == at {
+	if t.home != nil && t.home.Address() == at {
 		return
 	}
 	t.d.Session.Begin(t.x, session.Place{Backend: t.d.Key, Endpoint: at})

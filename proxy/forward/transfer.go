@@ -3,7 +3,6 @@ package forward
 import (
 	"errors"
 	"io"
-	"sync"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -14,34 +13,44 @@ import (
 
 // transfer is one request on its way.
 type transfer struct {
+	x    *exchange.Exchange // that t stays with, as the call and left do with t
+	call *upstream.Call
+	left func() bool // gone, bound once
+
 	f     *Forwarder
-	x     *exchange.Exchange
 	d     *router.Destination
-	call  *upstream.Call // stays with a transfer in its pool
 	limit limit
 	last  *upstream.Endpoint // that was asked; another one is better for the next try
 	home  *upstream.Endpoint // where the session is; nil: it begins now
 	pin   *upstream.Endpoint // the same, until it cannot be reached
-	left  func() bool        // gone, bound once
+
+	introduction introduction
 }
 
-var transfers = sync.Pool{New: func() any {
-	t := &transfer{call: upstream.NewCall()}
-	t.left = t.gone
+// carrier returns the transfer of x's requests: exchanges are pooled, so it has no pool of its own.
+func carrier(x *exchange.Exchange) *transfer {
+	t, ok := x.Carrier.(*transfer)
+	if !ok {
+		t = &transfer{x: x, call: upstream.NewCall()}
+		t.left = t.gone
+		x.Carrier = t
+	}
 	return t
-}}
-
-func (t *transfer) begin(f *Forwarder, x *exchange.Exchange, d *router.Destination, pin *upstream.Endpoint) {
-	t.f, t.x, t.d, t.home, t.pin = f, x, d, pin, pin
-	t.limit.begin(x.Start, &d.Timeouts)
-	t.call.Begin(x.Start, t.limit.at)
 }
 
-// end puts t back where it came from.
+func (t *transfer) begin(f *Forwarder, d *router.Destination, pin *upstream.Endpoint) {
+	t.f, t.d, t.home, t.pin = f, d, pin, pin
+	t.limit = limit{}
+	if d.Timeouts != (table.Timeouts{}) {
+		t.limit.begin(t.x.Start, &d.Timeouts)
+	}
+	t.call.Begin(t.x.Start, t.limit.at)
+}
+
+// end keeps t from holding on to anything.
 func (t *transfer) end() {
 	t.call.Release()
-	t.f, t.x, t.d, t.last, t.home, t.pin = nil, nil, nil, nil, nil, nil
-	transfers.Put(t)
+	t.f, t.d, t.last, t.home, t.pin = nil, nil, nil, nil, nil
 }
 
 func (t *transfer) run() {
@@ -62,7 +71,11 @@ func (t *transfer) run() {
 			return
 		}
 	}
-	if err := t.persist(); err != nil {
+	err := t.ask()
+	if t.d.Retry != nil {
+		err = t.persist(err)
+	}
+	if err != nil {
 		reply(x, err)
 		return
 	}
@@ -75,19 +88,17 @@ func (t *transfer) run() {
 // backend was closing it, if the request may be sent twice (RFC 9110, section 9.2.2).
 func (t *transfer) ask() error {
 	repeatable := idempotent(t.x.Request.Method)
-	e := t.last
 	fresh := false
 	for try := 0; ; try++ {
 		if try > 0 {
 			t.again()
 		}
 		if !fresh {
-			e = t.pick(e)
-			t.last = e
+			t.last = t.pick(t.last)
 		}
 		last := try == t.f.cfg.Retries
-		if err := t.connect(e, fresh, !repeatable); err != nil {
-			if last || e == nil {
+		if err := t.connect(t.last, fresh, !repeatable); err != nil {
+			if last || t.last == nil {
 				return err
 			}
 			fresh = false
@@ -156,7 +167,9 @@ func (t *transfer) answer() {
 	for _, m := range x.Granted {
 		m.FilterResponse(x)
 	}
-	t.remember()
+	if t.d.Session != nil {
+		t.remember()
+	}
 	if call.Head.Status == 101 {
 		t.tunnel()
 	} else if code := t.pass(); code != "" {
@@ -174,12 +187,18 @@ func (t *transfer) pass() (broken string) {
 	if x.Writer.Head(x) != nil {
 		return "client_closed"
 	}
-	for fills := 0; ; {
+	for fills := 0; !call.Done(); {
 		p, err := call.Next()
+		if len(p) > 0 {
+			if _, err := x.Writer.Write(p); err != nil {
+				return "client_closed"
+			}
+			continue
+		}
 		if err == io.EOF {
 			break
 		}
-		if err == nil && len(p) == 0 {
+		if err == nil {
 			if x.Writer.Flush() != nil {
 				return "client_closed"
 			}
@@ -195,13 +214,10 @@ func (t *transfer) pass() (broken string) {
 		default:
 			return "backend_aborted"
 		}
-		if len(p) > 0 {
-			if _, err := x.Writer.Write(p); err != nil {
-				return "client_closed"
-			}
-		}
 	}
-	x.Response.Trailer = append(x.Response.Trailer[:0], call.Trailer()...)
+	if fields := call.Trailer(); len(fields) > 0 {
+		x.Response.Trailer = append(x.Response.Trailer[:0], fields...)
+	}
 	if x.Writer.End(x) != nil {
 		return "client_closed"
 	}

@@ -1,9 +1,5 @@
 package upstream
 
-import (
-	"time"
-)
-
 // Again forgets an answer, so that what is staged can be asked once more. The
 // connection is kept if the whole answer has come.
 func (c *Call) Again() {
@@ -16,15 +12,18 @@ func (c *Call) Again() {
 // finish gives the connection back if nothing speaks against it, else it closes it.
 func (c *Call) finish() {
 	in := &c.in
-	c.closeStream()
-	if c.conn == nil {
+	if c.stream != nil {
+		c.closeStream()
+	}
+	k := c.free()
+	if k == nil {
 		return
 	}
 	if c.sent && in.done && in.r == in.w && in.mode != untilClose && in.mode != tunnel && !c.Head.Close {
-		c.free(func(k *Conn, now time.Time) { k.release(now) })
-		return
+		k.release(c.now)
+	} else {
+		k.close()
 	}
-	c.Drop()
 }
 
 // forget makes nothing of the answer good any more.

@@ -36,7 +36,7 @@ func (c *Call) end(now time.Time) time.Time {
 
 // soon is when the wait must be over, where that leaves no time for a look before.
 func (c *Call) soon(now time.Time) time.Time {
-	if c.exact.Sub(now) > 2*c.cfg.Look {
+	if c.exact.IsZero() || c.exact.Sub(now) > 2*c.cfg.Look {
 		return time.Time{}
 	}
 	return c.exact

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -14,12 +13,6 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream/h2"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
-
-// maxInterim is how many 1xx answers a backend may send before its final one.
-const maxInterim = 16
-
-// minRoom is the least room worth reading content into.
-const minRoom = 4 << 10
 
 // Call is one request to a backend and the answer to it:
 //
@@ -49,38 +42,6 @@ type Call struct {
 
 	endpoint *Endpoint
 }
-
-// input is what has been read of an answer.
-type input struct {
-	buf    []byte // nil until something came
-	head   []byte // what buf was before much content was to come; the head's strings are in it
-	base   int    // content is read behind this, so that the head stays good
-	r, w   int    // unread are buf[r:w]
-	mode   mode
-	left   int64 // fixed: bytes still to come
-	done   bool  // all content has been returned
-	any    bool  // a byte of the answer has come
-	chunks wire.Chunks
-}
-
-// reset makes in one of which nothing has been read.
-func (in *input) reset() {
-	if in.mode == chunked {
-		in.chunks.Reset()
-	}
-	in.buf, in.head = nil, nil
-	in.base, in.r, in.w, in.left = 0, 0, 0, 0
-	in.mode, in.done, in.any = fixed, false, false
-}
-
-type mode uint8
-
-const (
-	fixed mode = iota
-	chunked
-	untilClose
-	tunnel
-)
 
 // maxStaging is the largest head for which a call keeps the memory.
 const maxStaging = 16 << 10
@@ -112,15 +73,19 @@ func (c *Call) Release() {
 // Drop closes the call's connection, so that another can be asked.
 func (c *Call) Drop() {
 	c.closeStream()
-	c.free(func(k *Conn, _ time.Time) { k.close() })
+	if k := c.free(); k != nil {
+		k.close()
+	}
 }
 
-func (c *Call) free(how func(*Conn, time.Time)) {
-	if k := c.conn; k != nil {
+// free returns the call's connection, which ceases to be its.
+func (c *Call) free() *Conn {
+	k := c.conn
+	if k != nil {
 		c.conn = nil
 		k.ep.busy.Add(-1)
-		how(k, c.now)
 	}
+	return k
 }
 
 // put gives a pooled buffer back; others are left to the collector.
@@ -248,13 +213,6 @@ func (c *Call) Ask(gone func() bool) (untouched bool, err error) {
 	return false, nil
 }
 
-func (in *input) buffer() []byte {
-	if in.buf == nil {
-		in.buf = mem.GetLarge()
-	}
-	return in.buf
-}
-
 // Send sends what is staged; content follows with Write and Last.
 func (c *Call) Send() (untouched bool, err error) {
 	if c.stream != nil {
@@ -317,170 +275,6 @@ func (c *Call) Abort() {
 // Sent records that all of the request has been written; without it the
 // connection is not used again.
 func (c *Call) Sent() { c.sent = true }
-
-// ReadHead reads the final answer's head, or that of a 101 to upgrade, the protocol
-// that was offered. method is the request's; for gone see Await. Errors are
-// *exchange.Error for a malformed answer, and those of the connection.
-func (c *Call) ReadHead(method, upgrade string, gone func() bool) error {
-	if c.stream != nil {
-		return c.readStreamHead()
-	}
-	in := &c.in
-	for range maxInterim + 1 {
-		n, err := wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits, &c.conn.seen)
-		for n == 0 && err == nil {
-			if err := c.Await(gone); err != nil {
-				return err
-			}
-			n, err = wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits, &c.conn.seen)
-		}
-		if err != nil {
-			return err
-		}
-		in.r += n
-		switch {
-		case c.Head.Status == 101 && upgrade != "" && mem.EqualFold(c.Head.Upgrade, upgrade):
-			in.mode, in.done = tunnel, true
-			return nil
-		case c.Head.Status == 101:
-			return bad("the backend switched protocols without being asked")
-		case c.Head.Status >= 200:
-			return c.begin()
-		}
-	}
-	return bad("the backend sends interim answers without end")
-}
-
-func bad(detail string) *exchange.Error {
-	return &exchange.Error{Status: 502, Code: "backend_bad_response", Detail: detail, Close: true}
-}
-
-// begin decides how the content is read. Chunks that have come with the head are
-// looked at: what is wrong with them can be told while no answer has begun.
-func (c *Call) begin() error {
-	in := &c.in
-	in.base, in.left = in.r, 0
-	switch {
-	case c.Head.NoBody:
-		in.mode = fixed
-	case c.Head.Chunked:
-		in.mode = chunked
-	case c.Head.UntilClose:
-		in.mode = untilClose
-	default:
-		in.mode, in.left = fixed, c.Head.ContentLength
-	}
-	in.done = in.mode == fixed && in.left == 0
-	b := in.buf[in.r:in.w]
-	switch in.mode {
-	case fixed:
-		return c.alone(b[min(int64(len(b)), in.left):])
-	case chunked:
-		behind, err := in.chunks.Check(b)
-		if err != nil {
-			return bad(err.Detail)
-		}
-		return c.alone(behind)
-	}
-	return nil
-}
-
-// alone refuses an answer that another one is right behind, on a connection that was
-// used unseen: the first may have come while nobody asked.
-func (c *Call) alone(behind []byte) error {
-	if c.conn.unseen && bytes.HasPrefix(behind, []byte("HTTP/1.")) {
-		return bad("the backend sent more than one answer")
-	}
-	return nil
-}
-
-// Next returns content that has come, good until Fill; io.EOF at its end; and
-// nothing, without an error, when Fill is needed. It never waits.
-func (c *Call) Next() ([]byte, error) {
-	in := &c.in
-	for !in.done {
-		if in.r == in.w {
-			return nil, nil
-		}
-		b := in.buf[in.r:in.w]
-		switch in.mode {
-		case chunked:
-			data, n, done, err := in.chunks.Next(b)
-			if err != nil {
-				return nil, bad(err.Detail)
-			}
-			in.r += n
-			in.done = done
-			if len(data) > 0 {
-				return data, nil
-			}
-		case fixed:
-			b = b[:min(int64(len(b)), in.left)]
-			in.left -= int64(len(b))
-			in.done = in.left == 0
-			fallthrough
-		default:
-			in.r += len(b)
-			return b, nil
-		}
-	}
-	return nil, io.EOF
-}
-
-// Trailer returns the answer's trailer fields, complete once Next has returned io.EOF.
-func (c *Call) Trailer() exchange.Header {
-	if c.stream != nil {
-		return c.stream.Trailer(c.in.chunks.Trailer)
-	}
-	return c.in.chunks.Trailer
-}
-
-// Fill waits for more of the answer.
-func (c *Call) Fill() error { return c.fill(time.Now(), c.exact, c.cfg.ReadTimeout) }
-
-func (c *Call) fill(now, exact time.Time, timeout time.Duration) error {
-	in := &c.in
-	if in.buf == nil {
-		in.buf = mem.GetLarge()
-	}
-	if in.r == in.w {
-		if in.left >= mem.Large && in.mode == fixed && in.head == nil && c.stream == nil {
-			in.head, in.buf, in.base = in.buf, mem.GetHuge(), 0
-		}
-		in.r, in.w = in.base, in.base
-	}
-	if len(in.buf)-in.w < minRoom {
-		c.makeRoom()
-	}
-	c.now = now
-	if c.stream != nil {
-		return c.fillStream()
-	}
-	if err := c.conn.arm(now, exact, timeout); err != nil {
-		return err
-	}
-	n, err := c.conn.Read(in.buf[in.w:])
-	if err == io.EOF && in.mode == untilClose {
-		in.done = true
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	in.any = true
-	in.w += n
-	return nil
-}
-
-// makeRoom makes room for a head that does not fit, or for content behind a
-// head that takes up nearly all. The head's strings must stay good, so the old
-// buffer is not given back.
-func (c *Call) makeRoom() {
-	in := &c.in
-	b := make([]byte, max(2*len(in.buf), in.w-in.r+2*minRoom))
-	in.w = copy(b, in.buf[in.r:in.w])
-	in.buf, in.r, in.base = b, 0, 0
-}
 
 // Timeout reports whether err says that the backend, or the rule's time, ran out.
 func Timeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
