@@ -184,7 +184,7 @@ func (c *Conn) Ask(req []byte, get func() []byte) (n, sent int, err error) {
 		n, err = c.tcp.Read(get())
 		return n, sent, err
 	}
-	c.rd = reading{get: get, out: req}
+	c.rd.get, c.rd.out = get, req
 	err = c.raw.Read(c.onAsk)
 	n, sent = c.rd.n, len(req)-len(c.rd.out)
 	if err == nil {
@@ -202,14 +202,15 @@ func (c *Conn) ask(fd uintptr) bool {
 		return c.read(fd)
 	}
 	n, errno := sysWrite(int(fd), c.rd.out)
-	if errno != 0 && errno != syscall.EAGAIN {
+	switch {
+	case n == len(c.rd.out):
+		c.rd.out = nil
+	case errno != 0 && errno != syscall.EAGAIN:
 		c.rd.err = errno
 		return true
-	}
-	if c.rd.out = c.rd.out[max(n, 0):]; len(c.rd.out) > 0 {
-		c.rd.err = c.block(c.rd.out, nil)
-		c.rd.out = c.wr.pending[0]
-		if c.rd.err != nil {
+	default:
+		c.rd.err = c.block(c.rd.out[max(n, 0):], nil)
+		if c.rd.out = c.wr.pending[0]; c.rd.err != nil {
 			return true
 		}
 	}

@@ -29,8 +29,8 @@ func (c *Call) finish() {
 // forget makes nothing of the answer good any more.
 func (c *Call) forget() {
 	in := &c.in
-	put(in.buf)
-	put(in.head)
+	give(in.buf)
+	give(in.head)
 	in.reset()
 	c.sent = false
 	clear(c.Head.Header)

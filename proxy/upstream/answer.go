@@ -48,12 +48,26 @@ const (
 	tunnel
 )
 
-func (in *input) buffer() []byte {
-	if in.buf == nil {
-		in.buf = mem.GetLarge()
+// shortest is the least room that is worth beginning an answer in.
+const shortest = 1 << 10
+
+// room is where the answer to what was asked begins: behind what is staged, or, where
+// that may be too short for all of it, in a pooled buffer.
+func (c *Call) room() []byte {
+	if c.in.buf == nil {
+		if n := c.behind(); n < shortest || c.conn.long {
+			c.in.buf = mem.GetLarge()
+		} else {
+			k := len(c.req)
+			c.in.buf = c.req[k : k+n : k+n]
+		}
 	}
-	return in.buf
+	return c.in.buf
 }
+
+// behind is how many bytes are free behind what is staged; few enough that none takes
+// them for a pooled buffer.
+func (c *Call) behind() int { return min(cap(c.req)-len(c.req), mem.Small-1) }
 
 // ReadHead reads the final answer's head, or that of a 101 to upgrade, the protocol
 // that was offered. method is the request's; for gone see Await. Errors are
@@ -95,31 +109,26 @@ func bad(detail string) *exchange.Error {
 // begin decides how the content is read. Chunks that have come with the head are
 // looked at: what is wrong with them can be told while no answer has begun.
 func (c *Call) begin() error {
-	in := &c.in
-	in.base, in.left = in.r, 0
+	in, h := &c.in, &c.Head
+	in.base, in.left, in.done = in.r, 0, false
+	behind := in.buf[in.r:in.w]
 	switch {
-	case c.Head.NoBody:
-		in.mode = fixed
-	case c.Head.Chunked:
+	case h.NoBody:
+		in.mode, in.done = fixed, true
+	case h.Chunked:
 		in.mode = chunked
-	case c.Head.UntilClose:
-		in.mode = untilClose
-	default:
-		in.mode, in.left = fixed, c.Head.ContentLength
-	}
-	in.done = in.mode == fixed && in.left == 0
-	b := in.buf[in.r:in.w]
-	switch in.mode {
-	case fixed:
-		return c.alone(b[min(int64(len(b)), in.left):])
-	case chunked:
-		behind, err := in.chunks.Check(b)
-		if err != nil {
+		var err *exchange.Error
+		if behind, err = in.chunks.Check(behind); err != nil {
 			return bad(err.Detail)
 		}
-		return c.alone(behind)
+	case h.UntilClose:
+		in.mode = untilClose
+		return nil
+	default:
+		in.mode, in.left, in.done = fixed, h.ContentLength, h.ContentLength == 0
+		behind = behind[min(int64(len(behind)), in.left):]
 	}
-	return nil
+	return c.alone(behind)
 }
 
 // alone refuses an answer that another one is right behind, on a connection that was
@@ -139,12 +148,11 @@ func (c *Call) Done() bool { return c.in.done }
 func (c *Call) Next() ([]byte, error) {
 	in := &c.in
 	for !in.done {
-		if in.r == in.w {
+		b := in.buf[in.r:in.w]
+		if len(b) == 0 {
 			return nil, nil
 		}
-		b := in.buf[in.r:in.w]
-		switch in.mode {
-		case chunked:
+		if in.mode == chunked {
 			data, n, done, err := in.chunks.Next(b)
 			if err != nil {
 				return nil, bad(err.Detail)
@@ -154,15 +162,15 @@ func (c *Call) Next() ([]byte, error) {
 			if len(data) > 0 {
 				return data, nil
 			}
-		case fixed:
+			continue
+		}
+		if in.mode == fixed {
 			b = b[:min(int64(len(b)), in.left)]
 			in.left -= int64(len(b))
 			in.done = in.left == 0
-			fallthrough
-		default:
-			in.r += len(b)
-			return b, nil
 		}
+		in.r += len(b)
+		return b, nil
 	}
 	return nil, io.EOF
 }
@@ -217,7 +225,12 @@ func (c *Call) fill(now, exact time.Time, timeout time.Duration) error {
 // buffer is not given back.
 func (c *Call) makeRoom() {
 	in := &c.in
-	b := make([]byte, max(2*len(in.buf), in.w-in.r+2*minRoom))
+	var b []byte
+	if len(in.buf) < mem.Small { // behind what is staged
+		b = mem.GetLarge()
+	} else {
+		b = make([]byte, max(2*len(in.buf), in.w-in.r+2*minRoom))
+	}
 	in.w = copy(b, in.buf[in.r:in.w])
 	in.buf, in.r, in.base = b, 0, 0
 }

@@ -34,8 +34,8 @@ type Call struct {
 	chunked bool      // it is sent in chunks
 	sent    bool      // all of the request has been written
 
-	in     input
-	buffer func() []byte // in.buffer, bound once
+	in    input
+	begun func() []byte // room, bound once
 
 	x      *exchange.Exchange // set by StageHTTP2: what is asked, over HTTP/2
 	stream *h2.Stream         // its part of a connection to endpoint, once there is one
@@ -49,7 +49,7 @@ const maxStaging = 16 << 10
 // NewCall returns a call that has not begun.
 func NewCall() *Call {
 	c := &Call{Head: wire.ResponseHead{Header: make(exchange.Header, 0, 32)}, staging: make([]byte, 0, minRoom)}
-	c.buffer = c.in.buffer
+	c.begun = c.room
 	return c
 }
 
@@ -88,7 +88,13 @@ func (c *Call) free() *Conn {
 	return k
 }
 
-// put gives a pooled buffer back; others are left to the collector.
+// give gives a pooled buffer back; others are left to the collector.
+func give(b []byte) {
+	if cap(b) >= mem.Small {
+		put(b)
+	}
+}
+
 func put(b []byte) {
 	switch cap(b) {
 	case mem.Small:
@@ -146,39 +152,44 @@ func (c *Call) Connect(e *Endpoint, fresh, careful bool) *exchange.Error {
 		e.busy.Add(-1)
 		return e.overloaded()
 	}
-	err := c.connect(e, fresh, careful)
+	if c.x == nil && !fresh && c.reuse(e, careful) {
+		return nil
+	}
+	err := c.connect(e)
 	if err != nil {
 		e.busy.Add(-1)
 	}
 	return err
 }
 
-func (c *Call) connect(e *Endpoint, fresh, careful bool) *exchange.Error {
+// reuse gets an idle connection to e, if there is a good one.
+func (c *Call) reuse(e *Endpoint, careful bool) bool {
+	for k := e.pool.get(); k != nil; k = e.pool.get() {
+		k.unseen = !careful && !k.loaded && k.secure == nil && c.now.UnixNano()-k.idle <= int64(rested)
+		if k.unseen || k.arm(c.now, time.Time{}, c.cfg.Look) == nil && k.Quiet() {
+			c.use(k)
+			return true
+		}
+		k.close()
+	}
+	return false
+}
+
+// connect gets a new connection to e.
+func (c *Call) connect(e *Endpoint) *exchange.Error {
 	if c.x != nil {
 		return c.open(e)
 	}
-	for !fresh && c.conn == nil {
-		k := e.take()
-		if k == nil {
-			break
-		}
-		k.unseen = !careful && !k.loaded && k.secure == nil && c.now.UnixNano()-k.idle <= int64(rested)
-		if !k.unseen && (k.arm(c.now, time.Time{}, c.cfg.Look) != nil || !k.Quiet()) {
-			k.close()
-			continue
-		}
-		c.conn = k
+	k, err := e.dial(c.now, c.exact)
+	if err == nil {
+		c.use(k)
 	}
-	if c.conn == nil {
-		k, err := e.dial(c.now, c.exact)
-		if err != nil {
-			return err
-		}
-		c.conn = k
-	}
-	c.conn.loaded = c.conn.loaded || c.content
-	c.sent, c.in.any = false, false
-	return nil
+	return err
+}
+
+func (c *Call) use(k *Conn) {
+	k.loaded = k.loaded || c.content
+	c.conn, c.sent, c.in.any = k, false, false
 }
 
 // Reused reports whether the connection has carried a request before, so that
@@ -198,19 +209,21 @@ func (c *Call) Ask(gone func() bool) (untouched bool, err error) {
 	if err := c.conn.arm(c.now, c.soon(c.now), c.cfg.Look); err != nil {
 		return true, err
 	}
-	n, sent, err := c.conn.Ask(c.req, c.buffer)
-	if err != nil {
-		if sent == len(c.req) && Timeout(err) && time.Now().Before(c.end(c.now)) {
-			if gone != nil && gone() {
-				return false, ErrGone
-			}
-			c.sent = true
-			return false, c.Await(gone)
+	n, sent, err := c.conn.Ask(c.req, c.begun)
+	switch {
+	case err == nil:
+		c.sent, c.in.any, c.in.w = true, true, n
+		if n >= c.behind() {
+			c.conn.long = true
 		}
+		return false, nil
+	case sent < len(c.req) || !Timeout(err) || !time.Now().Before(c.end(c.now)):
 		return sent == 0, err
+	case gone != nil && gone():
+		return false, ErrGone
 	}
-	c.sent, c.in.any, c.in.w = true, true, n
-	return false, nil
+	c.sent = true
+	return false, c.Await(gone)
 }
 
 // Send sends what is staged; content follows with Write and Last.

@@ -73,20 +73,12 @@ type Conn struct {
 	secure *tls.Conn // nil: in the clear
 	ep     *Endpoint
 	idle   int64     // since when it is in the pool, Unix nanoseconds
-	until  time.Time // the read deadline that is armed
+	until  int64     // the read deadline that is armed, Unix nanoseconds
 	reused bool      // it has carried an exchange before
 	loaded bool      // and one of them had content
 	seen   wire.Seen // what its last answer was made of
+	long   bool      // an answer was not short: the next ones are read into a pooled buffer
 	unseen bool      // nobody looked at it before it was used again
-}
-
-// take returns an idle connection, nil when there is none.
-func (e *Endpoint) take() *Conn {
-	c := e.pool.get()
-	if c != nil {
-		c.reused = true
-	}
-	return c
 }
 
 // dial makes a new connection for exchanges, by deadline at the latest (zero:
@@ -148,7 +140,7 @@ func (e *Endpoint) unreached(now time.Time) *exchange.Error {
 
 // release puts c into the pool for the next request, or closes it.
 func (c *Conn) release(now time.Time) {
-	c.idle = now.UnixNano()
+	c.reused, c.idle = true, now.UnixNano()
 	if !c.ep.pool.put(c) {
 		c.close()
 	}
@@ -164,17 +156,18 @@ func (c *Conn) close() {
 func (c *Conn) arm(now, exact time.Time, timeout time.Duration) error {
 	until := exact
 	if exact.IsZero() {
-		if left := c.until.Sub(now); left >= timeout && left <= 2*timeout {
+		if left := time.Duration(c.until - now.UnixNano()); left >= timeout && left <= 2*timeout {
 			return nil
 		}
 		until = now.Add(2 * timeout)
 	}
-	c.until = until
+	c.until = until.UnixNano()
 	return c.TCP().SetReadDeadline(until)
 }
 
 // pool is idle connections in a ring of slots, taken and given back with one
-// atomic swap each; top is only a hint to where the used slots end.
+// atomic swap each; top is only a hint to where the used slots end: the one that
+// was filled or emptied last.
 type pool struct {
 	size   int
 	slots  atomic.Pointer[[]atomic.Pointer[Conn]] // made with the first connection
@@ -188,11 +181,11 @@ func (p *pool) get() *Conn {
 		return nil
 	}
 	s := *slots
-	i := int(p.top.Load()) % len(s)
+	i := int(p.top.Load())
 	for range s {
 		if s[i].Load() != nil {
 			if c := s[i].Swap(nil); c != nil {
-				p.top.Store(uint32(max(i-1, 0)))
+				p.point(i)
 				return c
 			}
 		}
@@ -201,6 +194,13 @@ func (p *pool) get() *Conn {
 		}
 	}
 	return nil
+}
+
+// point makes i top, and leaves others its cache line where it is.
+func (p *pool) point(i int) {
+	if p.top.Load() != uint32(i) {
+		p.top.Store(uint32(i))
+	}
 }
 
 // put keeps c, and reports false when it is full or closed.
@@ -215,10 +215,10 @@ func (p *pool) put(c *Conn) bool {
 		slots = p.slots.Load()
 	}
 	s := *slots
-	i := int(p.top.Load()) % len(s)
+	i := int(p.top.Load())
 	for range s {
 		if s[i].Load() == nil && s[i].CompareAndSwap(nil, c) {
-			p.top.Store(uint32(i))
+			p.point(i)
 			// close may have swept this slot before c came.
 			return !p.closed.Load() || !s[i].CompareAndSwap(c, nil)
 		}

@@ -184,8 +184,8 @@ func (c *Conn) Quiet() bool {
 	if !quiet || c.secure == nil {
 		return quiet
 	}
-	c.until = time.Unix(1, 0) // so that the socket is not read
-	if c.TCP().SetReadDeadline(c.until) != nil {
+	c.until = 0
+	if c.TCP().SetReadDeadline(time.Unix(1, 0)) != nil { // so that the socket is not read
 		return false
 	}
 	var one [1]byte
