@@ -35,6 +35,7 @@ func Compare(a, b *table.Match) int {
 
 // Conditions are what a match asks for beside its path.
 type Conditions struct {
+	some    bool // there are any
 	method  string
 	headers []value
 	query   []value
@@ -43,7 +44,7 @@ type Conditions struct {
 // NewConditions compiles the conditions of m. The error names the regular
 // expression that does not compile.
 func NewConditions(m *table.Match) (Conditions, error) {
-	c := Conditions{method: m.Method}
+	c := Conditions{some: m.Method != "" || len(m.Headers)+len(m.Query) > 0, method: m.Method}
 	var err error
 	if c.headers, err = newValues("header", m.Headers); err != nil {
 		return Conditions{}, err
@@ -53,7 +54,9 @@ func NewConditions(m *table.Match) (Conditions, error) {
 }
 
 // Match reports whether all conditions hold for x.
-func (c *Conditions) Match(x *exchange.Exchange) bool {
+func (c *Conditions) Match(x *exchange.Exchange) bool { return !c.some || c.hold(x) }
+
+func (c *Conditions) hold(x *exchange.Exchange) bool {
 	if !matchMethod(c.method, x.Request.Method) {
 		return false
 	}

@@ -13,12 +13,12 @@ import (
 // host is the rules of one host, by path. Every list is in the order in which
 // its rules are tried; lists of more specific paths come first (match.Compare).
 type host struct {
-	exact   map[string][]rule
+	exact   lookup[string, []rule]
 	regex   []rule
-	prefix  map[string][]rule // by prefix as match.Prefix has it
-	longest int               // bytes of the longest prefix
-	lengths uint64            // bit n: some prefix has n bytes; bit 63: 63 or more
-	actions []*Action         // what its rules lead to
+	prefix  lookup[string, []rule] // by prefix as match.Prefix has it
+	longest int                    // bytes of the longest prefix
+	lengths uint64                 // bit n: some prefix has n bytes; bit 63: 63 or more
+	actions []*Action              // what its rules lead to
 }
 
 // rule is one match, its path aside, and where it leads.
@@ -60,7 +60,7 @@ func (h *host) add(m *table.Match, a *Action) error {
 	r := rule{conditions: conditions, action: a}
 	switch m.Path.Kind {
 	case table.PathExact:
-		h.exact = appendRule(h.exact, match.CanonicalPath(m.Path.Value), r)
+		appendRule(&h.exact, match.CanonicalPath(m.Path.Value), r)
 	case table.PathRegex:
 		if r.path, err = match.NewPattern(m.Path.Value); err != nil {
 			return fmt.Errorf("path: %w", err)
@@ -68,7 +68,7 @@ func (h *host) add(m *table.Match, a *Action) error {
 		h.regex = append(h.regex, r)
 	case table.PathPrefix:
 		p := match.Prefix(m.Path.Value)
-		h.prefix = appendRule(h.prefix, p, r)
+		appendRule(&h.prefix, p, r)
 		h.longest = max(h.longest, len(p))
 		h.lengths |= 1 << min(len(p), 63)
 	default:
@@ -77,19 +77,15 @@ func (h *host) add(m *table.Match, a *Action) error {
 	return nil
 }
 
-func appendRule(to map[string][]rule, path string, r rule) map[string][]rule {
-	if to == nil {
-		to = map[string][]rule{}
-	}
-	to[path] = append(to[path], r)
-	return to
+func appendRule(to *lookup[string, []rule], path string, r rule) {
+	to.set(path, append(to.get(path), r))
 }
 
 // match returns where the first rule that takes x leads, or nil.
 func (h *host) match(x *exchange.Exchange) *Action {
 	path := x.Request.Path
-	if len(h.exact) > 0 {
-		if a := first(h.exact[path], x); a != nil {
+	if rules := h.exact.get(path); rules != nil {
+		if a := first(rules, x); a != nil {
 			return a
 		}
 	}
@@ -98,12 +94,27 @@ func (h *host) match(x *exchange.Exchange) *Action {
 			return r.action
 		}
 	}
-	// Prefixes end where the path does or at one of its slashes.
+	return h.below(path, x)
+}
+
+// below returns where the first rule with a prefix leads that takes x, or nil.
+func (h *host) below(path string, x *exchange.Exchange) *Action {
+	if h.prefix.many == nil {
+		for i := range h.prefix.list { // the longest first
+			if p := &h.prefix.list[i]; match.HasPrefix(path, p.key) {
+				if a := first(p.value, x); a != nil {
+					return a
+				}
+			}
+		}
+		return nil
+	}
+	// They end where the path does or at one of its slashes.
 	for n := min(len(path), h.longest); n >= 0; n-- {
 		if n < len(path) && path[n] != '/' || h.lengths>>min(n, 63)&1 == 0 {
 			continue
 		}
-		if a := first(h.prefix[path[:n]], x); a != nil {
+		if a := first(h.prefix.many[path[:n]], x); a != nil {
 			return a
 		}
 	}

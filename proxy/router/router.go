@@ -38,7 +38,7 @@ type Owners struct {
 
 // Router is the index of one table.
 type Router struct {
-	ports     map[uint32]*group         // listeners of all addresses; Go finds nothing faster than 32 bits
+	ports     lookup[uint16, *group]    // listeners of all addresses
 	addresses map[netip.AddrPort]*group // listeners of one address, and of all
 	listeners map[*table.Listener]*Listener
 	hosts     map[*table.Host]*host
@@ -50,7 +50,7 @@ type Router struct {
 }
 
 // group is the listeners that connections to one address and port can mean.
-type group struct{ listeners names[*Listener] }
+type group struct{ listeners names[Listener] }
 
 // Listener is a table.Listener ready to run. Those of the same host name on one
 // port follow each other; the first with a rule for the request takes it.
@@ -58,7 +58,7 @@ type Listener struct {
 	Table   *table.Listener
 	Metrics *telemetry.Listener
 
-	hosts   names[*host]
+	hosts   names[host]
 	clients *clientcert.Authorities // nil: whoever connects may ask
 	next    *Listener
 }
@@ -70,7 +70,6 @@ type Listener struct {
 func Build(t *table.Table, prev *Router, o Owners) (*Router, error) {
 	reuse := newReuse(t, prev)
 	r := &Router{
-		ports:       map[uint32]*group{},
 		addresses:   map[netip.AddrPort]*group{},
 		listeners:   make(map[*table.Listener]*Listener, len(t.Listeners)),
 		hosts:       make(map[*table.Host]*host, len(reuse.prev.hosts)),
@@ -119,10 +118,11 @@ type builder struct {
 }
 
 func (b *builder) buildListener(t *table.Listener) (*Listener, error) {
-	l := &Listener{Table: t, Metrics: b.owners.Metrics.Listener(t), hosts: names[*host]{exact: make(map[string]*host, len(t.Hosts))}}
+	l := &Listener{Table: t, Metrics: b.owners.Metrics.Listener(t)}
 	if t.Clients != nil {
 		l.clients = clientcert.New(t.Clients)
 	}
+	l.hosts.exact.expect(len(t.Hosts))
 	for _, th := range t.Hosts {
 		b.owners.GiveWay()
 		h, err := b.buildHost(th)
@@ -138,14 +138,23 @@ func (b *builder) buildListener(t *table.Listener) (*Listener, error) {
 // place puts l where its address and port say.
 func (r *Router) place(l *Listener) error {
 	if l.Table.Address == "" {
-		join(groupOf(r.ports, uint32(l.Table.BindPort())), l)
+		g := r.ports.get(l.Table.BindPort())
+		if g == nil {
+			g = &group{}
+			r.ports.set(l.Table.BindPort(), g)
+		}
+		join(g, l)
 		return nil
 	}
 	a, err := netip.ParseAddr(l.Table.Address)
 	if err != nil {
 		return fmt.Errorf("listener %s: %w", l.Table.ID, err)
 	}
-	join(groupOf(r.addresses, netip.AddrPortFrom(a.Unmap(), l.Table.BindPort())), l)
+	at := netip.AddrPortFrom(a.Unmap(), l.Table.BindPort())
+	if r.addresses[at] == nil {
+		r.addresses[at] = &group{}
+	}
+	join(r.addresses[at], l)
 	return nil
 }
 
@@ -163,18 +172,9 @@ func (r *Router) spread(t *table.Table) {
 	}
 }
 
-func groupOf[K comparable](groups map[K]*group, k K) *group {
-	g := groups[k]
-	if g == nil {
-		g = &group{}
-		groups[k] = g
-	}
-	return g
-}
-
 func join(g *group, l *Listener) {
-	first, ok := g.listeners.get(l.Table.Hostname)
-	if !ok {
+	first := g.listeners.get(l.Table.Hostname)
+	if first == nil {
 		g.listeners.add(l.Table.Hostname, l)
 		return
 	}
@@ -224,7 +224,7 @@ func (r *Router) Match(x *exchange.Exchange) (*Action, *Listener) {
 		if at.clients != nil && !at.clients.Admits(x.Conn.Client) {
 			return r.misdirected, at
 		}
-		x.Vouched = at.clients.Vouches(x.Conn.Client)
+		x.Vouched = at.clients != nil && at.clients.Vouches(x.Conn.Client)
 		if a := at.match(x); a != nil {
 			return a, at
 		}
@@ -242,20 +242,19 @@ func (r *Router) group(c *exchange.Conn) *group {
 			return g
 		}
 	}
-	return r.ports[uint32(port)]
+	return r.ports.get(port)
 }
 
 // find returns the listener with the most specific host name that takes host.
 func (g *group) find(host string) *Listener {
-	l, _, _ := g.listeners.next(host, atExact)
+	l, _ := g.listeners.next(host, atExact)
 	return l
 }
 
 func (l *Listener) match(x *exchange.Exchange) *Action {
 	for at := atExact; at != atEnd; {
 		var h *host
-		var ok bool
-		if h, at, ok = l.hosts.next(x.Request.Host, at); ok {
+		if h, at = l.hosts.next(x.Request.Host, at); h != nil {
 			if a := h.match(x); a != nil {
 				return a
 			}
