@@ -1,6 +1,7 @@
 package match
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -272,4 +273,24 @@ func FuzzNormalizePath(f *testing.F) {
 			t.Fatalf("%q becomes %q, from the configuration %q", path, got, canonical)
 		}
 	})
+}
+
+// What settled lets pass at a glance is what a look at each byte finds nothing in.
+func TestSettled(t *testing.T) {
+	is := func(path string, want bool) {
+		t.Helper()
+		if got := settled(path); got != want {
+			t.Fatalf("%q: %v, want %v", path, got, want)
+		}
+	}
+	is("/a/b/c", false) // too short for a glance
+	for size := 8; size < 18; size++ {
+		for at := 1; at < size; at++ {
+			for c := range 256 {
+				b := bytes.Repeat([]byte{'/'}, size)
+				b[at] = byte(c)
+				is(string(b), class[c] == plain && !strings.ContainsRune(`.!"$`, rune(c)))
+			}
+		}
+	}
 }

@@ -2,6 +2,7 @@ package match
 
 import (
 	"cmp"
+	"encoding/binary"
 	"strings"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
@@ -26,6 +27,9 @@ func NormalizePath(path string, a *mem.Arena) (string, bool) {
 	if path == "" || path[0] != '/' {
 		return path, path == "*"
 	}
+	if settled(path) {
+		return path, true
+	}
 	for i := 1; i < len(path); i++ {
 		if c := path[i]; c == '.' && path[i-1] == '/' || class[c] != plain {
 			if n, ok := normalize(a.Alloc(len(path))[:0], path); ok {
@@ -35,6 +39,31 @@ func NormalizePath(path string, a *mem.Arena) (string, bool) {
 		}
 	}
 	return path, true
+}
+
+// settled reports that path has nothing that NormalizePath could change. Where it
+// does not, that is to be looked at byte by byte: a dot may be part of a name.
+func settled(path string) bool {
+	b := mem.Bytes(path)
+	last := len(b) - 8
+	if last < 0 {
+		return false
+	}
+	for i := 0; i < last; i += 8 {
+		if special(binary.LittleEndian.Uint64(b[i:])) != 0 {
+			return false
+		}
+	}
+	return special(binary.LittleEndian.Uint64(b[last:])) == 0
+}
+
+// special sets the top bit of some byte if x has a dot or one that is not plain. It
+// takes '!', '"' and '$' for such too, which lie between those that are and are rare.
+func special(x uint64) uint64 {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	low := x &^ highs
+	other := (low + (0x80-'&')*ones) & ((low ^ '.'*ones) + 0x7f*ones) & ((low ^ '\\'*ones) + 0x7f*ones)
+	return (x | ((low | 0x40*ones) + ones) | ^other) & highs // a question mark is DEL but for that bit
 }
 
 // CanonicalPath returns a path from the configuration as NormalizePath would
@@ -182,7 +211,8 @@ func Prefix(prefix string) string { return strings.TrimRight(CanonicalPath(prefi
 // HasPrefix reports whether path is prefix or lies below it, element by
 // element: /a takes /a, /a/ and /a/b, never /ab.
 func HasPrefix(path, prefix string) bool {
-	return strings.HasPrefix(path, prefix) && (len(path) == len(prefix) || path[len(prefix)] == '/')
+	n := len(prefix)
+	return len(path) >= n && (len(path) == n || path[n] == '/') && path[:n] == prefix
 }
 
 // comparePaths orders paths of one kind: longer prefixes first.
