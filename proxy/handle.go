@@ -138,7 +138,7 @@ func (s *Server) sample(x *exchange.Exchange, a *router.Action) {
 // nothing took it.
 func (s *Server) observe(x *exchange.Exchange, action *router.Action, l *router.Listener) {
 	duration := time.Since(x.Start) // reads one clock; time.Now reads two
-	x.Ended = x.Start.Add(duration)
+	x.Took = duration
 	status, code := x.Response.Status, x.Response.Code
 	if action != nil {
 		action.Metrics.Observe(status, duration, x.Trace.Retries)

@@ -62,7 +62,13 @@ func (t *Trusted) Contains(a netip.Addr) bool {
 // address, nothing before it is believed, and the proxy that sent it stands for
 // the caller.
 func (t *Trusted) Client(peer netip.Addr, h exchange.Header) netip.Addr {
-	client := peer.Unmap()
+	if t == nil || len(t.prefixes) == 0 {
+		return peer.Unmap()
+	}
+	return t.behind(peer.Unmap(), h)
+}
+
+func (t *Trusted) behind(client netip.Addr, h exchange.Header) netip.Addr {
 	if !t.Contains(client) {
 		return client
 	}

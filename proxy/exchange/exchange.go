@@ -26,7 +26,7 @@ type Exchange struct {
 	Conn      *Conn           // the client connection it came on
 	Writer    Writer          // the way back to the client
 	Start     time.Time       // when the request's head was complete
-	Ended     time.Time       // when the handler was done with it; zero where it did not look
+	Took      time.Duration   // from Start until the handler was done with it; 0 where it did not look
 	Vouched   bool            // an authority of the listener stands for Conn.Client
 	Principal Principal       // who is calling, once authentication has decided
 	Facts     []Fact          // what was fetched about the caller since then; nobody but expressions sees it

@@ -250,7 +250,7 @@ func (c *conn) finish() outcome {
 	case hasBody && !s.body.drain():
 		return linger
 	case hasBody:
-		s.x.Ended = time.Time{} // what was left of it may have been waited for
+		s.x.Took = 0 // what was left of it may have been waited for
 	}
 	s.head.Header = s.x.Request.Header[:0]
 	s.x.Reset()
@@ -321,20 +321,21 @@ func (c *conn) failed(err error) outcome {
 // back what an idle connection needs not, and arms the deadline. It returns
 // false when there is nothing to wait for any more.
 func (c *conn) park() bool {
-	now := time.Time{}
+	var start time.Time // now is took behind it
+	var took time.Duration
 	if s := c.ses; s != nil {
-		now, s.x.Ended = s.x.Ended, now // nothing has been waited for since then
+		start, took, s.x.Took = s.x.Start, s.x.Took, 0 // nothing has been waited for since then
 		if s.r == s.w {
 			c.ses = nil
 			s.release()
 		}
 	}
-	if now.IsZero() {
-		now = time.Now()
+	if took == 0 {
+		start = time.Now()
 	}
 	if c.ses != nil || c.begun() {
 		if c.headBy.IsZero() {
-			c.headBy = now.Add(c.cfg.HeadTimeout)
+			c.headBy = start.Add(took + c.cfg.HeadTimeout)
 		}
 		return c.armed.read.Equal(c.headBy) || c.armRead(c.headBy) == nil
 	}
@@ -345,8 +346,8 @@ func (c *conn) park() bool {
 			idle /= 10
 		}
 	}
-	if left := c.armed.read.Sub(now); left < idle {
-		if c.armRead(now.Add(2*idle)) != nil {
+	if left := c.armed.read.Sub(start) - took; left < idle {
+		if c.armRead(start.Add(took+2*idle)) != nil {
 			return false
 		}
 	}

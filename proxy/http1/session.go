@@ -2,7 +2,6 @@ package http1
 
 import (
 	"sync"
-	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
@@ -39,7 +38,7 @@ var sessions = sync.Pool{New: func() any {
 func getSession(c *conn) *session {
 	s := sessions.Get().(*session)
 	s.conn, s.r, s.w = c, 0, 0
-	s.x.Conn, s.x.Ended = c.info, time.Time{}
+	s.x.Conn, s.x.Took = c.info, 0
 	return s
 }
 
@@ -126,13 +125,12 @@ func (s *session) fill() {
 // host returns authority without its port and trailing dot, in lower case.
 func host(x *exchange.Exchange, authority string) string {
 	h := authority
-	for i := len(h) - 1; i >= 0; i-- {
-		if c := h[i]; c == ':' {
-			h = h[:i]
-			break
-		} else if c < '0' || c > '9' {
-			break
-		}
+	i := len(h) - 1
+	for i >= 0 && h[i]-'0' <= 9 {
+		i--
+	}
+	if i >= 0 && h[i] == ':' {
+		h = h[:i]
 	}
 	if n := len(h); n > 0 && h[n-1] == '.' {
 		h = h[:n-1]

@@ -39,20 +39,16 @@ func EqualFold(a, b string) bool {
 	return true
 }
 
-const ones, highs = 0x0101010101010101, 0x8080808080808080
-
-// upper sets the top bit of each byte of x that is an ASCII letter in upper case, and no other.
-func upper(x uint64) uint64 {
-	low := x &^ highs
-	return (low + (0x80-'A')*ones) &^ (low + (0x7f-'Z')*ones) &^ x & highs
-}
-
 // HasUpper reports whether s has an ASCII letter in upper case.
 func HasUpper(s string) bool {
 	b := Bytes(s)
-	for ; len(b) >= 8; b = b[8:] {
-		if upper(binary.LittleEndian.Uint64(b)) != 0 {
-			return true
+	if last := len(b) - 8; last >= 0 {
+		doubt := doubtful(binary.LittleEndian.Uint64(b[last:]))
+		for i := 0; i < last; i += 8 {
+			doubt |= doubtful(binary.LittleEndian.Uint64(b[i:]))
+		}
+		if doubt == 0 {
+			return false
 		}
 	}
 	for _, c := range b {
@@ -62,6 +58,10 @@ func HasUpper(s string) bool {
 	}
 	return false
 }
+
+// doubtful is not 0 if a byte of x is 0x40 to 0x5f, or that above 0x7f: of what host
+// names have, a letter in upper case or an underscore.
+func doubtful(x uint64) uint64 { return x &^ (x << 1) & 0x4040404040404040 }
 
 // Lower maps each byte to its ASCII lower case.
 var Lower = func() (t [256]byte) {
