@@ -87,8 +87,8 @@ func start(t testing.TB, o options, backends ...string) *stack {
 	}
 	running.Go(func() {
 		for {
-			accepted, err := l.Accept()
-			if err != nil {
+			accepted := &socket.Accepted{}
+			if l.Accept(accepted) != nil {
 				return
 			}
 			local, peer := accepted.Addrs()

@@ -131,8 +131,8 @@ func start(t testing.TB, cfg http1.Config, kind over) *stack {
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
-			accepted, err := l.Accept()
-			if err != nil {
+			accepted := &socket.Accepted{}
+			if l.Accept(accepted) != nil {
 				return
 			}
 			local, peer := accepted.Addrs()

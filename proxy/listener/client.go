@@ -18,8 +18,8 @@ import (
 // speaks HTTP/1.1 and is quiet rests in a loop, where it has no goroutine.
 type client struct {
 	socket  *socket
-	conn    *tcp.Accepted
-	http    net.Conn // what HTTP is spoken on: conn, or TLS over it
+	conn    tcp.Accepted
+	http    net.Conn // what HTTP is spoken on: conn, or TLS over it; nil before the first request
 	info    exchange.Conn
 	met     bool       // crowd has let it in
 	counted netip.Addr // as one of which of crowd.clients; not valid: it is none
@@ -28,22 +28,24 @@ type client struct {
 	entry   poll.Entry
 }
 
-// clients keeps those of connections that have ended: many carry one request.
+// clients keeps those of connections that have ended: many carry one request. What they
+// were stays in them until they are used again, that their connection was closed above all.
 var clients = sync.Pool{New: func() any { return new(client) }}
 
-func (k *socket) newClient(c *tcp.Accepted) *client {
-	l := clients.Get().(*client)
-	*l = client{socket: k, conn: c}
-	k.mu.Lock()
-	k.clients[l] = struct{}{}
-	k.mu.Unlock()
-	return l
+// newClient returns a client without a connection.
+func (k *socket) newClient() *client {
+	c := clients.Get().(*client)
+	*c = client{socket: k}
+	return c
 }
 
 // begin begins with a connection that was accepted: where HTTP is spoken in the clear
 // it rests until the request comes, at less cost than a goroutine waits for it.
 func (c *client) begin() {
 	k := c.socket
+	k.mu.Lock()
+	k.clients[c] = struct{}{}
+	k.mu.Unlock()
 	k.metrics.Accepted.Add(1)
 	k.metrics.Open.Add(1)
 	k.running.Add(1) // not Go: that makes two closures of it
@@ -70,7 +72,7 @@ func (c *client) meet(p *Port, peer netip.Addr) (ok bool) {
 		c.counted = peer
 	}
 	if c.met = ok; !ok {
-		c.socket.refuse(c.conn)
+		c.socket.refuse(&c.conn)
 		c.end(true)
 	}
 	return ok
@@ -95,7 +97,7 @@ func (c *client) serve() {
 	local, peer := c.conn.Addrs()
 	if p.proxy != nil {
 		var ok bool
-		if peer, ok = k.client(c.conn, p.proxy, peer); !ok {
+		if peer, ok = k.client(&c.conn, p.proxy, peer); !ok {
 			k.metrics.HeaderErrors.Add(1)
 			c.end(false)
 			return
@@ -109,7 +111,7 @@ func (c *client) serve() {
 		return
 	}
 	if p.kind == plain {
-		c.speak(c.conn)
+		c.speak(&c.conn)
 		return
 	}
 	tcp, err := c.conn.TCP()
@@ -199,9 +201,9 @@ const farewell = 31
 // Its farewell is taken: closing on top of it would reset the connection.
 func (c *client) silent() bool {
 	if c.info.TLS {
-		return swallow(c.conn, farewell)
+		return swallow(&c.conn, farewell)
 	}
-	return swallow(c.conn, 0)
+	return swallow(&c.conn, 0)
 }
 
 // leave ends a connection that waits for a request. It does not wait itself: a
@@ -236,7 +238,6 @@ func (c *client) end(closed bool) {
 	k.set.leave(k.crowd)
 	// Streams of HTTP/2 may look at the connection after its end.
 	if !c.shared && !c.info.TLS && c.info.Protocol == "HTTP/1.1" {
-		*c = client{}
 		clients.Put(c)
 	}
 	k.running.Done()

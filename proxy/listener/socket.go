@@ -151,8 +151,9 @@ const (
 
 func (k *socket) accept() {
 	backoff := minBackoff
+	c := k.newClient()
 	for {
-		c, err := k.ln.Accept()
+		err := k.ln.Accept(&c.conn)
 		switch {
 		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
 			return
@@ -164,10 +165,11 @@ func (k *socket) accept() {
 		}
 		backoff = minBackoff
 		if !k.set.enter(k.crowd) {
-			k.refuse(c)
+			k.refuse(&c.conn)
 			continue
 		}
-		k.newClient(c).begin()
+		c.begin()
+		c = k.newClient()
 	}
 }
 

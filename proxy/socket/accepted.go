@@ -13,7 +13,8 @@ import (
 // only when something has to be waited for: a client that sends its request with
 // the connection and wants one answer, as many do, is served without.
 //
-// It is a net.Conn. Anyone may close it and set its deadlines; the rest is for one
+// It is used again once it was closed (Listener.Accept), and whoever still has it would
+// have another's connection then. It is a net.Conn. Anyone may close it and set its deadlines; the rest is for one
 // goroutine at a time.
 type Accepted struct {
 	local, peer netip.AddrPort

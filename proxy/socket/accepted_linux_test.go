@@ -44,7 +44,8 @@ func accepted(t *testing.T, hello string) (a *Accepted, client *net.TCPConn) {
 	if err := client.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	if a, err = l.Accept(); err != nil {
+	a = &Accepted{}
+	if err := l.Accept(a); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = a.Close() })
@@ -390,8 +391,8 @@ func TestListener(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := l.Accept()
-		if err != nil {
+		a := &Accepted{}
+		if err := l.Accept(a); err != nil {
 			t.Fatal(err)
 		}
 		local, peer := a.Addrs()
@@ -407,13 +408,13 @@ func TestListener(t *testing.T) {
 		if err := l.SetDeadline(time.Unix(1, 0)); err != nil {
 			t.Error(err)
 		}
-		if _, err := l.Accept(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err := l.Accept(&Accepted{}); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%s: after the deadline: %v", at, err)
 		}
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
-		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		if err := l.Accept(&Accepted{}); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%s: after the end: %v", at, err)
 		}
 		if c, err := net.Dial("tcp", to.String()); err == nil {

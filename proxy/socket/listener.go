@@ -19,7 +19,7 @@ type Listener struct {
 	raw   syscall.RawConn
 
 	onAccept func(fd uintptr) bool // accept, bound once
-	got      *Accepted
+	got      *Accepted             // of the Accept under way
 	err      error
 }
 
@@ -74,23 +74,24 @@ func (l *Listener) SetDeadline(t time.Time) error {
 	return l.file.SetReadDeadline(t)
 }
 
-// Accept waits for a connection. The error is net.ErrClosed after Close.
-func (l *Listener) Accept() (*Accepted, error) {
+// Accept waits for a connection and makes a, which is new or was closed, that. The error
+// is net.ErrClosed after Close.
+func (l *Listener) Accept(a *Accepted) error {
 	if l.plain != nil {
 		c, err := l.plain.AcceptTCP()
-		if err != nil {
-			return nil, err
+		if err == nil {
+			*a = Accepted{tcp: c, local: addrPort(c.LocalAddr()), peer: addrPort(c.RemoteAddr())}
 		}
-		return &Accepted{tcp: c, local: addrPort(c.LocalAddr()), peer: addrPort(c.RemoteAddr())}, nil
+		return err
 	}
-	l.got, l.err = nil, nil
+	l.got, l.err = a, nil
 	switch err := l.raw.Read(l.onAccept); {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, err
+		return err
 	case err != nil: // os has no name for it
-		return nil, net.ErrClosed
+		return net.ErrClosed
 	}
-	return l.got, l.err
+	return l.err
 }
 
 func (l *Listener) accept(of uintptr) bool {
@@ -98,7 +99,7 @@ func (l *Listener) accept(of uintptr) bool {
 		fd, peer, errno := sysAccept(int(of))
 		switch errno {
 		case 0:
-			l.got = &Accepted{fd: fd, local: l.local, peer: peer}
+			*l.got = Accepted{fd: fd, local: l.local, peer: peer}
 			if !l.local.IsValid() {
 				l.got.local = sysLocal(fd)
 			}
