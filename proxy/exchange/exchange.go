@@ -41,7 +41,8 @@ type Exchange struct {
 // Conn is what the exchanges of one client connection share.
 type Conn struct {
 	Listener  uint32         // index the listener package gave the socket's port
-	Local     netip.AddrPort // address the client connected to, with the port callers know
+	Local     netip.AddrPort // where the client connected, with the port callers know; see LocalAddr
+	Socket    Socket         // knows the address of Local where that has none; else nil
 	Target    uint16         // port of the socket where that is another (table.Listener); 0: Local's
 	Peer      netip.AddrPort // address it connected from
 	TLS       bool           //
@@ -52,6 +53,17 @@ type Conn struct {
 	Exchanges int            // how many requests were read from it so far
 	Limits    *table.Limits  // what its port allows, where that is less than what the process does; nil: the same
 	Requests  Gate           // of those in flight on its port; nil: nobody counts them
+}
+
+// Socket is what a connection is made of.
+type Socket interface{ Local() netip.AddrPort }
+
+// LocalAddr returns the address the client connected to.
+func (c *Conn) LocalAddr() netip.Addr {
+	if at := c.Local.Addr(); at.IsValid() || c.Socket == nil {
+		return at
+	}
+	return c.Socket.Local().Addr()
 }
 
 // Gate lets so many requests in at one time. Who has entered must leave.

@@ -91,8 +91,7 @@ func start(t testing.TB, o options, backends ...string) *stack {
 			if l.Accept(accepted) != nil {
 				return
 			}
-			local, peer := accepted.Addrs()
-			info := &exchange.Conn{Local: local, Peer: peer, TLS: o.tls != nil, Protocol: "HTTP/1.1"}
+			info := &exchange.Conn{Local: accepted.Local(), Peer: accepted.Peer(), TLS: o.tls != nil, Protocol: "HTTP/1.1"}
 			var c net.Conn = accepted
 			if o.tls != nil {
 				tcp, err := accepted.TCP()

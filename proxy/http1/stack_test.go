@@ -135,8 +135,7 @@ func start(t testing.TB, cfg http1.Config, kind over) *stack {
 			if l.Accept(accepted) != nil {
 				return
 			}
-			local, peer := accepted.Addrs()
-			info := &exchange.Conn{Local: local, Peer: peer, TLS: secure}
+			info := &exchange.Conn{Local: accepted.Local(), Peer: accepted.Peer(), TLS: secure}
 			var c net.Conn = accepted
 			if secure {
 				tcp, err := accepted.TCP()

@@ -54,7 +54,7 @@ func (c *client) begin() {
 		go c.serve()
 		return
 	}
-	if _, peer := c.conn.Addrs(); !c.meet(p, peer.Addr()) {
+	if !c.meet(p, c.conn.Peer().Addr()) {
 		return
 	}
 	if !c.rest(time.Now().Add(p.idle(k.set.cfg.Limits.Idle))) {
@@ -94,7 +94,7 @@ func (c *client) serve() {
 		c.end(false)
 		return
 	}
-	local, peer := c.conn.Addrs()
+	peer := c.conn.Peer()
 	if p.proxy != nil {
 		var ok bool
 		if peer, ok = k.client(&c.conn, p.proxy, peer); !ok {
@@ -104,7 +104,7 @@ func (c *client) serve() {
 		}
 	}
 	c.info = exchange.Conn{
-		Listener: k.id, Local: netip.AddrPortFrom(local.Addr(), p.number), Target: p.target, Peer: peer, Protocol: "HTTP/1.1",
+		Listener: k.id, Local: netip.AddrPortFrom(netip.Addr{}, p.number), Socket: &c.conn, Target: p.target, Peer: peer, Protocol: "HTTP/1.1",
 		Limits: p.limits, Requests: k.crowd,
 	}
 	if !c.meet(p, peer.Addr()) {

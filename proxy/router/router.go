@@ -238,7 +238,7 @@ func (r *Router) group(c *exchange.Conn) *group {
 		port = c.Target
 	}
 	if len(r.addresses) > 0 {
-		if g := r.addresses[netip.AddrPortFrom(c.Local.Addr().Unmap(), port)]; g != nil {
+		if g := r.addresses[netip.AddrPortFrom(c.LocalAddr().Unmap(), port)]; g != nil {
 			return g
 		}
 	}

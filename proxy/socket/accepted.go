@@ -17,13 +17,14 @@ import (
 // have another's connection then. It is a net.Conn. Anyone may close it and set its deadlines; the rest is for one
 // goroutine at a time.
 type Accepted struct {
-	local, peer netip.AddrPort
+	peer netip.AddrPort
 
 	mu       sync.Mutex
-	tcp      *net.TCPConn // as the poller knows it; nil: it does not
-	fd       int          // as long as tcp is nil, and within a step
-	stepping bool         // fd is in use
-	old      *os.File     // has fd, within a step since which there is tcp
+	local    netip.AddrPort // not valid before Local was asked for it, where the listener's is every address
+	tcp      *net.TCPConn   // as the poller knows it; nil: it does not
+	fd       int            // as long as tcp is nil, and within a step
+	stepping bool           // fd is in use
+	old      *os.File       // has fd, within a step since which there is tcp
 	closed   bool
 	loop     Loop      // may know fd, which it is to forget; nil: none does
 	readBy   time.Time // deadlines, as long as tcp is nil
@@ -41,8 +42,23 @@ func (a *Accepted) Left(l Loop) {
 	a.loop = l
 }
 
-// Addrs returns the two ends; addresses of IPv4 are such.
-func (a *Accepted) Addrs() (local, peer netip.AddrPort) { return a.local, a.peer }
+// Peer returns the client's end. Addresses of IPv4 are such.
+func (a *Accepted) Peer() netip.AddrPort { return a.peer }
+
+// Local returns our end, as Peer does. It is not valid when the connection was closed before
+// anybody asked for it: few do, and most times that is a system call.
+func (a *Accepted) Local() netip.AddrPort {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.local.IsValid():
+	case a.tcp != nil:
+		a.local = addrPort(a.tcp.LocalAddr())
+	case !a.closed:
+		a.local = sysLocal(a.fd)
+	}
+	return a.local
+}
 
 // TCP returns the connection as the poller knows it, from now on. It costs a dozen
 // short system calls.
@@ -236,7 +252,7 @@ func (a *Accepted) SetWriteDeadline(t time.Time) error {
 }
 
 // LocalAddr implements net.Conn.
-func (a *Accepted) LocalAddr() net.Addr { return net.TCPAddrFromAddrPort(a.local) }
+func (a *Accepted) LocalAddr() net.Addr { return net.TCPAddrFromAddrPort(a.Local()) }
 
 // RemoteAddr implements net.Conn.
 func (a *Accepted) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(a.peer) }

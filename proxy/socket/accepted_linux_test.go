@@ -395,7 +395,7 @@ func TestListener(t *testing.T) {
 		if err := l.Accept(a); err != nil {
 			t.Fatal(err)
 		}
-		local, peer := a.Addrs()
+		local, peer := a.Local(), a.Peer()
 		if local != to || peer.String() != client.LocalAddr().String() {
 			t.Errorf("%s: from %v to %v", at, peer, local)
 		}

@@ -80,7 +80,7 @@ func (l *Listener) Accept(a *Accepted) error {
 	if l.plain != nil {
 		c, err := l.plain.AcceptTCP()
 		if err == nil {
-			*a = Accepted{tcp: c, local: addrPort(c.LocalAddr()), peer: addrPort(c.RemoteAddr())}
+			*a = Accepted{tcp: c, peer: addrPort(c.RemoteAddr())}
 		}
 		return err
 	}
@@ -100,9 +100,6 @@ func (l *Listener) accept(of uintptr) bool {
 		switch errno {
 		case 0:
 			*l.got = Accepted{fd: fd, local: l.local, peer: peer}
-			if !l.local.IsValid() {
-				l.got.local = sysLocal(fd)
-			}
 			return true
 		case syscall.EAGAIN:
 			return false

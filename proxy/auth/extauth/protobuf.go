@@ -69,7 +69,7 @@ func (s *Service) checkRequest(x *exchange.Exchange, content []byte, now time.Ti
 		peer = netip.AddrPortFrom(x.Request.ClientIP, 0)
 	}
 	attributes.bytes(1, peerMessage(peer))
-	attributes.bytes(2, peerMessage(x.Conn.Local))
+	attributes.bytes(2, peerMessage(netip.AddrPortFrom(x.Conn.LocalAddr(), x.Conn.Local.Port())))
 	attributes.bytes(4, request)
 	for _, c := range s.t.Context {
 		attributes.pair(10, c.Name, c.Value)

@@ -88,10 +88,10 @@ func (f *Filter) appendHost(b []byte, x *exchange.Exchange) []byte {
 		host = x.Request.Host
 	}
 	switch {
-	case host == "" && x.Conn.Local.Addr().Unmap().Is4():
-		return x.Conn.Local.Addr().Unmap().AppendTo(b)
+	case host == "" && x.Conn.LocalAddr().Unmap().Is4():
+		return x.Conn.LocalAddr().Unmap().AppendTo(b)
 	case host == "":
-		return append(x.Conn.Local.Addr().WithZone("").AppendTo(append(b, '[')), ']')
+		return append(x.Conn.LocalAddr().WithZone("").AppendTo(append(b, '[')), ']')
 	case host[0] != '[' && strings.IndexByte(host, ':') >= 0:
 		return append(append(append(b, '['), host...), ']')
 	}
