@@ -54,26 +54,16 @@ func ifFull(full bool, err *exchange.Error) *exchange.Error {
 // requestLine parses the request line into h. It returns the index behind it,
 // or 0 when b ends before it.
 func requestLine(b []byte, h *RequestHead, maxTarget int) (int, *exchange.Error) {
-	i, err := skipEmptyLine(b)
-	if err != nil {
-		return 0, err
+	i := len("GET ")
+	if len(b) > i && string(b[:i]) == "GET " {
+		h.Method = "GET"
+	} else {
+		var err *exchange.Error
+		if i, err = method(b, h); i == 0 {
+			return 0, err
+		}
 	}
 	start := i
-	for i < len(b) && class[b[i]]&isToken != 0 {
-		i++
-	}
-	if i-start > maxMethod {
-		return 0, errMethod
-	}
-	if i == len(b) {
-		return 0, nil
-	}
-	if i == start || b[i] != ' ' {
-		return 0, badStart(b[i], i == start)
-	}
-	h.Method = mem.String(b[start:i])
-	i++
-	start = i
 	i = pathEnd(b, i)
 	question := i
 	if i < len(b) && b[i] == '?' {
@@ -95,19 +85,54 @@ func requestLine(b []byte, h *RequestHead, maxTarget int) (int, *exchange.Error)
 	if question < i {
 		h.RawQuery = mem.String(b[question+1 : i])
 	}
-	n, err := version(b[i+1:])
+	i++
+	n, err := requestEnd(b[i:], h)
 	if n == 0 {
 		return 0, err
 	}
-	h.Minor = int(b[i+8] - '0')
-	i += 1 + n
-	if i+1 >= len(b) {
-		return 0, lineEnding(b[i:])
+	return i + n, target(h)
+}
+
+// method parses what is before the target into h; see requestLine.
+func method(b []byte, h *RequestHead) (int, *exchange.Error) {
+	i, err := skipEmptyLine(b)
+	if err != nil {
+		return 0, err
 	}
-	if b[i] != '\r' || b[i+1] != '\n' {
-		return 0, lineEnding(b[i:])
+	start := i
+	for i < len(b) && class[b[i]]&isToken != 0 {
+		i++
 	}
-	return i + 2, target(h)
+	if i-start > maxMethod {
+		return 0, errMethod
+	}
+	if i == len(b) {
+		return 0, nil
+	}
+	if i == start || b[i] != ' ' {
+		return 0, badStart(b[i], i == start)
+	}
+	h.Method = mem.String(b[start:i])
+	return i + 1, nil
+}
+
+// requestEnd parses what is behind the target, which is the start of b, into h; see
+// requestLine.
+func requestEnd(b []byte, h *RequestHead) (int, *exchange.Error) {
+	const usual = "HTTP/1.1\r\n"
+	if len(b) >= len(usual) && string(b[:len(usual)]) == usual {
+		h.Minor = 1
+		return len(usual), nil
+	}
+	n, err := version(b)
+	if n == 0 {
+		return 0, err
+	}
+	h.Minor = int(b[7] - '0')
+	if len(b) < n+2 || b[n] != '\r' || b[n+1] != '\n' {
+		return 0, lineEnding(b[n:])
+	}
+	return n + 2, nil
 }
 
 // skipEmptyLine returns the index behind one CR LF at the start of b, if there is one.

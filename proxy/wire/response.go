@@ -28,12 +28,18 @@ func response(b []byte, method string, h *ResponseHead, l Limits, seen *Seen) (i
 		b = b[:l.Head]
 	}
 	h.Reset()
-	i, err := parseStatus(b, h)
-	if err != nil {
-		return 0, err
-	}
-	if i == 0 {
-		return 0, ifFull(full, errHeadLong)
+	const usual = "HTTP/1.1 200 OK\r\n"
+	i := len(usual)
+	if len(b) >= i && string(b[:i]) == usual {
+		h.Minor, h.Status, h.Reason = 1, 200, "OK"
+	} else {
+		var err *exchange.Error
+		if i, err = parseStatus(b, h); err != nil {
+			return 0, err
+		}
+		if i == 0 {
+			return 0, ifFull(full, errHeadLong)
+		}
 	}
 	var f fields
 	f.header, f.length, f.response, f.seen = h.Header, -1, true, seen
