@@ -34,12 +34,18 @@ type Gate struct {
 
 // New returns a Gate nobody is in.
 func New(c Config) *Gate {
-	g := &Gate{queue: int64(max(c.Queue, 0)), wait: c.Wait}
+	g := &Gate{}
+	g.Open(c)
+	return g
+}
+
+// Open begins with g, the zero Gate.
+func (g *Gate) Open(c Config) {
+	g.queue, g.wait = int64(max(c.Queue, 0)), c.Wait
 	g.Limit(c.Limit)
 	if g.queue > 0 {
 		g.wake = make(chan struct{}, g.queue)
 	}
-	return g
 }
 
 // Limit changes the limit; not above 0: none. Who is in stays.

@@ -92,6 +92,8 @@ type limit struct {
 	backend time.Duration
 }
 
+func unlimited(t *table.Timeouts) bool { return t.Request|t.Backend == 0 }
+
 func (l *limit) begin(start time.Time, t *table.Timeouts) {
 	l.backend = t.Backend
 	if t.Request > 0 {
@@ -136,13 +138,27 @@ func (l *limit) failure(err error) error {
 // forwarded adds the fields which tell the backend who asked (the de facto
 // X-Forwarded-For, -Proto and -Host).
 func (t *transfer) forwarded() {
-	x := t.x
-	h := &x.Request.Header
-	if !told(*h) && t.introduction.fits(x) {
-		lines := &t.introduction.lines
-		*h = append(*h, lines[0], lines[1], lines[2])
+	if told(t.x.Request.Header) || !t.introduction.fits(t.x) {
+		t.addition()
 		return
 	}
+	h, n := &t.x.Request.Header, &t.introduction
+	addLine(h, n.text[:n.proto], len(forwardedFor))
+	addLine(h, n.text[n.proto:n.host], len(forwardedProto))
+	addLine(h, n.text[n.host:], len(forwardedHost))
+}
+
+// addLine adds the field whose line is text and whose value begins at that byte.
+//
+//go:noinline
+func addLine(h *exchange.Header, text string, value int) {
+	h.AddLine(text[:value-2], text[value:len(text)-2], text)
+}
+
+// addition is forwarded where one of the fields has come, or cannot be sent as it is.
+func (t *transfer) addition() {
+	x := t.x
+	h := &x.Request.Header
 	peer := x.Conn.Peer.Addr().Unmap()
 	h.DropSpelt(ours)
 	from := mem.String(peer.AppendTo(x.Arena.Alloc(64)[:0]))
@@ -166,41 +182,38 @@ func (t *transfer) forwarded() {
 // introduction is the fields of a request that has none of them, as if they had come in
 // one piece: so they are sent on. Most requests get those of the one before.
 type introduction struct {
-	peer      netip.Addr
-	tls       bool
-	authority string
-	text      []byte
-	lines     [3]exchange.Field // views of text, as authority is
+	peer        netip.Addr
+	tls         bool
+	proto, host int32  // where their lines begin
+	authority   string // a view of text
+	text        string // of buf
+	buf         []byte
 }
+
+const forwardedFor, forwardedProto, forwardedHost = "x-forwarded-for: ", "x-forwarded-proto: ", "x-forwarded-host: "
 
 // fits makes n the introduction of x. It reports false where that cannot be sent as it is.
 func (n *introduction) fits(x *exchange.Exchange) bool {
-	if n.peer == x.Conn.Peer.Addr() && n.tls == x.Conn.TLS && n.authority == x.Request.Authority && n.text != nil {
+	if n.peer == x.Conn.Peer.Addr() && n.tls == x.Conn.TLS && n.authority == x.Request.Authority && n.text != "" {
 		return true
 	}
 	return wire.Text(x.Request.Authority) && n.make(x)
 }
 
 func (n *introduction) make(x *exchange.Exchange) bool {
-	const from, proto, host, end = "x-forwarded-for: ", "x-forwarded-proto: ", "x-forwarded-host: ", "\r\n"
-	b := append(n.text[:0], from...)
+	const end = "\r\n"
+	b := append(n.buf[:0], forwardedFor...)
 	b = x.Conn.Peer.Addr().Unmap().AppendTo(b)
-	b = append(b, end+proto...)
-	i := len(b) - len(proto)
+	b = append(b, end+forwardedProto...)
+	n.proto = int32(len(b) - len(forwardedProto))
 	b = append(b, x.Request.Scheme...)
-	b = append(b, end+host...)
-	k := len(b) - len(host)
+	b = append(b, end+forwardedHost...)
+	n.host = int32(len(b) - len(forwardedHost))
 	b = append(b, x.Request.Authority...)
 	b = append(b, end...)
-	text := mem.String(b)
-	n.lines = [3]exchange.Field{line(text[:i], len(from)), line(text[i:k], len(proto)), line(text[k:], len(host))}
-	n.peer, n.tls, n.authority, n.text = x.Conn.Peer.Addr(), x.Conn.TLS, n.lines[2].Value, b
+	n.peer, n.tls, n.text, n.buf = x.Conn.Peer.Addr(), x.Conn.TLS, mem.String(b), b
+	n.authority = n.text[int(n.host)+len(forwardedHost) : len(b)-len(end)]
 	return true
-}
-
-// line is the field whose line is text and whose value begins at that byte.
-func line(text string, value int) exchange.Field {
-	return exchange.Field{Name: text[:value-2], Value: text[value : len(text)-2], Line: text}
 }
 
 // ours are the fields that forwarded sets.

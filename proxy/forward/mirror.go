@@ -52,6 +52,15 @@ type mirror struct {
 	grpc    bool             // router.Destination.GRPC
 }
 
+// sendMirrored is Send of a request that is mirrored.
+func (f *Forwarder) sendMirrored(x *exchange.Exchange, a *router.Action, b *router.Backend, pin *upstream.Endpoint) {
+	m := f.mirror(x, a, b)
+	f.Send(x, &b.Destination, pin)
+	if m != nil {
+		m.end()
+	}
+}
+
 // mirror returns what mirrors x, for those whose share takes this request; nil
 // when none does. x's content must be read after that.
 func (f *Forwarder) mirror(x *exchange.Exchange, a *router.Action, b *router.Backend) *mirror {

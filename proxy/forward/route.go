@@ -14,11 +14,7 @@ import (
 // answer: the backend's, or one of our own. It returns the backend; nil when x was
 // to go to none.
 func (f *Forwarder) Forward(x *exchange.Exchange, a *router.Action) *router.Backend {
-	if !a.Filters.Request(x) {
-		x.WriteReply() //nolint:errcheck // the client is gone; the protocol knows
-		return nil
-	}
-	if !hop(x) {
+	if !a.Filters.Request(x) || !hop(x) {
 		x.WriteReply() //nolint:errcheck // the client is gone; the protocol knows
 		return nil
 	}
@@ -30,28 +26,29 @@ func (f *Forwarder) Forward(x *exchange.Exchange, a *router.Action) *router.Back
 	if b == nil {
 		b = choose(a)
 	}
-	if b == nil {
-		reply(x, &exchange.Error{Status: 500, Code: "no_backend", Detail: "the route has no backend that takes requests"})
-		return nil
-	}
-	if b.Reply != nil {
-		Answer(x, b.Reply)
+	if b == nil || b.Reply != nil {
+		nowhereTo(x, b)
 		return nil
 	}
 	if !b.Filters.Request(x) {
 		x.WriteReply() //nolint:errcheck // the client is gone; the protocol knows
 		return nil
 	}
-	if len(a.Mirrors)+len(b.Mirrors) == 0 {
+	if len(a.Mirrors)+len(b.Mirrors) > 0 {
+		f.sendMirrored(x, a, b, pin)
+	} else {
 		f.Send(x, &b.Destination, pin)
-		return b
-	}
-	m := f.mirror(x, a, b)
-	f.Send(x, &b.Destination, pin)
-	if m != nil {
-		m.end()
 	}
 	return b
+}
+
+// nowhereTo answers where b is no backend, or none that requests are sent to.
+func nowhereTo(x *exchange.Exchange, b *router.Backend) {
+	if b == nil {
+		reply(x, &exchange.Error{Status: 500, Code: "no_backend", Detail: "the route has no backend that takes requests"})
+	} else {
+		Answer(x, b.Reply)
+	}
 }
 
 // choose returns one of a's backends, by weight; nil when none has any.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/router"
-	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
 )
 
@@ -17,14 +16,14 @@ type transfer struct {
 	call *upstream.Call
 	left func() bool // gone, bound once
 
-	f     *Forwarder
-	d     *router.Destination
-	limit limit
-	last  *upstream.Endpoint // that was asked; another one is better for the next try
-	home  *upstream.Endpoint // where the session is; nil: it begins now
-	pin   *upstream.Endpoint // the same, until it cannot be reached
+	f    *Forwarder
+	d    *router.Destination
+	last *upstream.Endpoint // that was asked; another one is better for the next try
+	home *upstream.Endpoint // where the session is; nil: it begins now
+	pin  *upstream.Endpoint // the same, until it cannot be reached
 
 	introduction introduction
+	limit        limit // zero where the rule has none
 }
 
 // carrier returns the transfer of x's requests: exchanges are pooled, so it has no pool of its own.
@@ -40,22 +39,26 @@ func carrier(x *exchange.Exchange) *transfer {
 
 func (t *transfer) begin(f *Forwarder, d *router.Destination, pin *upstream.Endpoint) {
 	t.f, t.d, t.home, t.pin = f, d, pin, pin
-	t.limit = limit{}
-	if d.Timeouts != (table.Timeouts{}) {
-		t.limit.begin(t.x.Start, &d.Timeouts)
+	if unlimited(&d.Timeouts) {
+		t.call.Begin(t.x.Start, time.Time{})
+		return
 	}
+	t.limit.begin(t.x.Start, &d.Timeouts)
 	t.call.Begin(t.x.Start, t.limit.at)
 }
 
 // end keeps t from holding on to anything.
 func (t *transfer) end() {
 	t.call.Release()
+	if !unlimited(&t.d.Timeouts) {
+		t.limit = limit{}
+	}
 	t.f, t.d, t.last, t.home, t.pin = nil, nil, nil, nil, nil
 }
 
 func (t *transfer) run() {
 	x := t.x
-	if t.d.GRPC || t.d.Upstream.Protocol() == table.BackendH2C {
+	if t.d.GRPC || t.d.Upstream.HTTP2() {
 		t.call.StageHTTP2(x)
 	} else {
 		t.call.Stage(x)
@@ -88,32 +91,26 @@ func (t *transfer) run() {
 // backend was closing it, if the request may be sent twice (RFC 9110, section 9.2.2).
 func (t *transfer) ask() error {
 	repeatable := idempotent(t.x.Request.Method)
-	fresh := false
-	for try := 0; ; try++ {
-		if try > 0 {
-			t.again()
-		}
+	for try, fresh := 0, false; ; try++ {
 		if !fresh {
 			t.last = t.pick(t.last)
 		}
-		last := try == t.f.cfg.Retries
 		if err := t.connect(t.last, fresh, !repeatable); err != nil {
-			if last || t.last == nil {
+			if t.last == nil || try == t.f.cfg.Retries {
 				return err
 			}
 			fresh = false
-			continue
+		} else {
+			untouched, err := t.call.Ask(t.left)
+			if err == nil {
+				break
+			}
+			if !t.repeat(err, untouched, repeatable) || try == t.f.cfg.Retries {
+				return t.limit.failure(err)
+			}
+			fresh = true
 		}
-		untouched, ioerr := t.call.Ask(t.left)
-		if ioerr == nil {
-			break
-		}
-		retry := !last && !upstream.Timeout(ioerr) && !errors.Is(ioerr, upstream.ErrGone) && (untouched || repeatable && t.call.Reused() && !t.call.Answered())
-		t.call.Drop()
-		if !retry {
-			return t.limit.failure(ioerr)
-		}
-		fresh = true
+		t.again()
 	}
 	if err := t.call.ReadHead(t.x.Request.Method, t.x.Request.Upgrade, t.left); err != nil {
 		return t.limit.failure(err)
@@ -121,20 +118,34 @@ func (t *transfer) ask() error {
 	return nil
 }
 
+// repeat drops the connection that err came from, and reports whether another one may
+// be asked the same.
+func (t *transfer) repeat(err error, untouched, repeatable bool) bool {
+	may := !upstream.Timeout(err) && !errors.Is(err, upstream.ErrGone) && (untouched || repeatable && t.call.Reused() && !t.call.Answered())
+	t.call.Drop()
+	return may
+}
+
 // connect gets a connection to e, which may be nil.
 func (t *transfer) connect(e *upstream.Endpoint, fresh, careful bool) error {
 	if e == nil {
-		return &exchange.Error{Status: 503, Code: "no_healthy_backend", Detail: "the backend has no endpoints"}
+		return errNoEndpoint
 	}
 	t.x.Trace.Endpoint = e.Address()
 	if err := t.call.Connect(e, fresh, careful); err != nil {
-		t.pin = nil
-		if !t.limit.at.IsZero() && !time.Now().Before(t.limit.at) {
-			return t.limit.passed()
-		}
-		return err
+		return t.unconnected(err)
 	}
 	return nil
+}
+
+var errNoEndpoint = &exchange.Error{Status: 503, Code: "no_healthy_backend", Detail: "the backend has no endpoints"}
+
+func (t *transfer) unconnected(err *exchange.Error) error {
+	t.pin = nil
+	if !t.limit.at.IsZero() && !time.Now().Before(t.limit.at) {
+		return t.limit.passed()
+	}
+	return err
 }
 
 // again begins another try.
@@ -159,7 +170,7 @@ func (t *transfer) answer() {
 	r := &x.Response
 	r.Status, r.ContentLength = call.Head.Status, call.Head.ContentLength
 	r.Header, call.Head.Header = call.Head.Header, r.Header[:0]
-	for _, c := range t.d.Responses {
+	for _, c := range &t.d.Responses {
 		if c != nil {
 			c.Response(x)
 		}
@@ -187,32 +198,17 @@ func (t *transfer) pass() (broken string) {
 	if x.Writer.Head(x) != nil {
 		return "client_closed"
 	}
-	for fills := 0; !call.Done(); {
+	for waits := 0; !call.Done(); {
 		p, err := call.Next()
-		if len(p) > 0 {
-			if _, err := x.Writer.Write(p); err != nil {
-				return "client_closed"
+		if len(p) == 0 {
+			waits++
+			if broken = t.more(err, waits); broken != "" {
+				return broken
 			}
 			continue
 		}
-		if err == io.EOF {
-			break
-		}
-		if err == nil {
-			if x.Writer.Flush() != nil {
-				return "client_closed"
-			}
-			if fills++; fills == 2 { // what is short has all come by now
-				t.relayAnswer()
-			}
-			err = call.Await(t.left)
-		}
-		switch {
-		case err == nil:
-		case errors.Is(err, upstream.ErrGone):
+		if _, err := x.Writer.Write(p); err != nil {
 			return "client_closed"
-		default:
-			return "backend_aborted"
 		}
 	}
 	if fields := call.Trailer(); len(fields) > 0 {
@@ -222,6 +218,26 @@ func (t *transfer) pass() (broken string) {
 		return "client_closed"
 	}
 	return ""
+}
+
+// more waits for content where Next has returned none, with err.
+func (t *transfer) more(err error, waits int) (broken string) {
+	if err == nil {
+		if t.x.Writer.Flush() != nil {
+			return "client_closed"
+		}
+		if waits == 2 { // what is short has all come by now
+			t.relayAnswer()
+		}
+		err = t.call.Await(t.left)
+	}
+	switch {
+	case err == nil || t.call.Done():
+		return ""
+	case errors.Is(err, upstream.ErrGone):
+		return "client_closed"
+	}
+	return "backend_aborted"
 }
 
 // gone reports whether the client has left.

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
-	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream"
 )
 
@@ -63,7 +62,7 @@ func (t *through) RoundTrip(r *http.Request) (*http.Response, error) {
 	x := t.exchange(r, content)
 	c := &call{Call: calls.Get().(*upstream.Call), ctx: r.Context()}
 	c.Begin(now, until)
-	if t.http2 || t.backend.Protocol() == table.BackendH2C {
+	if t.http2 || t.backend.HTTP2() {
 		c.StageHTTP2(x)
 	} else {
 		c.Stage(x)

@@ -24,6 +24,8 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 )
 
 // ErrWouldBlock says that nothing can be read now.
@@ -32,28 +34,28 @@ var ErrWouldBlock = errors.New("socket: would block")
 // Conn is one TCP connection. One goroutine reads it at a time and one writes;
 // while Drive runs they are the same. Close may be called by anyone.
 type Conn struct {
-	fresh *Accepted // what the poller is to be told of before anything is waited for; else nil
-	tcp   *net.TCPConn
-	raw   syscall.RawConn
-	stall time.Duration // how long one blocking write may take, at least; at most twice that
-
-	onDrive, onRead, onAsk, onWrite, onTry, onQuiet func(fd uintptr) bool // bound once: no closure per call
-
+	raw     syscall.RawConn
 	step    func() bool // of Drive
 	fd      int         // good while driving
 	driving bool        // a step is running
 
+	onDrive, onAsk, onRead, onWrite, onTry, onQuiet func(fd uintptr) bool // bound once: no closure per call
+
 	rd reading
 	wr writing
+
+	tcp   *net.TCPConn
+	fresh *Accepted     // what the poller is to be told of before anything is waited for; else nil
+	stall time.Duration // how long one blocking write may take, at least; at most twice that
 }
 
 // reading is the Read or Ask under way.
 type reading struct {
-	in  []byte        // where what comes in goes
-	get func() []byte // Ask: makes in, when there is something to put there
-	out []byte        // Ask: what is still to be sent
-	n   int
-	err error
+	out  []byte  // Ask: what is still to be sent
+	into *[]byte // Ask: where what comes in goes
+	n    int
+	err  error
+	in   []byte // Read: where what comes in goes
 }
 
 // writing is the blocking write under way.
@@ -168,38 +170,41 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return c.rd.n, c.rd.err
 }
 
-func (c *Conn) read(fd uintptr) bool {
-	c.rd.n, c.rd.err = result(sysRead(int(fd), c.rd.in))
-	return c.rd.err != ErrWouldBlock
+func (c *Conn) read(fd uintptr) bool { return c.readInto(int(fd), c.rd.in) }
+
+// readInto reports whether there was something.
+func (c *Conn) readInto(fd int, p []byte) bool {
+	n, errno := sysRead(fd, p)
+	if errno == syscall.EAGAIN {
+		return false
+	}
+	c.rd.n, c.rd.err = result(n, errno)
+	return true
 }
 
-// Ask sends req and reads the beginning of what comes back into the buffer that
-// get makes once it is there: one write, one read. sent is how many bytes of req
+// Ask sends req and reads the beginning of what comes back into *into: one write, one
+// read. If that is nil it becomes a buffer of mem.Large once there is something. sent is how many bytes of req
 // can have reached the peer; after all of them Read goes on where Ask has failed.
-func (c *Conn) Ask(req []byte, get func() []byte) (n, sent int, err error) {
+func (c *Conn) Ask(req []byte, into *[]byte) (n, sent int, err error) {
 	if !Raw {
 		if sent, err = c.Write(req); err != nil {
 			return 0, sent, err
 		}
-		n, err = c.tcp.Read(get())
+		n, err = c.tcp.Read(Room(into))
 		return n, sent, err
 	}
-	c.rd.get, c.rd.out = get, req
-	err = c.raw.Read(c.onAsk)
-	n, sent = c.rd.n, len(req)-len(c.rd.out)
-	if err == nil {
-		err = c.rd.err
+	c.rd.into, c.rd.out = into, req
+	if err = c.raw.Read(c.onAsk); err == nil {
+		n, err = c.rd.n, c.rd.err
 	}
-	c.rd = reading{}
+	sent = len(req) - len(c.rd.out)
+	c.rd.into, c.rd.out = nil, nil
 	return n, sent, err
 }
 
 func (c *Conn) ask(fd uintptr) bool {
 	if len(c.rd.out) == 0 {
-		if c.rd.in == nil {
-			c.rd.in = c.rd.get()
-		}
-		return c.read(fd)
+		return c.readInto(int(fd), Room(c.rd.into))
 	}
 	n, errno := sysWrite(int(fd), c.rd.out)
 	switch {
@@ -216,6 +221,14 @@ func (c *Conn) ask(fd uintptr) bool {
 	}
 	// The answer's edge comes after the write, so there is no need to look for it now.
 	return false
+}
+
+// Room returns *p, which becomes a buffer of mem.Large if it is nil.
+func Room(p *[]byte) []byte {
+	if *p == nil {
+		*p = mem.GetLarge()
+	}
+	return *p
 }
 
 // Quiet reports whether the peer has sent nothing: no bytes, no end, no reset.

@@ -172,7 +172,6 @@ func TestSteadyReader(t *testing.T) {
 }
 
 func TestAsk(t *testing.T) {
-	buffer := func() []byte { return make([]byte, 100) }
 	cases := []struct {
 		name string
 		peer func(c *net.TCPConn)
@@ -198,7 +197,7 @@ func TestAsk(t *testing.T) {
 				time.Sleep(10 * time.Millisecond)
 			}
 			var got []byte
-			n, sent, err := s.Ask(make([]byte, tc.req), func() []byte { got = buffer(); return got })
+			n, sent, err := s.Ask(make([]byte, tc.req), &got)
 			if (err != nil) != tc.fail || sent > 0 != tc.sent || tc.sent && sent != tc.req || string(got[:n]) != tc.want {
 				t.Fatalf("got %q, sent %v, %v; want %q, sent %v, failure %v", got[:n], sent, err, tc.want, tc.sent, tc.fail)
 			}

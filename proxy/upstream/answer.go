@@ -19,13 +19,13 @@ const minRoom = 4 << 10
 // input is what has been read of an answer.
 type input struct {
 	buf    []byte // nil until something came
-	head   []byte // what buf was before much content was to come; the head's strings are in it
 	base   int    // content is read behind this, so that the head stays good
 	r, w   int    // unread are buf[r:w]
-	mode   mode
-	left   int64 // fixed: bytes still to come
-	done   bool  // all content has been returned
-	any    bool  // a byte of the answer has come
+	left   int64  // fixed: bytes still to come
+	mode   mode   //
+	done   bool   // all content has been returned
+	any    bool   // a byte of the answer has come
+	head   []byte // what buf was before much content was to come; the head's strings are in it
 	chunks wire.Chunks
 }
 
@@ -48,27 +48,6 @@ const (
 	tunnel
 )
 
-// shortest is the least room that is worth beginning an answer in.
-const shortest = 1 << 10
-
-// room is where the answer to what was asked begins: behind what is staged, or, where
-// that may be too short for all of it, in a pooled buffer.
-func (c *Call) room() []byte {
-	if c.in.buf == nil {
-		if n := c.behind(); n < shortest || c.conn.long {
-			c.in.buf = mem.GetLarge()
-		} else {
-			k := len(c.req)
-			c.in.buf = c.req[k : k+n : k+n]
-		}
-	}
-	return c.in.buf
-}
-
-// behind is how many bytes are free behind what is staged; few enough that none takes
-// them for a pooled buffer.
-func (c *Call) behind() int { return min(cap(c.req)-len(c.req), mem.Small-1) }
-
 // ReadHead reads the final answer's head, or that of a 101 to upgrade, the protocol
 // that was offered. method is the request's; for gone see Await. Errors are
 // *exchange.Error for a malformed answer, and those of the connection.
@@ -79,27 +58,45 @@ func (c *Call) ReadHead(method, upgrade string, gone func() bool) error {
 	in := &c.in
 	for range maxInterim + 1 {
 		n, err := wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits, &c.conn.seen)
-		for n == 0 && err == nil {
-			if err := c.Await(gone); err != nil {
-				return err
+		if n == 0 {
+			var failed error
+			if n, failed = c.rest(method, gone, err); failed != nil {
+				return failed
 			}
-			n, err = wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits, &c.conn.seen)
-		}
-		if err != nil {
-			return err
 		}
 		in.r += n
-		switch {
-		case c.Head.Status == 101 && upgrade != "" && mem.EqualFold(c.Head.Upgrade, upgrade):
-			in.mode, in.done = tunnel, true
-			return nil
-		case c.Head.Status == 101:
-			return bad("the backend switched protocols without being asked")
-		case c.Head.Status >= 200:
+		if c.Head.Status >= 200 {
 			return c.begin()
+		}
+		if c.Head.Status == 101 {
+			return c.switched(upgrade)
 		}
 	}
 	return bad("the backend sends interim answers without end")
+}
+
+// rest reads on until there is a whole head; err says that there never will be.
+func (c *Call) rest(method string, gone func() bool, err *exchange.Error) (n int, _ error) {
+	in := &c.in
+	for n == 0 && err == nil {
+		if err := c.Await(gone); err != nil {
+			return 0, err
+		}
+		n, err = wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits, &c.conn.seen)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// switched takes a 101.
+func (c *Call) switched(upgrade string) error {
+	if upgrade == "" || !mem.EqualFold(c.Head.Upgrade, upgrade) {
+		return bad("the backend switched protocols without being asked")
+	}
+	c.in.mode, c.in.done = tunnel, true
+	return nil
 }
 
 func bad(detail string) *exchange.Error {

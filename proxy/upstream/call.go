@@ -25,22 +25,19 @@ type Call struct {
 	Head wire.ResponseHead
 
 	conn    *Conn
+	x       *exchange.Exchange // set by StageHTTP2: what is asked, over HTTP/2
+	stream  *h2.Stream         // its part of a connection to endpoint, once there is one
 	cfg     *Config
-	now     time.Time
+	req     []byte    // the request's head, and content that was gathered; its memory stays with the call
+	now     time.Time //
 	exact   time.Time // when the answer must be complete; zero when no rule says so
-	req     []byte    // the request's head, and content that was gathered
-	staging []byte    // where req begins; stays with the call
 	content bool      // there is some
 	chunked bool      // it is sent in chunks
 	sent    bool      // all of the request has been written
+	in      input
 
-	in    input
-	begun func() []byte // room, bound once
-
-	x      *exchange.Exchange // set by StageHTTP2: what is asked, over HTTP/2
-	stream *h2.Stream         // its part of a connection to endpoint, once there is one
-
-	endpoint *Endpoint
+	aside    []byte    // req's memory while that is in a pooled buffer
+	endpoint *Endpoint // stream's
 }
 
 // maxStaging is the largest head for which a call keeps the memory.
@@ -48,9 +45,7 @@ const maxStaging = 16 << 10
 
 // NewCall returns a call that has not begun.
 func NewCall() *Call {
-	c := &Call{Head: wire.ResponseHead{Header: make(exchange.Header, 0, 32)}, staging: make([]byte, 0, minRoom)}
-	c.begun = c.room
-	return c
+	return &Call{Head: wire.ResponseHead{Header: make(exchange.Header, 0, 32)}, req: make([]byte, 0, minRoom)}
 }
 
 // Begin begins a call, or another try of it, at now; the answer must be complete
@@ -61,13 +56,22 @@ func (c *Call) Begin(now, exact time.Time) { c.now, c.exact = now, exact }
 // against it, and is closed otherwise. Nothing of the answer is good any more.
 func (c *Call) Release() {
 	c.finish()
-	if n := cap(c.req); n == mem.Large {
-		put(c.req) // content was gathered in it
-	} else if n <= maxStaging && n > 0 {
-		c.staging = c.req[:0]
-	}
 	c.forget()
-	c.req, c.cfg, c.content, c.chunked, c.x = nil, nil, false, false, nil
+	if cap(c.req) > maxStaging {
+		c.unstage()
+	}
+	c.cfg, c.content, c.chunked, c.x = nil, false, false, nil
+}
+
+// unstage goes back to memory that a call may keep.
+func (c *Call) unstage() {
+	if c.aside != nil {
+		put(c.req)
+		c.req, c.aside = c.aside, nil
+	}
+	if cap(c.req) > maxStaging {
+		c.req = make([]byte, 0, minRoom)
+	}
 }
 
 // Drop closes the call's connection, so that another can be asked.
@@ -110,7 +114,7 @@ func put(b []byte) {
 func (c *Call) Stage(x *exchange.Exchange) {
 	c.content = x.Request.Body != nil
 	c.chunked = c.content && x.Request.ContentLength < 0
-	c.req = wire.AppendRequestHead(c.staging, x, wire.RequestOptions{Upgrade: x.Request.Upgrade != ""})
+	c.req = wire.AppendRequestHead(c.req[:0], x, wire.RequestOptions{Upgrade: x.Request.Upgrade != ""})
 }
 
 // Gather reads all of body, whose length is known, behind the staged head, so
@@ -121,7 +125,7 @@ func (c *Call) Gather(body exchange.Body, length int64) (bool, error) {
 		return false, nil
 	}
 	if int(length) > cap(c.req)-len(c.req) {
-		c.req = append(mem.GetLarge()[:0], c.req...)
+		c.aside, c.req = c.req, append(mem.GetLarge()[:0], c.req...)
 	}
 	for {
 		p, err := body.Next()
@@ -199,9 +203,13 @@ func (c *Call) Reused() bool { return c.conn != nil && c.conn.reused }
 // Answered reports whether any byte of an answer has come.
 func (c *Call) Answered() bool { return c.in.any }
 
+// shortest is the least room that is worth beginning an answer in.
+const shortest = 1 << 10
+
 // Ask sends what is staged, in whole the request, and waits for the answer to
 // begin, or for the client to be gone; see Await. untouched tells, after an error,
-// that nothing can have reached the backend.
+// that nothing can have reached the backend. What comes back goes behind what is
+// staged, or, where that may be too short for it, to a pooled buffer.
 func (c *Call) Ask(gone func() bool) (untouched bool, err error) {
 	if c.stream != nil {
 		return c.stream.Ask(c.x, c.req)
@@ -209,11 +217,16 @@ func (c *Call) Ask(gone func() bool) (untouched bool, err error) {
 	if err := c.conn.arm(c.now, c.soon(c.now), c.cfg.Look); err != nil {
 		return true, err
 	}
-	n, sent, err := c.conn.Ask(c.req, c.begun)
+	room := min(cap(c.req)-len(c.req), mem.Small-1) // so that nobody takes it for a pooled buffer
+	if c.in.buf == nil && room >= shortest && !c.conn.long {
+		k := len(c.req)
+		c.in.buf = c.req[k : k+room : k+room]
+	}
+	n, sent, err := c.conn.Ask(c.req, &c.in.buf)
 	switch {
 	case err == nil:
 		c.sent, c.in.any, c.in.w = true, true, n
-		if n >= c.behind() {
+		if n >= room {
 			c.conn.long = true
 		}
 		return false, nil

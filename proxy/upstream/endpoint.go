@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,11 +24,11 @@ const (
 
 // Endpoint is one address of a backend, with its connections.
 type Endpoint struct {
-	addr  netip.AddrPort
-	name  string // addr as text
 	cfg   *Config
-	pool  pool
+	addr  netip.AddrPort
 	busy  atomic.Int32 // exchanges under way
+	pool  pool
+	name  string       // addr as text
 	open  atomic.Int32 // connections, idle or busy
 	fails atomic.Int32 // connects that failed, in a row
 	down  atomic.Int64 // left alone until then, Unix nanoseconds
@@ -76,9 +77,9 @@ type Conn struct {
 	until  int64     // the read deadline that is armed, Unix nanoseconds
 	reused bool      // it has carried an exchange before
 	loaded bool      // and one of them had content
-	seen   wire.Seen // what its last answer was made of
-	long   bool      // an answer was not short: the next ones are read into a pooled buffer
+	long   bool      // and one of them had an answer that was not short
 	unseen bool      // nobody looked at it before it was used again
+	seen   wire.Seen // what its last answer was made of
 }
 
 // dial makes a new connection for exchanges, by deadline at the latest (zero:
@@ -122,6 +123,7 @@ func (e *Endpoint) connect(now, deadline time.Time) (*net.TCPConn, *exchange.Err
 		return nil, e.unreached(now)
 	}
 	e.reached()
+	e.pool.prepare()
 	return nc.(*net.TCPConn), nil
 }
 
@@ -169,18 +171,29 @@ func (c *Conn) arm(now, exact time.Time, timeout time.Duration) error {
 // atomic swap each; top is only a hint to where the used slots end: the one that
 // was filled or emptied last.
 type pool struct {
-	size   int
-	slots  atomic.Pointer[[]atomic.Pointer[Conn]] // made with the first connection
+	slots  []atomic.Pointer[Conn]
 	top    atomic.Uint32
+	made   atomic.Bool // slots are, with the first connection; before nobody looks at them
 	closed atomic.Bool
+	size   int
+	making sync.Mutex
+}
+
+// prepare makes the slots, if there are none.
+func (p *pool) prepare() {
+	p.making.Lock()
+	defer p.making.Unlock()
+	if !p.made.Load() {
+		p.slots = make([]atomic.Pointer[Conn], p.size)
+		p.made.Store(true)
+	}
 }
 
 func (p *pool) get() *Conn {
-	slots := p.slots.Load()
-	if slots == nil {
+	if !p.made.Load() {
 		return nil
 	}
-	s := *slots
+	s := p.slots
 	i := int(p.top.Load())
 	for range s {
 		if s[i].Load() != nil {
@@ -203,18 +216,12 @@ func (p *pool) point(i int) {
 	}
 }
 
-// put keeps c, and reports false when it is full or closed.
+// put keeps c, and reports false when it is full or closed. The slots are made.
 func (p *pool) put(c *Conn) bool {
 	if p.closed.Load() {
 		return false
 	}
-	slots := p.slots.Load()
-	if slots == nil {
-		s := make([]atomic.Pointer[Conn], p.size)
-		p.slots.CompareAndSwap(nil, &s)
-		slots = p.slots.Load()
-	}
-	s := *slots
+	s := p.slots
 	i := int(p.top.Load())
 	for range s {
 		if s[i].Load() == nil && s[i].CompareAndSwap(nil, c) {
@@ -231,12 +238,11 @@ func (p *pool) put(c *Conn) bool {
 
 // reap closes the connections idle since before then (Unix nanoseconds).
 func (p *pool) reap(before int64) {
-	slots := p.slots.Load()
-	if slots == nil {
+	if !p.made.Load() {
 		return
 	}
-	for i := range *slots {
-		slot := &(*slots)[i]
+	for i := range p.slots {
+		slot := &p.slots[i]
 		// Taking it out first makes reading it safe; one that is young goes back.
 		c := slot.Load()
 		if c == nil || !slot.CompareAndSwap(c, nil) {
@@ -251,11 +257,12 @@ func (p *pool) reap(before int64) {
 // close closes what is idle now and makes put refuse from now on.
 func (p *pool) close() {
 	p.closed.Store(true)
-	if slots := p.slots.Load(); slots != nil {
-		for i := range *slots {
-			if c := (*slots)[i].Swap(nil); c != nil {
-				c.close()
-			}
+	if !p.made.Load() {
+		return
+	}
+	for i := range p.slots {
+		if c := p.slots[i].Swap(nil); c != nil {
+			c.close()
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 // StageHTTP2 is Stage for a backend that speaks HTTP/2: the call becomes a stream
 // of a connection that other calls share.
-func (c *Call) StageHTTP2(x *exchange.Exchange) { c.x, c.req = x, c.staging[:0] }
+func (c *Call) StageHTTP2(x *exchange.Exchange) { c.x, c.req = x, c.req[:0] }
 
 // Shared reports whether other calls use the connection at the same time, so that
 // nothing is lost with a request that is not complete.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/socket"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream/h2"
 )
@@ -166,14 +167,14 @@ func (c *Conn) Write2(a, b []byte) error {
 }
 
 // Ask is socket.Conn's: it sends req and reads the beginning of the answer.
-func (c *Conn) Ask(req []byte, get func() []byte) (n, sent int, err error) {
+func (c *Conn) Ask(req []byte, into *[]byte) (n, sent int, err error) {
 	if c.secure == nil {
-		return c.Conn.Ask(req, get)
+		return c.Conn.Ask(req, into)
 	}
 	if _, err = c.Write(req); err != nil {
 		return 0, 1, err // a record is sent in whole, or in part
 	}
-	n, err = c.secure.Read(get())
+	n, err = c.secure.Read(socket.Room(into))
 	return n, len(req), err
 }
 

@@ -29,20 +29,20 @@ import (
 // default. What comes over MaxRequests, MaxConns or MaxStreams is answered 503
 // backend_overloaded.
 type Config struct {
-	Admission      admission.Config // requests under way to one backend, none by default, and the wait of those that come over it, 100 ms
 	MaxRequests    int              // requests under way to one endpoint, 4096
+	Look           time.Duration    // while a backend is silent, whether the client is there is looked at this often, 5 s (at most twice that passes)
+	Limits         wire.Limits      // of an answer's head: 64 KiB, 200 fields
+	ReadTimeout    time.Duration    // a backend silent for this long has failed, 60 s (at most twice that passes)
+	WriteTimeout   time.Duration    // a backend that reads nothing for this long has failed, 30 s (at most twice that passes)
+	StreamTimeout  time.Duration    // the same for gRPC, whose streams may well be silent while their connection is checked, 10 min
+	Admission      admission.Config // requests under way to one backend, none by default, and the wait of those that come over it, 100 ms
 	MaxConns       int              // connections to one endpoint, 4096
 	MaxIdle        int              // idle connections kept to one endpoint, 256; further ones are closed
 	ConnectTimeout time.Duration    // 3 s
 	IdleTimeout    time.Duration    // an idle connection older than this is closed, 60 s
-	ReadTimeout    time.Duration    // a backend silent for this long has failed, 60 s (at most twice that passes)
-	WriteTimeout   time.Duration    // a backend that reads nothing for this long has failed, 30 s (at most twice that passes)
-	StreamTimeout  time.Duration    // the same for gRPC, whose streams may well be silent while their connection is checked, 10 min
-	Look           time.Duration    // while a backend is silent, whether the client is there is looked at this often, 5 s (at most twice that passes)
 	MaxStreamConns int              // connections to one endpoint that speaks HTTP/2, 16
 	MaxStreams     int              // requests at one time on one of them, 250, or as many as the backend says
 	StreamBuffer   int              // bytes of one's answer that its client has not taken yet, 256 KiB and 64 KiB or more; then the backend waits
-	Limits         wire.Limits      // of an answer's head: 64 KiB, 200 fields
 }
 
 func (c *Config) defaults() {
@@ -101,7 +101,7 @@ func (s *Set) Backend(id string, p table.BackendProtocol) *Backend {
 	defer s.mu.Unlock()
 	b := s.backend(id)
 	if p != "" {
-		b.protocol.Store(&p)
+		b.http2.Store(p == table.BackendH2C)
 	}
 	return b
 }
@@ -109,9 +109,8 @@ func (s *Set) Backend(id string, p table.BackendProtocol) *Backend {
 func (s *Set) backend(id string) *Backend {
 	b := s.backends[id]
 	if b == nil {
-		b = &Backend{id: id, cfg: &s.cfg, dialer: s.dialer, gate: admission.New(s.cfg.Admission)}
-		http1 := table.BackendHTTP1
-		b.protocol.Store(&http1)
+		b = &Backend{id: id, cfg: &s.cfg, dialer: s.dialer}
+		b.gate.Open(s.cfg.Admission)
 		b.members.Store(&members{})
 		s.backends[id] = b
 	}
@@ -181,28 +180,36 @@ func (s *Set) reap(before time.Time) {
 
 // Backend is one destination and its endpoints at this moment.
 type Backend struct {
-	id       string
-	cfg      *Config
-	gate     *admission.Gate // of the requests under way
-	full     atomic.Uint64   // refusals because an endpoint had all it takes
-	dialer   *h2.Dialer
-	protocol atomic.Pointer[table.BackendProtocol]
-	members  atomic.Pointer[members]
-	budget   atomic.Pointer[Budget]   // nil: retries are not bounded
-	secure   atomic.Pointer[security] // nil: reached in the clear
+	id      string
+	members atomic.Pointer[members]
+	budget  atomic.Pointer[Budget] // nil: retries are not bounded
+	http2   atomic.Bool            // what it speaks
+	gate    admission.Gate         // of the requests under way
+	cfg     *Config
+	full    atomic.Uint64 // refusals because an endpoint had all it takes
+	dialer  *h2.Dialer
+	secure  atomic.Pointer[security] // nil: reached in the clear
 }
 
 // members is an immutable list of endpoints.
 type members struct {
-	live     []*Endpoint
+	only     *Endpoint   // that can be picked; nil: there are more, or none
+	live     []*Endpoint //
 	draining []*Endpoint // serving but terminating
+}
+
+func (m *members) pickable() []*Endpoint {
+	if len(m.live) > 0 {
+		return m.live
+	}
+	return m.draining
 }
 
 // ID returns table.Backend.ID.
 func (b *Backend) ID() string { return b.id }
 
-// Protocol returns what the backend speaks.
-func (b *Backend) Protocol() table.BackendProtocol { return *b.protocol.Load() }
+// HTTP2 reports whether that is what the backend speaks.
+func (b *Backend) HTTP2() bool { return b.http2.Load() }
 
 // set is called with Set.mu held.
 func (b *Backend) set(eps []table.Endpoint) {
@@ -228,6 +235,9 @@ func (b *Backend) set(eps []table.Endpoint) {
 		} else {
 			next.live = append(next.live, e)
 		}
+	}
+	if list := next.pickable(); len(list) == 1 {
+		next.only = list[0]
 	}
 	b.members.Store(next)
 	for _, e := range known {
@@ -271,15 +281,12 @@ func (b *Backend) At(addr netip.AddrPort, now time.Time) *Endpoint {
 // backend has no endpoints.
 func (b *Backend) Pick(avoid *Endpoint, now time.Time) *Endpoint {
 	m := b.members.Load()
-	list := m.live
-	if len(list) == 0 {
-		list = m.draining
+	if m.only != nil {
+		return m.only
 	}
-	switch len(list) {
-	case 0:
+	list := m.pickable()
+	if len(list) == 0 {
 		return nil
-	case 1:
-		return list[0]
 	}
 	r := rand.Uint64()
 	i := int(uint32(r)) % len(list)
