@@ -57,18 +57,16 @@ func (d *door) begin(x *exchange.Exchange) (port exchange.Gate, ok bool) {
 	if port = x.Conn.Requests; port != nil && !port.Limited() {
 		port = nil
 	}
-	if d.memory.Pressed() || port != nil && !port.Enter() {
-		d.full(x)
-		return nil, false
-	}
-	if !d.requests.Enter() {
+	if !d.memory.Pressed() && (port == nil || port.Enter()) {
+		if d.requests.Enter() {
+			return port, true
+		}
 		if port != nil {
 			port.Leave()
 		}
-		d.full(x)
-		return nil, false
 	}
-	return port, true
+	d.full(x)
+	return nil, false
 }
 
 func (d *door) full(x *exchange.Exchange) {

@@ -63,12 +63,13 @@ func (t *Trusted) Contains(a netip.Addr) bool {
 // the caller.
 func (t *Trusted) Client(peer netip.Addr, h exchange.Header) netip.Addr {
 	if t == nil || len(t.prefixes) == 0 {
-		return peer.Unmap()
+		return peer
 	}
-	return t.behind(peer.Unmap(), h)
+	return t.behind(peer, h)
 }
 
-func (t *Trusted) behind(client netip.Addr, h exchange.Header) netip.Addr {
+func (t *Trusted) behind(peer netip.Addr, h exchange.Header) netip.Addr {
+	client := peer.Unmap()
 	if !t.Contains(client) {
 		return client
 	}

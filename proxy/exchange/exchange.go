@@ -44,7 +44,7 @@ type Conn struct {
 	Local     netip.AddrPort // where the client connected, with the port callers know; see LocalAddr
 	Socket    Socket         // knows the address of Local where that has none; else nil
 	Target    uint16         // port of the socket where that is another (table.Listener); 0: Local's
-	Peer      netip.AddrPort // address it connected from
+	Peer      netip.AddrPort // address it connected from; one of IPv4 as such
 	TLS       bool           //
 	SNI       string         // server name the client asked for, lower case; empty without TLS
 	Client    *Client        // the certificate it showed; nil for none

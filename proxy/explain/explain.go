@@ -145,13 +145,13 @@ func (q *Query) exchange(u *url.URL, l *table.Listener) (*exchange.Exchange, err
 	}
 	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
 	x := &exchange.Exchange{Start: time.Now(), Conn: &exchange.Conn{
-		Local: netip.AddrPortFrom(local, l.Port), Target: l.Target, Peer: netip.AddrPortFrom(client, 0), Protocol: "HTTP/1.1",
+		Local: netip.AddrPortFrom(local, l.Port), Target: l.Target, Peer: netip.AddrPortFrom(client.Unmap(), 0), Protocol: "HTTP/1.1",
 	}}
 	if x.Conn.TLS = u.Scheme == "https"; x.Conn.TLS {
 		x.Conn.SNI = host
 	}
 	x.Request = exchange.Request{
-		Method: strings.ToUpper(q.Method), Scheme: u.Scheme, Authority: u.Host, Host: host, Path: u.EscapedPath(), RawQuery: u.RawQuery, ClientIP: client.Unmap(),
+		Method: strings.ToUpper(q.Method), Scheme: u.Scheme, Authority: u.Host, Host: host, Path: u.EscapedPath(), RawQuery: u.RawQuery, ClientIP: x.Conn.Peer.Addr(),
 	}
 	if x.Request.Path == "" {
 		x.Request.Path = "/"

@@ -41,8 +41,10 @@ func (b *body) begin(h *wire.RequestHead) {
 }
 
 func (b *body) free() {
-	putBuffer(b.buf)
-	b.buf = nil
+	if b.buf != nil {
+		putBuffer(b.buf)
+		b.buf = nil
+	}
 }
 
 // here reports whether all content has been read from the connection.

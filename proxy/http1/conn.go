@@ -273,7 +273,7 @@ func (c *conn) keep() bool {
 func (c *conn) refuse(e *exchange.Error) outcome {
 	x := &c.ses.x
 	c.ses.head.Close = true
-	x.Start = time.Now()
+	x.Start, x.Request.ClientIP = time.Now(), x.Conn.Peer.Addr()
 	x.Fail(e)
 	err := x.WriteReply()
 	if c.cfg.Refused != nil {

@@ -37,20 +37,21 @@ var sessions = sync.Pool{New: func() any {
 // getSession returns a session of c.
 func getSession(c *conn) *session {
 	s := sessions.Get().(*session)
-	s.conn, s.r, s.w = c, 0, 0
-	s.x.Conn, s.x.Took = c.info, 0
+	s.conn, s.x.Conn = c, c.info
 	return s
 }
 
 // release gives the session and its buffers back.
 func (s *session) release() {
-	s.setInput(nil)
+	if s.borrowed {
+		s.setInput(nil)
+	}
 	if h := s.x.Request.Header; cap(h) > cap(s.head.Header) { // it has grown since the request was parsed
 		s.head.Header = h[:0]
 	}
 	s.out.free()
 	s.body.free()
-	s.conn, s.x.Conn = nil, nil
+	s.conn, s.x.Conn, s.r, s.w, s.x.Took = nil, nil, 0, 0, 0
 	sessions.Put(s)
 }
 
@@ -113,7 +114,6 @@ func (s *session) fill() {
 	r.Header = h.Header
 	r.ContentLength = h.ContentLength
 	r.Upgrade = h.Upgrade
-	r.ClientIP = x.Conn.Peer.Addr().Unmap()
 	r.Body = nil
 	if h.ContentLength != 0 {
 		s.body.begin(h)

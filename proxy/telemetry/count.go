@@ -14,8 +14,8 @@ type Classes [6]atomic.Uint64
 // Add counts one answer; a status outside 100-599 counts as class 0, which
 // stands for a client that left before it could be answered.
 func (c *Classes) Add(status int) {
-	class := status / 100
-	if class < 1 || class > 5 {
+	class := uint(status) / 100
+	if class > 5 {
 		class = 0
 	}
 	c[class].Add(1)
