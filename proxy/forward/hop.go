@@ -11,10 +11,9 @@ import (
 // there is none left: x is not to go on then, and its answer is set up (RFC 9110,
 // section 7.6.2). Other methods' means nothing, nor does one that is no number.
 func hop(x *exchange.Exchange) bool {
-	return x.Request.Method != "OPTIONS" && x.Request.Method != "TRACE" || further(x)
-}
-
-func further(x *exchange.Exchange) bool {
+	if m := x.Request.Method; m != "OPTIONS" && m != "TRACE" {
+		return true
+	}
 	const name = "max-forwards"
 	value, ok := x.Request.Header.Get(name)
 	if !ok {

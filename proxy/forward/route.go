@@ -14,7 +14,7 @@ import (
 // answer: the backend's, or one of our own. It returns the backend; nil when x was
 // to go to none.
 func (f *Forwarder) Forward(x *exchange.Exchange, a *router.Action) *router.Backend {
-	if !a.Filters.Request(x) || !hop(x) {
+	if !a.Filters.Request(x) || x.Request.Method != "GET" && !hop(x) {
 		x.WriteReply() //nolint:errcheck // the client is gone; the protocol knows
 		return nil
 	}
@@ -24,7 +24,7 @@ func (f *Forwarder) Forward(x *exchange.Exchange, a *router.Action) *router.Back
 		b, pin = resume(x, a)
 	}
 	if b == nil {
-		b = choose(a)
+		b = pick(a)
 	}
 	if b == nil || b.Reply != nil {
 		nowhereTo(x, b)
@@ -42,6 +42,16 @@ func (f *Forwarder) Forward(x *exchange.Exchange, a *router.Action) *router.Back
 	return b
 }
 
+func pick(a *router.Action) *router.Backend {
+	if len(a.Backends) == 1 && a.Backends[0].Weight > 0 {
+		return &a.Backends[0]
+	}
+	return choose(a)
+}
+
+//go:noinline
+func choose(a *router.Action) *router.Backend { return a.Pick(rand.Uint32()) }
+
 // nowhereTo answers where b is no backend, or none that requests are sent to.
 func nowhereTo(x *exchange.Exchange, b *router.Backend) {
 	if b == nil {
@@ -49,14 +59,6 @@ func nowhereTo(x *exchange.Exchange, b *router.Backend) {
 	} else {
 		Answer(x, b.Reply)
 	}
-}
-
-// choose returns one of a's backends, by weight; nil when none has any.
-func choose(a *router.Action) *router.Backend {
-	if len(a.Backends) == 1 {
-		return a.Pick(0)
-	}
-	return a.Pick(rand.Uint32())
 }
 
 // Answer writes the answer r, which stands in a table.

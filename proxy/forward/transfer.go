@@ -90,12 +90,12 @@ func (t *transfer) run() {
 // connection to the same one, what an idle connection did not take because the
 // backend was closing it, if the request may be sent twice (RFC 9110, section 9.2.2).
 func (t *transfer) ask() error {
-	repeatable := idempotent(t.x.Request.Method)
+	repeatable := t.x.Request.Method == "GET" || idempotent(t.x.Request.Method)
 	for try, fresh := 0, false; ; try++ {
 		if !fresh {
 			t.last = t.pick(t.last)
 		}
-		if err := t.connect(t.last, fresh, !repeatable); err != nil {
+		if err := t.connect(fresh, !repeatable); err != nil {
 			if t.last == nil || try == t.f.cfg.Retries {
 				return err
 			}
@@ -126,13 +126,13 @@ func (t *transfer) repeat(err error, untouched, repeatable bool) bool {
 	return may
 }
 
-// connect gets a connection to e, which may be nil.
-func (t *transfer) connect(e *upstream.Endpoint, fresh, careful bool) error {
-	if e == nil {
+// connect gets a connection to the endpoint that is asked, which may be nil.
+func (t *transfer) connect(fresh, careful bool) error {
+	if t.last == nil {
 		return errNoEndpoint
 	}
-	t.x.Trace.Endpoint = e.Address()
-	if err := t.call.Connect(e, fresh, careful); err != nil {
+	t.x.Trace.Endpoint = t.last.Address()
+	if err := t.call.Connect(t.last, fresh, careful); err != nil {
 		return t.unconnected(err)
 	}
 	return nil
@@ -156,6 +156,7 @@ func (t *transfer) again() {
 	t.call.Begin(now, t.limit.at)
 }
 
+//go:noinline
 func idempotent(method string) bool {
 	switch method {
 	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE":
@@ -170,16 +171,8 @@ func (t *transfer) answer() {
 	r := &x.Response
 	r.Status, r.ContentLength = call.Head.Status, call.Head.ContentLength
 	r.Header, call.Head.Header = call.Head.Header, r.Header[:0]
-	for _, c := range &t.d.Responses {
-		if c != nil {
-			c.Response(x)
-		}
-	}
-	for _, m := range x.Granted {
-		m.FilterResponse(x)
-	}
-	if t.d.Session != nil {
-		t.remember()
+	if d := t.d; d.Responses[0] != nil || d.Responses[1] != nil || d.Session != nil || len(x.Granted) > 0 {
+		t.respond()
 	}
 	if call.Head.Status == 101 {
 		t.tunnel()
@@ -189,6 +182,21 @@ func (t *transfer) answer() {
 	// The strings are the call's, which ends before the exchange does.
 	r.Header, r.Trailer = r.Header[:0], r.Trailer[:0]
 	x.Trace.BytesOut += call.Passed()
+}
+
+// respond has the rule and those who let the request pass see to the answer's head.
+func (t *transfer) respond() {
+	for _, c := range t.d.Responses {
+		if c != nil {
+			c.Response(t.x)
+		}
+	}
+	for _, m := range t.x.Granted {
+		m.FilterResponse(t.x)
+	}
+	if t.d.Session != nil {
+		t.remember()
+	}
 }
 
 // pass writes the answer's head, and its content as it comes. It returns why that is
@@ -211,13 +219,17 @@ func (t *transfer) pass() (broken string) {
 			return "client_closed"
 		}
 	}
-	if fields := call.Trailer(); len(fields) > 0 {
-		x.Response.Trailer = append(x.Response.Trailer[:0], fields...)
+	if call.Trailers() {
+		t.trailer()
 	}
 	if x.Writer.End(x) != nil {
 		return "client_closed"
 	}
 	return ""
+}
+
+func (t *transfer) trailer() {
+	t.x.Response.Trailer = append(t.x.Response.Trailer[:0], t.call.Trailer()...)
 }
 
 // more waits for content where Next has returned none, with err.
@@ -339,15 +351,14 @@ func (t *transfer) explain(err, perr error) {
 // open connects and sends the head. Content can be sent only once, so nothing
 // is tried again after that.
 func (t *transfer) open() error {
-	var e *upstream.Endpoint
 	for try := 0; ; try++ {
 		if try > 0 {
 			t.again()
 		}
-		e = t.pick(e)
+		t.last = t.pick(t.last)
 		last := try == t.f.cfg.Retries
-		if err := t.connect(e, false, true); err != nil {
-			if last || e == nil {
+		if err := t.connect(false, true); err != nil {
+			if last || t.last == nil {
 				return err
 			}
 			continue

@@ -1,5 +1,7 @@
 package upstream
 
+import "github.com/gatehouse-dev/gatehouse/proxy/mem"
+
 // Again forgets an answer, so that what is staged can be asked once more. The
 // connection is kept if the whole answer has come.
 func (c *Call) Again() {
@@ -19,8 +21,8 @@ func (c *Call) finish() {
 	if k == nil {
 		return
 	}
-	if c.sent && in.done && in.r == in.w && in.mode != untilClose && in.mode != tunnel && !c.Head.Close {
-		k.release(c.now)
+	if c.sent && in.done && in.r == in.w && in.mode < untilClose && !c.Head.Close {
+		k.release(c.at)
 	} else {
 		k.close()
 	}
@@ -29,10 +31,23 @@ func (c *Call) finish() {
 // forget makes nothing of the answer good any more.
 func (c *Call) forget() {
 	in := &c.in
-	give(in.buf)
-	give(in.head)
-	in.reset()
+	if cap(in.buf) >= mem.Small || c.x != nil {
+		c.discard()
+	}
+	if in.mode == chunked {
+		in.chunks.Reset()
+	}
+	in.buf = nil
+	in.base, in.r, in.w, in.left = 0, 0, 0, 0
+	in.mode, in.done, in.any = fixed, false, false
 	c.sent = false
+}
+
+// discard gives back memory of the answer's that is not the call's.
+func (c *Call) discard() {
+	put(c.in.buf)
+	put(c.in.head)
+	c.in.head = nil
 	clear(c.Head.Header)
 	c.Head.Reset()
 }

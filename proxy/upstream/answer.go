@@ -29,16 +29,6 @@ type input struct {
 	chunks wire.Chunks
 }
 
-// reset makes in one of which nothing has been read.
-func (in *input) reset() {
-	if in.mode == chunked {
-		in.chunks.Reset()
-	}
-	in.buf, in.head = nil, nil
-	in.base, in.r, in.w, in.left = 0, 0, 0, 0
-	in.mode, in.done, in.any = fixed, false, false
-}
-
 type mode uint8
 
 const (
@@ -56,38 +46,39 @@ func (c *Call) ReadHead(method, upgrade string, gone func() bool) error {
 		return c.readStreamHead()
 	}
 	in := &c.in
-	for range maxInterim + 1 {
-		n, err := wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits, &c.conn.seen)
-		if n == 0 {
-			var failed error
-			if n, failed = c.rest(method, gone, err); failed != nil {
-				return failed
-			}
-		}
-		in.r += n
-		if c.Head.Status >= 200 {
-			return c.begin()
-		}
-		if c.Head.Status == 101 {
-			return c.switched(upgrade)
-		}
+	n, err := wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits, &c.conn.seen)
+	if n == 0 || c.Head.Status < 200 {
+		return c.readOn(n, err, method, upgrade, gone)
 	}
-	return bad("the backend sends interim answers without end")
+	in.r += n
+	return c.begin()
 }
 
-// rest reads on until there is a whole head; err says that there never will be.
-func (c *Call) rest(method string, gone func() bool, err *exchange.Error) (n int, _ error) {
+// readOn is ReadHead from the first head on, if that is not the final one: of n bytes,
+// not complete, or wrong.
+func (c *Call) readOn(n int, err *exchange.Error, method, upgrade string, gone func() bool) error {
 	in := &c.in
-	for n == 0 && err == nil {
-		if err := c.Await(gone); err != nil {
-			return 0, err
+	for interim := 0; ; interim++ {
+		for n == 0 && err == nil {
+			if err := c.Await(gone); err != nil {
+				return err
+			}
+			n, err = wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits, &c.conn.seen)
+		}
+		if err != nil {
+			return err
+		}
+		in.r += n
+		switch {
+		case c.Head.Status >= 200:
+			return c.begin()
+		case c.Head.Status == 101:
+			return c.switched(upgrade)
+		case interim == maxInterim:
+			return bad("the backend sends interim answers without end")
 		}
 		n, err = wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits, &c.conn.seen)
 	}
-	if err != nil {
-		return 0, err
-	}
-	return n, nil
 }
 
 // switched takes a 101.
@@ -106,23 +97,24 @@ func bad(detail string) *exchange.Error {
 // begin decides how the content is read. Chunks that have come with the head are
 // looked at: what is wrong with them can be told while no answer has begun.
 func (c *Call) begin() error {
-	in, h := &c.in, &c.Head
+	in := &c.in
 	in.base, in.left, in.done = in.r, 0, false
 	behind := in.buf[in.r:in.w]
 	switch {
-	case h.NoBody:
-		in.mode, in.done = fixed, true
-	case h.Chunked:
+	case c.Head.Chunked:
 		in.mode = chunked
 		var err *exchange.Error
 		if behind, err = in.chunks.Check(behind); err != nil {
 			return bad(err.Detail)
 		}
-	case h.UntilClose:
+	case c.Head.UntilClose:
 		in.mode = untilClose
 		return nil
 	default:
-		in.mode, in.left, in.done = fixed, h.ContentLength, h.ContentLength == 0
+		if in.mode = fixed; !c.Head.NoBody {
+			in.left = c.Head.ContentLength
+		}
+		in.done = in.left == 0
 		behind = behind[min(int64(len(behind)), in.left):]
 	}
 	return c.alone(behind)
@@ -172,6 +164,9 @@ func (c *Call) Next() ([]byte, error) {
 	return nil, io.EOF
 }
 
+// Trailers reports whether the answer is of a kind that may have trailer fields.
+func (c *Call) Trailers() bool { return c.in.mode == chunked || c.stream != nil }
+
 // Trailer returns the answer's trailer fields, complete once Next has returned io.EOF.
 func (c *Call) Trailer() exchange.Header {
 	if c.stream != nil {
@@ -197,7 +192,7 @@ func (c *Call) fill(now, exact time.Time, timeout time.Duration) error {
 	if len(in.buf)-in.w < minRoom {
 		c.makeRoom()
 	}
-	c.now = now
+	c.now, c.at = now, now.UnixNano()
 	if c.stream != nil {
 		return c.fillStream()
 	}

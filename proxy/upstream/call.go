@@ -30,6 +30,7 @@ type Call struct {
 	cfg     *Config
 	req     []byte    // the request's head, and content that was gathered; its memory stays with the call
 	now     time.Time //
+	at      int64     // now, Unix nanoseconds
 	exact   time.Time // when the answer must be complete; zero when no rule says so
 	content bool      // there is some
 	chunked bool      // it is sent in chunks
@@ -50,7 +51,7 @@ func NewCall() *Call {
 
 // Begin begins a call, or another try of it, at now; the answer must be complete
 // by exact unless that is zero.
-func (c *Call) Begin(now, exact time.Time) { c.now, c.exact = now, exact }
+func (c *Call) Begin(now, exact time.Time) { c.now, c.at, c.exact = now, now.UnixNano(), exact }
 
 // Release ends the call, which may begin again: its connection goes back to the pool if nothing speaks
 // against it, and is closed otherwise. Nothing of the answer is good any more.
@@ -92,13 +93,7 @@ func (c *Call) free() *Conn {
 	return k
 }
 
-// give gives a pooled buffer back; others are left to the collector.
-func give(b []byte) {
-	if cap(b) >= mem.Small {
-		put(b)
-	}
-}
-
+// put gives a pooled buffer back; others are left to the collector.
 func put(b []byte) {
 	switch cap(b) {
 	case mem.Small:
@@ -168,14 +163,24 @@ func (c *Call) Connect(e *Endpoint, fresh, careful bool) *exchange.Error {
 
 // reuse gets an idle connection to e, if there is a good one.
 func (c *Call) reuse(e *Endpoint, careful bool) bool {
-	for k := e.pool.get(); k != nil; k = e.pool.get() {
-		k.unseen = !careful && !k.loaded && k.secure == nil && c.now.UnixNano()-k.idle <= int64(rested)
-		if k.unseen || k.arm(c.now, time.Time{}, c.cfg.Look) == nil && k.Quiet() {
+	for {
+		k := e.pool.get()
+		if k == nil {
+			return false
+		}
+		if k.unseen = !careful && !k.loaded && k.secure == nil && c.at-k.idle <= int64(rested); k.unseen || c.quiet(k) {
 			c.use(k)
 			return true
 		}
-		k.close()
 	}
+}
+
+// quiet looks at k, and closes it if it has not been quiet.
+func (c *Call) quiet(k *Conn) bool {
+	if k.arm(c.now, time.Time{}, c.cfg.Look) == nil && k.Quiet() {
+		return true
+	}
+	k.close()
 	return false
 }
 
@@ -214,22 +219,31 @@ func (c *Call) Ask(gone func() bool) (untouched bool, err error) {
 	if c.stream != nil {
 		return c.stream.Ask(c.x, c.req)
 	}
-	if err := c.conn.arm(c.now, c.soon(c.now), c.cfg.Look); err != nil {
-		return true, err
-	}
-	room := min(cap(c.req)-len(c.req), mem.Small-1) // so that nobody takes it for a pooled buffer
-	if c.in.buf == nil && room >= shortest && !c.conn.long {
-		k := len(c.req)
-		c.in.buf = c.req[k : k+room : k+room]
-	}
-	n, sent, err := c.conn.Ask(c.req, &c.in.buf)
-	switch {
-	case err == nil:
-		c.sent, c.in.any, c.in.w = true, true, n
-		if n >= room {
-			c.conn.long = true
+	k := c.conn
+	if !c.exact.IsZero() || !k.armed(c.at, c.cfg.Look) {
+		if err := k.arm(c.now, c.soon(c.now), c.cfg.Look); err != nil {
+			return true, err
 		}
-		return false, nil
+	}
+	end := len(c.req)
+	room := min(cap(c.req)-end, mem.Small-1) // so that nobody takes it for a pooled buffer
+	if c.in.buf == nil && room >= shortest && !k.long {
+		c.in.buf = c.req[end : end+room : end+room]
+	}
+	n, sent, err := k.Ask(c.req, &c.in.buf)
+	if err != nil {
+		return c.unanswered(sent, err, gone)
+	}
+	c.sent, c.in.any, c.in.w = true, true, n
+	if n >= room {
+		k.long = true
+	}
+	return false, nil
+}
+
+// unanswered goes on with Ask after err.
+func (c *Call) unanswered(sent int, err error, gone func() bool) (untouched bool, _ error) {
+	switch {
 	case sent < len(c.req) || !Timeout(err) || !time.Now().Before(c.end(c.now)):
 		return sent == 0, err
 	case gone != nil && gone():

@@ -140,9 +140,10 @@ func (e *Endpoint) unreached(now time.Time) *exchange.Error {
 	return errUnreachable
 }
 
-// release puts c into the pool for the next request, or closes it.
-func (c *Conn) release(now time.Time) {
-	c.reused, c.idle = true, now.UnixNano()
+// release puts c into the pool for the next request, at now (Unix nanoseconds), or
+// closes it.
+func (c *Conn) release(now int64) {
+	c.reused, c.idle = true, now
 	if !c.ep.pool.put(c) {
 		c.close()
 	}
@@ -158,13 +159,19 @@ func (c *Conn) close() {
 func (c *Conn) arm(now, exact time.Time, timeout time.Duration) error {
 	until := exact
 	if exact.IsZero() {
-		if left := time.Duration(c.until - now.UnixNano()); left >= timeout && left <= 2*timeout {
+		if c.armed(now.UnixNano(), timeout) {
 			return nil
 		}
 		until = now.Add(2 * timeout)
 	}
 	c.until = until.UnixNano()
 	return c.TCP().SetReadDeadline(until)
+}
+
+// armed reports whether the read deadline is timeout to twice that away.
+func (c *Conn) armed(now int64, timeout time.Duration) bool {
+	left := time.Duration(c.until - now)
+	return left >= timeout && left <= 2*timeout
 }
 
 // pool is idle connections in a ring of slots, taken and given back with one

@@ -156,9 +156,9 @@ func TestPool(t *testing.T) {
 	if e.pool.get() != nil {
 		t.Error("the empty pool gave a connection")
 	}
-	a.release(now.Add(-time.Hour))
-	b.release(now)
-	c.release(now) // one too many
+	a.release(now.Add(-time.Hour).UnixNano())
+	b.release(now.UnixNano())
+	c.release(now.UnixNano()) // one too many
 	if got := e.open.Load(); got != 2 {
 		t.Errorf("%d connections are open, want 2", got)
 	}
@@ -169,10 +169,10 @@ func TestPool(t *testing.T) {
 	if got := e.pool.get(); got != b || !got.reused {
 		t.Errorf("got %v, want b", got)
 	}
-	b.release(now)
+	b.release(now.UnixNano())
 	e.pool.close()
 	d := connect(t, e)
-	d.release(now)
+	d.release(now.UnixNano())
 	if got := e.open.Load(); got != 0 {
 		t.Errorf("%d connections are open after the end, want 0", got)
 	}
@@ -201,7 +201,7 @@ func TestPoolRace(t *testing.T) {
 				}
 				c.until++ // the race detector sees two owners
 				e.busy.Add(-1)
-				c.release(time.Now())
+				c.release(time.Now().UnixNano())
 			}
 		})
 	}
