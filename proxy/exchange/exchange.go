@@ -38,21 +38,22 @@ type Exchange struct {
 	Carrier   any             // forward's means to take a request to a backend; stays for the next one
 }
 
-// Conn is what the exchanges of one client connection share.
+// Conn is what the exchanges of one client connection share. What each of them
+// looks at stands side by side.
 type Conn struct {
-	Listener  uint32         // index the listener package gave the socket's port
 	Local     netip.AddrPort // where the client connected, with the port callers know; see LocalAddr
-	Socket    Socket         // knows the address of Local where that has none; else nil
-	Target    uint16         // port of the socket where that is another (table.Listener); 0: Local's
 	Peer      netip.AddrPort // address it connected from; one of IPv4 as such
+	Target    uint16         // port of the socket where that is another than Local's (table.Listener); 0: Local's
 	TLS       bool           //
-	SNI       string         // server name the client asked for, lower case; empty without TLS
-	Client    *Client        // the certificate it showed; nil for none
-	Protocol  string         // "HTTP/1.1", "HTTP/2.0", "HTTP/3.0"
-	AltSvc    string         // where else the listener is served (RFC 7838); empty for nowhere
+	Listener  uint32         // index the listener package gave the socket's port
 	Exchanges int            // how many requests were read from it so far
-	Limits    *table.Limits  // what its port allows, where that is less than what the process does; nil: the same
+	AltSvc    string         // where else the listener is served (RFC 7838); empty for nowhere
 	Requests  Gate           // of those in flight on its port; nil: nobody counts them
+	Client    *Client        // the certificate it showed; nil for none
+	Socket    Socket         // knows the address of Local where that has none; else nil
+	SNI       string         // server name the client asked for, lower case; empty without TLS
+	Protocol  string         // "HTTP/1.1", "HTTP/2.0", "HTTP/3.0"
+	Limits    *table.Limits  // what its port allows, where that is less than what the process does; nil: the same
 }
 
 // Socket is what a connection is made of.

@@ -15,23 +15,24 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
-// conn is one client connection.
+// conn is one client connection. What a request touches comes first.
 type conn struct {
 	srv     *Server
 	cfg     *Config // the Server's, within what the port allows
-	nc      net.Conn
 	sock    engine  // nil when nc cannot be driven
-	own     engines // of which sock is one if it is not nil
 	info    *exchange.Conn
 	ses     *session    // nil while nothing has come of the next request
 	step    func() bool // onEdge, bound once
 	driving bool        // inside sock.Drive
 	probe   bool        // try one more read before parking: an end may have come in the same packet as the data
 	outcome outcome
-	armed   deadlines
-	headBy  time.Time // when the head that has begun must be complete; zero when none has
-	tunnel  atomic.Bool
 	seen    wire.Seen // what its last request was made of
+	headBy  time.Time // when the head that has begun must be complete; zero when none has
+	armed   deadlines
+
+	nc     net.Conn
+	own    engines // of which sock is one if it is not nil
+	tunnel atomic.Bool
 }
 
 // deadlines are those that are armed.
