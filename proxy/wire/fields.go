@@ -19,6 +19,7 @@ type fields struct {
 	header   exchange.Header // end-to-end fields
 	host     string
 	hosts    int
+	badHost  bool
 	length   int64 // Content-Length; -1 for none
 	lengths  int
 	transfer coding
@@ -113,6 +114,9 @@ func (f *fields) cut(b []byte, i int, l *line) (int, *exchange.Error) {
 	l.size, l.name = int32(end+2-i), int32(colon-i)
 	l.from, l.to = int32(from-i), int32(to-i)
 	l.kind = f.kind(mem.String(b[i:colon]))
+	if l.kind == hostField && !validAuthority(mem.String(b[from:to])) {
+		l.kind = badHostField
+	}
 	l.asCame = l.asCame && l.kind == plain
 	return 0, nil
 }
@@ -160,6 +164,7 @@ const (
 	rewritten             // the same, but not sent on as it came
 	dropped
 	hostField
+	badHostField
 	lengthField
 	transferField
 	connectionField
@@ -223,8 +228,8 @@ func (f *fields) take(l *line, text string) *exchange.Error {
 	switch l.kind {
 	case rewritten:
 		f.header.Add(name, value)
-	case hostField:
-		f.host = value
+	case hostField, badHostField:
+		f.host, f.badHost = value, l.kind == badHostField
 		if f.hosts++; f.hosts > 1 {
 			return errHostTwice
 		}

@@ -63,7 +63,7 @@ func (h *RequestHead) authority(f *fields) *exchange.Error {
 		}
 		return nil
 	}
-	if !validAuthority(f.host) {
+	if f.badHost {
 		return errHost
 	}
 	if h.Authority != "" && !mem.EqualFold(h.Authority, f.host) {
