@@ -79,6 +79,7 @@ func (f *Forwarder) mirror(x *exchange.Exchange, a *router.Action, b *router.Bac
 		return nil
 	}
 	m.conn, m.request = *x.Conn, kept(&x.Request)
+	m.conn.Socket = nil // which the copy may outlast
 	if body := x.Request.Body; body != nil {
 		m.content = &tee{body: body, max: f.cfg.Mirrors.Content}
 		if s, ok := body.(exchange.Stream); ok {
