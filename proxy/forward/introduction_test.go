@@ -20,7 +20,16 @@ func TestIntroductions(t *testing.T) {
 					x.Request.Scheme, x.Request.Authority = scheme, authority
 					tr := carrier(x)
 					tr.f = New(Config{})
-					tr.forwarded()
+					if tr.introduce() != "" {
+						tr.introduction.add(&x.Request.Header)
+					}
+					lines := ""
+					for _, f := range x.Request.Header {
+						lines += f.Line
+					}
+					if lines != "" && lines != tr.introduction.text {
+						t.Fatalf("%q, want %q", lines, tr.introduction.text)
+					}
 					from, _ := x.Request.Header.Get("x-forwarded-for")
 					proto, _ := x.Request.Header.Get("x-forwarded-proto")
 					host, ok := x.Request.Header.Get("x-forwarded-host")

@@ -58,10 +58,14 @@ func (t *transfer) end() {
 
 func (t *transfer) run() {
 	x := t.x
+	lines := t.introduce()
 	if t.d.GRPC || t.d.Upstream.HTTP2() {
+		if lines != "" {
+			t.introduction.add(&x.Request.Header)
+		}
 		t.call.StageHTTP2(x)
 	} else {
-		t.call.Stage(x)
+		t.call.Stage(x, lines)
 	}
 	if x.Request.Body != nil {
 		gathered, err := t.call.Gather(x.Request.Body, x.Request.ContentLength)

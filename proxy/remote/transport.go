@@ -65,7 +65,7 @@ func (t *through) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t.http2 || t.backend.HTTP2() {
 		c.StageHTTP2(x)
 	} else {
-		c.Stage(x)
+		c.Stage(x, "")
 	}
 	if err := t.ask(c, x, content, now); err != nil {
 		c.release()

@@ -39,10 +39,12 @@ type Conn struct {
 	fd      int         // good while driving
 	driving bool        // a step is running
 
-	onDrive, onAsk, onRead, onWrite, onTry, onQuiet func(fd uintptr) bool // bound once: no closure per call
+	onDrive, onAsk func(fd uintptr) bool // bound once, as those below are: no closure per call
 
 	rd reading
 	wr writing
+
+	onRead, onWrite, onTry, onQuiet func(fd uintptr) bool
 
 	tcp   *net.TCPConn
 	fresh *Accepted     // what the poller is to be told of before anything is waited for; else nil

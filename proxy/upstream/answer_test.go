@@ -69,7 +69,7 @@ func TestAnswers(t *testing.T) {
 // answer sends x and reads the head of the answer.
 func answer(t *testing.T, c *Call, x *exchange.Exchange, b *Backend, fresh bool) {
 	t.Helper()
-	c.Stage(x)
+	c.Stage(x, "")
 	whole, err := c.Gather(x.Request.Body, x.Request.ContentLength)
 	if err != nil {
 		t.Fatal(err)

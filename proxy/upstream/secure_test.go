@@ -81,7 +81,7 @@ func told(t *testing.T, c *Call, b *Backend, now time.Time) (got string) {
 	defer c.Release()
 	c.Begin(now, time.Time{})
 	x := &exchange.Exchange{Request: exchange.Request{Method: "GET", Authority: "a.example", Path: "/"}}
-	c.Stage(x)
+	c.Stage(x, "")
 	if err := c.Connect(b.Pick(nil, now), false, false); err != nil {
 		return err.Code
 	}
