@@ -21,7 +21,7 @@ type Loop struct {
 	raw    syscall.RawConn
 	fd     int
 	start  time.Time
-	now    time.Time // of this batch; zero when nobody has asked
+	now    time.Time // of these batches; zero when nobody has asked
 	events [batch]event
 	kept   keeping
 	ended  chan struct{}
@@ -184,8 +184,8 @@ func (l *Loop) Do(f func()) bool {
 	return true
 }
 
-// Now is the time at which this batch of events began to be handled. Only for
-// what runs on the loop's goroutine.
+// Now is the time, or that of an earlier batch of events since the loop last waited, some
+// milliseconds ago at most. Only for what runs on the loop's goroutine.
 func (l *Loop) Now() time.Time {
 	if l.now.IsZero() {
 		l.now = time.Now()
@@ -213,9 +213,9 @@ func (l *Loop) run() {
 // costs several times what it costs to look, so it looks again after more than one. Only
 // what comes when all has been fetched wakes.
 func (l *Loop) ready(uintptr) bool {
+	l.now = time.Time{}
 	for told := 0; told < most; {
 		n := wait(l.fd, l.events[:])
-		l.now = time.Time{}
 		for i := range n {
 			l.tell(&l.events[i])
 		}
