@@ -132,7 +132,7 @@ func (b *body) take() []byte {
 		b.total += int64(len(p))
 		s.x.Trace.BytesIn = b.total
 		if limit := s.conn.cfg.MaxBody; limit > 0 && b.total > limit {
-			b.err = errTooLarge()
+			b.err = errTooLarge
 			return nil
 		}
 		if len(p) > 0 {
@@ -142,9 +142,7 @@ func (b *body) take() []byte {
 	return nil
 }
 
-func errTooLarge() *exchange.Error {
-	return &exchange.Error{Status: 413, Code: "content_too_large", Detail: "the request's content is larger than this gateway takes", Close: true}
-}
+var errTooLarge = &exchange.Error{Status: 413, Code: "content_too_large", Detail: "the request's content is larger than this gateway takes", Close: true}
 
 // fill reads more from the client.
 func (b *body) fill() error {

@@ -219,20 +219,15 @@ func newline(b []byte) bool {
 	return false
 }
 
-// serve answers the request that has been parsed.
+// serve answers the request that has been parsed, and decides how the connection goes
+// on after that.
 func (c *conn) serve() outcome {
 	s := c.ses
 	c.info.Exchanges++
 	if s.x.Request.Body != nil && c.cfg.MaxBody > 0 && s.head.ContentLength > c.cfg.MaxBody {
-		return c.refuse(errTooLarge())
+		return c.refuse(errTooLarge)
 	}
 	c.srv.handler.Handle(&s.x)
-	return c.finish()
-}
-
-// finish decides how the connection goes on after an answer.
-func (c *conn) finish() outcome {
-	s := c.ses
 	if s.body.cancelled.Load() {
 		c.armed.read = time.Time{} // Cancel has changed the deadline
 	}

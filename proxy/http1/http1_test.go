@@ -263,9 +263,13 @@ func TestTimeouts(t *testing.T) {
 			}
 		})
 		t.Run("client does not read", func(t *testing.T) {
-			c := s.dial()
+			c, before := s.dial(), s.broken.Load()
 			c.send("GET /big HTTP/1.1\r\nHost: h\r\n\r\n")
-			time.Sleep(300 * time.Millisecond)
+			for end := time.Now().Add(10 * time.Second); s.broken.Load() == before; time.Sleep(time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatal("the answer is still being written")
+				}
+			}
 			if n, err := io.Copy(io.Discard, c.r); n >= 8<<20 {
 				t.Errorf("got all of it, %v", err)
 			}

@@ -25,9 +25,9 @@ import (
 
 // handler answers what it was asked: method, host, path, query and content; a
 // path can ask for other things.
-type handler struct{}
+type handler struct{ broken *atomic.Int32 } // answers that their clients did not take
 
-func (handler) Handle(x *exchange.Exchange) {
+func (h handler) Handle(x *exchange.Exchange) {
 	var content strings.Builder
 	r := &x.Request
 	for r.Body != nil && r.Path != "/ignore" {
@@ -73,7 +73,9 @@ func (handler) Handle(x *exchange.Exchange) {
 		x.Writer.Flush()
 		text = text[3:]
 	}
-	x.Writer.Write([]byte(text))
+	if _, err := x.Writer.Write([]byte(text)); err != nil {
+		h.broken.Add(1)
+	}
 	x.Writer.End(x)
 }
 
@@ -100,6 +102,7 @@ type stack struct {
 	server *http1.Server
 	secure bool
 	quiet  *atomic.Int32 // connections handed back
+	broken *atomic.Int32 // answers that were not taken
 }
 
 // over is what connections are made of.
@@ -126,8 +129,8 @@ func start(t testing.TB, cfg http1.Config, kind over) *stack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := http1.New(cfg, handler{})
-	quiet := &atomic.Int32{}
+	quiet, broken := &atomic.Int32{}, &atomic.Int32{}
+	s := http1.New(cfg, handler{broken})
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -160,7 +163,7 @@ func start(t testing.TB, cfg http1.Config, kind over) *stack {
 		}
 	})
 	t.Cleanup(func() { l.Close(); s.Close(); running.Wait() })
-	return &stack{t, l.Addr().String(), s, secure, quiet}
+	return &stack{t, l.Addr().String(), s, secure, quiet, broken}
 }
 
 func certificate(t testing.TB) tls.Certificate {
