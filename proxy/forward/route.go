@@ -42,6 +42,7 @@ func (f *Forwarder) Forward(x *exchange.Exchange, a *router.Action) *router.Back
 	return b
 }
 
+// pick returns one of a's backends, by weight; nil when none has any.
 func pick(a *router.Action) *router.Backend {
 	if len(a.Backends) == 1 && a.Backends[0].Weight > 0 {
 		return &a.Backends[0]
@@ -49,7 +50,7 @@ func pick(a *router.Action) *router.Backend {
 	return choose(a)
 }
 
-//go:noinline
+//go:noinline // it is rare: kept out of the plain path
 func choose(a *router.Action) *router.Backend { return a.Pick(rand.Uint32()) }
 
 // nowhereTo answers where b is no backend, or none that requests are sent to.

@@ -30,21 +30,27 @@ type transfer struct {
 func carrier(x *exchange.Exchange) *transfer {
 	t, ok := x.Carrier.(*transfer)
 	if !ok {
-		t = &transfer{x: x, call: upstream.NewCall()}
-		t.left = t.gone
-		x.Carrier = t
+		t = newTransfer(x)
 	}
+	return t
+}
+
+//go:noinline // it is rare: kept out of the plain path
+func newTransfer(x *exchange.Exchange) *transfer {
+	t := &transfer{x: x, call: upstream.NewCall()}
+	t.left = t.gone
+	x.Carrier = t
 	return t
 }
 
 func (t *transfer) begin(f *Forwarder, d *router.Destination, pin *upstream.Endpoint) {
 	t.f, t.d, t.home, t.pin = f, d, pin, pin
-	if unlimited(&d.Timeouts) {
-		t.call.Begin(t.x.Start, time.Time{})
-		return
+	var exact time.Time
+	if !unlimited(&d.Timeouts) {
+		t.limit.begin(t.x.Start, &d.Timeouts)
+		exact = t.limit.at
 	}
-	t.limit.begin(t.x.Start, &d.Timeouts)
-	t.call.Begin(t.x.Start, t.limit.at)
+	t.call.Begin(t.x.Start, exact)
 }
 
 // end keeps t from holding on to anything.
@@ -160,7 +166,7 @@ func (t *transfer) again() {
 	t.call.Begin(now, t.limit.at)
 }
 
-//go:noinline
+//go:noinline // it is rare: kept out of the plain path
 func idempotent(method string) bool {
 	switch method {
 	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE":

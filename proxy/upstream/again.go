@@ -31,11 +31,8 @@ func (c *Call) finish() {
 // forget makes nothing of the answer good any more.
 func (c *Call) forget() {
 	in := &c.in
-	if cap(in.buf) >= mem.Small || c.x != nil {
+	if cap(in.buf) >= mem.Small || c.x != nil || in.mode == chunked {
 		c.discard()
-	}
-	if in.mode == chunked {
-		in.chunks.Reset()
 	}
 	in.buf = nil
 	in.base, in.r, in.w, in.left = 0, 0, 0, 0
@@ -43,8 +40,12 @@ func (c *Call) forget() {
 	c.sent = false
 }
 
-// discard gives back memory of the answer's that is not the call's.
+// discard gives back memory of the answer's that is not the call's, and forgets what
+// was in it.
 func (c *Call) discard() {
+	if c.in.mode == chunked {
+		c.in.chunks.Reset()
+	}
 	put(c.in.buf)
 	put(c.in.head)
 	c.in.head = nil

@@ -90,6 +90,7 @@ func (c *Call) switched(upgrade string) error {
 	return nil
 }
 
+//go:noinline // it is rare: kept out of the plain path
 func bad(detail string) *exchange.Error {
 	return &exchange.Error{Status: 502, Code: "backend_bad_response", Detail: detail, Close: true}
 }
