@@ -151,6 +151,19 @@ func TestHTTP10(t *testing.T) {
 	})
 }
 
+// TestBehindClose: who says that it asks no more and sends something all the same has its answer.
+func TestBehindClose(t *testing.T) {
+	both(t, http1.Config{}, func(_ *testing.T, s *stack) {
+		for _, more := range []string{"\r\n", get} {
+			c := s.dial()
+			c.send("GET /slow HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+			time.Sleep(10 * time.Millisecond) // most times the handler has it by then
+			c.send(more)
+			c.want(200, "*")
+		}
+	})
+}
+
 // TestBroken checks that the client can tell an answer that is not whole.
 func TestBroken(t *testing.T) {
 	both(t, http1.Config{}, func(t *testing.T, s *stack) {

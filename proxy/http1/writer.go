@@ -128,22 +128,14 @@ func (w *writer) End(x *exchange.Exchange) error {
 	case w.left > 0:
 		w.err = errLength
 	}
-	if w.err == nil && w.last() {
-		w.err = w.s.conn.own.clear.WriteLast(w.buf)
+	if c := w.s.conn; w.close && w.err == nil && len(w.buf) > 0 && c.sock == engine(c.own.clear) {
+		w.err = c.own.clear.WriteLast(w.buf)
 		w.buf = w.buf[:0]
 	}
 	if w.Flush() == nil {
 		w.state = ended
 	}
 	return w.err
-}
-
-// last reports whether the connection is closed right behind what is staged. It is not
-// when the client may have more on its way: closing then resets the connection, and what
-// has not gone out is lost.
-func (w *writer) last() bool {
-	s := w.s
-	return w.close && len(w.buf) > 0 && s.head.Close && s.head.ContentLength == 0 && s.r == s.w && s.conn.sock == engine(s.conn.own.clear)
 }
 
 // Tunnel implements exchange.Tunneler.

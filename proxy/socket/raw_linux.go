@@ -27,6 +27,11 @@ func sysWrite(fd int, p []byte) (int, syscall.Errno) { return send(fd, p, 0) }
 // sysWriteMore leaves what fills no packet for what comes behind it, 200 ms at most.
 func sysWriteMore(fd int, p []byte) (int, syscall.Errno) { return send(fd, p, syscall.MSG_MORE) }
 
+// sysCloseWrite sends the end, and what sysWriteMore has left.
+func sysCloseWrite(fd int) {
+	_, _, _ = syscall.RawSyscall(syscall.SYS_SHUTDOWN, uintptr(fd), syscall.SHUT_WR, 0) // it fails when the peer has broken the connection
+}
+
 func send(fd int, p []byte, flags uintptr) (int, syscall.Errno) {
 	for {
 		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags|syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)

@@ -268,11 +268,13 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// WriteLast writes p, right behind which the connection is closed. Inside a step it goes
-// out with the end, so that the peer hears of both at once.
+// WriteLast writes p, behind which nothing comes but the end. Inside a step both go out in
+// one packet, so that the peer hears of them at once. It is the end that sends it, not
+// Close, which would drop it where the peer has sent what nobody reads.
 func (c *Conn) WriteLast(p []byte) error {
 	if c.driving {
 		if n, _ := sysWriteMore(c.fd, p); n == len(p) {
+			sysCloseWrite(c.fd)
 			return nil
 		} else if n > 0 {
 			p = p[n:]
