@@ -26,6 +26,7 @@ type client struct {
 	shared  bool       // others may look at it after its end: it is not used again
 	resting bool       // whoever makes this false goes on with it; guarded by socket.mu
 	entry   poll.Entry
+	onServe func() // serve, bound once: no closure for each connection
 }
 
 // clients keeps those of connections that have ended: many carry one request. What they
@@ -35,7 +36,10 @@ var clients = sync.Pool{New: func() any { return new(client) }}
 // newClient returns a client without a connection.
 func (k *socket) newClient() *client {
 	c := clients.Get().(*client)
-	*c = client{socket: k}
+	if c.onServe == nil {
+		c.onServe = c.serve
+	}
+	*c = client{socket: k, onServe: c.onServe}
 	return c
 }
 
@@ -51,14 +55,14 @@ func (c *client) begin() {
 	k.running.Add(1) // not Go: that makes two closures of it
 	p := k.set.cfg.Current()[k.id]
 	if p == nil || p.kind != plain || p.proxy != nil || k.set.cfg.Loops == nil {
-		go c.serve()
+		go c.onServe()
 		return
 	}
 	if !c.meet(p, c.conn.Peer().Addr()) {
 		return
 	}
 	if !c.rest(time.Now().Add(p.idle(k.set.cfg.Limits.Idle))) {
-		go c.serve()
+		go c.onServe()
 	}
 }
 
@@ -187,7 +191,7 @@ func (c *client) Ready(ev poll.Events) {
 	case ev&(poll.Due|poll.Closed) != 0, ev&poll.Ended != 0 && c.silent():
 		c.leave() // here: ten thousand that end at once would need as many stacks
 	case c.http == nil:
-		go c.serve()
+		go c.onServe()
 	default:
 		go c.speak(c.http)
 	}
