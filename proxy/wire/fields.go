@@ -51,10 +51,13 @@ func (f *fields) read(b []byte, i, limit int) (int, *exchange.Error) {
 func (f *fields) again(lines []line, section string) *exchange.Error {
 	for i := range lines {
 		l := &lines[i]
-		if err := f.take(l, section[:l.size]); err != nil {
+		text := section[:l.size]
+		section = section[l.size:]
+		if l.asCame { // then it is plain
+			f.header.AddLine(text[:l.name], text[l.from:l.to], text)
+		} else if err := f.take(l, text); err != nil {
 			return err
 		}
-		section = section[l.size:]
 	}
 	return nil
 }
