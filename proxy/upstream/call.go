@@ -109,11 +109,7 @@ func put(b []byte) {
 func (c *Call) Stage(x *exchange.Exchange, lines string) {
 	c.content = x.Request.Body != nil
 	c.chunked = c.content && x.Request.ContentLength < 0
-	c.req = wire.AppendRequestHead(c.req[:0], x, wire.RequestOptions{Upgrade: x.Request.Upgrade != ""})
-	if lines != "" {
-		const end = "\r\n"
-		c.req = append(append(c.req[:len(c.req)-len(end)], lines...), end...)
-	}
+	c.req = wire.AppendRequestHead(c.req[:0], x, wire.RequestOptions{Upgrade: x.Request.Upgrade != "", Lines: lines})
 }
 
 // Gather reads all of body, whose length is known, behind the staged head, so

@@ -10,9 +10,10 @@ import (
 
 // RequestOptions say how a request is framed on its backend connection.
 type RequestOptions struct {
-	Close    bool // Connection: close
-	Upgrade  bool // offer x.Request.Upgrade
-	Trailers bool // TE: trailers
+	Close    bool   // Connection: close
+	Upgrade  bool   // offer x.Request.Upgrade
+	Trailers bool   // TE: trailers
+	Lines    string // whole field lines, well-formed, to come last
 }
 
 // AppendRequestHead appends the head of x.Request, in origin-form. Content is
@@ -42,6 +43,7 @@ func AppendRequestHead(dst []byte, x *exchange.Exchange, o RequestOptions) []byt
 		upgrade = r.Upgrade
 	}
 	dst = appendConnection(dst, connection{close: o.Close, te: o.Trailers, upgrade: upgrade})
+	dst = append(dst, o.Lines...)
 	return append(dst, '\r', '\n')
 }
 
