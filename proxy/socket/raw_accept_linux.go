@@ -25,6 +25,18 @@ func sysAccept(of int) (fd int, peer netip.AddrPort, errno syscall.Errno) {
 	}
 }
 
+// sysPending reports whether a listening socket has something to accept, or an error to tell.
+func sysPending(of int) bool {
+	at := unix.PollFd{Fd: int32(of), Events: unix.POLLIN}
+	var none unix.Timespec
+	for {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&at)), 1, uintptr(unsafe.Pointer(&none)), 0, 0, 0)
+		if errno != syscall.EINTR {
+			return n != 0 || errno != 0
+		}
+	}
+}
+
 // sysLocal returns the address fd is reached at.
 func sysLocal(fd int) netip.AddrPort {
 	var at syscall.RawSockaddrAny

@@ -12,6 +12,8 @@ import (
 
 func sysAccept(int) (int, netip.AddrPort, syscall.Errno) { return 0, netip.AddrPort{}, syscall.EINVAL }
 
+func sysPending(int) bool { return true }
+
 func sysLocal(int) netip.AddrPort { return netip.AddrPort{} }
 
 func sysClose(int) error { return errors.ErrUnsupported }
