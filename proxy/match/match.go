@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -77,7 +78,7 @@ func (c *Conditions) hold(x *exchange.Exchange) bool {
 type value struct {
 	name string
 	want string
-	re   *regexp.Regexp // nil: exactly want
+	re   *Pattern // nil: exactly want
 }
 
 func newValues(what string, matches []table.ValueMatch) ([]value, error) {
@@ -98,17 +99,35 @@ func newValues(what string, matches []table.ValueMatch) ([]value, error) {
 
 func (v *value) match(s string) bool {
 	if v.re != nil {
-		return v.re.MatchString(s)
+		return v.re.Match(s)
 	}
 	return s == v.want
 }
 
-// NewPattern compiles an RE2 expression which must match the whole of its
-// input. It is compiled alone first, so that no stray parenthesis can get out
-// of the group that anchors it.
-func NewPattern(expr string) (*regexp.Regexp, error) {
-	if _, err := regexp.Compile(expr); err != nil {
+// Pattern is an RE2 expression that must match the whole of its input.
+type Pattern struct {
+	literal string // what every match begins with
+	re      *regexp.Regexp
+}
+
+// NewPattern compiles expr. It is compiled alone first, so that no stray parenthesis can
+// get out of the group that anchors it.
+func NewPattern(expr string) (*Pattern, error) {
+	alone, err := regexp.Compile(expr)
+	if err != nil {
 		return nil, err
 	}
-	return regexp.Compile(`\A(?:` + expr + `)\z`)
+	re, err := regexp.Compile(`\A(?:` + expr + `)\z`)
+	if err != nil {
+		return nil, err
+	}
+	p := &Pattern{re: re}
+	p.literal, _ = alone.LiteralPrefix()
+	return p, nil
+}
+
+// Match reports whether all of s matches. The patterns of a host are tried one after the
+// other, and most fail at what they begin with: to compare that is a tenth of the cost.
+func (p *Pattern) Match(s string) bool {
+	return strings.HasPrefix(s, p.literal) && p.re.MatchString(s)
 }

@@ -196,11 +196,11 @@ func TestConditions(t *testing.T) {
 func TestPatternsMatchTheWhole(t *testing.T) {
 	is := func(expr, s string, want bool) {
 		t.Helper()
-		re, err := NewPattern(expr)
+		p, err := NewPattern(expr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := re.MatchString(s); got != want {
+		if got := p.Match(s); got != want {
 			t.Errorf("%q on %q: %v", expr, s, got)
 		}
 	}
@@ -209,9 +209,21 @@ func TestPatternsMatchTheWhole(t *testing.T) {
 	is("/a|/b", "/bc", false)
 	is("/a|/b", "/b", true)
 	is("(?m)^/a$", "/a\n/b", false)
+	is("^/a$", "/a", true)
+	is("/ab?", "/a", true)
+	is("/a+b*", "/aa", true)
+	is("/a.*", "/a", true)
+	is("/a.*", "/b", false)
+	is("(?i)/ab", "/AB", true)
+	is("/a(?i)b", "/aB", true)
+	is("(/a)(/[0-9]+)?", "/a/1", true)
+	is("/a/[0-9]+", "/a/b", false)
+	is("", "", true)
+	is(`\Q/a.b\E`, "/a.b", true)
+	is(`\Q/a.b\E`, "/acb", false)
 	for _, bad := range []string{"a)|(b", "(", `(?=a)`, `\1`} {
-		if re, err := NewPattern(bad); err == nil {
-			t.Errorf("%q compiles to %v", bad, re)
+		if p, err := NewPattern(bad); err == nil {
+			t.Errorf("%q compiles to %v", bad, p.re)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package router
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -24,7 +23,7 @@ type host struct {
 // rule is one match, its path aside, and where it leads.
 type rule struct {
 	conditions match.Conditions
-	path       *regexp.Regexp // in host.regex only
+	path       *match.Pattern // in host.regex only
 	action     *Action
 }
 
@@ -90,7 +89,7 @@ func (h *host) match(x *exchange.Exchange) *Action {
 		}
 	}
 	for i := range h.regex {
-		if r := &h.regex[i]; r.path.MatchString(path) && r.conditions.Match(x) {
+		if r := &h.regex[i]; r.path.Match(path) && r.conditions.Match(x) {
 			return r.action
 		}
 	}

@@ -56,7 +56,7 @@ func takes(m *table.Match, x *exchange.Exchange) bool {
 			return false
 		}
 	case table.PathRegex:
-		if re, err := match.NewPattern(m.Path.Value); err != nil || !re.MatchString(x.Request.Path) {
+		if p, err := match.NewPattern(m.Path.Value); err != nil || !p.Match(x.Request.Path) {
 			return false
 		}
 	}
