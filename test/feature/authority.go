@@ -106,11 +106,16 @@ func (a *Authority) Certificate(names ...string) tls.Certificate {
 	return pair
 }
 
+// PEM is the authority's own certificate.
+func (a *Authority) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
+}
+
 // Bundle is a ConfigMap "shop/<name>" with the certificates of authorities.
 func Bundle(name string, authorities ...*Authority) string {
 	text := ""
 	for _, a := range authorities {
-		text += string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}))
+		text += string(a.PEM())
 	}
 	return fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: shop}\ndata: {ca.crt: %q}\n---\n", name, text)
 }

@@ -1,10 +1,9 @@
-package connect
+package protocols
 
 import (
 	"bytes"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"testing"
@@ -23,20 +22,14 @@ func TestConnect(t *testing.T) {
 		serve(t, reference)
 		return
 	}
-	dir := t.TempDir()
-	for _, program := range []string{"connectconformance", "referenceserver"} {
-		build := exec.CommandContext(t.Context(), "go", "build", "-mod=mod", "-o", filepath.Join(dir, program), suite+program)
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("%s cannot be built: %v\n%s", program, err, out)
-		}
-	}
+	runner, reference := build(t, suite+"connectconformance"), build(t, suite+"referenceserver")
 	me, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := exec.CommandContext(t.Context(), filepath.Join(dir, "connectconformance"), "--conf", "suite.yaml", "--mode", "server",
+	run := exec.CommandContext(t.Context(), runner, "--conf", "suite.yaml", "--mode", "server",
 		"--", me, "-test.run=^TestConnect$")
-	run.Env = append(os.Environ(), asServer+"="+filepath.Join(dir, "referenceserver"))
+	run.Env = append(os.Environ(), asServer+"="+reference)
 	out, err := run.CombinedOutput()
 	out = bytes.TrimSpace(out)
 	t.Logf("%s", bytes.ReplaceAll(out[max(0, len(out)-10_000):], []byte("PASS\n"), nil)) // that of each server

@@ -1,16 +1,13 @@
-package connect
+package protocols
 
 import (
 	"encoding/binary"
-	"encoding/pem"
-	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"os/signal"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -57,11 +54,7 @@ func serve(t *testing.T, reference string) {
 	}
 	backend := start(t, reference, want)
 	w := feature.Start(t, objects(want, backend))
-	_, port, err := net.SplitHostPort(w.Addr(""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
+	n, err := strconv.ParseUint(port(t, w, ""), 10, 16)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,42 +107,6 @@ func start(t *testing.T, reference string, want wanted) string {
 		t.Fatal(err)
 	}
 	return net.JoinHostPort(host, strconv.FormatUint(port, 10))
-}
-
-// objects lead from a listener as the suite wants it to the backend.
-func objects(want wanted, backend string) string {
-	host, port, _ := net.SplitHostPort(backend)
-	protocol := "http"
-	if want.version > http1 {
-		protocol = "kubernetes.io/h2c"
-	}
-	listener, more, frontend := "{name: http, protocol: HTTP, port: 80}", "", ""
-	if want.tls {
-		options := ""
-		if want.version == http3 {
-			options = ", options: {gatehouse.dev/http3: Enabled}"
-		}
-		listener = "{name: http, protocol: HTTPS, port: 443, tls: {certificateRefs: [{name: server}]" + options + "}}"
-		more = fmt.Sprintf("apiVersion: v1\nkind: Secret\ntype: kubernetes.io/tls\nmetadata: {name: server, namespace: shop}\nstringData: {tls.crt: %q, tls.key: %q}\n---\n", want.cert, want.key)
-	}
-	if block, _ := pem.Decode(want.clients); block != nil {
-		frontend = "  tls: {frontend: {default: {validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: clients}]}}}}\n"
-		more += fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: clients, namespace: shop}\ndata: {ca.crt: %q}\n---\n", want.clients)
-	}
-	return feature.Base + strings.Replace(feature.Gateway("edge", listener), "spec:\n", "spec:\n"+frontend, 1) + more + fmt.Sprintf(`
-apiVersion: v1
-kind: Service
-metadata: {name: suite, namespace: shop, annotations: {test/endpoints: none}}
-spec: {ports: [{name: rpc, port: 80, appProtocol: %s}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: suite-1, namespace: shop, labels: {kubernetes.io/service-name: suite}}
-addressType: IPv4
-endpoints: [{addresses: [%s], conditions: {ready: true}}]
-ports: [{name: rpc, port: %s}]
----
-`, protocol, host, port) + feature.Route("suite", "{backendRefs: [{name: suite, port: 80}]}")
 }
 
 // parse reads a ServerCompatRequest.

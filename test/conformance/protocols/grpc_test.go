@@ -1,0 +1,81 @@
+package protocols
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/test/feature"
+)
+
+// interop is where the gRPC project's interoperability programs come from.
+const interop = "google.golang.org/grpc/interop/"
+
+// TestGRPC has the client call its server through the gateway, in the clear and over TLS:
+// all cases but those that ask for a cloud's credentials, or for a server of xDS.
+func TestGRPC(t *testing.T) {
+	client := build(t, interop+"client")
+	backend := interopServer(t, build(t, interop+"server"))
+	authority := feature.NewAuthority(t)
+	chain, key := authority.Pair("localhost")
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, authority.PEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]wanted{
+		"clear": {version: http2},
+		"tls":   {version: http2, tls: true, cert: chain, key: key},
+	} {
+		w := feature.Start(t, objects(want, backend))
+		flags := []string{"--server_host=127.0.0.1", "--server_port=" + port(t, w, "")}
+		if want.tls {
+			flags = append(flags, "--server_host_override=localhost", "--use_tls", "--use_test_ca", "--ca_file="+ca)
+		}
+		for _, c := range []string{
+			"empty_unary", "large_unary", "client_streaming", "server_streaming", "ping_pong", "empty_stream", "timeout_on_sleeping_server",
+			"cancel_after_begin", "cancel_after_first_response", "status_code_and_message", "special_status_message", "custom_metadata",
+			"unimplemented_method", "unimplemented_service", "rpc_soak", "channel_soak",
+		} {
+			t.Run(name+"/"+c, func(t *testing.T) {
+				if out, err := exec.CommandContext(t.Context(), client, append(flags, "--test_case="+c)...).CombinedOutput(); err != nil {
+					t.Errorf("%v\n%s", err, out)
+				}
+			})
+		}
+	}
+}
+
+// interopServer starts the server, in the clear, and returns where it is.
+func interopServer(t *testing.T, program string) string {
+	t.Helper()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := free.Addr().String()
+	_ = free.Close()
+	_, port, err := net.SplitHostPort(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := exec.CommandContext(t.Context(), program, "--port="+port)
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+	})
+	for range 1000 {
+		if c, err := net.Dial("tcp", at); err == nil {
+			_ = c.Close()
+			return at
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("nothing listens at %s", at)
+	return ""
+}
