@@ -257,8 +257,13 @@ func appendTarget(dst []byte, s string) []byte {
 // visible reports whether s can stand in a request target.
 func visible(s string) bool {
 	b := mem.Bytes(s)
-	for len(b) >= 8 && invisible(binary.LittleEndian.Uint64(b)) == 0 {
-		b = b[8:]
+	last := len(b) - 8
+	if last < 0 {
+		return is(s, isQuery)
 	}
-	return is(mem.String(b), isQuery)
+	bad := invisible(binary.LittleEndian.Uint64(b[last:]))
+	for i := 0; i < last; i += 8 {
+		bad |= invisible(binary.LittleEndian.Uint64(b[i:]))
+	}
+	return bad == 0
 }
