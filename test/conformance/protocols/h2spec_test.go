@@ -1,12 +1,12 @@
 package protocols
 
 import (
-	"bytes"
 	"encoding/xml"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse-dev/gatehouse/test/feature"
@@ -90,7 +90,7 @@ func report(t *testing.T, text []byte, except string) {
 				excepted = true
 				continue
 			}
-			t.Errorf("%s: %s", name, bytes.TrimSpace([]byte(why)))
+			t.Errorf("%s: %s", name, strings.TrimSpace(why))
 		}
 	}
 	if cases != h2specCases {
