@@ -1,13 +1,13 @@
 package protocols
 
 import (
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
-	"time"
 
+	"github.com/gatehouse-dev/gatehouse/test/bench/peer"
 	"github.com/gatehouse-dev/gatehouse/test/feature"
 )
 
@@ -53,31 +53,18 @@ func TestGRPC(t *testing.T) {
 // interopServer starts the server, in the clear, and returns where it is.
 func interopServer(t *testing.T, program string) string {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := peer.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := free.Addr().String()
-	_ = free.Close()
-	_, port, err := net.SplitHostPort(at)
+	server, err := peer.Launch(t.TempDir(), peer.AnyCPU, nil, program, "--port="+strconv.Itoa(ports[0]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := exec.CommandContext(t.Context(), program, "--port="+port)
-	if err := server.Start(); err != nil {
+	t.Cleanup(server.Stop)
+	at := peer.Local(ports[0])
+	if err := server.Opened(t.Context(), at); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = server.Process.Kill()
-		_ = server.Wait()
-	})
-	for range 1000 {
-		if c, err := net.Dial("tcp", at); err == nil {
-			_ = c.Close()
-			return at
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("nothing listens at %s", at)
-	return ""
+	return at
 }
