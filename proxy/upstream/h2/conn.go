@@ -18,6 +18,10 @@ import (
 // outputLimit is how much is staged before streams wait.
 const outputLimit = mem.Large - 2<<10
 
+// maxAcks is how many acknowledgements of PING and SETTINGS are staged before the
+// backend is taken for one that asks for them and does not read.
+const maxAcks = 1000
+
 // defaultStreams is how many requests a connection carries until the backend has
 // said how many it takes.
 const defaultStreams = 100
@@ -61,6 +65,7 @@ type input struct {
 // output is what is to be sent.
 type output struct {
 	staged  []byte
+	acks    int       // of PING and SETTINGS, in staged
 	busy    bool      // the sender sends, or is about to
 	blocked int       // streams that wait for room, or for the connection's window
 	armed   time.Time // the write deadline; the sender's alone
@@ -217,7 +222,7 @@ func (c *conn) send() {
 		c.mu.Lock()
 		for len(c.out.staged) > 0 && c.state.err == nil {
 			b := c.out.staged
-			c.out.staged = nil
+			c.out.staged, c.out.acks = nil, 0
 			c.mu.Unlock()
 			err := c.write(b)
 			if cap(b) == mem.Large {

@@ -83,10 +83,8 @@ func (c *conn) control(h *frame.Head, payload []byte) error {
 		return c.windowUpdate(h.Stream, int64(binary.BigEndian.Uint32(payload)&frame.MaxWindow))
 	case frame.Ping:
 		if !h.Has(frame.Ack) {
-			if len(c.out.staged) > outputLimit {
-				return errProtocol // it pings, and does not read
-			}
 			c.out.staged = frame.AppendPing(c.staged(), frame.Ack, payload)
+			return c.acknowledged()
 		}
 	case frame.GoAway:
 		last := binary.BigEndian.Uint32(payload) & frame.MaxStream
@@ -126,8 +124,6 @@ func (c *conn) settings(h *frame.Head, payload []byte) error {
 		return errFrameSize
 	case h.Has(frame.Ack):
 		return nil
-	case len(c.out.staged) > outputLimit:
-		return errProtocol // it wants acknowledgements, and does not read
 	}
 	c.peer.settled = true
 	for ; len(payload) > 0; payload = payload[6:] {
@@ -155,6 +151,15 @@ func (c *conn) settings(h *frame.Head, payload []byte) error {
 		}
 	}
 	c.out.staged = frame.Append(c.staged(), frame.Head{Type: frame.Settings, Flags: frame.Ack})
+	return c.acknowledged()
+}
+
+// acknowledged counts an acknowledgement that was staged: of these a backend that
+// does not read could have us keep any number.
+func (c *conn) acknowledged() error {
+	if c.out.acks++; c.out.acks > maxAcks {
+		return errProtocol
+	}
 	return nil
 }
 

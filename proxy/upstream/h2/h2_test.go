@@ -304,6 +304,68 @@ func TestWindow(t *testing.T) {
 	s.Close()
 }
 
+// A backend's PINGs and SETTINGS are acknowledged while as much content waits for it
+// as may; one that asks for more than it reads loses its connection.
+func TestAcknowledgements(t *testing.T) {
+	here, there := net.Pipe()
+	_ = there.SetDeadline(time.Now().Add(10 * time.Second))
+	p := pool(Config{}, "a:1")
+	c := newConn(p.dialer, here)
+	p.conns = append(p.conns, c)
+	f := http2.NewFramer(there, there)
+	_ = f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})
+	_ = f.WriteWindowUpdate(0, 1<<20)
+	s := open(t, p)
+	x := exchangeOf("POST", "/")
+	x.Request.ContentLength = -1
+	s.Send(x)
+	const size = 200_000
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		if err := s.Write(make([]byte, size)); err != nil {
+			t.Error(err)
+		}
+	})
+	full := func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.out.blocked > 0
+	}
+	for !full() {
+		time.Sleep(time.Millisecond)
+	}
+	const each = 100
+	for range each {
+		_ = f.WritePing(false, [8]byte{})
+		_ = f.WriteSettings()
+	}
+	_, _ = io.ReadFull(there, make([]byte, len(http2.ClientPreface)))
+	for content, pings, settings := 0, 0, 0; content < size || pings < each || settings < each+1; {
+		frame, err := f.ReadFrame()
+		if err != nil {
+			t.Fatalf("after %d bytes and %d and %d acknowledgements: %v", content, pings, settings, err)
+		}
+		switch frame := frame.(type) {
+		case *http2.DataFrame:
+			content += len(frame.Data())
+		case *http2.PingFrame:
+			pings++
+		case *http2.SettingsFrame:
+			if frame.IsAck() {
+				settings++
+			}
+		}
+	}
+	writing.Wait()
+	asked := 0
+	for ; asked < 10*maxAcks && f.WritePing(false, [8]byte{}) == nil; asked++ {
+	}
+	if _, _, _, err := s.Head(nil); !errors.Is(err, errProtocol) || asked < maxAcks || asked > 2*maxAcks+1 {
+		t.Errorf("after %d PINGs, and nothing read: %v", asked, err)
+	}
+	s.Close()
+}
+
 // raw is a backend that speaks frames. answer is called for the head of each
 // request, n counts them, over all connections.
 func raw(t *testing.T, answer func(f *http2.Framer, stream uint32, n int)) *Pool {
