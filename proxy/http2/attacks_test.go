@@ -143,6 +143,45 @@ func TestUsefulTraffic(t *testing.T) {
 	}
 }
 
+// TestMessages has a stream of small messages in both directions, as clients of gRPC
+// have them: each has both windows updated, and is a chance to measure the path by a
+// PING.
+func TestMessages(t *testing.T) {
+	_, url, _ := serve(t, duplex)
+	r := dial(t, url)
+	r.ask(1, false, common("POST")...)
+	r.until("200 on 1")
+	for i := range 3000 {
+		r.send(frame.WindowUpdate, 0, 0, 0, 0, 0, 1)
+		r.send(frame.WindowUpdate, 0, 1, 0, 0, 0, 1)
+		r.send(frame.Ping, 0, 0, make([]byte, 8)...)
+		r.send(frame.Data, 0, 1, 'a')
+		if got := r.until("data", "goaway", "closed"); got != "data 1 on 1" {
+			t.Fatalf("after %d messages: %s", i, got)
+		}
+	}
+}
+
+// TestPatience has many requests given up by one client, after some time: a slow
+// backend's fault, and nothing by which other requests of its connection should end.
+func TestPatience(t *testing.T) {
+	s, url, _ := serve(t, echo)
+	s.cfg.Floods.Resets = 20
+	r := dial(t, url)
+	const n = 90
+	for i := range uint32(n) {
+		r.ask(2*i+1, true, common("GET", "x-unread", "1")...)
+	}
+	time.Sleep(resetSoon + 100*time.Millisecond)
+	for i := range uint32(n) {
+		r.send(frame.ResetStream, 0, 2*i+1, 0, 0, 0, 8)
+	}
+	r.ask(2*n+1, true, common("GET")...)
+	if got := r.until("200", "goaway", "closed"); !strings.HasPrefix(got, "200") {
+		t.Error(got)
+	}
+}
+
 // TestHeaderBomb has a table entry of 4,000 bytes that is referred to 16,000 times
 // in a frame: 64 MB, in 16 KiB.
 func TestHeaderBomb(t *testing.T) {

@@ -292,9 +292,9 @@ func (c *conn) arm() bool {
 		c.pause()
 	}
 	c.flush()
-	c.flood.idle.gain(c.out.useful / idleBytes)
+	c.flood.idle.gain(c.out.useful)
 	c.flood.resets.gain(c.out.answered * resetAnswer)
-	c.out.useful, c.out.answered = c.out.useful%idleBytes, 0
+	c.out.useful, c.out.answered = 0, 0
 	idle, since := c.streams.open == 0, c.streams.since
 	c.mu.Unlock()
 	in := &c.in

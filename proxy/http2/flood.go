@@ -11,14 +11,19 @@ const (
 	// without content.
 	idleRate    = 100
 	idleRequest = 10  // gained by a request: one may come with a window update and a ping
-	idleBytes   = 256 // of content in either direction gain one: windows are updated for it
+	idleFrame   = 3   // by a frame of content in either direction: gRPC updates both windows for it, and pings
+	idleBytes   = 256 // of content gain one, when that is more
 
-	// Streams taken back before their answer was complete, by the client (rapid
+	// Streams taken back before their answer was complete and soon, by the client (rapid
 	// reset, CVE-2023-44487) or by us for a fault of the client's ("made you reset",
 	// CVE-2025-8671), and requests refused for their form.
 	resetRate   = 20
-	resetAnswer = 1 // gained by an answer that was completed
+	resetAnswer = 1           // gained by an answer that was completed
+	resetSoon   = time.Second // one who waited as long holds streams, of which there are few
 )
+
+// idleGain is what n bytes of content in a frame gain.
+func idleGain(n int) int { return max(idleFrame, n/idleBytes) }
 
 // Floods are how large the buckets are, and how many frames a header block may
 // come in. Zero fields mean the default.

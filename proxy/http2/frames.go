@@ -95,7 +95,6 @@ func (c *conn) data(h *frame.Head, payload []byte) *fault {
 			return f
 		}
 	}
-	c.flood.idle.gain(len(content) / idleBytes)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := int64(h.Length)
@@ -122,6 +121,9 @@ func (c *conn) data(h *frame.Head, payload []byte) *fault {
 func (c *conn) content(st *stream, h *frame.Head, content []byte) *fault {
 	b, end := &st.body, h.Has(frame.EndStream)
 	b.received += int64(len(content))
+	if len(content) > 0 {
+		c.flood.idle.gain(idleGain(len(content)))
+	}
 	if b.declared >= 0 && (b.received > b.declared || end && b.received < b.declared) {
 		c.credit(int64(h.Length))
 		c.reset(st, frame.ProtocolError) // the request is malformed (section 8.1.1)
@@ -190,7 +192,7 @@ func (c *conn) resetStream(h *frame.Head, payload []byte) *fault {
 	}
 	c.mu.Lock()
 	st := c.streams.find(h.Stream)
-	early := st != nil && !st.gone && !st.writer.sent
+	early := st != nil && !st.gone && !st.writer.sent && c.in.now.Sub(st.Exchange.Start) < resetSoon
 	if st != nil && !st.gone {
 		c.abandon(st)
 	}

@@ -196,20 +196,23 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-func TestFullDuplex(t *testing.T) {
-	_, url, client := serve(t, func(x *exchange.Exchange) {
-		x.Response.Status, x.Response.ContentLength = 200, -1
-		_ = x.Writer.Head(x)
-		for {
-			p, err := x.Request.Body.Next()
-			if err != nil {
-				break
-			}
-			_, _ = x.Writer.Write(p)
-			_ = x.Writer.Flush()
+// duplex answers with what it is asked, while it is asked.
+func duplex(x *exchange.Exchange) {
+	x.Response.Status, x.Response.ContentLength = 200, -1
+	_ = x.Writer.Head(x)
+	for {
+		p, err := x.Request.Body.Next()
+		if err != nil {
+			break
 		}
-		_ = x.Writer.End(x)
-	})
+		_, _ = x.Writer.Write(p)
+		_ = x.Writer.Flush()
+	}
+	_ = x.Writer.End(x)
+}
+
+func TestFullDuplex(t *testing.T) {
+	_, url, client := serve(t, duplex)
 	in, out := io.Pipe()
 	a, err := client.Post(url, "", in) // returns with the head, before any content was sent
 	if err != nil {

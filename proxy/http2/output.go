@@ -24,7 +24,7 @@ type output struct {
 	armed   time.Time // the write deadline; the sender's alone
 
 	// Since the reader last looked, for what the client may send.
-	useful   int // bytes of content staged
+	useful   int // idleGain of the content staged
 	answered int // answers completed
 }
 

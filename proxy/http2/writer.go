@@ -193,7 +193,7 @@ func (w *writer) data(p []byte) {
 	c.stage(append(out, p...))
 	st.window.send -= int64(len(p))
 	c.window.send -= int64(len(p))
-	c.out.useful += len(p)
+	c.out.useful += idleGain(len(p))
 }
 
 // pause waits for a window or for room, and returns false when it is too late for that.
