@@ -86,12 +86,8 @@ test-browser: ## Test logins in a real browser (Debian: chromium).
 	$(GO) test -C test/oidc -mod=mod -tags browser -run '^TestBrowser' -count=1 $(GO_TEST_FLAGS) ./...
 
 .PHONY: test-protocols
-test-protocols: ## Run h2spec and the conformance suite of Connect, gRPC and gRPC-Web through the gateway.
+test-protocols: ## Run h2spec, the gRPC interoperability client and the conformance suite of Connect through the gateway.
 	$(GO) test -C test/conformance/protocols -mod=mod -count=1 $(GO_TEST_FLAGS) ./...
-
-.PHONY: test-grpc
-test-grpc: ## Run the gRPC interoperability client through the gateway. It fails once in some ten runs.
-	$(GO) test -C test/conformance/protocols -mod=mod -tags interop -run '^TestGRPC$$' -count=1 $(GO_TEST_FLAGS) ./...
 
 # One cluster for both. Where none can run and KUBECONFIG names none, this says so.
 .PHONY: test-cluster

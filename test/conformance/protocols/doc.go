@@ -6,7 +6,5 @@
 // certificates.
 //
 // It is a module of its own: the program does not share what the suites depend on.
-// `make test-protocols` runs it but for the gRPC project's suite, which is
-// `make test-grpc`: one of some hundreds of its calls is answered 502 there
-// (large_unary, in the clear), and it is not known yet whose fault that is.
+// `make test-protocols` runs it.
 package protocols

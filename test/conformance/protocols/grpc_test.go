@@ -1,13 +1,17 @@
-//go:build interop
-
 package protocols
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 
 	"github.com/gatehouse-dev/gatehouse/test/bench/peer"
 	"github.com/gatehouse-dev/gatehouse/test/feature"
@@ -48,6 +52,32 @@ func TestGRPC(t *testing.T) {
 					t.Errorf("%v\n%s", err, out)
 				}
 			})
+		}
+	}
+}
+
+// TestConversation has a client of gRPC in Go send and get small messages in turn on one
+// stream: for each it measures the path by a PING, which is no flood.
+func TestConversation(t *testing.T) {
+	w := feature.Start(t, objects(wanted{version: http2}, interopServer(t, build(t, interop+"server"))))
+	conn, err := grpc.NewClient("127.0.0.1:"+port(t, w, ""), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	stream, err := testgrpc.NewTestServiceClient(conn).FullDuplexCall(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := &testgrpc.StreamingOutputCallRequest{ResponseParameters: []*testgrpc.ResponseParameters{{Size: 1}}}
+	for i := range 3000 {
+		if err := stream.Send(ask); err != nil {
+			t.Fatalf("after %d messages: %v", i, err)
+		}
+		if _, err := stream.Recv(); err != nil {
+			t.Fatalf("after %d messages: %v", i, err)
 		}
 	}
 }
