@@ -1,8 +1,9 @@
 // Package frame is the syntax of HTTP/2 (RFC 9113) below its messages: frame
-// heads, the payloads both sides write alike, and header blocks as we write them.
+// heads, the payloads both sides write alike, and header blocks as we write them;
+// and how a connection's end reads and waits, whichever it is.
 //
-// proxy/http2 writes to clients with it, proxy/upstream/h2 to backends. It calls
-// mem, exchange and wire only, and keeps no state.
+// proxy/http2 speaks to clients with it, proxy/upstream/h2 to backends. It calls
+// mem, exchange and wire only.
 package frame
 
 import "encoding/binary"

@@ -38,8 +38,7 @@ type conn struct {
 
 // input is what was read.
 type input struct {
-	buf     []byte
-	r, w    int       // unread are buf[r:w]
+	frame.Input
 	now     time.Time // of the last read
 	by      time.Time // when the frame or header block that has begun must be complete; zero when none has
 	readBy  time.Time // the read deadline that is armed
@@ -100,10 +99,7 @@ func newConn(s *Server, nc net.Conn, info *exchange.Conn) *conn {
 // serve reads the connection until it ends.
 func (c *conn) serve(ahead []byte) {
 	c.greet()
-	if len(ahead) > len(c.room()) {
-		c.grow()
-	}
-	c.in.w = copy(c.in.buf, ahead)
+	c.in.Put(ahead)
 	f := c.process()
 	for c.start(); f == nil && !c.done(); c.start() {
 		if !c.read() {
@@ -118,7 +114,7 @@ func (c *conn) serve(ahead []byte) {
 		c.cfg.Log.V(1).Info("HTTP/2 connection broken off", "peer", c.info.Peer.String(), "code", uint32(f.code), "reason", f.why)
 	}
 	c.end(f)
-	c.free()
+	c.in.Free()
 }
 
 // greet stages our side of the preface.
@@ -144,7 +140,7 @@ func (c *conn) process() *fault {
 		}
 	}
 	for {
-		b := in.buf[in.r:in.w]
+		b := in.Bytes()
 		if len(b) < frame.HeadSize {
 			break
 		}
@@ -155,7 +151,7 @@ func (c *conn) process() *fault {
 		if len(b) < frame.HeadSize+h.Length {
 			break
 		}
-		in.r += frame.HeadSize + h.Length
+		in.Take(frame.HeadSize + h.Length)
 		began := c.block.id == 0
 		if f := c.frame(&h, b[frame.HeadSize:frame.HeadSize+h.Length]); f != nil {
 			return f
@@ -189,7 +185,7 @@ func (c *conn) start() {
 // preface takes the client's, once it is there.
 func (c *conn) preface() (ok bool, _ *fault) {
 	in := &c.in
-	b := in.buf[in.r:in.w]
+	b := in.Bytes()
 	n := min(len(b), len(frame.Preface))
 	if mem.String(b[:n]) != frame.Preface[:n] {
 		return false, errPreface
@@ -197,7 +193,7 @@ func (c *conn) preface() (ok bool, _ *fault) {
 	if n < len(frame.Preface) {
 		return false, nil
 	}
-	in.r += n
+	in.Take(n)
 	in.greeted = true
 	return true, nil
 }
@@ -206,7 +202,7 @@ func (c *conn) preface() (ok bool, _ *fault) {
 // stream's time bounds that.
 func (c *conn) patience() {
 	in := &c.in
-	b := in.buf[in.r:in.w]
+	b := in.Bytes()
 	switch {
 	case !in.settled: // the time of the preface
 	case c.block.id == 0 && (len(b) == 0 || len(b) > 3 && frame.Type(b[3]) == frame.Data):
@@ -221,14 +217,10 @@ func (c *conn) patience() {
 func (c *conn) read() bool {
 	in := &c.in
 	for c.arm() {
-		to := c.room()
-		n, err := c.nc.Read(to)
+		n, err := c.nc.Read(in.Room())
 		in.now = time.Now()
 		if n > 0 {
-			in.w += n
-			if n == len(to) && cap(in.buf) == mem.Small {
-				c.grow()
-			}
+			in.Add(n)
 			return true
 		}
 		if err != nil && (!errors.Is(err, os.ErrDeadlineExceeded) || c.expired()) {
@@ -236,52 +228,6 @@ func (c *conn) read() bool {
 		}
 	}
 	return false
-}
-
-// room returns where to read to. There is always some.
-func (c *conn) room() []byte {
-	in := &c.in
-	if in.buf == nil {
-		in.buf = mem.GetSmall() // all that an idle connection holds
-	}
-	if in.r == in.w {
-		in.r, in.w = 0, 0
-	} else if in.r > 0 {
-		in.w = copy(in.buf, in.buf[in.r:in.w])
-		in.r = 0
-	}
-	if in.w >= frame.HeadSize && frame.HeadSize+frame.Parse(in.buf).Length > len(in.buf) && in.greeted {
-		c.grow()
-	}
-	return in.buf[in.w:]
-}
-
-// grow makes the input one that holds any frame.
-func (c *conn) grow() {
-	in := &c.in
-	b := mem.GetLarge()
-	in.w = copy(b, in.buf[in.r:in.w])
-	in.r = 0
-	mem.PutSmall(in.buf)
-	in.buf = b
-}
-
-// shrink gives a large input back.
-func (c *conn) shrink() {
-	if in := &c.in; cap(in.buf) == mem.Large && in.r == in.w {
-		mem.PutLarge(in.buf)
-		in.buf, in.r, in.w = nil, 0, 0
-	}
-}
-
-func (c *conn) free() {
-	switch cap(c.in.buf) {
-	case mem.Small:
-		mem.PutSmall(c.in.buf)
-	case mem.Large:
-		mem.PutLarge(c.in.buf)
-	}
-	c.in.buf = nil
 }
 
 // arm gets ready to wait: what is staged is sent, and not more than the client
@@ -299,7 +245,7 @@ func (c *conn) arm() bool {
 	c.mu.Unlock()
 	in := &c.in
 	if idle {
-		c.shrink()
+		in.Shrink()
 		if in.now.Sub(since) >= 2*c.cfg.Timeouts.Idle {
 			return false // whatever comes, it is no requests
 		}

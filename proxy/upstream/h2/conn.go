@@ -55,8 +55,7 @@ type conn struct {
 
 // input is what was read.
 type input struct {
-	buf    []byte
-	r, w   int       // unread are buf[r:w]
+	frame.Input
 	now    time.Time // of the last read
 	readBy time.Time // the read deadline that is armed
 	pinged bool      // nothing has come since a PING was sent
@@ -280,7 +279,7 @@ func (c *conn) read() {
 	c.fail(err)
 	c.mu.Unlock()
 	_ = c.nc.Close() // nothing is lost with it
-	c.putInput()
+	c.in.Free()
 }
 
 // frames reads until the connection ends, and returns why.
@@ -288,7 +287,7 @@ func (c *conn) frames() error {
 	in := &c.in
 	for {
 		for {
-			b := in.buf[in.r:in.w]
+			b := in.Bytes()
 			if len(b) < frame.HeadSize {
 				break
 			}
@@ -299,7 +298,7 @@ func (c *conn) frames() error {
 			if len(b) < frame.HeadSize+h.Length {
 				break
 			}
-			in.r += frame.HeadSize + h.Length
+			in.Take(frame.HeadSize + h.Length)
 			if err := c.frame(&h, b[frame.HeadSize:frame.HeadSize+h.Length]); err != nil {
 				return err
 			}
@@ -321,10 +320,9 @@ func (c *conn) fill() error {
 		if over != nil {
 			return over
 		}
-		if idle && in.r == in.w && cap(in.buf) == mem.Large {
-			c.putInput()
+		if idle {
+			in.Shrink()
 		}
-		to := c.room()
 		if in.readBy.Sub(in.now) < pingAfter {
 			in.now = time.Now()
 			in.readBy = in.now.Add(2 * pingAfter)
@@ -341,12 +339,10 @@ func (c *conn) fill() error {
 				return over
 			}
 		}
-		n, err := c.nc.Read(to)
+		n, err := c.nc.Read(in.Room())
 		if n > 0 {
 			in.now, in.pinged = time.Now(), false
-			if in.w += n; n == len(to) && cap(in.buf) == mem.Small {
-				c.grow()
-			}
+			in.Add(n)
 			return nil
 		}
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -376,41 +372,4 @@ func (c *conn) silent() error {
 		c.out.staged = frame.AppendPing(c.staged(), 0, make([]byte, 8))
 	}
 	return nil
-}
-
-// room returns where to read to.
-func (c *conn) room() []byte {
-	in := &c.in
-	if in.buf == nil {
-		in.buf = mem.GetSmall() // all that an idle connection holds
-	}
-	if in.r == in.w {
-		in.r, in.w = 0, 0
-	} else if in.r > 0 {
-		in.w = copy(in.buf, in.buf[in.r:in.w])
-		in.r = 0
-	}
-	if in.w >= frame.HeadSize && frame.HeadSize+frame.Parse(in.buf).Length > len(in.buf) {
-		c.grow()
-	}
-	return in.buf[in.w:]
-}
-
-func (c *conn) grow() {
-	in := &c.in
-	b := mem.GetLarge()
-	in.w = copy(b, in.buf[in.r:in.w])
-	in.r = 0
-	mem.PutSmall(in.buf)
-	in.buf = b
-}
-
-func (c *conn) putInput() {
-	switch cap(c.in.buf) {
-	case mem.Small:
-		mem.PutSmall(c.in.buf)
-	case mem.Large:
-		mem.PutLarge(c.in.buf)
-	}
-	c.in.buf, c.in.r, c.in.w = nil, 0, 0
 }
