@@ -19,8 +19,8 @@ type flows struct {
 }
 
 // copy copies one direction until from ends, and passes the end on. It is false
-// when the connection has broken; then both ends have been closed. The other
-// direction is another goroutine's copy.
+// when the connection has broken; then both ends have been closed, or the other direction,
+// which is another goroutine's copy, ends by itself.
 func (r *flows) copy(to, from net.Conn, count *atomic.Uint64) bool {
 	r.moved.CompareAndSwap(0, time.Now().UnixNano())
 	w := flow{flows: r, to: to, count: count}
@@ -28,8 +28,11 @@ func (r *flows) copy(to, from net.Conn, count *atomic.Uint64) bool {
 		w.to = a.Conn
 	}
 	err := w.run(from)
-	if err == nil {
+	switch {
+	case err == nil:
 		err = socket.CloseWrite(to)
+	case w.refused: // what to said before it went, such as why, may still be here: the other direction ends soon, and then both
+		return false
 	}
 	if err != nil {
 		_ = to.Close()
@@ -45,6 +48,8 @@ type flow struct {
 	sock  *socket.Conn // to, when it is TCP: it writes without telling the scheduler
 	count *atomic.Uint64
 	until time.Time // the write deadline that is armed, without sock
+
+	refused bool // to has gone and takes no more
 }
 
 func (f *flow) run(from net.Conn) error {
@@ -155,6 +160,7 @@ func (f *flow) write(b []byte) error {
 		n, err = f.to.Write(b)
 	}
 	f.add(int64(n))
+	f.refused = gone(err)
 	return err
 }
 

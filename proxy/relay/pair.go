@@ -19,6 +19,7 @@ type pair struct {
 	client *net.TCPConn // what its descriptor was taken from
 	ends   [2]end       // of the client, and of the backend
 	over   bool
+	cut    bool // one side takes no more, though not all has been said
 	done   chan bool
 }
 
@@ -109,7 +110,7 @@ func (p *pair) finish(ok bool) (over bool) {
 		p.ends[i].release()
 	}
 	p.close()
-	p.done <- ok
+	p.done <- ok && !p.cut
 	return true
 }
 
@@ -219,13 +220,25 @@ func (e *end) pass() (over bool) {
 func (e *end) send(b []byte) (over bool) {
 	n, err := e.to.fd.Send(b)
 	if err != nil {
-		return e.pair.finish(false)
+		return e.refused(err)
 	}
 	e.add(n)
 	if n < len(b) {
 		e.hold(b[n:])
 	}
 	return false
+}
+
+// refused ends this direction, because the other side takes no more. What that has said before
+// it went, such as why, may still be here: the pair ends once it has been passed on.
+func (e *end) refused(err error) (over bool) {
+	if !gone(err) || e.to.ended {
+		return e.pair.finish(false)
+	}
+	e.release()
+	e.ended, e.pair.cut = true, true
+	e.to.readable, e.to.ending = true, true
+	return e.to.flush()
 }
 
 func (e *end) add(n int) {
@@ -257,7 +270,7 @@ func (e *end) flush() (over bool) {
 	if len(e.held) > 0 {
 		n, err := e.to.fd.Send(e.held)
 		if err != nil {
-			return e.pair.finish(false)
+			return e.refused(err)
 		}
 		e.add(n)
 		if e.held = e.held[n:]; len(e.held) > 0 {

@@ -11,12 +11,15 @@
 // such loop, there is a goroutine for each direction.
 //
 // One end that finishes sending does not end the other: the end is passed on, and
-// the other direction lasts until it finishes too.
+// the other direction lasts until it finishes too. One that goes while the other still
+// sends ends both, but only once what it had said has been passed on.
 package relay
 
 import (
+	"errors"
 	"net"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/poll"
@@ -62,6 +65,12 @@ func Break(s *poll.Set, of func(client *net.TCPConn) bool) {
 			e.pair.finish(false)
 		}
 	})
+}
+
+// gone says that err comes from sending to a side that has closed its connection: there is an
+// end to what it has said.
+func gone(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // bare returns what is below c if that is TCP, and what was read of it already.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -238,6 +239,29 @@ func TestReset(t *testing.T) {
 			write(t, j.client, "y") // otherwise nobody looks
 		}
 		j.want(t, false)
+	})
+}
+
+// TestLastWords: what one side has said before it went arrives, also when the other one is
+// still sending: servers say why they go, and go.
+func TestLastWords(t *testing.T) {
+	ways(t, func(t *testing.T, r Relay) {
+		for _, size := range []int{1, small, 8 * small} {
+			more, last := strings.Repeat("m", size), strings.Repeat("l", size)
+			for i := range 40 {
+				j := newJoined(t)
+				goes, stays := j.backend, j.client
+				if i%2 == 0 {
+					goes, stays = stays, goes
+				}
+				write(t, stays, more)
+				write(t, goes, last)
+				reset(goes)
+				j.join(t, r)
+				reads(t, stays, last)
+				j.want(t, false)
+			}
+		}
 	})
 }
 
