@@ -67,6 +67,7 @@ type output struct {
 	acks    int       // of PING and SETTINGS, in staged
 	busy    bool      // the sender sends, or is about to
 	blocked int       // streams that wait for room, or for the connection's window
+	unheard bool      // a request was staged since something came
 	armed   time.Time // the write deadline; the sender's alone
 }
 
@@ -312,9 +313,12 @@ func (c *conn) frames() error {
 // fill waits for more.
 func (c *conn) fill() error {
 	in := &c.in
-	for {
+	for fresh := true; ; fresh = false {
 		c.mu.Lock()
 		c.flush()
+		if fresh {
+			c.out.unheard = false
+		}
 		idle, over := c.count == 0, c.state.err
 		c.mu.Unlock()
 		if over != nil {
@@ -354,7 +358,9 @@ func (c *conn) fill() error {
 	}
 }
 
-// silent is called when nothing has come for a while.
+// silent is called when nothing has come for a while. Requests that were given up
+// meanwhile count too: where each waits for a moment only, a lost connection would
+// else carry them for as long as they come.
 func (c *conn) silent() error {
 	c.in.readBy = time.Time{}
 	c.mu.Lock()
@@ -362,12 +368,9 @@ func (c *conn) silent() error {
 	switch {
 	case c.state.err != nil:
 		return c.state.err
-	case c.count == 0 && time.Since(c.since) >= c.dialer.cfg.IdleTimeout:
+	case c.in.pinged || c.count == 0 && time.Since(c.since) >= c.dialer.cfg.IdleTimeout:
 		return errLost
-	case c.count == 0:
-	case c.in.pinged:
-		return errLost
-	default:
+	case c.count > 0 || c.out.unheard:
 		c.in.pinged = true
 		c.out.staged = frame.AppendPing(c.staged(), 0, make([]byte, 8))
 	}

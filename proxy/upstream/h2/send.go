@@ -61,6 +61,7 @@ func (s *Stream) replay() {
 	s.window = window{send: c.peer.window, recv: int64(c.dialer.cfg.Buffer)}
 	at := c.at(s.id)
 	s.flow.next, *at, s.open = *at, s, true
+	c.out.unheard = true
 	flags := uint8(0)
 	if whole {
 		flags, s.sentLast = frame.EndStream, true
