@@ -1,11 +1,13 @@
 package forward_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -109,4 +111,46 @@ func TestHTTP2Elsewhere(t *testing.T) {
 	c = start(t, options{grpc: true}, echo(t)).dial()
 	c.send(get)
 	c.want(502, "*")
+}
+
+// TestHTTP2Lost has a backend close an idle connection without a word, as many do,
+// just when another request comes: it is asked once more where that is harmless.
+func TestHTTP2Lost(t *testing.T) {
+	type key struct{}
+	var heads atomic.Int32
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &http.Server{
+		Protocols:         new(http.Protocols),
+		ReadHeaderTimeout: 20 * time.Second,
+		ConnContext:       func(ctx context.Context, nc net.Conn) context.Context { return context.WithValue(ctx, key{}, nc) },
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if heads.Add(1)%2 == 0 {
+				r.Context().Value(key{}).(net.Conn).Close()
+				return
+			}
+			io.WriteString(w, "here")
+		}),
+	}
+	b.Protocols.SetUnencryptedHTTP2(true)
+	var running sync.WaitGroup
+	running.Go(func() { b.Serve(l) })
+	t.Cleanup(func() { b.Close(); running.Wait() })
+	c := start(t, options{grpc: true}, l.Addr().String()).dial()
+	for range 3 {
+		c.send(get)
+		c.want(200, "here")
+	}
+	if n := heads.Load(); n != 5 {
+		t.Errorf("the backend was asked %d times, want 5: two of the connections were lost", n)
+	}
+	c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
+	c.code(502, "backend_bad_response")
+	c.send(get)
+	c.want(200, "here")
+	if n := heads.Load(); n != 7 {
+		t.Errorf("the backend was asked %d times, want 7: what may have changed something is not asked again", n)
+	}
 }

@@ -203,7 +203,12 @@ func (c *Call) use(k *Conn) {
 
 // Reused reports whether the connection has carried a request before, so that
 // its end may have nothing to do with this one.
-func (c *Call) Reused() bool { return c.conn != nil && c.conn.reused }
+func (c *Call) Reused() bool {
+	if c.stream != nil {
+		return c.stream.Stray()
+	}
+	return c.conn != nil && c.conn.reused
+}
 
 // Answered reports whether any byte of an answer has come.
 func (c *Call) Answered() bool { return c.in.any }

@@ -214,6 +214,16 @@ func (s *Stream) again() bool {
 	return true
 }
 
+// Stray reports whether the stream ended without an answer because its connection was
+// lost, and that had carried requests before: its end may have nothing to do with this one.
+func (s *Stream) Stray() bool {
+	c := s.conn.Load()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	lost := s.err == errLost || s.err == io.ErrUnexpectedEOF
+	return lost && s.id > 1 && !s.answer.headed && s.answer.interim == 0
+}
+
 // await waits until there is what is asked for, or the stream has ended.
 func (s *Stream) await(there func(*answer) bool) error {
 	c := s.conn.Load()
