@@ -104,14 +104,14 @@ type attempt struct {
 // Pool returns the empty pool of the endpoint at addr, host:port.
 func (d *Dialer) Pool(addr string) *Pool { return &Pool{dialer: d, addr: addr} }
 
-// attempts is how many fresh connections one request waits for, when others are
-// quicker to fill them or the backend closes them at once.
+// attempts is how many fresh connections, more than there may be, one request waits
+// for, when others are quicker to fill them or the backend closes them at once.
 const attempts = 3
 
 // acquire returns a connection with room for one request, kept for the caller. It
 // waits until at the latest.
 func (p *Pool) acquire(ctx context.Context, at time.Time) (*conn, error) {
-	for range attempts {
+	for range p.dialer.cfg.Conns + attempts {
 		c, dial, err := p.look()
 		if c != nil || err != nil {
 			return c, err

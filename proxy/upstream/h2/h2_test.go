@@ -252,6 +252,34 @@ func TestBounds(t *testing.T) {
 	t.Error("no room after all have ended")
 }
 
+// TestBurst has as many requests come at once, on no connection yet, as all connections
+// together take: none is turned away.
+func TestBurst(t *testing.T) {
+	release := make(chan struct{})
+	const conns, streams = 10, 3
+	p := serve(t, Config{Conns: conns, Streams: streams}, func(http.ResponseWriter, *http.Request) { <-release })
+	var asking sync.WaitGroup
+	for range conns * streams {
+		asking.Go(func() {
+			s, err := p.Open(context.Background(), time.Now().Add(5*time.Second))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = s.Ask(exchangeOf("GET", "/"), nil)
+			s.Close()
+		})
+	}
+	for range 5000 {
+		if p.Connections() == conns {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	close(release)
+	asking.Wait()
+}
+
 func TestUnreachable(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
