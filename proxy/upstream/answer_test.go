@@ -109,3 +109,43 @@ func read(t *testing.T, c *Call) (got []byte) {
 	}
 	return got
 }
+
+// TestLateCall has calls that are to be answered long after they began, because
+// their content came slowly, or something else took its time before: the backend has
+// its whole time still, over a connection that was used before and over a new one.
+func TestLateCall(t *testing.T) {
+	s := New(Config{Look: 10 * time.Millisecond, ReadTimeout: 5 * time.Second})
+	defer s.Close()
+	s.SetEndpoints("b", []table.Endpoint{{Address: netip.MustParseAddrPort(listen(t, echo).String())}})
+	b, c := s.Backend("b", ""), NewCall()
+	defer c.Release()
+	for name, content := range map[string]string{"content": "a", "no content": ""} {
+		for _, fresh := range []bool{true, false} {
+			x := &exchange.Exchange{Request: exchange.Request{
+				Method: "GET", Authority: "a.example", Path: "/", RawQuery: "1",
+				Body: &exchange.Buffered{Content: []byte(content)}, ContentLength: int64(len(content)),
+			}}
+			if content == "" {
+				x.Request.Body = nil
+			}
+			c.Begin(time.Now().Add(-time.Minute), time.Time{})
+			c.Stage(x, "")
+			if content != "" {
+				if _, err := c.Gather(x.Request.Body, x.Request.ContentLength); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.Connect(b.Pick(nil, time.Now()), fresh, false); err != nil {
+				t.Fatalf("%s, fresh %v: %v", name, fresh, err)
+			}
+			if _, err := c.Ask(nil); err != nil {
+				t.Fatalf("%s, fresh %v: %v", name, fresh, err)
+			}
+			if err := c.ReadHead("GET", "", nil); err != nil {
+				t.Fatalf("%s, fresh %v: %v", name, fresh, err)
+			}
+			read(t, c)
+			c.Release()
+		}
+	}
+}

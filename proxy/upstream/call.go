@@ -28,13 +28,15 @@ type Call struct {
 	x       *exchange.Exchange // set by StageHTTP2: what is asked, over HTTP/2
 	stream  *h2.Stream         // its part of a connection to endpoint, once there is one
 	cfg     *Config
-	req     []byte    // the request's head, and content that was gathered; its memory stays with the call
-	now     time.Time //
-	at      int64     // now, Unix nanoseconds
-	exact   time.Time // when the answer must be complete; zero when no rule says so
-	content bool      // there is some
-	chunked bool      // it is sent in chunks
-	sent    bool      // all of the request has been written
+	req     []byte        // the request's head, and content that was gathered; its memory stays with the call
+	now     time.Time     //
+	at      int64         // now, Unix nanoseconds
+	look    time.Duration // to the next look at whether the client is there
+	told    bool          // a look costs nothing: the client's protocol tells
+	exact   time.Time     // when the answer must be complete; zero when no rule says so
+	content bool          // there is some
+	chunked bool          // it is sent in chunks
+	sent    bool          // all of the request has been written
 	in      input
 
 	aside    []byte    // req's memory while that is in a pooled buffer
@@ -52,6 +54,11 @@ func NewCall() *Call {
 // Begin begins a call, or another try of it, at now; the answer must be complete
 // by exact unless that is zero.
 func (c *Call) Begin(now, exact time.Time) { c.now, c.at, c.exact = now, now.UnixNano(), exact }
+
+// refresh makes it now. What a backend may take counts from when it is asked, which
+// may be long after the request has begun: its content came slowly, or it was to be
+// allowed by somebody else.
+func (c *Call) refresh() { c.Begin(time.Now(), c.exact) }
 
 // Release ends the call, which may begin again: its connection goes back to the pool if nothing speaks
 // against it, and is closed otherwise. Nothing of the answer is good any more.
@@ -107,7 +114,7 @@ func put(b []byte) {
 
 // Stage writes x's head into memory. lines are whole field lines to come last in it.
 func (c *Call) Stage(x *exchange.Exchange, lines string) {
-	c.content = x.Request.Body != nil
+	c.content, c.told = x.Request.Body != nil, x.Context != nil
 	c.chunked = c.content && x.Request.ContentLength < 0
 	c.req = wire.AppendRequestHead(c.req[:0], x, wire.RequestOptions{Upgrade: x.Request.Upgrade != "", Lines: lines})
 }
@@ -126,6 +133,7 @@ func (c *Call) Gather(body exchange.Body, length int64) (bool, error) {
 		p, err := body.Next()
 		c.req = append(c.req, p...)
 		if err == io.EOF {
+			c.refresh()
 			return true, nil
 		}
 		if err != nil {
@@ -146,7 +154,10 @@ const rested = 10 * time.Millisecond
 // and so is one that has carried content, which a backend could take for a request
 // of its own, and answer.
 func (c *Call) Connect(e *Endpoint, fresh, careful bool) *exchange.Error {
-	c.cfg = e.cfg
+	c.cfg, c.look = e.cfg, e.cfg.Look
+	if c.told {
+		c.look = min(firstLook, c.look)
+	}
 	if int(e.busy.Add(1)) > c.cfg.MaxRequests {
 		e.busy.Add(-1)
 		return e.overloaded()
@@ -177,7 +188,7 @@ func (c *Call) reuse(e *Endpoint, careful bool) bool {
 
 // quiet looks at k, and closes it if it has not been quiet.
 func (c *Call) quiet(k *Conn) bool {
-	if k.arm(c.now, time.Time{}, c.cfg.Look) == nil && k.Quiet() {
+	if k.arm(c.now, time.Time{}, c.look) == nil && k.Quiet() {
 		return true
 	}
 	k.close()
@@ -189,6 +200,7 @@ func (c *Call) connect(e *Endpoint) *exchange.Error {
 	if c.x != nil {
 		return c.open(e)
 	}
+	c.refresh()
 	k, err := e.dial(c.now, c.exact)
 	if err == nil {
 		c.use(k)
@@ -225,8 +237,8 @@ func (c *Call) Ask(gone func() bool) (untouched bool, err error) {
 		return c.stream.Ask(c.x, c.req)
 	}
 	k := c.conn
-	if !c.exact.IsZero() || !k.armed(c.at, c.cfg.Look) {
-		if err := k.arm(c.now, c.soon(c.now), c.cfg.Look); err != nil {
+	if !c.exact.IsZero() || !k.armed(c.at, c.look) {
+		if err := k.arm(c.now, c.soon(c.now), c.look); err != nil {
 			return true, err
 		}
 	}
@@ -236,6 +248,9 @@ func (c *Call) Ask(gone func() bool) (untouched bool, err error) {
 		c.in.buf = c.req[end : end+room : end+room]
 	}
 	n, sent, err := k.Ask(c.req, &c.in.buf)
+	if sent == 0 && Timeout(err) && c.late() {
+		n, sent, err = k.Ask(c.req, &c.in.buf)
+	}
 	if err != nil {
 		return c.unanswered(sent, err, gone)
 	}
@@ -244,6 +259,18 @@ func (c *Call) Ask(gone func() bool) (untouched bool, err error) {
 		k.long = true
 	}
 	return false, nil
+}
+
+// late reports whether the time to look passed before anything was sent, for the call
+// had begun long before. It can be asked once more then.
+//
+//go:noinline // it is rare: kept out of the plain path
+func (c *Call) late() bool {
+	if time.Since(c.now) < c.look {
+		return false
+	}
+	c.refresh()
+	return c.conn.arm(c.now, c.soon(c.now), c.look) == nil
 }
 
 // unanswered goes on with Ask after err.

@@ -125,3 +125,35 @@ func TestSilentAnswers(t *testing.T) {
 	}
 	w.Until("no request is left over", func() bool { return w.Metric(`gatehouse_limit_in_use{limit="requests"}`) == "0" })
 }
+
+// Requests of HTTP/2 that their client gives up end at the backend at once, for what
+// may be open on its connection is for the others.
+func TestGivenUp(t *testing.T) {
+	t.Parallel()
+	ca := NewAuthority(t)
+	w := Start(t, Base+Gateway("secure", `{name: https, protocol: HTTPS, port: 443, tls: {certificateRefs: [{name: cert}]}}`)+ca.Secret("cert", "a")+
+		strings.Replace(Route("r", toAPI), "[{name: edge}]", "[{name: secure}]", 1))
+	begun, ended := make(chan struct{}), make(chan struct{}, 1)
+	w.Backend("shop/api").Answer(func(_ http.ResponseWriter, r *http.Request) {
+		begun <- struct{}{}
+		<-r.Context().Done()
+		ended <- struct{}{}
+	})
+	ctx, leave := context.WithCancel(t.Context())
+	go func() {
+		<-begun
+		leave()
+	}()
+	q, err := http.NewRequestWithContext(ctx, "GET", "https://a/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := w.Client("shop/secure/https", TLS(ca.named("a"))).Do(q); err == nil {
+		t.Fatalf("the answer is %s", r.Status)
+	}
+	select {
+	case <-ended:
+	case <-time.After(2 * time.Second):
+		t.Error("the backend was not told within 2 s that the client has given up")
+	}
+}
