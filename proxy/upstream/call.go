@@ -24,23 +24,28 @@ type Call struct {
 	// Head is the answer's, good until Release.
 	Head wire.ResponseHead
 
-	conn    *Conn
-	x       *exchange.Exchange // set by StageHTTP2: what is asked, over HTTP/2
-	stream  *h2.Stream         // its part of a connection to endpoint, once there is one
-	cfg     *Config
-	req     []byte        // the request's head, and content that was gathered; its memory stays with the call
-	now     time.Time     //
-	at      int64         // now, Unix nanoseconds
-	look    time.Duration // to the next look at whether the client is there
-	told    bool          // a look costs nothing: the client's protocol tells
-	exact   time.Time     // when the answer must be complete; zero when no rule says so
-	content bool          // there is some
-	chunked bool          // it is sent in chunks
-	sent    bool          // all of the request has been written
+	conn   *Conn
+	x      *exchange.Exchange // set by StageHTTP2: what is asked, over HTTP/2
+	stream *h2.Stream         // its part of a connection to endpoint, once there is one
+	cfg    *Config
+	times
+	req     []byte // the request's head, and content that was gathered; its memory stays with the call
+	content bool   // there is some
+	chunked bool   // it is sent in chunks
+	sent    bool   // all of the request has been written
 	in      input
 
 	aside    []byte    // req's memory while that is in a pooled buffer
 	endpoint *Endpoint // stream's
+}
+
+// times is since when a call waits, and until when.
+type times struct {
+	now   time.Time     //
+	at    int64         // now, Unix nanoseconds
+	look  time.Duration // to the next look at whether the client is there
+	told  bool          // a look costs nothing: the client's protocol tells
+	exact time.Time     // when the answer must be complete; zero when no rule says so
 }
 
 // maxStaging is the largest head for which a call keeps the memory.
