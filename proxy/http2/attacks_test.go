@@ -68,6 +68,13 @@ func TestFloods(t *testing.T) {
 			}
 			r.send(frame.Data, 0, 3, 'a')
 		},
+		"DATA of one taken back": func(r *raw, i int) {
+			r.once(i, "POST")
+			if i == 0 {
+				r.send(frame.ResetStream, 0, 1, 0, 0, 0, 8)
+			}
+			r.send(frame.Data, 0, 1, 'a')
+		},
 		"resets of an ended": func(r *raw, i int) { r.once(i, "GET"); r.send(frame.ResetStream, 0, 1, 0, 0, 0, 8) },
 		"windows of an ended": func(r *raw, i int) {
 			r.once(i, "GET")

@@ -150,21 +150,25 @@ func (c *conn) content(st *stream, h *frame.Head, content []byte) *fault {
 }
 
 // late judges a frame with content or fields for a stream that has ended. One we
-// have reset goes on until the client knows.
+// have reset goes on until the client knows. One that the client has reset is over,
+// which is an error of the stream (section 5.1): grpc-java sends content behind its
+// reset when a call ends while its first frames wait for room among the streams.
+// The connection's lock is held.
 func (c *conn) late(st *stream, h *frame.Head) *fault {
+	e := c.streams.recall(h.Stream)
 	if st != nil {
-		if st.ours {
-			return nil
-		}
-		return errClosed
+		e = &ending{ours: st.ours, theirs: !st.ours}
 	}
-	switch e := c.streams.recall(h.Stream); {
+	switch {
 	case e == nil && h.Type == frame.Headers:
 		return errStreamID
 	case e == nil:
 		return c.useless(1)
 	case e.ours:
 		return nil
+	case e.theirs:
+		c.stage(frame.AppendReset(c.staged(), h.Stream, frame.StreamClosed))
+		return c.useless(1)
 	}
 	return errClosed
 }

@@ -41,7 +41,24 @@ func TestFrames(t *testing.T) {
 			r.until("200 on 1")
 			r.ask(1, true, common("GET")...)
 		}, "goaway STREAM_CLOSED 1"},
-		"data on an ended stream":  {func(r *raw) { r.ask(1, true, common("GET")...); r.until("200 on 1"); r.send(frame.Data, 1, 1, 1) }, "goaway STREAM_CLOSED 1"},
+		"data on an ended stream": {func(r *raw) { r.ask(1, true, common("GET")...); r.until("200 on 1"); r.send(frame.Data, 1, 1, 1) }, "goaway STREAM_CLOSED 1"},
+		"data on a stream taken back": {func(r *raw) {
+			r.ask(1, false, common("POST", "x-unread", "1")...)
+			r.send(frame.ResetStream, 0, 1, 0, 0, 0, 8)
+			r.send(frame.Data, 1, 1, 1)
+		}, "reset STREAM_CLOSED on 1"},
+		"data on a stream taken back long ago": {func(r *raw) {
+			r.ask(1, false, common("POST")...)
+			r.send(frame.ResetStream, 0, 1, 0, 0, 0, 8)
+			r.ask(3, true, common("GET")...)
+			r.until("200 on 3")
+			r.send(frame.Data, 1, 1, 1)
+		}, "reset STREAM_CLOSED on 1"},
+		"trailer on a stream taken back": {func(r *raw) {
+			r.ask(1, false, common("POST", "x-unread", "1")...)
+			r.send(frame.ResetStream, 0, 1, 0, 0, 0, 8)
+			r.ask(1, true, "x-a", "b")
+		}, "reset STREAM_CLOSED on 1"},
 		"reset of an idle stream":  {func(r *raw) { r.send(frame.ResetStream, 0, 1, 0, 0, 0, 8) }, "goaway PROTOCOL_ERROR 0"},
 		"short reset":              {func(r *raw) { r.ask(1, false, common("POST")...); r.send(frame.ResetStream, 0, 1, 8) }, "goaway FRAME_SIZE_ERROR 1"},
 		"window of an idle stream": {func(r *raw) { r.send(frame.WindowUpdate, 0, 1, 0, 0, 0, 8) }, "goaway PROTOCOL_ERROR 0"},

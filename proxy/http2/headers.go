@@ -163,7 +163,7 @@ func (c *conn) request(st *stream) *fault {
 		return nil
 	case c.streams.open >= int(c.cfg.Streams):
 		c.stage(frame.AppendReset(c.staged(), st.id, frame.RefusedStream))
-		c.streams.note(st.id, true)
+		c.streams.note(ending{id: st.id, ours: true})
 		c.mu.Unlock()
 		putStream(st)
 		return c.broken()

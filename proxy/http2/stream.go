@@ -89,7 +89,7 @@ func (st *stream) finish() {
 			c.reset(st, frame.NoError)
 		}
 	}
-	c.streams.remove(st, st.ours)
+	c.streams.remove(st)
 	if n := st.body.queue.Drop(); n > 0 && !c.out.failed {
 		c.credit(int64(n))
 	}

@@ -20,8 +20,9 @@ type streams struct {
 
 // ending is how a stream ended.
 type ending struct {
-	id   uint32
-	ours bool // by us, so that the client may have sent on without knowing
+	id     uint32
+	ours   bool // by us, so that the client may have sent on without knowing
+	theirs bool // reset by the client
 }
 
 func (s *streams) at(id uint32) **stream { return &s.buckets[id>>1%buckets] }
@@ -43,22 +44,22 @@ func (s *streams) add(st *stream) {
 }
 
 // remove takes st out and remembers how it ended.
-func (s *streams) remove(st *stream, ours bool) {
+func (s *streams) remove(st *stream) {
 	at := s.at(st.id)
 	for *at != st {
 		at = &(*at).next
 	}
 	*at = st.next
 	st.next = nil
-	s.note(st.id, ours)
+	s.note(ending{st.id, st.ours, st.gone && !st.ours})
 	if s.open--; s.open == 0 {
 		s.since = time.Now()
 	}
 }
 
 // note remembers the end of a stream.
-func (s *streams) note(id uint32, ours bool) {
-	s.ended[s.next%remembered] = ending{id, ours}
+func (s *streams) note(e ending) {
+	s.ended[s.next%remembered] = e
 	s.next++
 }
 
