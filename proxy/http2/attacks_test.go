@@ -169,6 +169,21 @@ func TestMessages(t *testing.T) {
 	}
 }
 
+// TestTaste has a client that takes the first of each answer and no more, as those of
+// gRPC do with a stream of which they want one message.
+func TestTaste(t *testing.T) {
+	_, url, _ := serve(t, duplex)
+	r := dial(t, url)
+	for i := range uint32(1000) {
+		id := 2*i + 1
+		r.ask(id, false, common("POST")...)
+		if got := r.until("200", "goaway", "closed"); got != fmt.Sprintf("200 on %d", id) {
+			t.Fatalf("after %d answers: %s", i, got)
+		}
+		r.send(frame.ResetStream, 0, id, 0, 0, 0, 8)
+	}
+}
+
 // TestPatience has many requests given up by one client, after some time: a slow
 // backend's fault, and nothing by which other requests of its connection should end.
 func TestPatience(t *testing.T) {

@@ -14,7 +14,7 @@ const (
 	idleFrame   = 3   // by a frame of content in either direction: gRPC updates both windows for it, and pings
 	idleBytes   = 256 // of content gain one, when that is more
 
-	// Streams taken back before their answer was complete and soon, by the client (rapid
+	// Streams taken back before their answer began and soon, by the client (rapid
 	// reset, CVE-2023-44487) or by us for a fault of the client's ("made you reset",
 	// CVE-2025-8671), and requests refused for their form.
 	resetRate   = 20

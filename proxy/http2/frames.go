@@ -196,7 +196,7 @@ func (c *conn) resetStream(h *frame.Head, payload []byte) *fault {
 	}
 	c.mu.Lock()
 	st := c.streams.find(h.Stream)
-	early := st != nil && !st.gone && !st.writer.sent && c.in.now.Sub(st.Exchange.Start) < resetSoon
+	early := st != nil && !st.gone && !st.writer.begun && c.in.now.Sub(st.Exchange.Start) < resetSoon
 	if st != nil && !st.gone {
 		c.abandon(st)
 	}

@@ -25,7 +25,7 @@ type writer struct {
 	left   int64 // content still to come; -1 when not known
 	err    error
 	wake   frame.Waiter
-	sent   bool // ended, for those who hold the connection's lock
+	begun  bool // the answer is, for those who hold the connection's lock
 
 	// Where the stream's last frame is, so that it can be made the last: from byte
 	// at of what is staged in round.
@@ -49,7 +49,7 @@ func (w *writer) reset() {
 	if w.block = w.block[:0]; cap(w.block) > mem.Large {
 		w.block = nil
 	}
-	w.state, w.noBody, w.left, w.err, w.sent = waiting, false, 0, nil, false
+	w.state, w.noBody, w.left, w.err, w.begun = waiting, false, 0, nil, false
 	w.wake.Clear() // it was meant for the stream before
 }
 
@@ -130,7 +130,7 @@ func (w *writer) headers(block []byte, flags uint8) {
 // begin stages the head, if that has not been done.
 func (w *writer) begin() {
 	if w.state == headed && !w.st.gone {
-		w.state = staged
+		w.state, w.begun = staged, true
 		w.headers(w.block, 0)
 	}
 }
@@ -246,7 +246,7 @@ func (w *writer) End(x *exchange.Exchange) error {
 	default:
 		c.stage(frame.Append(c.staged(), frame.Head{Type: frame.Data, Flags: frame.EndStream, Stream: w.st.id}))
 	}
-	w.state, w.sent = ended, true
+	w.state, w.begun = ended, true
 	if w.st.bad == nil {
 		c.out.answered++
 	}
