@@ -3,6 +3,7 @@ package h2
 import (
 	"errors"
 	"io"
+	"math"
 	"net"
 	"os"
 	"runtime"
@@ -83,6 +84,7 @@ type peer struct {
 	window  int64 // of each new stream
 	frame   int   // of a payload
 	streams int   // at one time
+	head    int64 // of a request, as section 6.5.2 counts
 	shrunk  bool  // its header table
 	settled bool  // its SETTINGS have come
 }
@@ -97,7 +99,7 @@ func newConn(d *Dialer, nc net.Conn) *conn {
 	c := &conn{dialer: d, nc: nc, kick: make(chan struct{}, 1), next: 1, since: time.Now()}
 	c.dec = hpack.NewDecoder(frame.TableSize, c.field)
 	c.window = window{send: frame.InitialWindow, recv: d.buffer}
-	c.peer = peer{window: frame.InitialWindow, frame: frame.MinMaxSize, streams: defaultStreams}
+	c.peer = peer{window: frame.InitialWindow, frame: frame.MinMaxSize, streams: defaultStreams, head: math.MaxInt64}
 	b := append(c.staged(), frame.Preface...)
 	b = frame.AppendSettings(b,
 		frame.Param{ID: frame.EnablePush, Value: 0},

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/frame"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 )
@@ -24,6 +25,10 @@ var (
 	errFields      = errors.New("h2: the answer has too many fields, or too large ones")
 	errUnprocessed = errors.New("h2: the backend has not looked at the request")
 )
+
+// errHead is the answer to a request that the backend says it does not take. Netty,
+// and with it grpc-java, would end the connection, and all other requests with it.
+var errHead error = &exchange.Error{Status: 431, Code: "backend_header_too_large", Detail: "the request's head is larger than the backend takes"}
 
 // frame takes one frame.
 func (c *conn) frame(h *frame.Head, payload []byte) error {
@@ -148,6 +153,8 @@ func (c *conn) settings(h *frame.Head, payload []byte) error {
 				return errProtocol
 			}
 			c.peer.frame = min(int(v), mem.Large)
+		case frame.MaxHeaderListSize:
+			c.peer.head = int64(v)
 		}
 	}
 	c.out.staged = frame.Append(c.staged(), frame.Head{Type: frame.Settings, Flags: frame.Ack})

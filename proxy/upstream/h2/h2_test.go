@@ -396,7 +396,7 @@ func TestAcknowledgements(t *testing.T) {
 
 // raw is a backend that speaks frames. answer is called for the head of each
 // request, n counts them, over all connections.
-func raw(t *testing.T, answer func(f *http2.Framer, stream uint32, n int)) *Pool {
+func raw(t *testing.T, answer func(f *http2.Framer, stream uint32, n int), settings ...http2.Setting) *Pool {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -414,7 +414,7 @@ func raw(t *testing.T, answer func(f *http2.Framer, stream uint32, n int)) *Pool
 				defer func() { _ = c.Close() }()
 				_, _ = io.ReadFull(c, make([]byte, len(http2.ClientPreface)))
 				f := http2.NewFramer(c, c)
-				_ = f.WriteSettings()
+				_ = f.WriteSettings(settings...)
 				for {
 					frame, err := f.ReadFrame()
 					if err != nil {
@@ -489,6 +489,39 @@ func TestUnprocessed(t *testing.T) {
 			}
 			s.Close()
 		}
+	}
+}
+
+// TestLargeHead has a backend that says how large a head it takes: one that is larger
+// is not sent, for some end the connection then, and others are on it.
+func TestLargeHead(t *testing.T) {
+	p := raw(t, func(f *http2.Framer, stream uint32, _ int) { ok(f, stream) }, http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: 1000})
+	for _, c := range []struct {
+		value int
+		taken bool
+	}{{10, true}, {700, true}, {1000, false}, {5000, false}, {10, true}} {
+		for _, streamed := range []bool{false, true} {
+			s := open(t, p)
+			x := exchangeOf("POST", "/")
+			x.Request.Header.Add("x-a", strings.Repeat("v", c.value))
+			var err error
+			if streamed {
+				x.Request.ContentLength = -1
+				s.Send(x)
+				_ = s.Write([]byte("hello"))
+				s.Last(nil)
+				_, _, _, err = s.Head(nil)
+			} else {
+				_, err = s.Ask(x, []byte("hello"))
+			}
+			if (err == nil) != c.taken || err != nil && err != errHead {
+				t.Errorf("%d bytes, streamed %v: %v", c.value, streamed, err)
+			}
+			s.Close()
+		}
+	}
+	if n := p.Connections(); n != 1 {
+		t.Errorf("%d connections", n)
 	}
 }
 

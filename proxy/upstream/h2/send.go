@@ -41,6 +41,18 @@ func (s *Stream) head(x *exchange.Exchange, length int64) {
 		b = frame.AppendLength(b, length)
 	}
 	s.block = frame.AppendTrailers(b) // trailer fields are passed on
+	s.size = listed(&r, q.Header)
+}
+
+// listed returns the size of a head as section 6.5.2 counts, without Content-Length.
+func listed(r *frame.Request, h exchange.Header) int64 {
+	const line = 32 // what a field counts beside its text
+	n := 5*line + len(":method:scheme:authority:path?tetrailers")
+	n += len(r.Method) + len(r.Scheme) + len(r.Authority) + len(r.Path) + len(r.RawQuery)
+	for i := range h {
+		n += line + len(h[i].Name) + len(h[i].Value)
+	}
+	return int64(n)
 }
 
 // replay sends what has been given to us so far, on the connection there is room on.
@@ -54,6 +66,10 @@ func (s *Stream) replay() {
 	if c.state.err != nil || c.state.leaving || c.next > frame.MaxStream-2 {
 		c.state.leaving = true
 		c.end(s, errUnprocessed, false)
+		return
+	}
+	if s.size > c.peer.head {
+		c.end(s, errHead, false)
 		return
 	}
 	s.id = c.next

@@ -55,6 +55,7 @@ type Stream struct {
 type sending struct {
 	lock    sync.Mutex // held while content is sent; taken before the connection's
 	block   []byte     // the head; its memory stays with the stream
+	size    int64      // of the head, as section 6.5.2 counts
 	kept    []byte     // the content from its start, for another try
 	own     []byte     // memory for that
 	last    bool       // the content is complete
