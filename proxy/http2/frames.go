@@ -129,7 +129,9 @@ func (c *conn) content(st *stream, h *frame.Head, content []byte) *fault {
 		c.reset(st, frame.ProtocolError) // the request is malformed (section 8.1.1)
 		return c.broken()
 	}
-	st.closed = end
+	if st.closed = end; end {
+		c.streams.settle(st)
+	}
 	unused := int64(h.Length - len(content))
 	woken := true
 	switch {

@@ -161,7 +161,7 @@ func (c *conn) request(st *stream) *fault {
 		c.mu.Unlock()
 		putStream(st)
 		return nil
-	case c.streams.open >= int(c.cfg.Streams):
+	case c.streams.full(int(c.cfg.Streams)):
 		c.stage(frame.AppendReset(c.staged(), st.id, frame.RefusedStream))
 		c.streams.note(ending{id: st.id, ours: true})
 		c.mu.Unlock()
@@ -229,6 +229,7 @@ func (c *conn) trailer(id uint32) *fault {
 	}
 	st.Exchange.Request.Trailer = append(st.Exchange.Request.Trailer[:0], f.Trailer...)
 	st.closed = true
+	c.streams.settle(st)
 	b.wake.Signal()
 	return nil
 }

@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -208,4 +209,27 @@ func TestLargeHead(t *testing.T) {
 	r.ask(1, true, common("GET")...)
 	r.framer.ReadMetaHeaders.SetMaxDynamicTableSize(4096)
 	r.until("200 on 1")
+}
+
+// TestReplaced has a client that begins another stream as soon as one has ended for it,
+// while the handler has not returned: it has no more than it may.
+func TestReplaced(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	s, url, _ := serve(t, func(x *exchange.Exchange) {
+		echo(x)
+		<-release
+	})
+	s.cfg.Streams = 3
+	r := dial(t, url)
+	for id := uint32(1); id < 13; id += 2 {
+		r.ask(id, true, common("GET")...)
+		if got, want := r.until("200", "reset", "goaway", "closed"), fmt.Sprintf("200 on %d end", id); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	r.ask(13, true, common("GET")...)
+	if got := r.until("200", "reset", "goaway", "closed"); got != "reset REFUSED_STREAM on 13" {
+		t.Errorf("with as many handlers again that do not return: %s", got)
+	}
 }

@@ -25,6 +25,7 @@ type stream struct {
 	closed bool // the client has sent all
 	gone   bool // reset by either side, or the connection is: nobody reads the answer
 	ours   bool // reset by us
+	over   bool // does not count any more; see streams.settle
 }
 
 var pool = sync.Pool{New: func() any {
@@ -54,7 +55,7 @@ func putStream(st *stream) {
 	st.client.cancel()
 	st.client = st.client.again()
 	st.c, st.bad, st.Exchange.Conn, st.Exchange.Context = nil, nil, nil, nil
-	st.closed, st.gone, st.ours = false, false, false
+	st.closed, st.gone, st.ours, st.over = false, false, false, false
 	pool.Put(st)
 }
 

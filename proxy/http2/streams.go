@@ -13,6 +13,7 @@ const remembered = 128
 type streams struct {
 	buckets [buckets]*stream
 	open    int
+	over    int       // of those, the ones that the client does not count any more
 	since   time.Time // when open became 0
 	ended   [remembered]ending
 	next    uint8 // of ended
@@ -52,10 +53,27 @@ func (s *streams) remove(st *stream) {
 	*at = st.next
 	st.next = nil
 	s.note(ending{st.id, st.ours, st.gone && !st.ours})
+	if st.over {
+		s.over--
+	}
 	if s.open--; s.open == 0 {
 		s.since = time.Now()
 	}
 }
+
+// settle has st count as over once both sides have sent all: a client that is quick
+// begins another in its place before the handler has returned. One that is reset
+// counts until then, for its handler may go on.
+func (s *streams) settle(st *stream) {
+	if !st.over && st.closed && st.writer.sent {
+		st.over = true
+		s.over++
+	}
+}
+
+// full reports whether there are as many streams as there may be, or handlers that are
+// about to return beside them.
+func (s *streams) full(most int) bool { return s.open-s.over >= most || s.open >= 2*most }
 
 // note remembers the end of a stream.
 func (s *streams) note(e ending) {

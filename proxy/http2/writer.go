@@ -26,6 +26,7 @@ type writer struct {
 	err    error
 	wake   frame.Waiter
 	begun  bool // the answer is, for those who hold the connection's lock
+	sent   bool // and all of it
 
 	// Where the stream's last frame is, so that it can be made the last: from byte
 	// at of what is staged in round.
@@ -49,7 +50,7 @@ func (w *writer) reset() {
 	if w.block = w.block[:0]; cap(w.block) > mem.Large {
 		w.block = nil
 	}
-	w.state, w.noBody, w.left, w.err, w.begun = waiting, false, 0, nil, false
+	w.state, w.noBody, w.left, w.err, w.begun, w.sent = waiting, false, 0, nil, false, false
 	w.wake.Clear() // it was meant for the stream before
 }
 
@@ -246,7 +247,8 @@ func (w *writer) End(x *exchange.Exchange) error {
 	default:
 		c.stage(frame.Append(c.staged(), frame.Head{Type: frame.Data, Flags: frame.EndStream, Stream: w.st.id}))
 	}
-	w.state, w.begun = ended, true
+	w.state, w.begun, w.sent = ended, true, true
+	c.streams.settle(w.st)
 	if w.st.bad == nil {
 		c.out.answered++
 	}
