@@ -386,7 +386,7 @@ func TestSlowStart(t *testing.T) {
 }
 
 // TestStreamsAtOneTime has more streams than may be open, and resets that leave
-// their handlers running: the handlers count, not what the client calls open.
+// their handlers running: as many again may run, and no more.
 func TestStreamsAtOneTime(t *testing.T) {
 	var running, most atomic.Int64
 	release := make(chan struct{})
@@ -400,28 +400,85 @@ func TestStreamsAtOneTime(t *testing.T) {
 	defer close(release)
 	r := dial(t, url)
 	streams := int64(s.cfg.Streams)
-	for i := range streams {
-		r.ask(uint32(2*i+1), true, common("GET")...)
-	}
-	for range 5000 { // until all that may run do
-		if most.Load() == streams {
-			break
+	all := func(n int64) {
+		t.Helper()
+		for range 5000 { // until all that may run do
+			if most.Load() == n {
+				return
+			}
+			time.Sleep(time.Millisecond)
 		}
-		time.Sleep(time.Millisecond)
+		t.Fatalf("%d handlers run, not %d", most.Load(), n)
 	}
-	for i := range streams + 50 {
-		if i < streams {
-			r.send(frame.ResetStream, 0, uint32(2*i+1), 0, 0, 0, 8)
-		} else {
+	ask := func(from, to int64) {
+		for i := from; i < to; i++ {
 			r.ask(uint32(2*i+1), true, common("GET")...)
 		}
 	}
+	ask(0, streams)
+	all(streams)
+	for i := range streams {
+		r.send(frame.ResetStream, 0, uint32(2*i+1), 0, 0, 0, 8)
+	}
+	ask(streams, 2*streams+50)
 	for range 50 {
 		if got := r.next(); !strings.HasPrefix(got, "reset REFUSED_STREAM") {
 			t.Fatal(got)
 		}
 	}
-	if n := most.Load(); n != streams {
-		t.Errorf("%d handlers ran at one time", n)
+	all(2 * streams)
+}
+
+// TestEagerClient has more streams than may be open before the client can know how
+// many those are, as proxies send when many wait for a connection: they are refused,
+// and the others are answered. Once it knows it is stopped.
+func TestEagerClient(t *testing.T) {
+	s, url, _ := serve(t, func(x *exchange.Exchange) {
+		time.Sleep(300 * time.Millisecond)
+		echo(x)
+	})
+	r := dial(t, url)
+	for i := range s.cfg.Streams + 900 {
+		r.ask(2*i+1, true, common("GET")...)
+	}
+	answered := 0
+	for range s.cfg.Streams + 900 {
+		switch got := r.until("200", "reset REFUSED_STREAM", "goaway", "closed"); got[:1] {
+		case "2":
+			answered++
+		case "g", "c":
+			t.Fatal(got)
+		}
+	}
+	if answered < int(s.cfg.Streams) {
+		t.Errorf("%d were answered", answered)
+	}
+	r.send(frame.Settings, frame.Ack, 0)
+	for i := range s.cfg.Streams + 900 {
+		r.ask(2*(i+s.cfg.Streams+900)+1, true, common("GET", "x-unread", "1")...)
+	}
+	r.until("goaway ENHANCE_YOUR_CALM")
+}
+
+// TestRefusedForms has a proxy whose clients ask for more than may be: each
+// has its answer, and the connection goes on for the others.
+func TestRefusedForms(t *testing.T) {
+	s, url, _ := serve(t, echo)
+	s.cfg.MaxBody, s.cfg.Floods.Resets = 10, 20
+	r := dial(t, url)
+	for i := range uint32(200) {
+		want, end, more := "417", true, []string{"expect", "a miracle"}
+		switch i % 4 {
+		case 0:
+			want, end, more = "413", false, []string{"content-length", "11"}
+		case 1:
+			want, more = "431", []string{"x", strings.Repeat("y", s.cfg.Limits.Head)}
+		case 2:
+			want, more = "431", strings.Fields(strings.Repeat("x y ", s.cfg.Limits.Fields+1))
+		}
+		r.ask(2*i+1, end, common("POST", more...)...)
+		if got := r.until("4", "goaway", "closed"); !strings.HasPrefix(got, want) {
+			t.Fatalf("after %d: %s", i, got)
+		}
 	}
 }

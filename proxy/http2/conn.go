@@ -43,6 +43,7 @@ type input struct {
 	by      time.Time // when the frame or header block that has begun must be complete; zero when none has
 	readBy  time.Time // the read deadline that is armed
 	settled bool      // the client's SETTINGS have come
+	acked   bool      // and it has acknowledged ours
 	greeted bool      // the preface has
 	last    uint32    // the highest stream of the client's
 	begun   []*stream // by what was read last; they are not served yet

@@ -16,10 +16,10 @@ const (
 
 	// Streams taken back before their answer began and soon, by the client (rapid
 	// reset, CVE-2023-44487) or by us for a fault of the client's ("made you reset",
-	// CVE-2025-8671), and requests refused for their form.
+	// CVE-2025-8671), and malformed requests.
 	resetRate   = 20
-	resetAnswer = 1           // gained by an answer that was completed
-	resetSoon   = time.Second // one who waited as long holds streams, of which there are few
+	resetAnswer = 1                      // gained by an answer that was completed
+	resetSoon   = 100 * time.Millisecond // one who waited as long holds streams, of which there are few
 )
 
 // idleGain is what n bytes of content in a frame gain.

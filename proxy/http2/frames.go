@@ -230,6 +230,7 @@ func (c *conn) settings(h *frame.Head, payload []byte) *fault {
 	}
 	c.in.settled = true
 	if h.Has(frame.Ack) {
+		c.in.acked = true
 		return nil
 	}
 	c.mu.Lock()

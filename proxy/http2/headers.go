@@ -17,7 +17,8 @@ type block struct {
 	st     *stream // of a request
 	bytes  int     // compressed
 	frames int
-	size   int // decompressed so far, as section 6.5.2 counts
+	size   int  // decompressed so far, as section 6.5.2 counts
+	bomb   bool // that is many times what may be
 	fields section.Section
 }
 
@@ -33,6 +34,11 @@ const (
 // maxTimes is how long a block may be, in heads that are allowed, for one that is
 // too large to be answered 431 and not with the end of the connection.
 const maxTimes = 4
+
+// bombTimes is how large a block may be, decoded, in heads that are allowed, for one that
+// is only too large. More comes from entries of the table that are referred to again
+// and again.
+const bombTimes = 8
 
 // headers begins a header block.
 func (c *conn) headers(h *frame.Head, payload []byte) *fault {
@@ -53,7 +59,7 @@ func (c *conn) headers(h *frame.Head, payload []byte) *fault {
 		fragment = fragment[5:]
 	}
 	b := &c.block
-	b.end, b.bytes, b.frames, b.size = h.Has(frame.EndStream), 0, 0, 0
+	b.end, b.bytes, b.frames, b.size, b.bomb = h.Has(frame.EndStream), 0, 0, 0, false
 	b.fields.Begin()
 	if h.Stream > c.in.last {
 		c.in.last = h.Stream
@@ -141,7 +147,10 @@ func (c *conn) field(f hpack.HeaderField) {
 	b, l := &c.block, &c.cfg.Limits
 	if b.size += section.Size(f.Name, f.Value); b.size > l.Head {
 		b.fields.Bad = section.ErrTooLong
-		c.dec.SetEmitEnabled(false)
+		if b.size > bombTimes*l.Head {
+			b.bomb = true
+			c.dec.SetEmitEnabled(false)
+		}
 		return
 	}
 	if b.kind == trailer {
@@ -166,6 +175,9 @@ func (c *conn) request(st *stream) *fault {
 		c.streams.note(ending{id: st.id, ours: true})
 		c.mu.Unlock()
 		putStream(st)
+		if !c.in.acked { // the client cannot know yet how many there may be
+			return c.useless(1 + idleRequest)
+		}
 		return c.broken()
 	}
 	st.window = window{send: c.peer.window, recv: int64(c.cfg.Buffers.Stream)}
@@ -173,10 +185,10 @@ func (c *conn) request(st *stream) *fault {
 	c.streams.add(st)
 	c.mu.Unlock()
 	c.in.begun = append(c.in.begun, st)
-	if st.bad != nil {
+	if c.block.bomb || st.bad != nil && st.bad.Status == 400 {
 		return c.broken()
 	}
-	return nil
+	return nil // another 4xx is an answer like any
 }
 
 // fill makes the exchange the request that has been decoded.

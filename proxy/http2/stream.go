@@ -117,6 +117,7 @@ func (c *conn) reset(st *stream, code frame.Code) {
 // abandon tells whoever works for st that it is over.
 func (c *conn) abandon(st *stream) {
 	st.gone = true
+	c.streams.settle(st)
 	st.client.cancel()
 	st.body.wake.Signal()
 	st.writer.wake.Signal()

@@ -61,18 +61,17 @@ func (s *streams) remove(st *stream) {
 	}
 }
 
-// settle has st count as over once both sides have sent all: a client that is quick
-// begins another in its place before the handler has returned. One that is reset
-// counts until then, for its handler may go on.
+// settle has st count as over once both sides have sent all, or one has reset it: a
+// client that is quick begins another in its place before the handler has returned.
 func (s *streams) settle(st *stream) {
-	if !st.over && st.closed && st.writer.sent {
+	if !st.over && (st.gone || st.closed && st.writer.sent) {
 		st.over = true
 		s.over++
 	}
 }
 
-// full reports whether there are as many streams as there may be, or handlers that are
-// about to return beside them.
+// full reports whether there are as many streams as there may be, or as many again whose
+// handlers have yet to return.
 func (s *streams) full(most int) bool { return s.open-s.over >= most || s.open >= 2*most }
 
 // note remembers the end of a stream.
