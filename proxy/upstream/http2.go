@@ -107,6 +107,12 @@ func (c *Call) closeStream() {
 	}
 }
 
+// askStream is Ask over HTTP/2.
+func (c *Call) askStream() (untouched bool, err error) {
+	untouched, err = c.stream.Ask(c.x, c.req)
+	return untouched, gone(err)
+}
+
 // readStreamHead is ReadHead over HTTP/2, which has no upgrade; the library has
 // dealt with interim answers.
 func (c *Call) readStreamHead() (err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -127,33 +128,43 @@ func TestSilentAnswers(t *testing.T) {
 }
 
 // Requests of HTTP/2 that their client gives up end at the backend at once, for what
-// may be open on its connection is for the others.
+// may be open on its connection is for the others; and they are no failure of the backend.
 func TestGivenUp(t *testing.T) {
 	t.Parallel()
 	ca := NewAuthority(t)
-	w := Start(t, Base+Gateway("secure", `{name: https, protocol: HTTPS, port: 443, tls: {certificateRefs: [{name: cert}]}}`)+ca.Secret("cert", "a")+
-		strings.Replace(Route("r", toAPI), "[{name: edge}]", "[{name: secure}]", 1))
-	begun, ended := make(chan struct{}), make(chan struct{}, 1)
-	w.Backend("shop/api").Answer(func(_ http.ResponseWriter, r *http.Request) {
-		begun <- struct{}{}
-		<-r.Context().Done()
-		ended <- struct{}{}
-	})
-	ctx, leave := context.WithCancel(t.Context())
-	go func() {
-		<-begun
-		leave()
-	}()
-	q, err := http.NewRequestWithContext(ctx, "GET", "https://a/", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r, err := w.Client("shop/secure/https", TLS(ca.named("a"))).Do(q); err == nil {
-		t.Fatalf("the answer is %s", r.Status)
-	}
-	select {
-	case <-ended:
-	case <-time.After(2 * time.Second):
-		t.Error("the backend was not told within 2 s that the client has given up")
+	w := Start(t, Base+Gateway("secure", `{name: https, protocol: HTTPS, port: 443, tls: {certificateRefs: [{name: cert}]}}`)+ca.Secret("cert", "*.example")+
+		strings.Replace(Service("h2c"), "port: 80", "port: 80, appProtocol: kubernetes.io/h2c", 1)+Service("h1")+
+		strings.ReplaceAll(HostRoute("h2c", "h2c.example", `{backendRefs: [{name: h2c, port: 80}]}`)+HostRoute("h1", "h1.example", `{backendRefs: [{name: h1, port: 80}]}`),
+			"[{name: edge}]", "[{name: secure}]"))
+	for i, name := range []string{"h1", "h2c"} {
+		begun, ended := make(chan struct{}), make(chan struct{}, 1)
+		w.Backend("shop/" + name).Answer(func(_ http.ResponseWriter, r *http.Request) {
+			begun <- struct{}{}
+			<-r.Context().Done()
+			ended <- struct{}{}
+		})
+		ctx, leave := context.WithCancel(t.Context())
+		go func() {
+			<-begun
+			leave()
+		}()
+		q, err := http.NewRequestWithContext(ctx, "GET", "https://"+name+".example/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := w.Client("shop/secure/https", TLS(ca.named(name+".example"))).Do(q); err == nil {
+			t.Fatalf("the answer is %s", r.Status)
+		}
+		select {
+		case <-ended:
+		case <-time.After(2 * time.Second):
+			t.Errorf("%s: the backend was not told within 2 s that the client has given up", name)
+		}
+		w.Until("it is counted", func() bool {
+			return w.Metric(`gatehouse_own_answers_total{code="client_closed"}`) == strconv.Itoa(i+1)
+		})
+		if n := w.Metric(`gatehouse_own_answers_total{code="backend_bad_response"}`); n != "0" {
+			t.Errorf("%s: %s failures of the backend are counted", name, n)
+		}
 	}
 }
