@@ -248,7 +248,7 @@ func (c *conn) arm() bool {
 	if idle {
 		in.Shrink()
 		if in.now.Sub(since) >= 2*c.cfg.Timeouts.Idle {
-			return false // whatever comes, it is no requests
+			c.takeLeave() // whatever comes, it is no requests
 		}
 	}
 	by := in.by
@@ -285,8 +285,23 @@ func (c *conn) expired() bool {
 		return true
 	}
 	c.mu.Lock()
+	idle := c.streams.open == 0 && in.now.Sub(c.streams.since) >= c.cfg.Timeouts.Idle
+	c.mu.Unlock()
+	if idle {
+		c.takeLeave()
+	}
+	return false
+}
+
+// takeLeave drains a connection that is idle: a request may be on its way.
+func (c *conn) takeLeave() {
+	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.streams.open == 0 && in.now.Sub(c.streams.since) >= c.cfg.Timeouts.Idle
+	if c.drain.state == open {
+		c.announce()
+		c.flush()
+		c.in.readBy = time.Time{} // the answer is waited for no longer than arm says
+	}
 }
 
 // end ends the connection: with GOAWAY, when its streams are told, and closed
@@ -307,9 +322,13 @@ func (c *conn) end(f *fault) {
 	for c.out.busy {
 		c.pause()
 	}
+	failed, by := c.out.failed, time.Now().Add(lastWords)
+	if last := c.streams.since.Add(c.cfg.Timeouts.Write); f == nil && by.Before(last) {
+		by = last // what the kernel has of the last answer may take as long
+	}
 	c.mu.Unlock()
-	if f != nil {
-		c.linger()
+	if !failed {
+		c.linger(by)
 	}
 	_ = c.nc.Close() // streams that end late have nobody to tell
 	c.mu.Lock()
@@ -320,15 +339,16 @@ func (c *conn) end(f *fault) {
 	c.mu.Unlock()
 }
 
-// lastWords bounds how long GOAWAY may take to leave, and how long a client is
-// listened to after it.
+// lastWords bounds how long GOAWAY may take to leave, and how long a client that
+// has all its answers is listened to after it.
 const lastWords = time.Second
 
-// linger reads on for a little: closing while the client sends would reset the
-// connection and take GOAWAY from it.
-func (c *conn) linger() {
+// linger reads on until the client leaves: closing while it sends, be it that it
+// takes more of an answer, would reset the connection and take from it GOAWAY and
+// what of the answer the kernel has not sent.
+func (c *conn) linger(by time.Time) {
 	h, ok := c.nc.(interface{ CloseWrite() error })
-	if !ok || h.CloseWrite() != nil || c.nc.SetReadDeadline(time.Now().Add(lastWords)) != nil {
+	if !ok || h.CloseWrite() != nil || c.nc.SetReadDeadline(by) != nil {
 		return
 	}
 	const most = 256 << 10

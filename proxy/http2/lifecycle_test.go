@@ -2,9 +2,12 @@ package http2
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/frame"
@@ -232,4 +235,58 @@ func TestReplaced(t *testing.T) {
 	if got := r.until("200", "reset", "goaway", "closed"); got != "reset REFUSED_STREAM on 13" {
 		t.Errorf("with as many handlers again that do not return: %s", got)
 	}
+}
+
+// TestDrainSlow has a client that takes an answer slowly: what the kernel has of it
+// when the server is done arrives, though the client says in between that it takes more.
+func TestDrainSlow(t *testing.T) {
+	const size = 512 << 10
+	started, release := make(chan struct{}), make(chan struct{})
+	s, url, _ := serve(t, func(x *exchange.Exchange) {
+		close(started)
+		<-release
+		x.Response.Status, x.Response.ContentLength = 200, size
+		_ = x.Writer.Head(x)
+		_, _ = x.Writer.Write(make([]byte, size))
+		_ = x.Writer.End(x)
+	})
+	s.cfg.Timeouts.Write = 5 * time.Second
+	r := dial(t, url, http2.Setting{ID: http2.SettingInitialWindowSize, Val: size})
+	_ = r.Conn.(*net.TCPConn).SetReadBuffer(16 << 10)
+	_ = r.framer.WriteWindowUpdate(0, size)
+	r.ask(1, true, common("GET")...)
+	<-started
+	s.Drain()
+	r.until("ping " + pong)
+	r.send(frame.Ping, frame.Ack, 0, []byte(pong)...)
+	r.until("goaway NO_ERROR 1")
+	close(release)
+	for range 4 {
+		time.Sleep(50 * time.Millisecond) // meanwhile the server is done
+		_ = r.framer.WriteWindowUpdate(0, 1)
+	}
+	got, n, last := 0, 0, ""
+	for last = r.next(); last != "closed" && !strings.HasSuffix(last, "end"); last = r.next() {
+		if _, err := fmt.Sscanf(last, "data %d", &n); err == nil {
+			got += n
+		}
+	}
+	if _, err := fmt.Sscanf(last, "data %d", &n); err != nil || got+n != size {
+		t.Errorf("%d bytes, then %q", got, last)
+	}
+}
+
+// TestIdleCrossed has a request on its way when its connection has been idle for long enough.
+func TestIdleCrossed(t *testing.T) {
+	s, url, _ := serve(t, echo)
+	s.cfg.Timeouts.Idle = 100 * time.Millisecond
+	r := dial(t, url)
+	r.ask(1, true, common("GET")...)
+	r.until("200 on 1")
+	r.until("goaway NO_ERROR 2147483647")
+	r.ask(3, true, common("GET")...)
+	r.until("200 on 3")
+	r.send(frame.Ping, frame.Ack, 0, []byte(pong)...)
+	r.until("goaway NO_ERROR 3")
+	r.until("closed")
 }
