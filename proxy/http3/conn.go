@@ -45,8 +45,8 @@ const (
 // kept is how many workers without a request a connection keeps.
 const kept = 8
 
-// linger is how long a connection that has answered its last request stays, so
-// that the answer arrives; clients close it sooner.
+// linger is how long a client that is asked to leave may still make requests, which
+// were on their way; and how long it may then take to close the connection.
 const linger = 500 * time.Millisecond
 
 // conn is one connection.
@@ -61,12 +61,19 @@ type conn struct {
 	idle    *time.Timer
 	seen    atomic.Uint32 // types of critical streams the client has opened
 
-	mu       sync.Mutex
-	control  *quic.SendStream // nil until SETTINGS are sent
-	open     int              // requests under way
-	next     quic.StreamID    // no request was taken from this one on
-	farewell quic.StreamID    // of the last GOAWAY; 0: none was sent
-	leaving  bool             // requests from next on are rejected
+	mu      sync.Mutex
+	control *quic.SendStream // nil until SETTINGS are sent
+	open    int              // requests under way
+	next    quic.StreamID    // no request was taken from this one on
+	parting
+}
+
+// parting is how far the end of a connection is.
+type parting struct {
+	farewell quic.StreamID // of the last GOAWAY; 0: none was sent
+	leaving  bool          // requests from next on are rejected
+	since    time.Time     // when open became 0
+	heard    uint64        // packets from the client before it was told so
 }
 
 // unbounded is the identifier of a GOAWAY that says that another one follows
@@ -165,26 +172,48 @@ func (k *conn) done() {
 	if k.open--; k.open > 0 {
 		return
 	}
+	k.since = time.Now()
 	if k.leaving {
-		time.AfterFunc(linger, func() { k.close(codeNo) })
+		k.part()
 	} else {
 		k.idle.Reset(k.cfg.Timeouts.Idle)
 	}
 }
 
-// leave takes no more requests, and closes once those under way are answered.
+// leave asks the client to leave. What it has sent before it knew is answered.
 func (k *conn) leave() {
+	k.goaway(unbounded)
+	time.AfterFunc(linger, k.settle)
+}
+
+// settle takes no more requests, and closes once those under way are answered.
+func (k *conn) settle() {
 	k.mu.Lock()
-	was, open, next := k.leaving, k.open, k.next
-	k.leaving = true
+	was, next := k.leaving, k.next
+	if !was {
+		k.leaving, k.heard = true, k.quic.ConnectionStats().PacketsReceived
+		if k.open == 0 {
+			k.part()
+		}
+	}
 	k.mu.Unlock()
-	if was {
-		return
+	if !was {
+		k.goaway(next)
 	}
-	k.goaway(next)
-	if open == 0 {
-		time.AfterFunc(linger, func() { k.close(codeNo) })
-	}
+}
+
+// part closes the connection if the client does not: not before it has had the time
+// to take the last answer, for what it has not read then is lost to it. One that is
+// not heard of any more is not waited for.
+func (k *conn) part() {
+	left, heard := time.Until(k.since.Add(k.cfg.Timeouts.Write)), k.heard
+	time.AfterFunc(linger, func() {
+		if left > linger && k.quic.ConnectionStats().PacketsReceived > heard {
+			time.AfterFunc(left-linger, func() { k.close(codeNo) })
+			return
+		}
+		k.close(codeNo)
+	})
 }
 
 // goaway tells the client, unless it has been told, to make requests from id on

@@ -58,7 +58,7 @@ const uniStreams = 8
 func (c Config) QUIC() *quic.Config {
 	buffers := c.Buffers.Settled()
 	return &quic.Config{
-		MaxIdleTimeout:                 c.Timeouts.Idle,
+		MaxIdleTimeout:                 c.Timeouts.Idle + 2*linger, // GOAWAY comes first
 		InitialStreamReceiveWindow:     uint64(buffers.Stream),
 		MaxStreamReceiveWindow:         uint64(buffers.Stream),
 		InitialConnectionReceiveWindow: uint64(buffers.Connection),

@@ -327,7 +327,7 @@ func TestDrain(t *testing.T) {
 	_ = first.Close()
 	<-begun
 	s.Drain()
-	time.Sleep(50 * time.Millisecond)
+	time.Sleep(linger + 100*time.Millisecond)
 	late, err := c.OpenStream()
 	if err != nil {
 		t.Fatal(err)
@@ -345,6 +345,58 @@ func TestDrain(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Error("the connection stays")
 	}
+}
+
+// A request that was on its way when an idle connection began to end is answered.
+func TestIdleCrossed(t *testing.T) {
+	s, addr := serve(t, echo)
+	s.cfg.Timeouts.Idle = 100 * time.Millisecond
+	c := dial(t, addr)
+	for range 2 {
+		str, err := c.OpenStream()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = str.Write(headers(":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/"))
+		_ = str.Close()
+		if got := answer(t, c, str); got != "200|GET a /  " {
+			t.Errorf("got %q", got)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	select {
+	case <-c.Context().Done():
+	case <-time.After(5 * time.Second):
+		t.Error("the connection stays")
+	}
+}
+
+// A client that takes the last answer of a connection slowly gets all of it.
+func TestDrainSlow(t *testing.T) {
+	const size = 64 << 10
+	sent := make(chan struct{})
+	s, addr := serve(t, func(x *exchange.Exchange) {
+		x.Response.Status, x.Response.ContentLength = 200, size
+		_ = x.Writer.Head(x)
+		_, _ = x.Writer.Write(make([]byte, size))
+		_ = x.Writer.End(x)
+		close(sent)
+	})
+	s.cfg.Timeouts.Write = 5 * time.Second
+	c := dial(t, addr)
+	str, err := c.OpenStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = str.Write(headers(":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/"))
+	_ = str.Close()
+	<-sent
+	s.Drain()
+	time.Sleep(3 * linger)
+	if got, err := io.ReadAll(str); err != nil || len(got) < size {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	_ = c.CloseWithError(codeNo, "")
 }
 
 // Datagrams of nonsense make no difference to anybody.

@@ -97,6 +97,5 @@ func within(config *quic.Config, l *table.Limits) *quic.Config {
 	}
 	config = config.Clone()
 	config.MaxIncomingStreams = table.Tighter(config.MaxIncomingStreams, int64(l.Streams))
-	config.MaxIdleTimeout = table.Tighter(config.MaxIdleTimeout, l.IdleTime)
 	return config
 }
