@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/frame"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
@@ -228,6 +229,35 @@ func TestFullDuplex(t *testing.T) {
 	_ = out.Close()
 	if rest, err := io.ReadAll(a.Body); len(rest) > 0 || err != nil {
 		t.Errorf("rest %q, %v", rest, err)
+	}
+}
+
+// TestEarlyAnswer has an answer before the content has come: the client may send on,
+// for some that are reset then lose the answer; one that sends nothing more is.
+func TestEarlyAnswer(t *testing.T) {
+	s, url, _ := serve(t, func(x *exchange.Exchange) {
+		x.Response.Status, x.Response.ContentLength = 403, 0
+		_ = x.Writer.Head(x)
+		_ = x.Writer.End(x)
+	})
+	s.cfg.MaxBody = 1 << 20
+	for want, length := range map[string][]string{"403 on 1 end": nil, "413 on 1": {"content-length", "2000000"}} {
+		r := dial(t, url)
+		r.ask(1, false, common("POST", length...)...)
+		r.until(want)
+		for range 50 {
+			r.send(frame.Data, 0, 1, make([]byte, 8<<10)...)
+		}
+		r.send(frame.Data, 0, 3)
+		if got := r.until("reset", "goaway"); got != "goaway PROTOCOL_ERROR 1" { // for stream 3
+			t.Errorf("%s: %s", want, got)
+		}
+	}
+	r := dial(t, url)
+	begun := time.Now()
+	r.ask(1, false, common("POST")...)
+	if got := r.until("reset", "goaway"); got != "reset NO_ERROR on 1" || time.Since(begun) < lingerTime {
+		t.Errorf("%s after %v", got, time.Since(begun))
 	}
 }
 

@@ -2,6 +2,7 @@ package http2
 
 import (
 	"sync"
+	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/frame"
@@ -72,7 +73,40 @@ func (st *stream) run() {
 		x.Context = st.client
 		s.cfg.Handler.Handle(x)
 	}
+	if st.bad == nil || st.bad.Status != 400 {
+		st.linger()
+	}
 	st.finish()
+}
+
+// What is taken of content that nobody wants, once its request has been answered.
+const (
+	lingerTime = 2 * time.Second
+	lingerMost = 16 << 20
+)
+
+// linger takes what a client still sends of a request that was answered early: a
+// reset, though it is no error (section 8.1), takes the answer from some that have
+// not read it yet. One that waits to be told to send, or sends without end, is not
+// listened to.
+func (st *stream) linger() {
+	c, b := st.c, &st.body
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if st.Request.Body == nil || b.expect || b.messages || !st.writer.ended() {
+		return
+	}
+	b.cancelled.Store(true)
+	if n := b.queue.Drop(); n > 0 && !st.gone {
+		st.credit(int64(n))
+	}
+	c.flush()
+	until, most := time.Now().Add(lingerTime), b.received+lingerMost
+	for in := true; in && !st.closed && !st.gone && b.received < most; {
+		c.mu.Unlock()
+		in = b.wake.Wait(until)
+		c.mu.Lock()
+	}
 }
 
 // finish ends the stream: an answer that is incomplete is broken off, and so is a

@@ -399,6 +399,42 @@ func TestDrainSlow(t *testing.T) {
 	_ = c.CloseWithError(codeNo, "")
 }
 
+// A client whose request was answered early may send on, for browsers that are told not to
+// lose the answer; one that goes on for too long is told.
+func TestEarlyAnswer(t *testing.T) {
+	_, addr := serve(t, func(x *exchange.Exchange) {
+		x.Response.Status, x.Response.ContentLength = 403, 0
+		_ = x.Writer.Head(x)
+		_ = x.Writer.End(x)
+	})
+	c := dial(t, addr)
+	for _, endless := range []bool{false, true} {
+		str, err := c.OpenStream()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = str.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = str.Write(headers(":method", "POST", ":scheme", "https", ":authority", "a", ":path", "/"))
+		begun := time.Now()
+		for i := 0; err == nil && (endless || i < 100); i++ {
+			_, err = str.Write(data(string(make([]byte, 8<<10))))
+			if endless {
+				time.Sleep(50 * time.Millisecond)
+			}
+		}
+		var stopped *quic.StreamError
+		if !endless && err != nil {
+			t.Errorf("sending on: %v", err)
+		} else if endless && (!errors.As(err, &stopped) || stopped.ErrorCode != codeNo || time.Since(begun) < lingerTime) {
+			t.Errorf("sending without end: %v after %v", err, time.Since(begun))
+		}
+		_ = str.Close()
+		if got := answer(t, c, str); got != "403" {
+			t.Errorf("got %q", got)
+		}
+	}
+}
+
 // Datagrams of nonsense make no difference to anybody.
 func TestGarbage(t *testing.T) {
 	_, addr := serve(t, echo)

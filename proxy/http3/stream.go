@@ -23,6 +23,7 @@ type stream struct {
 	section section.Section
 	body    body
 	writer  writer
+	broken  bool // reset by us
 }
 
 var streams = sync.Pool{New: func() any { return new(stream) }}
@@ -60,6 +61,7 @@ func (st *stream) end() {
 	if st.writer.state != ended {
 		st.reset(codeInternal) // so that the client cannot take a part of an answer for the whole
 	}
+	st.linger()
 	if !st.in.end {
 		st.str.CancelRead(codeNo) // what is left of the content is not wanted (section 4.1)
 	}
@@ -67,14 +69,37 @@ func (st *stream) end() {
 	st.writer.release()
 	st.Reset()
 	st.Conn, st.Writer, st.Context, st.k, st.str, st.in = nil, nil, nil, nil, nil, input{}
-	st.head = wire.RequestHead{}
+	st.head, st.broken = wire.RequestHead{}, false
+}
+
+// What is taken of content that nobody wants, once its request has been answered.
+const (
+	lingerTime = 2 * time.Second
+	lingerMost = 16 << 20
+)
+
+// linger takes what a client still sends of a request that was answered early: to be
+// told not to, though it is no error, takes the answer from browsers that have not
+// read it yet.
+func (st *stream) linger() {
+	if st.in.end || st.broken || st.body.expect || st.body.messages || st.Request.Body == nil {
+		return
+	}
+	_ = st.str.SetReadDeadline(time.Now().Add(lingerTime))
+	for n := 0; n < lingerMost; {
+		more, err := st.str.Read(st.in.buf)
+		if n += more; err != nil {
+			st.in.end = err == io.EOF
+			return
+		}
+	}
 }
 
 // reset breaks the stream off, in both directions.
 func (st *stream) reset(code quic.StreamErrorCode) {
 	st.str.CancelRead(code)
 	st.str.CancelWrite(code)
-	st.writer.state = ended
+	st.writer.state, st.broken = ended, true
 }
 
 // refuse answers a request that the handler does not see, or resets its stream.
