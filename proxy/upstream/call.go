@@ -41,7 +41,7 @@ type Call struct {
 
 // times is since when a call waits, and until when.
 type times struct {
-	now   time.Time     //
+	now   time.Time     // when it began, or has been refreshed
 	at    int64         // now, Unix nanoseconds
 	look  time.Duration // to the next look at whether the client is there
 	told  bool          // a look costs nothing: the client's protocol tells
