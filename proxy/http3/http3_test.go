@@ -49,13 +49,18 @@ func certificate(t testing.TB) tls.Certificate {
 }
 
 // serve starts a server and returns where it is.
-func serve(t testing.TB, h handler) (*Server, net.Addr) {
+func serve(t testing.TB, h handler, change ...func(*Config)) (*Server, net.Addr) {
 	t.Helper()
-	s := New(Config{
+	cfg := Config{
 		Handler: h, Limits: wire.Limits{Head: 16 << 10, Target: 4 << 10, Fields: 100}, Streams: 100, MaxBody: 1 << 20,
 		Timeouts: Timeouts{Idle: time.Minute, Read: 500 * time.Millisecond, Write: time.Second},
-	})
-	ln, err := quic.ListenAddr("127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate(t)}, NextProtos: []string{Protocol}}, s.cfg.QUIC())
+	}
+	transport := cfg.QUIC()
+	for _, f := range change {
+		f(&cfg)
+	}
+	s := New(cfg)
+	ln, err := quic.ListenAddr("127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate(t)}, NextProtos: []string{Protocol}}, transport)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,8 +354,7 @@ func TestDrain(t *testing.T) {
 
 // A request that was on its way when an idle connection began to end is answered.
 func TestIdleCrossed(t *testing.T) {
-	s, addr := serve(t, echo)
-	s.cfg.Timeouts.Idle = 100 * time.Millisecond
+	_, addr := serve(t, echo, func(c *Config) { c.Timeouts.Idle = 100 * time.Millisecond })
 	c := dial(t, addr)
 	for range 2 {
 		str, err := c.OpenStream()
@@ -381,8 +385,7 @@ func TestDrainSlow(t *testing.T) {
 		_, _ = x.Writer.Write(make([]byte, size))
 		_ = x.Writer.End(x)
 		close(sent)
-	})
-	s.cfg.Timeouts.Write = 5 * time.Second
+	}, func(c *Config) { c.Timeouts.Write = 5 * time.Second })
 	c := dial(t, addr)
 	str, err := c.OpenStream()
 	if err != nil {
