@@ -189,17 +189,17 @@ func (k *conn) leave() {
 // settle takes no more requests, and closes once those under way are answered.
 func (k *conn) settle() {
 	k.mu.Lock()
-	was, next := k.leaving, k.next
-	if !was {
-		k.leaving, k.heard = true, k.quic.ConnectionStats().PacketsReceived
-		if k.open == 0 {
-			k.part()
-		}
+	if k.leaving {
+		k.mu.Unlock()
+		return
 	}
+	k.leaving, k.heard = true, k.quic.ConnectionStats().PacketsReceived
+	if k.open == 0 {
+		k.part()
+	}
+	next := k.next
 	k.mu.Unlock()
-	if !was {
-		k.goaway(next)
-	}
+	k.goaway(next)
 }
 
 // part closes the connection if the client does not: not before it has had the time

@@ -447,6 +447,19 @@ func ok(f *http2.Framer, stream uint32) {
 	_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true})
 }
 
+// hello sends x with content, as one piece or as it comes, and waits for the head of the answer.
+func hello(s *Stream, x *exchange.Exchange, streamed bool) (untouched bool, err error) {
+	if !streamed {
+		return s.Ask(x, []byte("hello"))
+	}
+	x.Request.ContentLength = -1
+	s.Send(x)
+	_ = s.Write([]byte("hello"))
+	s.Last(nil)
+	_, _, _, err = s.Head(nil)
+	return false, err
+}
+
 // TestUnprocessed has a backend say that it has not looked at a request, which
 // is sent again, and fail in ways that forbid it.
 func TestUnprocessed(t *testing.T) {
@@ -471,18 +484,9 @@ func TestUnprocessed(t *testing.T) {
 				ok(f, stream)
 			})
 			s := open(t, p)
-			x := exchangeOf("POST", "/")
-			var err error
-			if streamed {
-				x.Request.ContentLength = -1
-				s.Send(x)
-				_ = s.Write([]byte("hello"))
-				s.Last(nil)
-				_, _, _, err = s.Head(nil)
-			} else if untouched, aerr := s.Ask(x, []byte("hello")); untouched {
-				t.Errorf("%s: untouched after all tries: %v", name, aerr)
-			} else {
-				err = aerr
+			untouched, err := hello(s, exchangeOf("POST", "/"), streamed)
+			if untouched {
+				t.Errorf("%s: untouched after all tries: %v", name, err)
 			}
 			if (err == nil) != c.again {
 				t.Errorf("%s, streamed %v: %v, want it sent again %v", name, streamed, err, c.again)
@@ -504,16 +508,7 @@ func TestLargeHead(t *testing.T) {
 			s := open(t, p)
 			x := exchangeOf("POST", "/")
 			x.Request.Header.Add("x-a", strings.Repeat("v", c.value))
-			var err error
-			if streamed {
-				x.Request.ContentLength = -1
-				s.Send(x)
-				_ = s.Write([]byte("hello"))
-				s.Last(nil)
-				_, _, _, err = s.Head(nil)
-			} else {
-				_, err = s.Ask(x, []byte("hello"))
-			}
+			_, err := hello(s, x, streamed)
 			if (err == nil) != c.taken || err != nil && err != errHead {
 				t.Errorf("%d bytes, streamed %v: %v", c.value, streamed, err)
 			}
