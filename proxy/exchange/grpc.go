@@ -2,13 +2,17 @@ package exchange
 
 import (
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 )
 
 // GRPC reports whether the caller is a gRPC client, which reads no status but
 // gRPC's own.
-func (x *Exchange) GRPC() bool { return x.sends("application/grpc") }
+func (x *Exchange) GRPC() bool { return x.sends(grpcType) }
+
+const grpcType = "application/grpc"
 
 // Messages reports whether the content is a stream of messages, of gRPC or of
 // Connect: without end if need be, and from a client that may well be silent.
@@ -17,6 +21,10 @@ func (x *Exchange) Messages() bool { return x.GRPC() || x.sends("application/con
 // sends reports whether the content is of a type, with whatever encoding.
 func (x *Exchange) sends(media string) bool {
 	t, _ := x.Request.Header.Get("content-type")
+	return isType(t, media)
+}
+
+func isType(t, media string) bool {
 	return len(t) >= len(media) && mem.EqualFold(t[:len(media)], media) &&
 		(len(t) == len(media) || t[len(media)] == '+' || t[len(media)] == ';')
 }
@@ -28,17 +36,61 @@ func (x *Exchange) writeGRPC() error {
 	a := &x.Response
 	status := a.Status
 	a.Status, a.Body, a.ContentLength = 200, nil, 0
-	a.Header.Set("content-type", "application/grpc")
-	a.Header.Add("grpc-status", grpcStatus(status))
-	if a.Code != "" {
-		a.Header.Add("grpc-message", a.Code)
-	}
+	a.Header.Set("content-type", grpcType)
+	x.outcome(&a.Header, status)
 	err := x.Writer.Head(x)
 	a.Status = status
 	if err != nil {
 		return err
 	}
 	return x.Writer.End(x)
+}
+
+// EndGRPC completes an answer to a gRPC client that has begun and that its backend,
+// as x.Response.Code says, does not complete: with that as its outcome, which the
+// client would else have to guess from a stream that is reset. It does nothing for
+// others, to whom what is cut short would seem whole.
+func (x *Exchange) EndGRPC() {
+	a := &x.Response
+	t, _ := a.Header.Get("content-type")
+	if !x.GRPC() || !isType(t, grpcType) || x.Conn.Protocol == "HTTP/1.1" || a.ContentLength >= 0 || !strings.HasPrefix(a.Code, "backend_") {
+		return
+	}
+	a.Trailer = a.Trailer[:0]
+	x.outcome(&a.Trailer, 502)
+	_ = x.Writer.End(x) // the client is gone; the protocol knows
+}
+
+// outcome adds what a gRPC client reads of an answer of status, or of one that was broken off.
+func (x *Exchange) outcome(h *Header, status int) {
+	code := grpcStatus(status)
+	if x.Response.Code == "backend_cancelled" {
+		code = "1" // CANCELLED
+		if x.expired() {
+			code = "4" // DEADLINE_EXCEEDED
+		}
+	}
+	h.Add("grpc-status", code)
+	if x.Response.Code != "" {
+		h.Add("grpc-message", x.Response.Code)
+	}
+}
+
+// expired reports whether the time is over that the caller gave the call (gRPC over
+// HTTP/2, Timeout).
+func (x *Exchange) expired() bool {
+	v, _ := x.Request.Header.Get("grpc-timeout")
+	if len(v) < 2 || len(v) > 9 {
+		return false
+	}
+	n, err := strconv.ParseUint(v[:len(v)-1], 10, 32)
+	unit, ok := timeoutUnits[v[len(v)-1]]
+	return err == nil && ok && time.Since(x.Start)/unit >= time.Duration(n)
+}
+
+var timeoutUnits = map[byte]time.Duration{
+	'H': time.Hour, 'M': time.Minute, 'S': time.Second,
+	'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond,
 }
 
 // grpcStatus maps an HTTP status as gRPC's "HTTP to gRPC Status Code Mapping"

@@ -3,6 +3,7 @@ package exchange
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // record is a Writer that keeps what it was told.
@@ -17,7 +18,12 @@ func (r *record) Head(x *Exchange) error {
 }
 func (r *record) Write(p []byte) (int, error) { r.text.WriteString(" body"); return len(p), nil }
 func (r *record) Flush() error                { return nil }
-func (r *record) End(*Exchange) error         { return nil }
+func (r *record) End(x *Exchange) error {
+	for _, f := range x.Response.Trailer {
+		r.text.WriteString(f.Name + "=" + f.Value + " ")
+	}
+	return nil
+}
 
 func TestReplyToGRPC(t *testing.T) {
 	reply := func(contentType string, status int, code string) string {
@@ -45,6 +51,49 @@ func TestReplyToGRPC(t *testing.T) {
 	for status, want := range map[int]string{400: "13", 401: "16", 403: "7", 404: "12", 413: "2", 429: "14", 500: "14", 502: "14", 504: "14"} {
 		if got := grpcStatus(status); got != want {
 			t.Errorf("grpcStatus(%d) = %s, want %s", status, got, want)
+		}
+	}
+}
+
+func TestEndGRPC(t *testing.T) {
+	end := func(code, timeout string, change func(*Exchange)) string {
+		w := &record{}
+		x := &Exchange{Writer: w, Conn: &Conn{Protocol: "HTTP/2.0"}, Start: time.Now().Add(-time.Second)}
+		x.Request.Header.Add("content-type", "application/grpc+proto")
+		if timeout != "" {
+			x.Request.Header.Add("grpc-timeout", timeout)
+		}
+		x.Response.Status, x.Response.ContentLength, x.Response.Code = 200, -1, code
+		x.Response.Header.Add("content-type", "application/grpc")
+		if change != nil {
+			change(x)
+		}
+		x.EndGRPC()
+		return w.text.String()
+	}
+	const cancelled, expired = "grpc-status=1 grpc-message=backend_cancelled ", "grpc-status=4 grpc-message=backend_cancelled "
+	for timeout, want := range map[string]string{
+		"": cancelled, "2S": cancelled, "1001m": cancelled, "99999999H": cancelled, "1M": cancelled,
+		"1S": expired, "999m": expired, "999999u": expired, "99999999n": expired, "0S": expired,
+		"S": cancelled, "1": cancelled, "1s": cancelled, "-1S": cancelled, "+1m": cancelled, "000000001S": cancelled, "0.1S": cancelled, "1 S": cancelled,
+	} {
+		if got := end("backend_cancelled", timeout, nil); got != want {
+			t.Errorf("%q: got %q, want %q", timeout, got, want)
+		}
+	}
+	if got := end("backend_aborted", "1S", nil); got != "grpc-status=14 grpc-message=backend_aborted " {
+		t.Errorf("aborted: got %q", got)
+	}
+	for what, change := range map[string]func(*Exchange){
+		"HTTP/1.1":            func(x *Exchange) { x.Conn.Protocol = "HTTP/1.1" },
+		"a known length":      func(x *Exchange) { x.Response.ContentLength = 5 },
+		"another answer":      func(x *Exchange) { x.Response.Header.Set("content-type", "text/html") },
+		"another client":      func(x *Exchange) { x.Request.Header.Set("content-type", "text/html") },
+		"a client that left":  func(x *Exchange) { x.Response.Code = "client_closed" },
+		"gRPC-Web's contents": func(x *Exchange) { x.Request.Header.Set("content-type", "application/grpc-web") },
+	} {
+		if got := end("backend_aborted", "", change); got != "" {
+			t.Errorf("%s: got %q", what, got)
 		}
 	}
 }

@@ -306,8 +306,8 @@ func TestRelayLosesConnection(t *testing.T) {
 	c := b.call(b.client(), messages)
 	b.relayed(c)
 	cutOff()
-	if rest, err := io.ReadAll(c.answer.Body); err == nil {
-		t.Errorf("an answer whose connection was lost ended well, with %q", rest)
+	if rest, err := io.ReadAll(c.answer.Body); err != nil || c.answer.Trailer.Get("Grpc-Status") != "14" {
+		t.Errorf("an answer whose connection was lost ended with %q, %v and %v", rest, err, c.answer.Trailer)
 	}
 	lost.Wait()
 
@@ -684,8 +684,9 @@ func TestRelayPatience(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if rest, err := io.ReadAll(c.answer.Body); err == nil {
-				t.Errorf("a silent stream ended well, with %q", rest)
+			rest, err := io.ReadAll(c.answer.Body)
+			if told := c.answer.Trailer.Get("Grpc-Message"); (err == nil) != (name == "backend") || err == nil && told != "backend_aborted" {
+				t.Errorf("a silent stream ended with %q, %v and %q", rest, err, told)
 			}
 		})
 	}

@@ -55,7 +55,7 @@ func (t *transfer) repeats(err error) bool {
 	switch e.Code {
 	case "backend_connect_failed":
 		return true
-	case "backend_timeout", "backend_bad_response":
+	case "backend_timeout", "backend_bad_response", "backend_cancelled":
 		return idempotent(t.x.Request.Method)
 	}
 	return false

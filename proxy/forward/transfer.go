@@ -3,6 +3,7 @@ package forward
 import (
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -23,7 +24,8 @@ type transfer struct {
 	pin  *upstream.Endpoint // the same, until it cannot be reached
 
 	introduction introduction
-	limit        limit // zero where the rule has none
+	limit        limit                          // zero where the rule has none
+	cut          atomic.Pointer[exchange.Error] // why the request's content ended early, if it did
 }
 
 // carrier returns the transfer of x's requests: exchanges are pooled, so it has no pool of its own.
@@ -60,6 +62,9 @@ func (t *transfer) end() {
 		t.limit = limit{}
 	}
 	t.f, t.d, t.last, t.home, t.pin = nil, nil, nil, nil, nil
+	if t.cut.Load() != nil {
+		t.cut.Store(nil)
+	}
 }
 
 func (t *transfer) run() {
@@ -188,6 +193,7 @@ func (t *transfer) answer() {
 		t.tunnel()
 	} else if code := t.pass(); code != "" {
 		t.broken(code)
+		x.EndGRPC()
 	}
 	// The strings are the call's, which ends before the exchange does.
 	r.Header, r.Trailer = r.Header[:0], r.Trailer[:0]
@@ -253,11 +259,22 @@ func (t *transfer) more(err error, waits int) (broken string) {
 		}
 		err = t.call.Await(t.left)
 	}
-	switch {
-	case err == nil || t.call.Done():
+	if err == nil || t.call.Done() {
 		return ""
+	}
+	return t.cause(err)
+}
+
+// cause names what err, of an answer that has begun, comes from.
+func (t *transfer) cause(err error) string {
+	var e *exchange.Error
+	switch cut := t.cut.Load(); {
 	case errors.Is(err, upstream.ErrGone):
 		return "client_closed"
+	case cut != nil:
+		return cut.Code
+	case errors.As(err, &e) && e.Code == "backend_cancelled":
+		return e.Code
 	}
 	return "backend_aborted"
 }
@@ -415,6 +432,9 @@ func (t *transfer) pump() error {
 			return nil
 		}
 		if err != nil {
+			e := upstream.ErrGone
+			_ = errors.As(err, &e)
+			t.cut.Store(e)
 			t.call.Abort()
 			return err
 		}

@@ -137,6 +137,30 @@ func TestGRPCTrailersOnly(t *testing.T) {
 	}
 }
 
+// A backend that breaks its answer off leaves a gRPC client an outcome. Over HTTP/1.1,
+// where not everyone looks for one, what is cut short must not seem whole.
+func TestGRPCBroken(t *testing.T) {
+	t.Parallel()
+	w := startGRPC(t, GRPC("g", "g.example", `{backendRefs: [{name: a, port: 80}]}`))
+	w.Backend("shop/a").Answer(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "application/grpc")
+		_, _ = io.WriteString(rw, "part")
+		_ = http.NewResponseController(rw).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	for name, c := range map[string]*http.Client{"HTTP/2": w.Client("", PriorKnowledge), "HTTP/1.1": w.Client("")} {
+		a, err := c.Post("http://g.example/a.B/C", "application/grpc", strings.NewReader("hello"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(a.Body)
+		whole := err == nil && a.Trailer.Get("Grpc-Status") == "14" && a.Trailer.Get("Grpc-Message") == "backend_aborted"
+		if string(body) != "part" || whole != (name == "HTTP/2") || !whole && err == nil {
+			t.Errorf("%s: %q, %v, trailer %v", name, body, err, a.Trailer)
+		}
+	}
+}
+
 // A client that goes ends the backend's part, whether or not it had more to send.
 func TestGRPCCancel(t *testing.T) {
 	t.Parallel()

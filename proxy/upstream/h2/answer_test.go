@@ -141,6 +141,7 @@ func TestBackendsThatLie(t *testing.T) {
 		"a push":                   {"GET", [][]byte{settings, frame.Append(nil, frame.Head{Type: frame.PushPromise, Stream: 1})}, errProtocol},
 		"a stream nobody began":    {"GET", [][]byte{settings, data(3, 0, "hi")}, errProtocol},
 		"a reset":                  {"GET", [][]byte{settings, frame.AppendReset(nil, 1, frame.InternalError)}, errReset},
+		"a cancellation":           {"GET", [][]byte{settings, frame.AppendReset(nil, 1, frame.Cancel)}, errCancelled},
 		"a refusal":                {"GET", [][]byte{settings, frame.AppendReset(nil, 1, frame.RefusedStream)}, errUnprocessed},
 		"a window that overflows":  {"GET", [][]byte{settings, frame.AppendWindowUpdate(nil, 0, frame.MaxWindow)}, errFlow},
 		"a stream's that does":     {"GET", [][]byte{settings, frame.AppendWindowUpdate(nil, 1, frame.MaxWindow)}, errFlow},

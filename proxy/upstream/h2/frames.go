@@ -30,6 +30,10 @@ var (
 // and with it grpc-java, would end the connection, and all other requests with it.
 var errHead error = &exchange.Error{Status: 431, Code: "backend_header_too_large", Detail: "the request's head is larger than the backend takes"}
 
+// errCancelled is the answer to a request that the backend has given up, as servers of
+// gRPC do when a call's time is over.
+var errCancelled error = &exchange.Error{Status: 502, Code: "backend_cancelled", Detail: "the backend has given the request up"}
+
 // frame takes one frame.
 func (c *conn) frame(h *frame.Head, payload []byte) error {
 	switch {
@@ -79,8 +83,11 @@ func (c *conn) control(h *frame.Head, payload []byte) error {
 	case frame.ResetStream:
 		if s := c.find(h.Stream); s != nil {
 			err := errReset
-			if frame.Code(binary.BigEndian.Uint32(payload)) == frame.RefusedStream {
+			switch frame.Code(binary.BigEndian.Uint32(payload)) {
+			case frame.RefusedStream:
 				err = errUnprocessed
+			case frame.Cancel:
+				err = errCancelled
 			}
 			c.end(s, err, false)
 		}
