@@ -280,6 +280,10 @@ func (s *Server) SetSigningKeys(keys ...string) error { return s.owners.Guard.Se
 // other's sessions; without any, each has its own, which change every day.
 func (s *Server) SetTicketKeys(keys ...string) error { return s.sockets.SetTicketKeys(keys...) }
 
+// SetResetKey replaces the key by which clients of HTTP/3 are told that a process
+// before this one, with the same key, was killed. No two that run may have the same.
+func (s *Server) SetResetKey(key [listener.KeyLen]byte) { s.sockets.SetResetKey(key) }
+
 // GiveWay lets requests go first. Whoever computes for long in this process calls it every
 // few microseconds of work; it returns at once but for once in 50 us.
 func (s *Server) GiveWay() { s.door.turns.Step() }

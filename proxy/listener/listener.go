@@ -16,6 +16,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -93,6 +94,7 @@ type Set struct {
 	draining sync.WaitGroup // sockets that left the table
 	certs    map[*table.Certificate]*certificate
 	tickets  *tls.Config // holds the keys of session tickets, and nothing else
+	reset    atomic.Pointer[quic.StatelessResetKey]
 }
 
 // New returns a Set with no sockets.

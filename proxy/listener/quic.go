@@ -41,6 +41,19 @@ type quicSocket struct {
 // round trip more, for which a flood from made-up addresses costs no memory.
 const doubtful = 128
 
+// connectionIDs is how many bytes a connection's ID has: enough that none comes again
+// under a key that outlives the process, for who has seen it reset could then end
+// another's connection (RFC 9000, section 10.3.2).
+const connectionIDs = 8
+
+// SetResetKey has clients be told that their connections of QUIC are lost, once this
+// process has been killed and another one has its sockets and its key (stateless
+// reset, RFC 9000, section 10.3); without it they wait until they give up. It counts
+// for sockets that are bound from now on, and may be called from any goroutine. No two
+// processes that run may have the same key: by packets sent to one of them, anybody
+// could end the other's connections (section 21.11).
+func (s *Set) SetResetKey(key [KeyLen]byte) { s.reset.Store((*quic.StatelessResetKey)(&key)) }
+
 // alpn is what HTTP/3 is called in a handshake.
 const alpn = "h3"
 
@@ -110,6 +123,8 @@ func (s *Set) bindQUIC(beside *socket, address string) (*quicSocket, error) {
 	}
 	k.transport = &quic.Transport{
 		Conn:                conn,
+		ConnectionIDLength:  connectionIDs,
+		StatelessResetKey:   s.reset.Load(),
 		VerifySourceAddress: func(net.Addr) bool { return k.handshakes.Load() >= doubtful },
 		ConnContext:         k.admit,
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
-// KeyLen is the length of a ticket key in bytes.
+// KeyLen is the length of a key in bytes.
 const KeyLen = 32
 
 // SetTicketKeys replaces the keys of session tickets (RFC 8446, section 4.6.1; RFC

@@ -175,7 +175,7 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 		Event:      events,
 		Log:        log,
 	})
-	shared := replicas.Join(server, sharedkey.Options{Client: cluster.client, Namespace: r.namespace, Log: log, Owner: r.release(cluster)})
+	shared := replicas.Join(server, r.identity, sharedkey.Options{Client: cluster.client, Namespace: r.namespace, Log: log, Owner: r.release(cluster)})
 	pipeline := join(server, half, func(g *graph.Graph, p *attach.Policies) {
 		services.publish(g)
 		writer.Publish(g, p)

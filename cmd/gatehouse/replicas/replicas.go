@@ -8,6 +8,8 @@ package replicas
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,6 +19,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/controllers/sharedkey"
 	"github.com/gatehouse-dev/gatehouse/proxy"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
+	"github.com/gatehouse-dev/gatehouse/proxy/listener"
 )
 
 // ticketKeys is how long a key seals TLS session tickets; it opens them for twice that.
@@ -35,18 +38,34 @@ type keeper interface {
 // Shared is all that replicas share. Saw and Gone may be called from any goroutine.
 type Shared []keeper
 
-// Join connects server to a cluster. Name, Set and Every of the options are not used.
-func Join(server *proxy.Server, o sharedkey.Options) Shared {
+// Join connects server, the replica of this name, to a cluster. Name, Set and Every of
+// the options are not used.
+func Join(server *proxy.Server, replica string, o sharedkey.Options) Shared {
 	key := func(name string, set func(...string) error, every time.Duration) keeper {
 		o.Name, o.Set, o.Every = name, set, every
 		return sharedkey.New(o)
 	}
 	return Shared{
-		key(sharedkey.Sessions, server.SetSessionKeys, 0),
+		key(sharedkey.Sessions, func(keys ...string) error {
+			if err := server.SetSessionKeys(keys...); err != nil {
+				return err
+			}
+			own, err := resetKey(keys[0], replica)
+			server.SetResetKey(own)
+			return err
+		}, 0),
 		key(sharedkey.Tickets, server.SetTicketKeys, ticketKeys),
 		key(sharedkey.Signing, server.SetSigningKeys, signingKeys),
 		keptkeys.New(KeySets(server, keptkeys.Options{Client: o.Client, Namespace: o.Namespace, Log: o.Log, Owner: o.Owner})),
 	}
+}
+
+// resetKey derives what a replica alone has, and has again when it was killed and is
+// back, from a key that all have and that stays.
+func resetKey(shared, replica string) (key [listener.KeyLen]byte, err error) {
+	b, err := hkdf.Key(sha256.New, []byte(shared), nil, "gatehouse QUIC reset "+replica, len(key))
+	copy(key[:], b)
+	return key, err
 }
 
 // KeySets completes the options of a Keeper of the key sets that server fetches.
