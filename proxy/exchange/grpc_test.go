@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -96,4 +97,18 @@ func TestEndGRPC(t *testing.T) {
 			t.Errorf("%s: got %q", what, got)
 		}
 	}
+}
+
+func FuzzTimeout(f *testing.F) {
+	for _, v := range []string{"1S", "99999999H", "0n", "15m", "1s", "-1S", "+1u", "123456789S", ""} {
+		f.Add(v)
+	}
+	form := regexp.MustCompile(`^[0-9]{1,8}[HMSmun]$`)
+	f.Fuzz(func(t *testing.T, v string) {
+		x := &Exchange{Start: time.Now().Add(-20000 * time.Hour * 24 * 5)} // longer than most can say
+		x.Request.Header.Add("grpc-timeout", v)
+		if x.expired() && !form.MatchString(v) {
+			t.Errorf("%q counts as a time", v)
+		}
+	})
 }
