@@ -311,8 +311,10 @@ func asks(e *Effective) bool {
 			if it.From.AuthRules().Authentication[name].Anonymous != nil {
 				return false
 			}
-		case section == ItemAuthorization && it.From.AuthRules().Authorization[name].ExternalAuth != nil:
-			methods = true // such a service must authenticate callers (GEP-1494)
+		case section == ItemAuthorization:
+			// Such a service must authenticate callers (GEP-1494); one in shadow keeps nobody out.
+			rule := it.From.AuthRules().Authorization[name]
+			methods = methods || rule.ExternalAuth != nil && rule.Mode != v1alpha1.ModeShadow
 		}
 	}
 	return methods || e.Closed != nil

@@ -22,6 +22,12 @@ func TestRequireAuth(t *testing.T) {
 	is("403 route_unguarded", "GET http://a/")
 	w.Apply(Auth("a", guarded, `rules: {authentication: {all: {anonymous: {}}}}`))
 	is("403 route_unguarded", "GET http://a/")
+	// A service that is only watched refuses nobody.
+	ask := `externalAuth: {url: "http://127.0.0.1:1", http: {}}`
+	w.Apply(Auth("a", guarded, `rules: {authorization: {ask: {mode: Shadow, `+ask+`}}}`))
+	is("403 route_unguarded", "GET http://a/")
+	w.Apply(Auth("a", guarded, `rules: {authorization: {ask: {`+ask+`}}}`))
+	is("503 external_auth_unavailable", "GET http://a/")
 	w.Apply(Auth("a", guarded, `rules: {public: {reason: a status page}}`))
 	is("", "GET http://a/")
 	w.Apply(Auth("a", guarded, `rules: {public: {reason: a status page, expiresAt: "2099-01-01T00:00:00Z"}, authorization: {home: {cidrs: {deny: [127.0.0.0/8]}}}}`))
