@@ -78,13 +78,23 @@ func (a *Answer) Apply(x *exchange.Exchange) {
 	}
 	for _, names := range [...][]string{a.Names, a.Drop} {
 		switch {
-		case len(names) == 0:
+		case among(x.Request.Reserved, names):
 		case len(x.Request.Reserved) == 0:
 			x.Request.Reserved = names
 		default:
 			x.Request.Reserved = slices.Concat(x.Request.Reserved, names)
 		}
 	}
+}
+
+// among reports whether all has each of names.
+func among(all, names []string) bool {
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			return false
+		}
+	}
+	return true
 }
 
 func apply(h *exchange.Header, edits []Edit, names []string) {

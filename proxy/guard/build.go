@@ -214,7 +214,7 @@ func (c *compiler) rule(t *table.AuthRule) {
 	case t.Unavailable != "":
 		r.rule = unavailable{}
 	case t.External != nil:
-		r.rule, err = c.External(t.External)
+		r.rule, err = c.external(t)
 		if c.asked++; c.asked > maxAsked {
 			c.fail(what, fmt.Errorf("more than %d rules ask a service; use fewer", maxAsked))
 		}
@@ -233,6 +233,19 @@ func (c *compiler) rule(t *table.AuthRule) {
 	}
 	c.fail(what, err)
 	c.policy.rules = append(c.policy.rules, r)
+}
+
+// external makes a rule that asks a service. What that alone tells the backend is
+// nobody else's where when spares it the question; a rule in shadow tells nothing.
+func (c *compiler) external(t *table.AuthRule) (auth.Rule, error) {
+	s, err := c.External(t.External)
+	if err != nil {
+		return nil, err
+	}
+	if !t.Shadow {
+		c.policy.identities = append(c.policy.identities, s.Own()...)
+	}
+	return s, nil
 }
 
 func (c *compiler) header(t *table.HeaderExpr) {

@@ -3,6 +3,7 @@ package guard
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -97,6 +98,41 @@ func TestCredentials(t *testing.T) {
 	p = s.build(t, &table.Auth{Methods: []table.AuthMethod{s.apiKey("robots")}, Credentials: []table.BackendCredential{{Name: "theirs", Into: bearer, Grant: grant}}})
 	if got := outcome(p, request("GET /", goodKey)); got != "403 token_exchange_no_token" {
 		t.Error(got)
+	}
+}
+
+// What the caller puts where the gateway or a service speaks is removed also where
+// they say nothing, and nothing else is set.
+func TestPlanted(t *testing.T) {
+	s := newStage(t)
+	post := []string{"request.method == 'POST'"}
+	key := table.BackendCredential{Name: "key", When: post, Into: table.TokenHeader{Name: "x-key"}, Static: &table.StaticCredential{Value: table.Secret("static")}}
+	ask := table.AuthRule{Name: "ask", When: post, External: &table.ExternalAuth{URL: "http://127.0.0.1:1", ToBackend: []string{"*", "authorization", "cookie", "x-key"}}}
+	shadow := ask
+	shadow.Shadow = true
+	kept := "authorization: a|cookie: b"
+	for want, a := range map[string]*table.Auth{
+		kept:                                  {Credentials: []table.BackendCredential{key}},
+		kept + "|":                            {Rules: []table.AuthRule{ask}},
+		kept + "|X-Key: forged|x_key: forged": {Rules: []table.AuthRule{shadow}},
+	} {
+		p := s.build(t, a)
+		x := request("GET /", "authorization: a", "cookie: b", "X-Key: forged", "x_key: forged")
+		var sent []string
+		if got := outcome(p, x); got != "" {
+			t.Error(got)
+		}
+		for _, f := range x.Request.Header {
+			if f.Name != "" {
+				sent = append(sent, f.Name+": "+f.Value)
+			}
+		}
+		if got := strings.Join(sent, "|"); got != strings.TrimSuffix(want, "|") {
+			t.Errorf("%s, want %s", got, want)
+		}
+		if shadowed := strings.Contains(want, "forged"); slices.Contains(x.Request.Reserved, "x-key") == shadowed {
+			t.Errorf("%s: as trailers: %v", want, x.Request.Reserved)
+		}
 	}
 }
 

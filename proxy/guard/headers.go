@@ -54,10 +54,11 @@ func (p *Policy) compute(x *exchange.Exchange, j *judgement) {
 	}
 }
 
-// identify removes what the client sent under the headers' names, whether or
-// not there is a value to set, and sets the values. Empty ones are not sent.
+// identify removes what the client sent under the names of headers that the
+// gateway or a service it asks sets, whether or not there is a value to set, and
+// sets the values. Empty ones are not sent.
 func (p *Policy) identify(x *exchange.Exchange, j *judgement) {
-	if len(p.headers) == 0 {
+	if len(p.identities) == 0 {
 		return
 	}
 	x.Request.Header.DropLike(p.identities)

@@ -33,7 +33,7 @@ type Policy struct {
 // disclosed is what the backend is told.
 type disclosed struct {
 	headers    []header
-	identities []string // names of headers, the vouchers' too
+	identities []string // names of headers, those of vouchers and of services that are asked too
 	vouchers   []voucher
 }
 

@@ -47,15 +47,8 @@ func (s *Service) answered(a *remote.Answer) (auth.Result, error) {
 // allowed is an answer of 200, whose fields may go on to the backend. Not among
 // them are those that describe the answer itself: they would be false of the request.
 func (s *Service) allowed(a *remote.Answer) (auth.Result, error) {
-	out := &auth.Answer{}
+	out := &auth.Answer{Drop: s.own}
 	all := slices.Contains(s.t.ToBackend, "*")
-	for _, name := range s.t.ToBackend {
-		// A credential the service leaves alone is the caller's; any other field the
-		// backend is to trust comes from the service or not at all.
-		if name != "*" && name != "authorization" && name != "cookie" && !hop(name) {
-			out.Drop = append(out.Drop, name)
-		}
-	}
 	for _, name := range names(a.Header) {
 		lower := strings.ToLower(name)
 		if !takes(s.t.ToBackend, lower) || hop(lower) || all && strings.HasPrefix(lower, "content-") {
@@ -71,6 +64,18 @@ func (s *Service) allowed(a *remote.Answer) (auth.Result, error) {
 		return auth.Result{Outcome: auth.Accepted}, nil
 	}
 	return auth.Result{Outcome: auth.Accepted, Answer: out}, nil
+}
+
+// own returns those of the fields in to which nobody but the service sets. A
+// credential it leaves alone is the caller's; any other field the backend is to
+// trust comes from the service or not at all.
+func own(to []string) (names []string) {
+	for _, name := range to {
+		if name != "*" && name != "authorization" && name != "cookie" && !hop(name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // ways is how the lines of a field are set: the first in place of the caller's.

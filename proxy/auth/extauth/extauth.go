@@ -95,12 +95,13 @@ type Service struct {
 	endpoint url.URL // where requests go; of HTTP, what goes before their path
 	all      bool    // of the caller's fields are sent
 	headers  map[string]bool
+	own      []string // fields of requests that the service alone sets, lower case
 	cache    *keeper
 }
 
 // Service checks t and makes it ready.
 func (o *Owner) Service(t *table.ExternalAuth) (*Service, error) {
-	s := &Service{t: t, owner: o, name: t.Service(), headers: map[string]bool{}}
+	s := &Service{t: t, owner: o, name: t.Service(), headers: map[string]bool{}, own: own(t.ToBackend)}
 	transport, err := s.reach()
 	if err != nil {
 		return nil, fmt.Errorf("external: %w", err)
@@ -124,6 +125,10 @@ func (o *Owner) Service(t *table.ExternalAuth) (*Service, error) {
 	}
 	return s, nil
 }
+
+// Own returns the names, in lower case, of the fields that the backend is to have
+// of the service or not at all: also where a request is not asked about.
+func (s *Service) Own() []string { return s.own }
 
 // reach finds the way to the service.
 func (s *Service) reach() (http.RoundTripper, error) {
