@@ -6,14 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
 // The bounds of JSON content, beside its size: they bound what it takes to
-// check it.
+// check it. Schemas compare numbers exactly, so that nine bytes such as 1e1000000
+// would take a tenth of a second.
 const (
-	maxDepth  = 64
-	maxValues = 1 << 16
+	maxDepth    = 64
+	maxValues   = 1 << 16
+	maxNumber   = 1024 // bytes of one
+	maxExponent = 400  // of ten, either way; a double ends at 308
 )
 
 // endOfInput is what encoding/json says of text that is cut off.
@@ -83,6 +88,9 @@ func (p *parser) value(depth int) (any, error) {
 	if p.values++; p.values > maxValues {
 		return nil, fmt.Errorf("more than %d values", maxValues)
 	}
+	if n, ok := t.(json.Number); ok && !exact(string(n)) {
+		return nil, errors.New("a number that is too large, too small or too long")
+	}
 	open, ok := t.(json.Delim)
 	if !ok {
 		return t, nil
@@ -94,6 +102,19 @@ func (p *parser) value(depth int) (any, error) {
 		return p.array(depth + 1)
 	}
 	return p.object(depth + 1)
+}
+
+// exact reports whether a number is one that can be compared exactly at little cost.
+func exact(number string) bool {
+	if len(number) > maxNumber {
+		return false
+	}
+	at := strings.IndexAny(number, "eE")
+	if at < 0 {
+		return true
+	}
+	exponent, err := strconv.Atoi(number[at+1:])
+	return err == nil && -maxExponent <= exponent && exponent <= maxExponent
 }
 
 func (p *parser) array(depth int) (any, error) {

@@ -213,6 +213,16 @@ func TestSchema(t *testing.T) {
 	is(post(`{"a":1} {}`), "400 body_not_json: the content is not JSON: line 1, column 10: something follows the value")
 	is(post("{\"a\":\n\"\xff\"}"), "400 body_not_json: the content is not JSON: line 2, column 2: not UTF-8")
 	is(post(strings.Repeat("[", 65)+strings.Repeat("]", 65)), "400 body_not_json: the content is not JSON: line 1, column 66: nested more than 64 deep")
+	for _, number := range []string{"1e1000000", "-1E-401", "1e99999999999999999999", strings.Repeat("9", maxNumber+1)} {
+		if v, f := parse([]byte("[" + number + "]")); f == nil || f.what != "a number that is too large, too small or too long" {
+			t.Errorf("%.20s: %v, %v", number, v, f)
+		}
+	}
+	for _, number := range []string{"1e400", "-1.5E-0400", "1E+308", strings.Repeat("9", maxNumber)} {
+		if _, f := parse([]byte(number)); f != nil {
+			t.Errorf("%.20s: %v", number, f)
+		}
+	}
 	is(post(strings.Repeat(" ", 201)), "413 content_too_large: the content is larger than 200 bytes")
 	is(post(strings.Repeat(" ", 150)+"|"+strings.Repeat(" ", 51)), "413 content_too_large: the content is larger than 200 bytes")
 	is("POST /\nContent-Type: text/plain\n\n"+good, "415 content_type_unsupported: content must be JSON")
