@@ -55,6 +55,8 @@ func (c *check) contentType(x *exchange.Exchange) *refusal {
 		detail = "content of this type is not accepted"
 	case c.schema != nil && !isJSON(value):
 		detail = "content must be JSON"
+	case c.schema != nil && !legible(value):
+		detail = "content must be in UTF-8"
 	case c.schema != nil && encoded(h):
 		detail = "content must not be compressed"
 	default:
@@ -86,6 +88,26 @@ func isJSON(value string) bool {
 func mediaType(value string) string {
 	value, _, _ = strings.Cut(value, ";")
 	return strings.Trim(value, " \t")
+}
+
+// legible reports whether who goes by the charset of a Content-Type finds the texts
+// of JSON where who reads UTF-8 does, which JSON is in: RFC 8259 has no such
+// parameter, but there are readers that heed it. In GBK a backslash may be the second
+// half of a character, and no longer keep a quotation mark from ending a text.
+func legible(value string) bool {
+	_, parameters, _ := strings.Cut(value, ";")
+	for p := range strings.SplitSeq(parameters, ";") {
+		name, charset, _ := strings.Cut(p, "=")
+		if !mem.EqualFold(strings.Trim(name, " \t"), "charset") {
+			continue
+		}
+		switch strings.ToLower(strings.Trim(charset, " \t\"'")) {
+		case "utf-8", "utf8", "us-ascii", "iso-8859-1":
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 func encoded(h exchange.Header) bool {

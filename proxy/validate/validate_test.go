@@ -226,6 +226,10 @@ func TestSchema(t *testing.T) {
 	is(post(strings.Repeat(" ", 201)), "413 content_too_large: the content is larger than 200 bytes")
 	is(post(strings.Repeat(" ", 150)+"|"+strings.Repeat(" ", 51)), "413 content_too_large: the content is larger than 200 bytes")
 	is("POST /\nContent-Type: text/plain\n\n"+good, "415 content_type_unsupported: content must be JSON")
+	for _, charset := range []string{"gbk", `"Shift_JIS"`, "utf-16", "", `utf-8"; Charset = 'gbk'`} {
+		is("POST /\nContent-Type: application/json; charset="+charset+"\n\n"+good, "415 content_type_unsupported: content must be in UTF-8")
+	}
+	is("POST /\nContent-Type: application/json; v=1;CHARSET=\"UTF-8\";\n\n"+good, "200 "+good)
 	is("POST /\nContent-Type: application/json\nContent-Encoding: gzip\n\nx", "415 content_type_unsupported: content must not be compressed")
 }
 
