@@ -29,6 +29,11 @@ type Auth struct {
 	ForwardCredentials bool                `json:"forwardCredentials,omitempty"` // false: credentials are removed before forwarding
 }
 
+// Conditional reports whether what a source supplied applies to some requests only.
+func (a *Auth) Conditional(source int) bool {
+	return source < len(a.Sources) && len(a.Sources[source].When) > 0
+}
+
 // Public is an exception from authentication. Once it has expired the methods
 // count, and without any nobody may pass.
 type Public struct {

@@ -188,7 +188,14 @@ func TestExposure(t *testing.T) {
 	is("open shop/edge/http", `rules: {authentication: {keys: {`+apiKeys+`}, all: {anonymous: {}}}}`)
 	is("closed shop/edge/http", `rules: {require: "keys && all", authentication: {keys: {`+apiKeys+`}, all: {anonymous: {}}}}`)
 	is("conditional shop/edge/http", `rules: {authorization: {office: {cidrs: {allow: [192.0.2.0/24]}}}}`)
-	is("conditional shop/edge/http", `rules: {when: ["request.path != '/healthz'"], authentication: {keys: {`+apiKeys+`}}}`)
+	gated := `rules: {when: ["request.path != '/healthz'"], authentication: {keys: {` + apiKeys + `}}}`
+	is("conditional shop/edge/http", gated)
+	// What another policy brings does not ask anybody where this one does not apply.
+	w.Apply(Auth("z", "Gateway/edge", `defaults: {strategy: Merge, rules: {response: {headers: {x-a: {value: b}}}}}`))
+	is("conditional shop/edge/http", gated)
+	is("open shop/edge/http", `rules: {authorization: {office: {mode: Shadow, cidrs: {allow: [192.0.2.0/24]}}}}`)
+	is("closed shop/edge/http", `rules: {public: {reason: a status page, expiresAt: "2020-01-01T00:00:00Z"}}`)
+	is("conditional shop/edge/http", `rules: {when: ["request.path != '/healthz'"], public: {reason: a status page, expiresAt: "2020-01-01T00:00:00Z"}}`)
 }
 
 // Without a gateway nobody is asked: what depends on an answer is said to.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -47,7 +48,7 @@ everybody on, "conditional" ones those for whom further conditions hold. It read
 			if err != nil {
 				return err
 			}
-			list := exposure(t, all)
+			list := exposure(t, all, time.Now())
 			if output == "json" {
 				return printJSON(c.OutOrStdout(), list)
 			}
@@ -96,13 +97,13 @@ func manifestTable(c *cobra.Command, paths []string) (*table.Table, error) {
 }
 
 // exposure lists the rules of t that let a caller without credentials on, or all.
-func exposure(t *table.Table, all bool) []exposed {
+func exposure(t *table.Table, all bool, now time.Time) []exposed {
 	out := []exposed{}
 	for _, l := range t.Listeners {
 		for _, h := range l.Hosts {
 			for _, r := range h.Rules {
 				e := exposed{Listener: l.ID, Host: h.Name, Match: r.Match.String(), Route: r.Action.Route, Rule: r.Action.Rule}
-				if e.Anonymous, e.Because = anonymously(r.Action); all || e.Anonymous != exposureClosed {
+				if e.Anonymous, e.Because = anonymously(r.Action, now); all || e.Anonymous != exposureClosed {
 					out = append(out, e)
 				}
 			}
@@ -112,7 +113,7 @@ func exposure(t *table.Table, all bool) []exposed {
 }
 
 // anonymously says how far a caller without credentials comes.
-func anonymously(a *table.Action) (how, because string) {
+func anonymously(a *table.Action, now time.Time) (how, because string) {
 	auth := a.Auth
 	switch {
 	case a.Reply != nil:
@@ -125,11 +126,19 @@ func anonymously(a *table.Action) (how, because string) {
 		return exposureClosed, "a policy is broken: " + auth.Closed.Code
 	}
 	truth, conditions := withoutCredentials(auth)
+	over := auth.Public != nil && auth.Public.Expires != 0 && now.Unix() >= auth.Public.Expires
 	switch {
+	case over && len(auth.Methods) == 0 && !auth.Conditional(auth.Public.Source):
+		return exposureClosed, "no longer public: " + auth.Public.String()
+	case over && len(auth.Methods) == 0:
+		return exposureConditional, "no longer public: " + unless(&auth.Sources[auth.Public.Source])
+	case over: // the methods count again
 	case auth.Public != nil && len(conditions) == 0 && truth != table.Undecided:
 		return exposureOpen, "public: " + auth.Public.String()
 	case auth.Public != nil:
 		return exposureConditional, strings.Join(append([]string{"public: " + auth.Public.String()}, conditions...), "; ")
+	}
+	switch {
 	case truth == table.False:
 		return exposureClosed, "a credential is required"
 	case truth == table.Undecided || len(conditions) > 0:
@@ -161,18 +170,33 @@ func withoutCredentials(auth *table.Auth) (table.Truth, []string) {
 	} else if len(names) > 0 {
 		truth = require.Decide(yes, no)
 	}
-	gated := len(auth.Sources) > 0
-	for _, s := range auth.Sources {
-		gated = gated && len(s.When) > 0
-	}
-	if gated && truth == table.False { // where no source applies, nobody is asked
-		truth = table.Undecided
-		for _, s := range auth.Sources {
-			conditions = append(conditions, s.Policy+" does not apply unless "+strings.Join(s.When, " and "))
-		}
+	if where := spared(auth); len(where) > 0 && truth == table.False {
+		truth, conditions = table.Undecided, append(conditions, where...)
 	}
 	for _, r := range auth.Rules {
-		conditions = append(conditions, fmt.Sprintf("rule %s allows: %s", r.Name, r))
+		if !r.Shadow { // which refuses nobody
+			conditions = append(conditions, fmt.Sprintf("rule %s allows: %s", r.Name, r))
+		}
 	}
 	return truth, conditions
+}
+
+// spared says where nobody is asked for a credential, because no policy applies
+// that brought a method. One that brought something else changes nothing about it.
+func spared(auth *table.Auth) (where []string) {
+	seen := map[int]bool{}
+	for _, m := range auth.Methods {
+		switch {
+		case !auth.Conditional(m.Source):
+			return nil
+		case !seen[m.Source]:
+			seen[m.Source] = true
+			where = append(where, unless(&auth.Sources[m.Source]))
+		}
+	}
+	return where
+}
+
+func unless(s *table.Source) string {
+	return s.Policy + " does not apply unless " + strings.Join(s.When, " and ")
 }
