@@ -52,6 +52,12 @@ func complaints(obj client.Object, controller gatewayv1.GatewayController) (out 
 		addParents(o.Status.Parents, controller, add)
 	case *gatewayv1.GRPCRoute:
 		addParents(o.Status.Parents, controller, add)
+	case *gatewayv1.TLSRoute:
+		addParents(o.Status.Parents, controller, add)
+	case *gatewayv1.TCPRoute:
+		addParents(o.Status.Parents, controller, add)
+	case *gatewayv1.UDPRoute:
+		addParents(o.Status.Parents, controller, add)
 	case *gatewayxv1alpha1.XBackendTrafficPolicy:
 		addAncestors(o.Status.Ancestors, controller, add)
 	case *gatewayv1.BackendTLSPolicy:

@@ -241,6 +241,23 @@ func TestEventsOncePerChange(t *testing.T) {
 	f(cond("Accepted", "True", "Accepted"), "")
 }
 
+func TestEventsOfEveryRoute(t *testing.T) {
+	w := newWriter(newServer(t))
+	d := Desired{Parents: []gatewayv1.RouteParentStatus{{
+		ParentRef: gatewayv1.ParentReference{Name: "gw"}, ControllerName: controller, Conditions: []metav1.Condition{cond("Accepted", "False", "NoMatchingParent")},
+	}}}
+	for _, kind := range []string{kindRoute, kindGRPC, kindTLS, kindTCP, kindUDP} {
+		var events []string
+		w.opts.Event = func(_ client.Object, reason, _ string) { events = append(events, reason) }
+		before, after := empty(kind), empty(kind)
+		w.merge(after, d)
+		w.tell(before, after)
+		if len(events) != 1 {
+			t.Errorf("a %s that is not accepted: events %q, want one", kind, events)
+		}
+	}
+}
+
 func TestRunNoticesWhatTheProxyApplied(t *testing.T) {
 	s := newServer(t)
 	w := newWriter(s)
