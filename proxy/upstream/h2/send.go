@@ -72,7 +72,7 @@ func (s *Stream) replay() {
 		c.end(s, errHead, false)
 		return
 	}
-	s.id = c.next
+	s.id, s.early = c.next, !c.peer.settled
 	c.next += 2
 	s.window = window{send: c.peer.window, recv: int64(c.dialer.cfg.Buffer)}
 	at := c.at(s.id)

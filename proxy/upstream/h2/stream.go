@@ -68,6 +68,7 @@ type flow struct {
 	next     *Stream // in the connection's list
 	open     bool    // in that list
 	held     bool    // room is kept
+	early    bool    // it was sent before the backend had said how many requests it takes
 	done     bool    // the answer is complete, or err says why there is none
 	sentLast bool
 	err      error
@@ -181,10 +182,15 @@ func (c *conn) end(s *Stream, err error, complete bool) {
 }
 
 // wait waits for the head of the answer, and sends the request again as long as
-// the backend says that it has not looked at it.
+// the backend says that it has not looked at it. To have been one of more than a new
+// connection takes, before that could be known, is no try: it may happen with each.
 func (s *Stream) wait() error {
-	for try := 0; ; try++ {
+	for try, early := 0, 0; ; try++ {
 		err := s.await(func(a *answer) bool { return a.headed })
+		if errors.Is(err, errUnprocessed) && s.unaware() && early < s.pool.dialer.cfg.Conns {
+			try--
+			early++
+		}
 		if !errors.Is(err, errUnprocessed) || try == repeats {
 			return err
 		}
@@ -192,6 +198,14 @@ func (s *Stream) wait() error {
 			return err
 		}
 	}
+}
+
+// unaware reports whether the request was sent before the backend had said how many it takes.
+func (s *Stream) unaware() bool {
+	c := s.conn.Load()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return s.early
 }
 
 // again sends the request once more, and reports whether it can.
