@@ -235,10 +235,9 @@ func (c *conn) read() bool {
 // takes; and there is a deadline. It returns false when there is nothing to wait for.
 func (c *conn) arm() bool {
 	c.mu.Lock()
-	for len(c.out.staged) >= outputLimit && !c.out.failed {
+	for c.flush(); len(c.out.staged) >= outputLimit && !c.out.failed; c.flush() {
 		c.pause()
 	}
-	c.flush()
 	c.flood.idle.gain(c.out.useful)
 	c.flood.resets.gain(c.out.answered * resetAnswer)
 	c.out.useful, c.out.answered = 0, 0

@@ -37,7 +37,7 @@ func scripted(h handler) *Server {
 }
 
 // within fails when a connection does not end: every wait of the server's is shorter.
-func within(t *testing.T, s *Server, c *script) {
+func within(t *testing.T, s *Server, c net.Conn) {
 	t.Helper()
 	ended := make(chan struct{})
 	go func() {
