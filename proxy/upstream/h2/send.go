@@ -55,7 +55,8 @@ func listed(r *frame.Request, h exchange.Header) int64 {
 	return int64(n)
 }
 
-// replay sends what has been given to us so far, on the connection there is room on.
+// replay sends what has been given to us so far, on the connection there is room on;
+// nothing if the stream has been aborted meanwhile.
 func (s *Stream) replay() {
 	s.lock.Lock()
 	defer s.lock.Unlock()
@@ -63,6 +64,10 @@ func (s *Stream) replay() {
 	c := s.conn.Load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if s.aborted.Load() {
+		c.abort(s, errRefused, frame.Cancel)
+		return
+	}
 	if c.state.err != nil || c.state.leaving || c.next > frame.MaxStream-2 {
 		c.state.leaving = true
 		c.end(s, errUnprocessed, false)
@@ -87,9 +92,6 @@ func (s *Stream) replay() {
 		c.finish(s)
 	}
 	c.flush()
-	if s.aborted.Load() {
-		c.abort(s, errRefused, frame.Cancel)
-	}
 }
 
 // stageHeaders stages a header block. The connection's lock is held.
