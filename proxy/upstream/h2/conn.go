@@ -92,6 +92,7 @@ type peer struct {
 // state is whether a connection takes requests.
 type state struct {
 	leaving bool  // none any more; it closes with the last one
+	retired bool  // it closes with the last one, but takes more until then
 	err     error // it is over
 }
 
@@ -139,17 +140,18 @@ func (c *conn) reserve() room {
 func (c *conn) release() {
 	if c.count--; c.count == 0 {
 		c.since = time.Now()
-		if c.state.leaving {
+		if c.state.leaving || c.state.retired {
 			c.fail(errLost)
 		}
 	}
 }
 
-// leave takes no request any more.
-func (c *conn) leave() {
+// retire closes the connection with the last of its requests. One without any is
+// closed now, unless it has just been made for some.
+func (c *conn) retire(fresh bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state.leaving = true; c.count == 0 {
+	if c.state.retired = true; c.count == 0 && !fresh {
 		c.fail(errLost)
 	}
 }

@@ -92,7 +92,7 @@ type Pool struct {
 	mu      sync.Mutex // guards what follows; held for moments, never while waiting
 	conns   []*conn
 	dialing *attempt // the connection under way; nil for none
-	closed  bool     // nothing new is kept
+	closed  bool     // connections end with their last request
 }
 
 // attempt is one connection being made, for all that wait for it.
@@ -176,7 +176,7 @@ func (p *Pool) dial(a *attempt) {
 		c := newConn(p.dialer, nc)
 		p.conns = append(p.conns, c)
 		if p.closed {
-			c.leave()
+			c.retire(true)
 		}
 	}
 	p.dialing, a.err = nil, err
@@ -210,12 +210,13 @@ func (p *Pool) Connections() int {
 	return len(p.conns)
 }
 
-// Close closes each connection as soon as it carries no request.
+// Close closes each connection as soon as it carries no request. Requests that come
+// still, from who has found the pool before, are sent.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
 	for _, c := range p.conns {
-		c.leave()
+		c.retire(false)
 	}
 }
