@@ -169,7 +169,7 @@ func (p *port) begin(from socket.Peer, route *stream.Route, now time.Time) *sess
 	first := len(p.sessions) == 1
 	p.mu.Unlock()
 	if err := p.hub.Dial(&s.spoke, e.Address(), from, s); err != nil {
-		e.Failed(now)
+		e.Failed()
 		p.forget(s)
 		return nil
 	}
@@ -255,7 +255,7 @@ func (s *session) Broke(error) {
 		return
 	}
 	s.route.Metrics.Failed.Add(1)
-	s.endpoint.Failed(time.Now())
+	s.endpoint.Failed()
 	s.end()
 }
 

@@ -85,14 +85,14 @@ type Conn struct {
 // dial makes a new connection for exchanges, by deadline at the latest (zero:
 // ConnectTimeout alone bounds it). Errors are those a client is answered with.
 func (e *Endpoint) dial(now, deadline time.Time) (*Conn, *exchange.Error) {
-	nc, failed := e.connect(now, deadline)
+	nc, failed := e.connect(deadline)
 	if failed != nil {
 		return nil, failed
 	}
 	lost := func() {
 		nc.Close()
 		e.open.Add(-1)
-		_ = e.unreached(now)
+		_ = e.unreached()
 	}
 	var over *tls.Conn
 	if secure := e.secure.Load(); secure != nil {
@@ -111,7 +111,7 @@ func (e *Endpoint) dial(now, deadline time.Time) (*Conn, *exchange.Error) {
 }
 
 // connect opens a connection and counts it as open.
-func (e *Endpoint) connect(now, deadline time.Time) (*net.TCPConn, *exchange.Error) {
+func (e *Endpoint) connect(deadline time.Time) (*net.TCPConn, *exchange.Error) {
 	if int(e.open.Add(1)) > e.cfg.MaxConns {
 		e.open.Add(-1)
 		return nil, e.overloaded()
@@ -120,7 +120,7 @@ func (e *Endpoint) connect(now, deadline time.Time) (*net.TCPConn, *exchange.Err
 	nc, err := d.DialContext(context.Background(), "tcp", e.name)
 	if err != nil {
 		e.open.Add(-1)
-		return nil, e.unreached(now)
+		return nil, e.unreached()
 	}
 	e.reached()
 	e.pool.prepare()
@@ -133,10 +133,11 @@ func (e *Endpoint) overloaded() *exchange.Error {
 	return errOverloaded
 }
 
-// unreached notes that the endpoint could not be reached.
-func (e *Endpoint) unreached(now time.Time) *exchange.Error {
+// unreached notes that the endpoint could not be reached. Its time away begins now: that
+// may have taken longer to find out than it is to last.
+func (e *Endpoint) unreached() *exchange.Error {
 	back := min(downFirst<<min(e.fails.Add(1)-1, 10), downLast)
-	e.down.Store(now.Add(back).UnixNano())
+	e.down.Store(time.Now().Add(back).UnixNano())
 	return errUnreachable
 }
 

@@ -80,10 +80,10 @@ func (c *Call) open(e *Endpoint) *exchange.Error {
 	case errors.Is(err, h2.ErrFull):
 		return e.overloaded()
 	case errors.Is(err, h2.ErrHandshake):
-		_ = e.unreached(c.now)
+		_ = e.unreached()
 		return errInsecure
 	case errors.Is(err, h2.ErrConnect):
-		return e.unreached(c.now)
+		return e.unreached()
 	case errors.Is(err, context.Canceled):
 		return ErrGone
 	}

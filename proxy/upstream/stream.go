@@ -48,7 +48,7 @@ func (b *Backend) Connect() (*Stream, error) {
 // join opens a connection for a stream, and makes it one of TLS where the
 // backend is reached so.
 func (e *Endpoint) join(now time.Time) (net.Conn, *exchange.Error) {
-	c, failed := e.connect(now, time.Time{})
+	c, failed := e.connect(time.Time{})
 	if failed != nil {
 		return nil, failed
 	}
@@ -60,7 +60,7 @@ func (e *Endpoint) join(now time.Time) (net.Conn, *exchange.Error) {
 	if err != nil {
 		_ = c.Close()
 		e.open.Add(-1)
-		_ = e.unreached(now)
+		_ = e.unreached()
 		return nil, errInsecure
 	}
 	return over, nil
@@ -85,4 +85,4 @@ func (e *Endpoint) Gone() bool { return e.pool.closed.Load() }
 
 // Failed notes that the endpoint could not be reached: for a while others are
 // picked, as long as there are any.
-func (e *Endpoint) Failed(now time.Time) { _ = e.unreached(now) }
+func (e *Endpoint) Failed() { _ = e.unreached() }

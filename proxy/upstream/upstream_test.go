@@ -236,16 +236,35 @@ func TestBackOff(t *testing.T) {
 	}
 	e := newEndpoint(l.Addr().(*net.TCPAddr).AddrPort(), &Backend{cfg: &cfg, dialer: New(cfg).dialer})
 	l.Close()
-	now := time.Now()
 	for _, want := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
-		if _, err := e.dial(now, time.Time{}); err == nil || err.Code != "backend_connect_failed" {
+		began := time.Now()
+		if _, err := e.dial(began, time.Time{}); err == nil || err.Code != "backend_connect_failed" {
 			t.Fatalf("got %v", err)
 		}
-		if end := now.Add(want * time.Second).UnixNano(); e.up(end-1) || !e.up(end) {
-			t.Errorf("down until %v, want %v", time.Unix(0, e.down.Load()).Sub(now), want*time.Second)
+		if want *= time.Second; e.up(began.Add(want).UnixNano()-1) || !e.up(time.Now().Add(want).UnixNano()) {
+			t.Errorf("down until %v, want %v", time.Unix(0, e.down.Load()).Sub(began), want)
 		}
 	}
 	if n := e.open.Load(); n != 0 {
 		t.Errorf("%d connections are counted, want 0", n)
+	}
+}
+
+// An endpoint that takes long to fail is left alone from then on.
+func TestBackOffSlow(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	defer close(release)
+	server := listen(t, func(net.Conn) { <-release })
+	s := New(Config{ConnectTimeout: downFirst + 100*time.Millisecond})
+	defer s.Close()
+	s.SetEndpoints("b", []table.Endpoint{{Address: netip.MustParseAddrPort(server.String())}})
+	s.Secure("b", &table.BackendTLS{ServerName: "a.example"})
+	e := s.Backend("b", "").Pick(nil, time.Now())
+	if _, err := e.dial(time.Now(), time.Time{}); err != errInsecure {
+		t.Fatalf("got %v", err)
+	}
+	if e.up(time.Now().UnixNano()) {
+		t.Error("the endpoint is asked again at once")
 	}
 }
