@@ -62,6 +62,7 @@ func (s *Server) protocols() listener.Protocols {
 	p.http2 = http2.New(http2.Config{
 		Handler:  s,
 		Refused:  s.refused,
+		Full:     s.door.memory.Pressed,
 		Limits:   one.Limits,
 		Streams:  c.Streams,
 		MaxBody:  one.MaxBody,
@@ -84,6 +85,7 @@ func (s *Server) http3() (listener.HTTP3, *quic.Config) {
 	config := http3.Config{
 		Handler:  s,
 		Refused:  s.refused,
+		Full:     s.door.memory.Pressed,
 		Limits:   one.Limits,
 		Streams:  c.Streams,
 		MaxBody:  one.MaxBody,

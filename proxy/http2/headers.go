@@ -162,6 +162,12 @@ func (c *conn) field(f hpack.HeaderField) {
 
 // request begins the stream of a request whose head is complete.
 func (c *conn) request(st *stream) *fault {
+	if c.cfg.Full != nil && c.cfg.Full() { // an answer would hold what is short for as long as the client does not take it
+		c.mu.Lock()
+		c.refuse(st)
+		c.mu.Unlock()
+		return nil
+	}
 	st.bad = st.fill(&c.block)
 	c.flood.idle.gain(idleRequest)
 	c.mu.Lock()
@@ -171,10 +177,8 @@ func (c *conn) request(st *stream) *fault {
 		putStream(st)
 		return nil
 	case c.streams.full(int(c.cfg.Streams)):
-		c.stage(frame.AppendReset(c.staged(), st.id, frame.RefusedStream))
-		c.streams.note(ending{id: st.id, ours: true})
+		c.refuse(st)
 		c.mu.Unlock()
-		putStream(st)
 		if !c.in.acked { // the client cannot know yet how many there may be
 			return c.useless(1 + idleRequest)
 		}
@@ -189,6 +193,14 @@ func (c *conn) request(st *stream) *fault {
 		return c.broken()
 	}
 	return nil // another 4xx is an answer like any
+}
+
+// refuse tells the client that st, which is not open, has not been looked at. The
+// connection's lock is held.
+func (c *conn) refuse(st *stream) {
+	c.stage(frame.AppendReset(c.staged(), st.id, frame.RefusedStream))
+	c.streams.note(ending{id: st.id, ours: true})
+	putStream(st)
 }
 
 // fill makes the exchange the request that has been decoded.

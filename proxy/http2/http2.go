@@ -38,6 +38,7 @@ import (
 type Config struct {
 	Handler  exchange.Handler
 	Refused  func(x *exchange.Exchange) // told of requests that were answered without the handler; may be nil
+	Full     func() bool                // says that there is no memory for another request, whose stream is refused then; may be nil
 	Limits   wire.Limits
 	Streams  uint32        // open at one time on a connection
 	MaxBody  int64         // content of a request (413); not above 0: no limit

@@ -99,7 +99,7 @@ func (k *conn) serve() {
 		if err != nil { // the connection has ended
 			break
 		}
-		if !k.take(str) {
+		if k.cfg.Full != nil && k.cfg.Full() || !k.take(str) {
 			str.CancelRead(codeRejected)
 			str.CancelWrite(codeRejected)
 			continue

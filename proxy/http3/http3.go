@@ -31,6 +31,7 @@ const Protocol = "h3"
 type Config struct {
 	Handler  exchange.Handler
 	Refused  func(x *exchange.Exchange) // told of requests that were refused without the handler; may be nil
+	Full     func() bool                // says that there is no memory for another request, whose stream is rejected then; may be nil
 	Limits   wire.Limits
 	Streams  uint32        // open at one time on a connection; see QUIC
 	MaxBody  int64         // content of a request (413); not above 0: no limit

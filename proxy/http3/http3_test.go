@@ -438,6 +438,20 @@ func TestEarlyAnswer(t *testing.T) {
 	}
 }
 
+// When there is no memory left no request is begun, and its client is told that it may
+// ask again.
+func TestFull(t *testing.T) {
+	var full atomic.Bool
+	_, addr := serve(t, echo, func(c *Config) { c.Full = full.Load })
+	request := headers(":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/")
+	for _, want := range []string{"200|GET a /  ", "reset 10b", "200|GET a /  "} {
+		full.Store(want[0] == 'r')
+		if got := ask(t, addr, request); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // Datagrams of nonsense make no difference to anybody.
 func TestGarbage(t *testing.T) {
 	_, addr := serve(t, echo)
