@@ -4,8 +4,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/frame"
 )
 
 // TestFull has a client that takes no answers, and asks for what is refused without
@@ -32,4 +36,34 @@ func TestFull(t *testing.T) {
 	full.Store(false)
 	r.ask(201, true, common("GET")...)
 	r.until("200 on 201")
+}
+
+// TestLateHandlers has a client that never has more streams than there may be, and gives
+// all of them up, faster than their handlers return: what is refused for that is not its fault.
+func TestLateHandlers(t *testing.T) {
+	release := make(chan struct{})
+	s, url, _ := serve(t, func(*exchange.Exchange) { <-release }) // deaf to the client
+	defer close(release)
+	s.cfg.Floods = Floods{Idle: 1000, Resets: 20, Block: 64}
+	r := dial(t, url)
+	r.send(frame.Settings, frame.Ack, 0)
+	for round := range uint32(3) {
+		for i := range s.cfg.Streams {
+			r.ask(2*(round*s.cfg.Streams+i)+1, true, common("GET")...)
+		}
+		r.send(frame.Ping, 0, 0, []byte("all sent")...)
+		refused := 0
+		for got := r.next(); got != "ping all sent"; got = r.next() {
+			if refused++; round < 2 || !strings.HasPrefix(got, "reset REFUSED_STREAM") {
+				t.Fatalf("round %d: %s", round, got)
+			}
+		}
+		if round == 2 && refused != int(s.cfg.Streams) {
+			t.Errorf("%d were refused", refused)
+		}
+		time.Sleep(2 * resetSoon)
+		for i := range s.cfg.Streams {
+			r.send(frame.ResetStream, 0, 2*(round*s.cfg.Streams+i)+1, 0, 0, 0, 8)
+		}
+	}
 }

@@ -178,8 +178,9 @@ func (c *conn) request(st *stream) *fault {
 		return nil
 	case c.streams.full(int(c.cfg.Streams)):
 		c.refuse(st)
+		late := !c.streams.taken(int(c.cfg.Streams))
 		c.mu.Unlock()
-		if !c.in.acked { // the client cannot know yet how many there may be
+		if late || !c.in.acked { // it is handlers that are late, or the client cannot know yet how many there may be
 			return c.useless(1 + idleRequest)
 		}
 		return c.broken()

@@ -70,9 +70,12 @@ func (s *streams) settle(st *stream) {
 	}
 }
 
+// taken reports whether there are as many streams as the client knows there may be.
+func (s *streams) taken(most int) bool { return s.open-s.over >= most }
+
 // full reports whether there are as many streams as there may be, or as many again whose
 // handlers have yet to return.
-func (s *streams) full(most int) bool { return s.open-s.over >= most || s.open >= 2*most }
+func (s *streams) full(most int) bool { return s.taken(most) || s.open >= 2*most }
 
 // note remembers the end of a stream.
 func (s *streams) note(e ending) {
