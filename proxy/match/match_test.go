@@ -78,6 +78,8 @@ func TestNormalizePath(t *testing.T) {
 	refused("/a#b")
 	refused("/x/..;/admin")
 	refused("/x/..;a=b/admin")
+	refused("/x/..%3b/admin")
+	refused("/x/%2e%3Ba;b/admin")
 	refused("/x/.;/admin")
 	refused("/x/..%2fadmin")
 	refused("/x/%2e%2e%2Fadmin")

@@ -19,7 +19,7 @@ import (
 //
 // What has no such form is refused: an escape that is none, %00, a byte that
 // must not be in a path, a backslash, and dot segments in a disguise that other
-// programs see through ("..;", "..%2F", "%5C..").
+// programs see through ("..;", "..%3B", "..%2F", "%5C..").
 
 // NormalizePath returns path in that form and true, or false when it has none.
 // "*" is its own form. A changed path is in a's memory.
@@ -165,7 +165,8 @@ func disguised(segment string) bool {
 		if !last {
 			piece, rest = rest[:i], rest[i+3:]
 		}
-		if name, _, _ := strings.Cut(piece, ";"); name == "." || name == ".." {
+		name, _, _ := strings.Cut(piece, ";")
+		if name, _, _ = strings.Cut(name, "%3B"); name == "." || name == ".." { // another proxy may decode it
 			return true
 		}
 		if last {
