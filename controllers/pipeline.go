@@ -127,6 +127,20 @@ func (p *Pipeline) Upsert(o Object) { p.change(o, false) }
 // Delete tells the pipeline that an object is gone.
 func (p *Pipeline) Delete(o Object) { p.change(o, true) }
 
+// Together tells the pipeline of objects that change at one time: no table is built
+// of some of the changes without the others.
+func (p *Pipeline) Together(upserted, deleted []Object) {
+	p.mu.Lock()
+	for _, o := range deleted {
+		p.pending[KeyOf(o)] = change{o, true}
+	}
+	for _, o := range upserted {
+		p.pending[KeyOf(o)] = change{o, false}
+	}
+	p.mu.Unlock()
+	p.signal()
+}
+
 // Synced tells the pipeline that it has been told of every object there is:
 // only now is a first table built.
 func (p *Pipeline) Synced() {

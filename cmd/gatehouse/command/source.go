@@ -130,21 +130,25 @@ type feed struct {
 	last     map[controllers.ObjectKey]controllers.Object
 }
 
+// apply has it all take effect at one time: while a policy takes another's place no
+// request may find neither.
 func (f *feed) apply(objects []controllers.Object) {
+	var changed, gone []controllers.Object
 	now := make(map[controllers.ObjectKey]controllers.Object, len(objects))
 	for _, o := range objects {
 		now[controllers.KeyOf(o)] = o
 	}
 	for n, o := range f.last {
 		if now[n] == nil {
-			f.pipeline.Delete(o)
+			gone = append(gone, o)
 		}
 	}
 	for n, o := range now {
 		if f.last[n] != o { // the same file gives the same objects
-			f.pipeline.Upsert(o)
+			changed = append(changed, o)
 		}
 	}
+	f.pipeline.Together(changed, gone)
 	f.last = now
 }
 
