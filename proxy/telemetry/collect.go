@@ -141,6 +141,10 @@ func (c collector) requests(d *descs, o output) {
 	c.m.listeners.each(func(l *Listener) { o.classes(d.requests, &l.Classes, l.Gateway, l.Name) })
 	c.m.routes.each(func(r *Route) {
 		o.classes(d.route.requests, &r.Classes, r.Route, r.Rule)
+		// Thousands of rules that nobody asks would make every scrape megabytes, and a peak of memory.
+		if r.Duration.empty() {
+			return
+		}
 		o.histogram(d.route.duration, &r.Duration, r.Route, r.Rule)
 		o.counter(d.route.retries, &r.Retries, r.Route, r.Rule)
 	})
@@ -222,7 +226,7 @@ func (o output) counter(d *prometheus.Desc, n *atomic.Uint64, labels ...string) 
 	o.send(d, prometheus.CounterValue, float64(n.Load()), labels...)
 }
 
-// classes sends the classes that have been seen, so that a quiet route is one series, not six.
+// classes sends the classes that have been seen, so that a quiet rule is one series, not six.
 func (o output) classes(d *prometheus.Desc, c *Classes, labels ...string) {
 	labels = append(labels, "")
 	for i := range c {

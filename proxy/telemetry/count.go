@@ -46,6 +46,16 @@ func (h *Histogram) Observe(d time.Duration) {
 	h.sum.Add(int64(d))
 }
 
+// empty reports whether nothing was counted.
+func (h *Histogram) empty() bool {
+	for i := range h.counts {
+		if h.counts[i].Load() > 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // maxCauses bounds the series of one Causes. Both labels are names the
 // operator or the program chose, never a caller's, so only a very large
 // cluster comes near; what is beyond counts under "other".

@@ -93,6 +93,26 @@ gatehouse_denials_total{cause="jwt_expired",policy="AuthPolicy shop/orders"} 1
 	}
 }
 
+func TestQuietRule(t *testing.T) {
+	m := New("v1", Sources{})
+	r := m.Route(sampleTable().Listeners[0].Hosts[0].Rules[0].Action)
+	count := func() int {
+		t.Helper()
+		n, err := testutil.GatherAndCount(m.Registry, "gatehouse_route_requests_total", "gatehouse_request_duration_seconds", "gatehouse_request_retries_total")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if got := count(); got != 1 {
+		t.Errorf("a rule that nobody has asked is %d series, want 1", got)
+	}
+	r.Observe(200, time.Minute, 0)
+	if got := count(); got != 3 {
+		t.Errorf("a rule that was asked has %d metrics, want 3", got)
+	}
+}
+
 func TestRetain(t *testing.T) {
 	m, tab := New("v1", Sources{}), sampleTable()
 	fill(m, tab)
