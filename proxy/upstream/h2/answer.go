@@ -101,7 +101,7 @@ func (c *conn) fragment(h *frame.Head, fragment []byte) error {
 // field takes one field; hpack calls it.
 func (c *conn) field(f hpack.HeaderField) {
 	b := &c.block
-	if b.size += len(f.Name) + len(f.Value) + 32; b.size > int(c.dialer.cfg.Head) || len(b.fields) > c.dialer.cfg.Fields {
+	if b.size += len(f.Name) + len(f.Value) + 32; b.size > int(c.dialer.cfg.Head) || len(b.fields) >= c.dialer.cfg.Fields {
 		b.err = errFields
 		c.dec.SetEmitEnabled(false)
 		return

@@ -134,6 +134,8 @@ func TestBackendsThatLie(t *testing.T) {
 		"a line break in a value":  {"GET", [][]byte{settings, headers(0, ":status", "200", "x", "y\r\nset-cookie: a")}, errMalformed},
 		"an unknown pseudo-field":  {"GET", [][]byte{settings, headers(0, ":status", "200", ":x", "y")}, errMalformed},
 		"a large head":             {"GET", [][]byte{settings, headers(0, ":status", "200", "x", strings.Repeat("a", 17<<10))}, errFields},
+		"all fields":               {"GET", [][]byte{settings, headers(0, append([]string{":status", "200"}, strings.Fields(strings.Repeat("x y ", 50))...)...), data(1, end, "hi")}, nil},
+		"a field too many":         {"GET", [][]byte{settings, headers(0, append([]string{":status", "200"}, strings.Fields(strings.Repeat("x y ", 51))...)...), data(1, end, "hi")}, errFields},
 		"too many fields":          {"GET", [][]byte{settings, headers(0, append([]string{":status", "200"}, strings.Fields(strings.Repeat("x y ", 60))...)...)}, errFields},
 		"a block without end":      {"GET", [][]byte{settings, frame.Append(nil, frame.Head{Type: frame.Headers, Stream: 1}), bytes.Repeat(frame.Append(nil, frame.Head{Type: frame.Continuation, Stream: 1}), 100_000)}, errLong},
 		"a block interrupted":      {"GET", [][]byte{settings, frame.Append(nil, frame.Head{Type: frame.Headers, Stream: 1}), frame.AppendPing(nil, 0, make([]byte, 8))}, errProtocol},
