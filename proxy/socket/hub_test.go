@@ -267,6 +267,24 @@ func TestHubRefused(t *testing.T) {
 	}
 }
 
+// A Spoke that could not be dialled holds no descriptor.
+func TestHubUnreachable(t *testing.T) {
+	h, err := NewHub(udpSocket(t, "127.0.0.1:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	var s Spoke
+	if h.Dial(&s, netip.MustParseAddrPort("255.255.255.255:9"), Peer{}, &ends{}) == nil {
+		t.Skip("everybody can be reached from here")
+	}
+	other := udpSocket(t, "127.0.0.1:0") // which may have the descriptor by now
+	s.Close()
+	if _, err := other.WriteToUDPAddrPort([]byte("a"), udpAddr(other)); err != nil {
+		t.Errorf("another socket was closed: %v", err)
+	}
+}
+
 // TestHubDeadline: Receive ends by the deadline, and goes on with what came.
 func TestHubDeadline(t *testing.T) {
 	front := udpSocket(t, "127.0.0.1:0")

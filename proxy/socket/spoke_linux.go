@@ -24,6 +24,7 @@ type Spoke struct {
 
 // Dial makes s, which is new, the Spoke of client.
 func (h *Hub) Dial(s *Spoke, backend netip.AddrPort, client Peer, owner Owner) error {
+	s.hub, s.client, s.owner, s.fd = h, client, owner, -1
 	to, family, err := sockaddr(backend)
 	if err != nil {
 		return err
@@ -32,10 +33,10 @@ func (h *Hub) Dial(s *Spoke, backend netip.AddrPort, client Peer, owner Owner) e
 	if err != nil {
 		return os.NewSyscallError("socket", err)
 	}
-	s.hub, s.client, s.owner, s.fd = h, client, owner, fd
 	if err := unix.Connect(fd, to); err != nil {
 		return errors.Join(os.NewSyscallError("connect", err), unix.Close(fd))
 	}
+	s.fd = fd
 	h.add(s)
 	if err := unix.EpollCtl(h.poll.fd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: s.id}); err != nil {
 		s.Close()
