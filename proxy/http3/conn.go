@@ -351,7 +351,7 @@ func settings(in *input, length uint64) error {
 			return err
 		case n > length:
 			return connError(codeFrame)
-		case id >= 2 && id <= 5: // settings of HTTP/2 (section 7.2.4.1)
+		case id == 0 || id >= 2 && id <= 5: // of HTTP/2 (sections 7.2.4.1 and 11.2.2)
 			return connError(codeSettings)
 		}
 		length -= n

@@ -268,6 +268,7 @@ func TestControlStreams(t *testing.T) {
 		{"no settings", codeNoSettings, [][]byte{append([]byte{streamControl}, data("x")...)}},
 		{"settings twice", codeUnexpected, [][]byte{append(append([]byte{}, settings...), appendFrame(nil, frameSettings, 0)...)}},
 		{"settings of HTTP/2", codeSettings, [][]byte{append(append([]byte{streamControl}, appendFrame(nil, frameSettings, 2)...), 2, 0)}},
+		{"setting 0", codeSettings, [][]byte{append(append([]byte{streamControl}, appendFrame(nil, frameSettings, 2)...), 0, 0)}},
 		{"setting without a value", codeFrame, [][]byte{append(append([]byte{streamControl}, appendFrame(nil, frameSettings, 3)...), 8, 1, 8)}},
 		{"two control streams", codeCreation, [][]byte{settings, settings}},
 		{"push", codeCreation, [][]byte{{streamPush}}},
@@ -411,18 +412,28 @@ func TestEarlyAnswer(t *testing.T) {
 		_ = x.Writer.End(x)
 	})
 	c := dial(t, addr)
-	for _, endless := range []bool{false, true} {
+	post := []string{":method", "POST", ":scheme", "https", ":authority", "a", ":path", "/"}
+	for _, ask := range []struct {
+		fields  []string
+		endless bool
+		want    string
+	}{
+		{post, false, "403"},
+		{append(post, "content-length", "2000000"), false, "413"},
+		{post, true, "403"},
+	} {
+		endless := ask.endless
 		str, err := c.OpenStream()
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = str.SetDeadline(time.Now().Add(10 * time.Second))
-		_, _ = str.Write(headers(":method", "POST", ":scheme", "https", ":authority", "a", ":path", "/"))
+		_, _ = str.Write(headers(ask.fields...))
 		begun := time.Now()
 		for i := 0; err == nil && (endless || i < 100); i++ {
 			_, err = str.Write(data(string(make([]byte, 8<<10))))
-			if endless {
-				time.Sleep(50 * time.Millisecond)
+			if endless || i == 0 {
+				time.Sleep(50 * time.Millisecond) // it is answered
 			}
 		}
 		var stopped *quic.StreamError
@@ -432,23 +443,29 @@ func TestEarlyAnswer(t *testing.T) {
 			t.Errorf("sending without end: %v after %v", err, time.Since(begun))
 		}
 		_ = str.Close()
-		if got := answer(t, c, str); got != "403" {
-			t.Errorf("got %q", got)
+		if got, _, _ := strings.Cut(answer(t, c, str), "|"); got != ask.want {
+			t.Errorf("got %q, want %q", got, ask.want)
 		}
 	}
 }
 
-// When there is no memory left no request is begun, and its client is told that it may
-// ask again.
-func TestFull(t *testing.T) {
-	var full atomic.Bool
-	_, addr := serve(t, echo, func(c *Config) { c.Full = full.Load })
-	request := headers(":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/")
-	for _, want := range []string{"200|GET a /  ", "reset 10b", "200|GET a /  "} {
-		full.Store(want[0] == 'r')
-		if got := ask(t, addr, request); got != want {
-			t.Errorf("%q, want %q", got, want)
+// Who writes content is told that all of it was taken, whether it leaves at once or not.
+func TestWrite(t *testing.T) {
+	_, addr := serve(t, func(x *exchange.Exchange) {
+		x.Response.Status, x.Response.ContentLength = 200, 10_000
+		_ = x.Writer.Head(x)
+		for _, n := range []int{10, 9_990} {
+			if taken, err := x.Writer.Write(make([]byte, n)); taken != n || err != nil {
+				t.Errorf("%d bytes taken of %d, %v", taken, n, err)
+			}
 		}
+		_ = x.Writer.End(x)
+		if x.Trace.BytesOut != 10_000 {
+			t.Errorf("%d bytes are counted", x.Trace.BytesOut)
+		}
+	})
+	if got := ask(t, addr, headers(":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/")); !strings.HasPrefix(got, "200|") {
+		t.Errorf("got %q", got)
 	}
 }
 

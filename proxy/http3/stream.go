@@ -172,6 +172,7 @@ func (st *stream) fill() error {
 	}
 	st.Request.ContentLength = f.Length
 	if c.MaxBody > 0 && f.Length > c.MaxBody {
+		st.body.expect, st.Request.Body = f.Expect, &st.body // for linger: the client may be sending it
 		return errTooLarge
 	}
 	return nil
@@ -182,7 +183,7 @@ func (st *stream) fill() error {
 // in a packet of its own.
 func (st *stream) content() error {
 	b, q := &st.body, &st.Request
-	if q.ContentLength < 0 && !st.in.end && plain(q.Method) || st.in.end {
+	if st.in.end || q.ContentLength < 0 && plain(q.Method) {
 		if err := b.frame(); err != nil && err != io.EOF {
 			return b.fail(err)
 		} else if err == io.EOF {

@@ -100,8 +100,9 @@ func (w *writer) Write(p []byte) (int, error) {
 	if w.noBody || len(p) == 0 {
 		return len(p), nil
 	}
+	all := len(p)
 	if w.left >= 0 {
-		if w.left -= int64(len(p)); w.left < 0 {
+		if w.left -= int64(all); w.left < 0 {
 			return 0, errSize
 		}
 	}
@@ -123,7 +124,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	}
 	n, err := w.send(p)
 	w.st.Trace.BytesOut += int64(n)
-	return n, err
+	return all - len(p) + n, err
 }
 
 // Flush implements exchange.Writer.
