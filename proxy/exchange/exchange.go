@@ -1,6 +1,6 @@
 // Package exchange is the protocol-neutral view of one request and its answer.
 //
-// The protocols (http1, http2) fill an Exchange from the wire and hand it to the
+// The protocols (http1, http2, http3) fill an Exchange from the wire and hand it to the
 // proxy's handler; router, auth, validate, filters and forward read and change
 // it; the protocol's Writer takes the answer back to the client.
 //

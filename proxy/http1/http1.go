@@ -165,7 +165,7 @@ func (s *Server) Finish() { s.ending.Store(true) }
 // say Connection: close, and connections waiting for a request are closed now.
 func (s *Server) Drain() {
 	s.draining.Store(true)
-	// A deadline in the past wakes whoever waits; conn.expired tells a request
+	// A deadline in the past wakes whoever waits; conn.failed tells a request
 	// on its way from none.
 	s.each(func(c *conn) {
 		if !c.tunnel.Load() {

@@ -94,7 +94,7 @@ func (b *body) Next() ([]byte, error) {
 // for which nobody wanted any is not the client's.
 func (b *body) slow() bool {
 	cfg := b.st.c.cfg
-	return b.waited >= cfg.Timeouts.Read && !b.messages && cfg.Pace.Slow(b.st.c.info, b.total, b.waited, cfg.Timeouts.Read)
+	return !b.messages && cfg.Pace.Slow(b.st.c.info, b.total, b.waited, cfg.Timeouts.Read)
 }
 
 // take counts what is taken.

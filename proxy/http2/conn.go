@@ -153,11 +153,11 @@ func (c *conn) process() *fault {
 			break
 		}
 		in.Take(frame.HeadSize + h.Length)
-		began := c.block.id == 0
+		between := c.block.id == 0
 		if f := c.frame(&h, b[frame.HeadSize:frame.HeadSize+h.Length]); f != nil {
 			return f
 		}
-		if in.settled && (began || c.block.id == 0) {
+		if in.settled && (between || c.block.id == 0) {
 			in.by = time.Time{} // of what is complete now
 		}
 	}

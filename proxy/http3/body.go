@@ -104,7 +104,7 @@ func (b *body) Next() ([]byte, error) {
 // for which nobody wanted any is not the client's.
 func (b *body) slow() bool {
 	c := b.st.k.cfg
-	return b.waited >= c.Timeouts.Read && !b.messages && c.Pace.Slow(b.st.k.info, b.total, b.waited, c.Timeouts.Read)
+	return !b.messages && c.Pace.Slow(b.st.k.info, b.total, b.waited, c.Timeouts.Read)
 }
 
 // next reads content, or the end of it with the trailer section.

@@ -69,7 +69,8 @@ func (c Config) QUIC() *quic.Config {
 	}
 }
 
-// within is c for a connection whose port has limits of its own.
+// within is c for a connection whose port has limits of its own; proxy/listener sees to
+// that of its streams.
 func (c *Config) within(info *exchange.Conn) *Config {
 	l := info.Limits
 	if l == nil {
@@ -77,7 +78,6 @@ func (c *Config) within(info *exchange.Conn) *Config {
 	}
 	own := *c
 	own.Limits.Head = table.Tighter(c.Limits.Head, l.Header)
-	own.Streams = table.Tighter(c.Streams, l.Streams)
 	own.MaxBody = table.Tighter(c.MaxBody, l.Body)
 	own.Timeouts.Idle = table.Tighter(c.Timeouts.Idle, l.IdleTime)
 	own.Timeouts.Head = table.Tighter(c.Timeouts.Head, l.HeaderTime)

@@ -113,8 +113,8 @@ func (c *Call) askStream() (untouched bool, err error) {
 	return untouched, gone(err)
 }
 
-// readStreamHead is ReadHead over HTTP/2, which has no upgrade; the library has
-// dealt with interim answers.
+// readStreamHead is ReadHead over HTTP/2, which has no upgrade; the stream has dealt
+// with interim answers.
 func (c *Call) readStreamHead() (err error) {
 	c.now = time.Now()
 	c.stream.Expire(c.until())
@@ -138,16 +138,11 @@ func (c *Call) fillStream() error {
 	c.stream.Expire(c.until())
 	n, err := c.stream.Read(in.buf)
 	in.r, in.w = 0, n
-	switch {
-	case err == nil:
-	case err == io.EOF && n > 0: // what came is the last
-		in.mode, in.left = fixed, int64(n)
-	case err == io.EOF:
+	if err == io.EOF {
 		in.done = true
-	case n == 0:
-		return gone(err)
+		return nil
 	}
-	return nil
+	return gone(err)
 }
 
 // gone names the errors of a stream that have an answer of their own.
