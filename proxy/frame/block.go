@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
@@ -83,11 +84,11 @@ func AppendField(dst []byte, name, value string) []byte {
 		return dst
 	}
 	dst = append(dst, 0)
-	dst = appendInt(dst, 0, 7, len(name))
+	dst = AppendInt(dst, 0, 7, len(name))
 	at := len(dst)
 	dst = append(dst, name...)
 	for i := at; i < len(dst); i++ {
-		c := names[dst[i]]
+		c := mem.FieldName[dst[i]]
 		if c == 0 {
 			return dst[:start]
 		}
@@ -99,31 +100,32 @@ func AppendField(dst []byte, name, value string) []byte {
 		case connectionSpecific:
 			return dst[:start]
 		case authorized, setCookie:
-			dst = appendInt(dst[:start], 0x10, 4, index) // never to be indexed behind us either
+			dst = AppendInt(dst[:start], 0x10, 4, index) // never to be indexed behind us either
 		default:
-			dst = appendInt(dst[:start], 0, 4, index)
+			dst = AppendInt(dst[:start], 0, 4, index)
 		}
 	}
-	return appendValue(dst, value)
+	return AppendValue(dst, value)
 }
 
-// appendValue appends a string literal.
-func appendValue(dst []byte, s string) []byte {
+// AppendValue appends a value as a string literal, without spaces at its ends; control
+// characters in it become spaces.
+func AppendValue(dst []byte, s string) []byte {
 	for len(s) > 0 && blank(s[0]) {
 		s = s[1:]
 	}
 	for len(s) > 0 && blank(s[len(s)-1]) {
 		s = s[:len(s)-1]
 	}
-	return wire.AppendText(appendInt(dst, 0, 7, len(s)), s)
+	return wire.AppendText(AppendInt(dst, 0, 7, len(s)), s)
 }
 
 // blank reports what is a space in a value, or becomes one.
 func blank(c byte) bool { return c <= ' ' || c == 0x7f }
 
-// appendInt appends n with a prefix of that many bits (RFC 7541, section 5.1),
+// AppendInt appends n with a prefix of that many bits (RFC 7541, section 5.1),
 // below the bits of first.
-func appendInt(dst []byte, first byte, bits, n int) []byte {
+func AppendInt(dst []byte, first byte, bits, n int) []byte {
 	most := 1<<bits - 1
 	if n < most {
 		return append(dst, first|byte(n))
@@ -134,18 +136,6 @@ func appendInt(dst []byte, first byte, bits, n int) []byte {
 	}
 	return append(dst, byte(n))
 }
-
-// names has for each byte of a field name what it is in lower case, and 0 for
-// those that no name has.
-var names = func() (t [256]byte) {
-	for _, c := range []byte("abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~") {
-		t[c] = c
-	}
-	for c := byte('A'); c <= 'Z'; c++ {
-		t[c] = c + 'a' - 'A'
-	}
-	return t
-}()
 
 // connectionSpecific is nameIndex for fields that HTTP/2 must not carry, and for
 // Content-Length and Host, which go by other ways.
@@ -260,7 +250,7 @@ func lateIndex(name []byte) int {
 // a token in lower case.
 func ValidName(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; c == 0 || names[c] != c {
+		if c := s[i]; c == 0 || mem.FieldName[c] != c {
 			return false
 		}
 	}
@@ -289,14 +279,14 @@ func AppendRequest(dst []byte, r Request) []byte {
 	case "POST":
 		dst = append(dst, 0x80|method+1)
 	default:
-		dst = appendValue(append(dst, method), r.Method)
+		dst = AppendValue(append(dst, method), r.Method)
 	}
 	if r.Scheme == "https" {
 		dst = append(dst, 0x80|scheme+1)
 	} else {
 		dst = append(dst, 0x80|scheme)
 	}
-	dst = appendValue(append(dst, authority), r.Authority)
+	dst = AppendValue(append(dst, authority), r.Authority)
 	if r.Path == "/" && r.RawQuery == "" {
 		return append(dst, 0x80|path)
 	}
@@ -306,11 +296,11 @@ func AppendRequest(dst []byte, r Request) []byte {
 		n += 1 + len(r.RawQuery)
 	}
 	at := len(dst)
-	dst = appendInt(dst, 0, 7, n)
+	dst = AppendInt(dst, 0, 7, n)
 	from := len(dst)
 	if dst = wire.AppendTarget(dst, r.Path, r.RawQuery); len(dst)-from == n {
 		return dst
 	}
 	target := string(dst[from:]) // it has been encoded, so it is longer
-	return append(appendInt(dst[:at], 0, 7, len(target)), target...)
+	return append(AppendInt(dst[:at], 0, 7, len(target)), target...)
 }

@@ -2,8 +2,8 @@
 // heads, the payloads both sides write alike, and header blocks as we write them;
 // and how a connection's end reads and waits, whichever it is.
 //
-// proxy/http2 speaks to clients with it, proxy/upstream/h2 to backends. It calls
-// mem, exchange and wire only.
+// proxy/http2 speaks to clients with it, proxy/upstream/h2 to backends; proxy/http3 has
+// the same integers and strings in its header blocks. It calls mem, exchange and wire only.
 package frame
 
 import "encoding/binary"

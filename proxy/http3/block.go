@@ -4,12 +4,13 @@ import (
 	"strconv"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
-	"github.com/gatehouse-dev/gatehouse/proxy/wire"
+	"github.com/gatehouse-dev/gatehouse/proxy/frame"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 )
 
 // Header blocks (RFC 9204, section 4.5) are written as proxy/frame writes those of
-// HTTP/2: without the dynamic table and without Huffman coding, so that writing one
-// needs no state and no memory.
+// HTTP/2, and by its integers and strings: without the dynamic table and without Huffman
+// coding, so that writing one needs no state and no memory.
 
 // appendPrefix appends what begins a block: nothing of the dynamic table is needed.
 func appendPrefix(dst []byte) []byte { return append(dst, 0, 0) }
@@ -49,10 +50,10 @@ func appendStatus(dst []byte, status int) []byte {
 	case 500:
 		index = 71
 	default:
-		dst = append(appendInt(dst, 0x50, 4, any103), 3)
+		dst = append(frame.AppendInt(dst, 0x50, 4, any103), 3)
 		return append(dst, byte('0'+status/100%10), byte('0'+status/10%10), byte('0'+status%10))
 	}
-	return appendInt(dst, indexed, 6, index)
+	return frame.AppendInt(dst, indexed, 6, index)
 }
 
 // appendFields appends the end-to-end fields of h. Names become lower case, control
@@ -71,11 +72,11 @@ func appendField(dst []byte, name, value string) []byte {
 		return dst
 	}
 	start := len(dst)
-	dst = appendInt(dst, 0x20, 3, len(name))
+	dst = frame.AppendInt(dst, 0x20, 3, len(name))
 	at := len(dst)
 	dst = append(dst, name...)
 	for i := at; i < len(dst); i++ {
-		if dst[i] = names[dst[i]]; dst[i] == 0 {
+		if dst[i] = mem.FieldName[dst[i]]; dst[i] == 0 {
 			return dst[:start]
 		}
 	}
@@ -83,35 +84,17 @@ func appendField(dst []byte, name, value string) []byte {
 	case index == unsent:
 		return dst[:start]
 	case index == setCookie:
-		dst = appendInt(dst[:start], 0x70, 4, index) // never to be indexed behind us either
+		dst = frame.AppendInt(dst[:start], 0x70, 4, index) // never to be indexed behind us either
 	case index != 0:
-		dst = appendInt(dst[:start], 0x50, 4, index)
+		dst = frame.AppendInt(dst[:start], 0x50, 4, index)
 	}
-	for len(value) > 0 && value[0] <= ' ' {
-		value = value[1:]
-	}
-	for len(value) > 0 && value[len(value)-1] <= ' ' {
-		value = value[:len(value)-1]
-	}
-	return wire.AppendText(appendInt(dst, 0, 7, len(value)), value)
+	return frame.AppendValue(dst, value)
 }
-
-// names has for each byte of a field name what it is in lower case, and 0 for
-// those that no name has.
-var names = func() (t [256]byte) {
-	for _, c := range []byte("abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~") {
-		t[c] = c
-	}
-	for c := byte('A'); c <= 'Z'; c++ {
-		t[c] = c + 'a' - 'A'
-	}
-	return t
-}()
 
 // appendLength appends Content-Length.
 func appendLength(dst []byte, n int64) []byte {
 	const length = 4
-	dst = append(appendInt(dst, 0x50, 4, length), 0)
+	dst = append(frame.AppendInt(dst, 0x50, 4, length), 0)
 	at := len(dst)
 	dst = strconv.AppendInt(dst, n, 10)
 	dst[at-1] = byte(len(dst) - at)
@@ -163,18 +146,4 @@ func nameIndex(name []byte) int {
 		return 92
 	}
 	return 0
-}
-
-// appendInt appends n with a prefix of that many bits (RFC 7541, section 5.1),
-// below the bits of first.
-func appendInt(dst []byte, first byte, bits, n int) []byte {
-	most := 1<<bits - 1
-	if n < most {
-		return append(dst, first|byte(n))
-	}
-	dst = append(dst, first|byte(most))
-	for n -= most; n >= 0x80; n >>= 7 {
-		dst = append(dst, byte(n)|0x80)
-	}
-	return append(dst, byte(n))
 }

@@ -73,3 +73,15 @@ var Lower = func() (t [256]byte) {
 	}
 	return t
 }()
+
+// FieldName has for each byte of a field name what it is in lower case, and 0 for
+// those that no name has.
+var FieldName = func() (t [256]byte) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~") {
+		t[c] = c
+	}
+	for c := byte('A'); c <= 'Z'; c++ {
+		t[c] = c + 'a' - 'A'
+	}
+	return t
+}()
