@@ -63,7 +63,7 @@ func (b *bucket) take(n int, now time.Time) bool {
 	if b.left < n {
 		if gained := int(now.Sub(b.filled) * time.Duration(b.rate) / time.Second); gained > 0 {
 			b.gain(gained)
-			b.filled = now
+			b.filled = b.filled.Add(time.Duration(gained) * time.Second / time.Duration(b.rate)) // what is less than one is not lost
 		}
 	}
 	b.left -= n

@@ -30,7 +30,7 @@ type Endpoint struct {
 	pool  pool
 	name  string       // addr as text
 	open  atomic.Int32 // connections, idle or busy
-	fails atomic.Int32 // connects that failed, in a row
+	fails atomic.Int32 // in a row: times that it was left alone for
 	down  atomic.Int64 // left alone until then, Unix nanoseconds
 
 	streams atomic.Pointer[h2.Pool]   // the connections that speak HTTP/2
@@ -134,10 +134,16 @@ func (e *Endpoint) overloaded() *exchange.Error {
 }
 
 // unreached notes that the endpoint could not be reached. Its time away begins now: that
-// may have taken longer to find out than it is to last.
+// may have taken longer to find out than it is to last. While it lasts, those who were
+// on their way already, or had nowhere else to go, say nothing new.
 func (e *Endpoint) unreached() *exchange.Error {
-	back := min(downFirst<<min(e.fails.Add(1)-1, 10), downLast)
-	e.down.Store(time.Now().Add(back).UnixNano())
+	now, before := time.Now(), e.down.Load()
+	if before <= now.UnixNano() {
+		back := min(downFirst<<min(e.fails.Load(), 10), downLast)
+		if e.down.CompareAndSwap(before, now.Add(back).UnixNano()) {
+			e.fails.Add(1)
+		}
+	}
 	return errUnreachable
 }
 

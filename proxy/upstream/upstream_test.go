@@ -244,6 +244,11 @@ func TestBackOff(t *testing.T) {
 		if want *= time.Second; e.up(began.Add(want).UnixNano()-1) || !e.up(time.Now().Add(want).UnixNano()) {
 			t.Errorf("down until %v, want %v", time.Unix(0, e.down.Load()).Sub(began), want)
 		}
+		until := e.down.Load()
+		if e.dial(began, time.Time{}); e.down.Load() != until {
+			t.Errorf("another failure meanwhile: down until %v, want %v", e.down.Load(), until)
+		}
+		e.down.Store(time.Now().UnixNano()) // it is over
 	}
 	if n := e.open.Load(); n != 0 {
 		t.Errorf("%d connections are counted, want 0", n)
