@@ -38,5 +38,6 @@ func (e *ExternalAuth) Service() string {
 type AuthCache struct {
 	Key     string        `json:"key,omitempty"`     // CEL, a string; requests without one are always asked about
 	Headers []string      `json:"headers,omitempty"` // requests with equal method, host, path, query and values of these are alike; lower case
+	Policy  string        `json:"policy,omitempty"`  // with Key: whose answers they are, for what another's callers are called may be the same
 	TTL     time.Duration `json:"ttl"`
 }

@@ -106,6 +106,26 @@ func TestExternalAuthFilter(t *testing.T) {
 	}
 }
 
+// What a policy's key stands for is not what another's does, though they ask alike.
+func TestExternalAuthKeyOfOnePolicy(t *testing.T) {
+	rule := func(name string) string {
+		return Auth(name, "HTTPRoute/r/"+name, `rules: {authorization: {ask: {externalAuth: {backendRef: {name: authz, port: 80}, http: {}, cache: {key: "'ann'", ttl: 1m}}}}}`)
+	}
+	w := Start(t, Base+Service("authz")+Route("r",
+		`{name: kept, matches: [{path: {value: /kept}}], `+toAPI[1:],
+		`{name: late, matches: [{path: {value: /late}}], `+toAPI[1:])+rule("kept")+rule("late"))
+	w.Backend("shop/authz").Answer(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/late" {
+			rw.WriteHeader(403)
+		}
+	})
+	for range 2 {
+		if kept, late := w.Do("GET http://a/kept"), w.Do("GET http://a/late"); kept.Status != 200 || late.Status != 403 {
+			t.Errorf("%d %s, %d %s", kept.Status, kept.Body, late.Status, late.Body)
+		}
+	}
+}
+
 // An externalAuth rule of a policy asks after the others, and its answers are kept.
 func TestExternalAuthRule(t *testing.T) {
 	rule := func(name, more string) string {

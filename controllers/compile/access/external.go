@@ -58,6 +58,9 @@ func (c *authCompiler) external(r *table.AuthRule, spec *v1alpha1.ExternalAuth) 
 	}
 	if k := spec.Cache; k != nil {
 		out.Cache = &table.AuthCache{Key: expression(k.Key), Headers: lowered(k.Headers)}
+		if k.Key != nil {
+			out.Cache.Policy = Name(c.from.Key)
+		}
 		if err := duration(&out.Cache.TTL, &k.TTL); err != nil {
 			return err
 		}
