@@ -3,6 +3,7 @@ package command
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -132,13 +133,10 @@ func anonymously(a *table.Action, now time.Time) (how, because string) {
 		return exposureClosed, "no longer public: " + auth.Public.String()
 	case over && len(auth.Methods) == 0:
 		return exposureConditional, "no longer public: " + unless(&auth.Sources[auth.Public.Source])
-	case over: // the methods count again
-	case auth.Public != nil && len(conditions) == 0 && truth != table.Undecided:
+	case auth.Public != nil && !over && len(conditions) == 0 && truth != table.Undecided:
 		return exposureOpen, "public: " + auth.Public.String()
-	case auth.Public != nil:
+	case auth.Public != nil && !over:
 		return exposureConditional, strings.Join(append([]string{"public: " + auth.Public.String()}, conditions...), "; ")
-	}
-	switch {
 	case truth == table.False:
 		return exposureClosed, "a credential is required"
 	case truth == table.Undecided || len(conditions) > 0:
@@ -184,17 +182,14 @@ func withoutCredentials(auth *table.Auth) (table.Truth, []string) {
 // spared says where nobody is asked for a credential, because no policy applies
 // that brought a method. One that brought something else changes nothing about it.
 func spared(auth *table.Auth) (where []string) {
-	seen := map[int]bool{}
 	for _, m := range auth.Methods {
-		switch {
-		case !auth.Conditional(m.Source):
+		if !auth.Conditional(m.Source) {
 			return nil
-		case !seen[m.Source]:
-			seen[m.Source] = true
-			where = append(where, unless(&auth.Sources[m.Source]))
 		}
+		where = append(where, unless(&auth.Sources[m.Source]))
 	}
-	return where
+	slices.Sort(where)
+	return slices.Compact(where)
 }
 
 func unless(s *table.Source) string {
