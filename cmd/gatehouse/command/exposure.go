@@ -179,8 +179,7 @@ func withoutCredentials(auth *table.Auth) (table.Truth, []string) {
 	return truth, conditions
 }
 
-// spared says where nobody is asked for a credential, because no policy applies
-// that brought a method. One that brought something else changes nothing about it.
+// spared says where nobody is asked: where no policy applies that brought a method.
 func spared(auth *table.Auth) (where []string) {
 	for _, m := range auth.Methods {
 		if !auth.Conditional(m.Source) {

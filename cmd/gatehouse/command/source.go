@@ -130,8 +130,7 @@ type feed struct {
 	last     map[controllers.ObjectKey]controllers.Object
 }
 
-// apply has it all take effect at one time: while a policy takes another's place no
-// request may find neither.
+// apply has it all take effect at one time: no request finds half of it.
 func (f *feed) apply(objects []controllers.Object) {
 	var changed, gone []controllers.Object
 	now := make(map[controllers.ObjectKey]controllers.Object, len(objects))
