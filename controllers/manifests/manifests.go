@@ -8,7 +8,9 @@ package manifests
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -83,8 +85,13 @@ func (m *Manifest) Name() string {
 	return kind + " " + m.Object.GetName()
 }
 
+// Stdin is the path of what Reader.Stdin gives.
+const Stdin = "-"
+
 // Reader reads files. Use NewReader. It belongs to one goroutine.
 type Reader struct {
+	Stdin   io.Reader // is read once, when Load first meets the path Stdin; nil: there is no such path
+	stdin   []byte    // what it gave
 	scheme  *runtime.Scheme
 	schemas *schemas
 	files   map[string]*file // what the last Load read
@@ -109,7 +116,11 @@ func NewReader(scheme *runtime.Scheme) (*Reader, error) {
 
 // Files returns the manifest files that path names: itself, or each .yaml, .yml
 // and .json below it, in order. Hidden files and kustomizations are left out.
+// A path may be a link to a folder; links to folders below it are not followed.
 func Files(path string) ([]string, error) {
+	if at, err := os.Stat(path); err == nil && at.IsDir() {
+		path = strings.TrimSuffix(path, string(filepath.Separator)) + string(filepath.Separator)
+	}
 	var files []string
 	err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -138,15 +149,15 @@ func (r *Reader) Load(paths ...string) ([]*Manifest, []Problem) {
 	before := r.files
 	r.files = make(map[string]*file, len(before))
 	for _, path := range paths {
-		files, err := Files(path)
+		files, err := r.list(path)
 		if err != nil {
-			problems = append(problems, Problem{File: path, Message: err.Error()})
+			problems = append(problems, unreadable(path, err))
 			continue
 		}
 		for _, name := range files {
-			text, err := os.ReadFile(name)
+			text, err := r.text(name)
 			if err != nil {
-				problems = append(problems, Problem{File: name, Message: err.Error()})
+				problems = append(problems, unreadable(name, err))
 				continue
 			}
 			f := before[name]
@@ -160,6 +171,37 @@ func (r *Reader) Load(paths ...string) ([]*Manifest, []Problem) {
 		}
 	}
 	return all, append(problems, duplicates(all)...)
+}
+
+// list returns the files of a path, or the path of standard input itself.
+func (r *Reader) list(path string) ([]string, error) {
+	if path == Stdin && r.Stdin != nil {
+		return []string{path}, nil
+	}
+	return Files(path)
+}
+
+// text returns what a file holds. What standard input gave is kept for the next Load.
+func (r *Reader) text(name string) ([]byte, error) {
+	if name != Stdin || r.Stdin == nil {
+		return os.ReadFile(name)
+	}
+	if r.stdin == nil {
+		text, err := io.ReadAll(r.Stdin)
+		if err != nil {
+			return nil, err
+		}
+		r.stdin = append([]byte{}, text...)
+	}
+	return r.stdin, nil
+}
+
+// unreadable is a Problem from what the system said of a path.
+func unreadable(path string, err error) Problem {
+	if about := (*fs.PathError)(nil); errors.As(err, &about) {
+		return Problem{File: about.Path, Message: about.Err.Error()}
+	}
+	return Problem{File: path, Message: err.Error()}
 }
 
 // Parse reads the manifests of one file's text.
@@ -190,6 +232,9 @@ func (r *Reader) parse(file string, bytes []byte) (*text, []*Manifest, []Problem
 func (r *Reader) object(file string, node *yaml.Node) (*Manifest, []Problem) {
 	at := func(n *yaml.Node, field, message string) []Problem {
 		return []Problem{{File: file, Line: n.Line, Field: field, Message: message}}
+	}
+	if node.Kind == yaml.AliasNode { // an item of a list
+		node = node.Alias
 	}
 	if node.Kind != yaml.MappingNode {
 		return nil, at(node, "", "not a Kubernetes object; a document starts with apiVersion and kind")

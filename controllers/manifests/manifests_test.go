@@ -46,7 +46,7 @@ func TestProblemsNameTheirPlace(t *testing.T) {
 	refused(head+"spec:\n  rules:\n  - backendRefs:\n    - port: 80\n",
 		"shop.yaml:7: HTTPRoute shop/orders: spec.rules[0].backendRefs[0].name: is required; add it")
 	refused(head+"spec:\n  rules:\n  - backendRefs:\n    - {name: api, port: eighty}\n",
-		"shop.yaml:7: HTTPRoute shop/orders: spec.rules[0].backendRefs[0].port: is a string, must be a integer")
+		"shop.yaml:7: HTTPRoute shop/orders: spec.rules[0].backendRefs[0].port: is of type string, must be integer")
 	refused("apiVersion: v1\nkind: Service\nmetadata: {name: api}\nspec:\n  prts: []\n",
 		"shop.yaml:5: Service api: spec.prts: unknown field; remove it or mend its name")
 	refused("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRute\nmetadata: {name: api}\n",
@@ -120,6 +120,44 @@ func TestLinesAreFoundAgain(t *testing.T) {
 	made := manifests.Manifest{Object: &corev1.Namespace{}}
 	if got := made.Line("metadata.name"); got != 0 {
 		t.Errorf("an object of no file is at line %d", got)
+	}
+}
+
+// TestListsAreTheirItems: what kubectl get prints of several objects is what it prints of
+// each, and its lines are found.
+func TestListsAreTheirItems(t *testing.T) {
+	const list = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Namespace\n  metadata:\n    name: a\n" +
+		"- apiVersion: gateway.networking.k8s.io/v1\n  kind: HTTPRoute\n  metadata: {name: r}\n  spec:\n    ruls: []\n---\n" +
+		"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: b\n---\nkind: List\nitems: []\n"
+	ms, problems := reader(t).Parse("all.yaml", []byte(list))
+	if len(ms) != 2 || ms[0].Line("metadata.name") != 7 || ms[1].Line("metadata.name") != 17 {
+		t.Errorf("got %d objects: %+v", len(ms), ms)
+	}
+	if len(problems) != 1 || problems[0].String() != "all.yaml:12: HTTPRoute r: spec.ruls: unknown field; did you mean rules?" {
+		t.Errorf("got %v", problems)
+	}
+}
+
+// TestPaths: a path may be standard input, which is read once, and a link to a folder.
+func TestPaths(t *testing.T) {
+	folder := t.TempDir()
+	link := filepath.Join(t.TempDir(), "link")
+	const namespace = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: "
+	for _, err := range []error{os.WriteFile(filepath.Join(folder, "a.yaml"), []byte(namespace+"a"), 0o600), os.Symlink(folder, link)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := reader(t)
+	if _, problems := r.Load(manifests.Stdin); len(problems) != 1 || problems[0].String() != "-: no such file or directory" {
+		t.Errorf("got %v", problems)
+	}
+	r.Stdin = strings.NewReader(namespace + "b")
+	for range 2 {
+		ms, problems := r.Load(link, manifests.Stdin)
+		if len(problems) > 0 || len(ms) != 2 || ms[0].File != filepath.Join(link, "a.yaml") || ms[1].Name() != "Namespace b" {
+			t.Errorf("got %v, %v", ms, problems)
+		}
 	}
 }
 

@@ -18,10 +18,10 @@ type text struct {
 	documents []*yaml.Node
 }
 
-// each visits the documents that hold something, with their numbers.
+// each visits the documents that hold something, and of a list its items, with their numbers.
 func (t *text) each(visit func(number int, node *yaml.Node)) error {
 	decoder := yaml.NewDecoder(bytes.NewReader(t.bytes))
-	for number := 0; ; number++ {
+	for number := 0; ; {
 		var doc yaml.Node
 		err := decoder.Decode(&doc)
 		switch {
@@ -30,17 +30,29 @@ func (t *text) each(visit func(number int, node *yaml.Node)) error {
 		case err != nil:
 			return err
 		case len(doc.Content) > 0 && doc.Content[0].Tag != "!!null": // else a separator with nothing behind it
-			visit(number, doc.Content[0])
+			for _, node := range items(doc.Content[0]) {
+				visit(number, node)
+				number++
+			}
 		}
 	}
+}
+
+// items are those of a list, as kubectl get prints several objects, or else the document itself.
+func items(doc *yaml.Node) []*yaml.Node {
+	_, kind := entry(doc, "kind")
+	_, list := entry(doc, "items")
+	if doc.Kind != yaml.MappingNode || kind == nil || !strings.HasSuffix(kind.Value, "List") || list == nil || list.Kind != yaml.SequenceNode {
+		return []*yaml.Node{doc}
+	}
+	return list.Content
 }
 
 // document returns a document that each has visited before.
 func (t *text) document(number int) *yaml.Node {
 	if t.documents == nil {
-		_ = t.each(func(n int, node *yaml.Node) { // where it ended before, it ends now
-			t.documents = append(t.documents, make([]*yaml.Node, n+1-len(t.documents))...)
-			t.documents[n] = node
+		_ = t.each(func(_ int, node *yaml.Node) { // where it ended before, it ends now
+			t.documents = append(t.documents, node)
 		})
 	}
 	return t.documents[number]

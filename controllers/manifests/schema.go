@@ -114,7 +114,7 @@ func (r *Reader) decode(gvk schema.GroupVersionKind, value map[string]any) (Obje
 func mistyped(err error) Problem {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		return Problem{Field: wrong.Field, Message: fmt.Sprintf("is a %s, must be a %s", wrong.Value, wrong.Type)}
+		return Problem{Field: wrong.Field, Message: fmt.Sprintf("is of type %s, must be %s", wrong.Value, wrong.Type)}
 	}
 	return Problem{Message: err.Error()}
 }
@@ -211,7 +211,7 @@ func (s *schemas) collect(name string, e *jsonschema.ValidationError, out *[]Pro
 	case *kind.Pattern:
 		*out = append(*out, Problem{Field: field, Message: fmt.Sprintf("%q does not match %s", k.Got, k.Want)})
 	case *kind.Type:
-		*out = append(*out, Problem{Field: field, Message: fmt.Sprintf("is a %s, must be a %s", k.Got, strings.Join(k.Want, " or "))})
+		*out = append(*out, Problem{Field: field, Message: fmt.Sprintf("is of type %s, must be %s", k.Got, strings.Join(k.Want, " or "))})
 	default:
 		*out = append(*out, Problem{Field: field, Message: e.ErrorKind.LocalizedString(s.printer)})
 	}

@@ -83,7 +83,7 @@ func tableOf(c *cobra.Command, paths []string, gateways admins) (*table.Table, e
 // manifestTable is the table that manifests compile to. What is wrong with them is
 // told; where a table comes of them all the same, it is returned.
 func manifestTable(c *cobra.Command, paths []string) (*table.Table, error) {
-	s, err := newSource(defaultController, ingressController, nil, paths)
+	s, err := newSource(c.InOrStdin(), defaultController, ingressController, nil, paths)
 	if err != nil {
 		return nil, err
 	}

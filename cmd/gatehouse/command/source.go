@@ -1,14 +1,10 @@
 package command
 
 import (
-	"context"
-	"fmt"
-	"io/fs"
-	"path/filepath"
+	"errors"
+	"io"
 	"slices"
-	"time"
 
-	"github.com/fsnotify/fsnotify"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers"
@@ -18,10 +14,6 @@ import (
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
-
-// settle is how long files must have been left alone before they are read: an
-// editor writes, renames and sets times in one burst.
-const settle = 10 * time.Millisecond
 
 // source is manifests on disk, read, checked and built on trial.
 type source struct {
@@ -42,14 +34,15 @@ type reading struct {
 	problems []manifests.Problem
 }
 
-func newSource(controller, ingress string, addresses, paths []string) (*source, error) {
+func newSource(in io.Reader, controller, ingress string, addresses, paths []string) (*source, error) {
 	if len(paths) == 0 {
-		return nil, fmt.Errorf("say which manifests to read: --filename DIR or FILE")
+		return nil, errors.New("say which manifests to read: --filename DIR or FILE, or - for standard input")
 	}
 	reader, err := manifests.NewReader(watch.Scheme())
 	if err != nil {
 		return nil, err
 	}
+	reader.Stdin = in
 	config, err := newControl(controller, ingress, addresses)
 	if err != nil {
 		return nil, err
@@ -149,57 +142,4 @@ func (f *feed) apply(objects []controllers.Object) {
 	}
 	f.pipeline.Together(changed, gone)
 	f.last = now
-}
-
-// watchFiles calls changed when something below the paths has changed, until
-// ctx ends. It watches folders, since editors replace files.
-func watchFiles(ctx context.Context, paths []string, changed func()) error {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("watching files: %w", err)
-	}
-	defer func() { _ = w.Close() }()
-	if err := addFolders(w, paths); err != nil {
-		return err
-	}
-	var quiet <-chan time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-w.Events:
-			if quiet == nil {
-				quiet = time.After(settle)
-			}
-		case <-w.Errors: //nolint:errcheck // whatever it was, events were lost: read everything to be sure
-			quiet = time.After(settle)
-		case <-quiet:
-			quiet = nil
-			// A path that is gone just now is named by changed, and its
-			// folder's events bring it back.
-			_ = addFolders(w, paths)
-			changed()
-		}
-	}
-}
-
-// addFolders watches each folder below the paths; one watched already stays so.
-func addFolders(w *fsnotify.Watcher, paths []string) error {
-	for _, path := range paths {
-		err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
-			switch {
-			case err != nil:
-				return err
-			case d.IsDir():
-				return w.Add(name)
-			case name == path:
-				return w.Add(filepath.Dir(name))
-			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("watching %s: %w", path, err)
-		}
-	}
-	return nil
 }

@@ -22,6 +22,7 @@ type standalone struct {
 	serving
 	paths []string
 	demo  bool
+	in    io.Reader
 	out   io.Writer
 	errs  io.Writer
 	log   logr.Logger
@@ -41,7 +42,7 @@ the spot.`,
 		Example: "  gatehouse standalone -f config/samples/quickstart --demo\n  gatehouse standalone -f gateway.yaml -f routes/ --access-log-sample 1",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			s.out, s.errs = c.OutOrStdout(), c.ErrOrStderr()
+			s.in, s.out, s.errs = c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()
 			return s.run(c.Context())
 		},
 	}
@@ -69,7 +70,7 @@ func (s *standalone) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	source, err := newSource(s.controller, s.ingress, []string{"127.0.0.1"}, s.paths)
+	source, err := newSource(s.in, s.controller, s.ingress, []string{"127.0.0.1"}, s.paths)
 	if err != nil {
 		return err
 	}

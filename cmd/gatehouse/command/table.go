@@ -24,7 +24,7 @@ It exits with 1 if a manifest is at fault.`,
 		Example: "  gatehouse table -f config/samples/quickstart --demo\n  gatehouse table -f shop.yaml --output json | jq .statuses",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := newSource(defaultController, ingressController, nil, paths)
+			s, err := newSource(c.InOrStdin(), defaultController, ingressController, nil, paths)
 			if err != nil {
 				return err
 			}
@@ -51,7 +51,7 @@ It exits with 1 if a manifest is at fault.`,
 
 // addFilename gives c a --filename flag.
 func addFilename(c *cobra.Command, paths *[]string) {
-	c.Flags().StringSliceVarP(paths, "filename", "f", nil, "manifest file, or folder of them, to read; may be given more than once")
+	c.Flags().StringSliceVarP(paths, "filename", "f", nil, "manifest file, or folder of them, to read, or - for standard input; may be given more than once")
 	_ = c.MarkFlagFilename("filename", "yaml", "yml", "json")
 }
 

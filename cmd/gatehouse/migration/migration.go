@@ -5,7 +5,6 @@
 package migration
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,7 +16,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -125,24 +123,8 @@ func (m *migrating) files(c *cobra.Command, in *migrate.Input) error {
 	if err != nil {
 		return err
 	}
-	var all []*manifests.Manifest
-	var problems []manifests.Problem
-	for _, path := range m.paths {
-		ms, wrong := []*manifests.Manifest(nil), []manifests.Problem(nil)
-		if path == "-" {
-			text, err := io.ReadAll(c.InOrStdin())
-			if err != nil {
-				return fmt.Errorf("reading standard input: %w", err)
-			}
-			if text, err = unlisted(text); err != nil {
-				return err
-			}
-			ms, wrong = reader.Parse("-", text)
-		} else {
-			ms, wrong = reader.Load(path)
-		}
-		all, problems = append(all, ms...), append(problems, wrong...)
-	}
+	reader.Stdin = c.InOrStdin()
+	all, problems := reader.Load(m.paths...)
 	for _, p := range problems {
 		fmt.Fprintln(c.ErrOrStderr(), p)
 	}
@@ -158,32 +140,6 @@ func (m *migrating) files(c *cobra.Command, in *migrate.Input) error {
 		}
 	}
 	return nil
-}
-
-// unlisted makes documents of the items of lists, as kubectl get prints them.
-func unlisted(text []byte) ([]byte, error) {
-	var out bytes.Buffer
-	write := yaml.NewEncoder(&out)
-	read := yaml.NewDecoder(bytes.NewReader(text))
-	for {
-		var doc map[string]any
-		err := read.Decode(&doc)
-		if errors.Is(err, io.EOF) {
-			return out.Bytes(), write.Close()
-		}
-		if err != nil {
-			return nil, fmt.Errorf("standard input is not valid YAML: %w", err)
-		}
-		items := []any{doc}
-		if list, is := doc["items"].([]any); is {
-			items = list
-		}
-		for _, item := range items {
-			if err := write.Encode(item); err != nil {
-				return nil, err
-			}
-		}
-	}
 }
 
 // cluster reads what there is.
