@@ -78,10 +78,16 @@ func Run(r *router.Router, t *table.Table, q Query) ([]Explanation, error) {
 		return nil, err
 	}
 	var out []Explanation
-	var ports []string
+	var ports, others []string
 	seen := map[string]bool{}
 	for _, l := range t.Listeners {
-		if l.Protocol != table.HTTP && l.Protocol != table.HTTPS || q.Gateway != "" && q.Gateway != l.Gateway() {
+		if l.Protocol != table.HTTP && l.Protocol != table.HTTPS {
+			continue
+		}
+		if q.Gateway != "" && q.Gateway != l.Gateway() {
+			if !slices.Contains(others, l.Gateway()) {
+				others = append(others, l.Gateway())
+			}
 			continue
 		}
 		if p := fmt.Sprintf("%s port %d", l.Gateway(), l.Port); !slices.Contains(ports, p) {
@@ -102,6 +108,8 @@ func Run(r *router.Router, t *table.Table, q Query) ([]Explanation, error) {
 	}
 	switch {
 	case len(out) > 0:
+	case len(ports) == 0 && len(others) > 0:
+		return nil, fmt.Errorf("no Gateway %s listens for HTTP; there is: %s", q.Gateway, strings.Join(others, ", "))
 	case len(ports) == 0:
 		return nil, errors.New("no Gateway listens at all; look at the conditions of GatewayClass and Gateway, which gatehouse table shows too: " +
 			"is the class's controllerName this program's?")

@@ -230,6 +230,15 @@ func TestExplainOffline(t *testing.T) {
 	contains(t, out.String(), "introspection_unavailable")
 }
 
+// A Gateway that is not there is named, with those that are.
+func TestExplainAnotherGateway(t *testing.T) {
+	t.Parallel()
+	w := Start(t, Base+Route("r", toAPI))
+	if _, err := gatehouse(t, w, "explain", "GET", "http://a/", "--gateway", "shop/egde"); err == nil || !strings.Contains(err.Error(), "no Gateway shop/egde listens for HTTP; there is: shop/edge") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // Where nothing listens there is a hint why not.
 func TestExplainWithoutGateways(t *testing.T) {
 	t.Parallel()

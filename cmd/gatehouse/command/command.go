@@ -30,10 +30,30 @@ GATEHOUSE_ACCESS_LOG_SAMPLE. The flag wins.`,
 		SilenceUsage:      true,
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return fromEnvironment(c.Flags(), os.LookupEnv) },
 	}
-	root.SetOut(out)
+	b := thisBuild()
+	root.Version = b.Version
+	root.SetVersionTemplate(b.String())
+	results := &sink{Writer: out}
+	root.PersistentPostRunE = func(*cobra.Command, []string) error { return results.err }
+	root.SetOut(results)
 	root.SetErr(errs)
 	root.AddCommand(newRun(), newStandalone(), newTable(), newExplain(), newWhy(), newExposure(), newKey(), migration.New(connect, systemNamespace), newVersion())
 	return root
+}
+
+// sink remembers that a result could not be written, as to a full disk: a program that
+// reads it must not take what is there for all of it.
+type sink struct {
+	io.Writer
+	err error
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	n, err := s.Writer.Write(p)
+	if err != nil && s.err == nil {
+		s.err = fmt.Errorf("writing the result: %w", err)
+	}
+	return n, err
 }
 
 // connect finds an API server.

@@ -92,9 +92,15 @@ func kubeconfig(file string) clientcmd.ClientConfig {
 	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil)
 }
 
+// errNoCluster is what there is to say where nothing tells how to reach an API server.
+var errNoCluster = errors.New("nothing says how to reach an API server: give --kubeconfig, set KUBECONFIG, or run this in a pod")
+
 // config finds the API server.
 func (r *running) config() (*rest.Config, error) {
 	config, err := kubeconfig(r.kubeconfig).ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, errNoCluster
+	}
 	if err != nil {
 		return nil, fmt.Errorf("how to reach the API server: %w", err)
 	}
@@ -243,7 +249,7 @@ func retry(ctx context.Context, log logr.Logger, do func() error) error {
 		if ctx.Err() != nil {
 			return ctx.Err() // to be told to end is not a failure
 		}
-		log.Info("the API server cannot be used yet; trying again", "wait", wait, "error", err.Error())
+		log.Error(err, "the API server cannot be used yet; trying again", "wait", wait.String())
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -21,6 +21,11 @@ type build struct {
 	GatewayAPI string `json:"gatewayAPI"`
 }
 
+// String is b on one line.
+func (b build) String() string {
+	return fmt.Sprintf("gatehouse %s (commit %s, %s, %s, Gateway API %s)\n", b.Version, or(b.Commit, "unknown"), b.Go, b.Platform, b.GatewayAPI)
+}
+
 func newVersion() *cobra.Command {
 	var output string
 	c := &cobra.Command{
@@ -33,8 +38,7 @@ func newVersion() *cobra.Command {
 			if output == "json" {
 				return json.NewEncoder(c.OutOrStdout()).Encode(b)
 			}
-			_, err := fmt.Fprintf(c.OutOrStdout(), "gatehouse %s (commit %s, %s, %s, Gateway API %s)\n",
-				b.Version, or(b.Commit, "unknown"), b.Go, b.Platform, b.GatewayAPI)
+			_, err := fmt.Fprint(c.OutOrStdout(), b)
 			return err
 		},
 	}
