@@ -28,8 +28,8 @@ func (s *Server) keySetFetched(id string, left keyset.Left, err error) {
 	switch {
 	case err == nil:
 	case left.Keys == 0:
-		s.log.Info("a key set was not fetched, and there is none yet: what it guards is answered 503", "keySet", id, "reason", err.Error())
+		s.log.Error(err, "a key set was not fetched, and there is none yet: what it guards is answered 503", "keySet", id)
 	default:
-		s.log.Info("a key set was not fetched; its last known keys stay in force", "keySet", id, "fetched", left.Fetched, "reason", err.Error())
+		s.log.Error(err, "a key set was not fetched; its last known keys stay in force", "keySet", id, "fetched", left.Fetched)
 	}
 }

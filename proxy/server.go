@@ -215,7 +215,7 @@ func (s *Server) swap(t *table.Table) error {
 	s.retain(t)
 	for id, err := range plan.Failed {
 		if old := s.applied.Listeners[id]; old == nil || old.Error() != err.Error() {
-			s.log.Info("a listener cannot serve", "listener", id, "reason", err.Error())
+			s.log.Error(err, "a listener cannot serve; it is tried again", "listener", id)
 		}
 	}
 	s.applied.Listeners = plan.Failed
@@ -254,7 +254,7 @@ func (s *Server) retry(ctx context.Context) {
 		s.mu.Lock()
 		if len(s.applied.Listeners) > 0 && !s.draining.Load() {
 			if err := s.swap(s.state.Load().table); err != nil {
-				s.log.Info("listeners not tried again", "reason", err.Error())
+				s.log.Error(err, "listeners not tried again")
 			}
 		}
 		s.mu.Unlock()

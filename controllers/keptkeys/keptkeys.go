@@ -129,8 +129,8 @@ func (k *Keeper) Run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
-			k.opts.Log.Info("fetched keys were not kept; a replica that starts while their issuer is down will not have them",
-				"configMap", k.name.String(), "reason", err.Error())
+			k.opts.Log.Error(err, "fetched keys were not kept; a replica that starts while their issuer is down will not have them",
+				"configMap", k.name.String())
 			rest = min(2*rest, longestRest)
 		default:
 			rest = k.opts.Rest

@@ -165,7 +165,7 @@ func (r *Resolver) follow(ctx context.Context, id string, name table.Name) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			r.opts.Log.Info("a backend's name was not found; what was found last stands", "backend", id, "host", name.Host, "error", err.Error())
+			r.opts.Log.Error(err, "a backend's name was not found; what was found last stands", "backend", id, "host", name.Host)
 			pause, wait = wait, min(2*wait, r.opts.Every)
 		default:
 			wait = r.opts.Retry

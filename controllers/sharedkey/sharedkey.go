@@ -88,7 +88,7 @@ func (k *Keeper) Saw(o client.Object) {
 		}
 	}
 	if err := k.opts.Set(set...); err != nil {
-		k.opts.Log.Info("the keys stay as they were", "secret", k.name.String(), "reason", err.Error())
+		k.opts.Log.Error(err, "the keys stay as they were", "secret", k.name.String())
 	}
 }
 
@@ -112,7 +112,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		due, err := k.ensure(ctx)
 		switch {
 		case err != nil && ctx.Err() == nil:
-			k.opts.Log.Info("the Secret was not written; replicas go on with the keys they have", "secret", k.name.String(), "reason", err.Error())
+			k.opts.Log.Error(err, "the Secret was not written; replicas go on with the keys they have", "secret", k.name.String())
 			again = time.After(wait)
 			wait = min(2*wait, longestRetry)
 		case due > 0:

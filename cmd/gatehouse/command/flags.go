@@ -64,7 +64,7 @@ func (s *serving) logger(w io.Writer) (logr.Logger, error) {
 	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
 		return logr.Logger{}, fmt.Errorf("--log-level %q: use debug, info, warn or error", s.logLevel)
 	}
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: named}
 	switch s.logFormat {
 	case "text":
 		return logr.FromSlogHandler(slog.NewTextHandler(w, options)), nil
@@ -72,6 +72,15 @@ func (s *serving) logger(w io.Writer) (logr.Logger, error) {
 		return logr.FromSlogHandler(slog.NewJSONHandler(w, options)), nil
 	}
 	return logr.Logger{}, fmt.Errorf("--log-format %q: use text or json", s.logFormat)
+}
+
+// named gives levels the names that --log-level has for them: logr's V(1) lies between
+// debug and info, for which slog says DEBUG+3.
+func named(groups []string, a slog.Attr) slog.Attr {
+	if level, ok := a.Value.Any().(slog.Level); ok && len(groups) == 0 && a.Key == slog.LevelKey && level < slog.LevelInfo {
+		a.Value = slog.StringValue(slog.LevelDebug.String())
+	}
+	return a
 }
 
 // options are the proxy's, as the flags say.

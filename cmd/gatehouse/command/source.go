@@ -2,8 +2,11 @@ package command
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"slices"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -88,7 +91,7 @@ func (s *source) read() reading {
 // unserved says why r has nothing to serve, which is no fault: others' Gateways may be
 // in the same folder. It is empty where r has something, or problems.
 func (s *source) unserved(r reading) string {
-	if len(r.problems) > 0 || r.table == nil || len(r.table.Listeners) > 0 {
+	if len(r.problems) > 0 || len(r.graph.Gateways) > 0 {
 		return ""
 	}
 	return "nothing is served: no Gateway and no Ingress here is of a class of ours; a Gateway's is a GatewayClass with controllerName " + s.name
@@ -115,6 +118,18 @@ func namespaces(objects []controllers.Object) (made []controllers.Object) {
 		made = append(made, n)
 	}
 	return made
+}
+
+// listening are the listeners of r that serve, each with its port.
+func (r *reading) listening() (all []string) {
+	for _, g := range r.graph.Gateways {
+		for _, l := range g.Listeners {
+			if l.Serves {
+				all = append(all, fmt.Sprintf("%s %s", l.Key.ID(), net.JoinHostPort(l.Address, strconv.Itoa(int(l.Spec.Port)))))
+			}
+		}
+	}
+	return all
 }
 
 // feed tells the pipeline how one reading differs from the last.

@@ -93,7 +93,7 @@ func (s *standalone) run(ctx context.Context) error {
 		return fmt.Errorf("%d problem(s) in the manifests; nothing is served", n)
 	}
 	if why := source.unserved(first); why != "" {
-		s.log.Info(why)
+		s.log.Error(nil, why)
 	}
 	server, err := proxy.New(options)
 	if err != nil {
@@ -121,11 +121,14 @@ func (s *standalone) serve(ctx context.Context, server *proxy.Server, source *so
 		return watchFiles(ctx, s.paths, func() {
 			next := source.read()
 			for _, p := range next.problems {
-				s.log.Info("change refused", "problem", p.String())
+				s.log.Error(nil, "change refused", "problem", p.String())
 			}
 			if len(next.problems) > 0 {
-				s.log.Info("the last good table goes on being served")
+				s.log.Error(nil, "the last good table goes on being served")
 				return
+			}
+			if why := source.unserved(next); why != "" {
+				s.log.Error(nil, why)
 			}
 			f.apply(next.objects)
 		})
@@ -139,7 +142,7 @@ func (s *standalone) serve(ctx context.Context, server *proxy.Server, source *so
 		if err := bindErrors(server); err != nil {
 			return err
 		}
-		s.log.Info("serving", "admin", s.admin, "files", s.paths)
+		s.log.Info("serving", "listeners", first.listening(), "admin", s.admin, "files", s.paths)
 		return s.guide(first.table)
 	})
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
