@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/follow"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/proxy"
@@ -118,7 +119,7 @@ func (s *standalone) serve(ctx context.Context, server *proxy.Server, source *so
 	group.Go(func() error { return server.Run(ctx) })
 	group.Go(func() error { return f.pipeline.Run(ctx) })
 	group.Go(func() error {
-		return watchFiles(ctx, s.paths, func() {
+		return follow.Files(ctx, s.paths, func() {
 			next := source.read()
 			for _, p := range next.problems {
 				s.log.Error(nil, "change refused", "problem", p.String())

@@ -1,4 +1,7 @@
-package command
+// Package follow tells of changes of files, by what their paths come to name.
+//
+// cmd/gatehouse/command follows the manifests of `standalone` with it.
+package follow
 
 import (
 	"context"
@@ -29,9 +32,9 @@ type follower struct {
 	entries map[string]bool // of other folders, those that do
 }
 
-// watchFiles calls changed when something below the paths has changed, until
+// Files calls changed when something below the paths has changed, until
 // ctx ends. It watches folders, since editors replace files.
-func watchFiles(ctx context.Context, paths []string, changed func()) error {
+func Files(ctx context.Context, paths []string, changed func()) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watching files: %w", plainly(err))

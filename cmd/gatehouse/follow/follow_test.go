@@ -1,4 +1,4 @@
-package command
+package follow
 
 import (
 	"context"
@@ -52,7 +52,7 @@ func TestFoldersAreFollowedByName(t *testing.T) {
 			ctx, end := context.WithCancel(t.Context())
 			seen, ended := make(chan struct{}, 100), make(chan error, 1)
 			go func() {
-				ended <- watchFiles(ctx, []string{filepath.Join(top, f.path)}, func() { seen <- struct{}{} })
+				ended <- Files(ctx, []string{filepath.Join(top, f.path)}, func() { seen <- struct{}{} })
 			}()
 			change := func(what string, change func()) {
 				t.Helper()
