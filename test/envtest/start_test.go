@@ -28,7 +28,7 @@ func TestMissingKind(t *testing.T) {
 		t.Run(tc.crd, func(t *testing.T) {
 			without(t, tc.crd)
 			g := w.Run("--log-level=info")
-			if code := g.wait(10 * time.Second); code != 1 {
+			if code := g.wait(25 * time.Second); code != 1 {
 				t.Errorf("exit code %d, want 1", code)
 			}
 			log := g.Log()
@@ -40,6 +40,19 @@ func TestMissingKind(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLateKind starts before the API server serves a definition, as happens where one command installs both: it waits, and is not restarted.
+func TestLateKind(t *testing.T) {
+	w := NewWorld(t, base, routeTo("r", "/a"))
+	var g *Gatehouse
+	t.Run("without", func(t *testing.T) {
+		without(t, "validationpolicies.gatehouse.dev")
+		g = w.Run()
+		time.Sleep(2 * time.Second)
+	})
+	g.WaitReady()
+	w.Expect("/a", http.StatusOK)
 }
 
 // without takes a definition from the API server until the test ends.

@@ -238,18 +238,30 @@ func applied(server *proxy.Server, services provisioning) status.Applied {
 	return a
 }
 
-// retry calls do until it succeeds, ctx ends, or the cluster lacks something
-// that a person has to install.
+// settling is how long a cluster that lacks a definition is asked for it: one that
+// was installed together with this program is not served at once.
+const settling = 10 * time.Second
+
+// retry calls do until it succeeds, ctx ends, or the cluster goes on lacking
+// something that a person has to install.
 func retry(ctx context.Context, log logr.Logger, do func() error) error {
+	var lacking time.Time
 	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
 		err := do()
-		if err == nil || errors.Is(err, watch.ErrMissingKind) {
-			return err
-		}
-		if ctx.Err() != nil {
+		switch missing := errors.Is(err, watch.ErrMissingKind); {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
 			return ctx.Err() // to be told to end is not a failure
+		case missing && lacking.IsZero():
+			lacking, wait = time.Now(), time.Second
+		case missing && time.Since(lacking) >= settling:
+			return err
+		case missing:
+			wait = time.Second
+		default:
+			log.Error(err, "the API server cannot be used yet; trying again", "wait", wait.String())
 		}
-		log.Error(err, "the API server cannot be used yet; trying again", "wait", wait.String())
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
