@@ -104,9 +104,11 @@ func (t *transfer) run() {
 // tries again, on another endpoint, what could not be sent; and, on a fresh
 // connection to the same one, what an idle connection did not take because the
 // backend was closing it, if the request may be sent twice (RFC 9110, section 9.2.2).
+// Such a request is also tried on another endpoint, once, when a fresh connection is
+// lost, as by a backend that ends before it has looked at what waits to be accepted.
 func (t *transfer) ask() error {
 	repeatable := t.x.Request.Method == "GET" || idempotent(t.x.Request.Method)
-	for try, fresh := 0, false; ; try++ {
+	for try, fresh, lost := 0, false, false; ; try++ {
 		if !fresh {
 			t.last = t.pick(t.last)
 		}
@@ -120,10 +122,11 @@ func (t *transfer) ask() error {
 			if err == nil {
 				break
 			}
-			if !t.repeat(err, untouched, repeatable) || try == t.f.cfg.Retries {
+			next := t.chance(err, untouched, repeatable)
+			if next == none || try == t.f.cfg.Retries || next == elsewhere && (lost || t.pick(t.last) == t.last) {
 				return t.limit.failure(err)
 			}
-			fresh = true
+			fresh, lost = next == afresh, next == elsewhere
 		}
 		t.again()
 	}
@@ -133,12 +136,31 @@ func (t *transfer) ask() error {
 	return nil
 }
 
-// repeat drops the connection that err came from, and reports whether another one may
-// be asked the same.
-func (t *transfer) repeat(err error, untouched, repeatable bool) bool {
-	may := !upstream.Timeout(err) && !errors.Is(err, upstream.ErrGone) && (untouched || repeatable && t.call.Reused() && !t.call.Answered())
-	t.call.Drop()
-	return may
+// chance is what else may be asked the same.
+type chance uint8
+
+const (
+	none      chance = iota
+	afresh           // the same endpoint, on a fresh connection
+	elsewhere        // another endpoint
+)
+
+// chance drops the connection that err came from.
+func (t *transfer) chance(err error, untouched, repeatable bool) chance {
+	defer t.call.Drop()
+	switch {
+	case upstream.Timeout(err) || errors.Is(err, upstream.ErrGone):
+		return none
+	case untouched:
+		return afresh
+	case !repeatable || t.call.Answered():
+		return none
+	case t.call.Reused():
+		return afresh
+	case t.call.Shared(): // its stream was reset, or the answer makes no sense
+		return none
+	}
+	return elsewhere
 }
 
 // connect gets a connection to the endpoint that is asked, which may be nil.

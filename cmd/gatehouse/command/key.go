@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/keytext"
 	"github.com/gatehouse-dev/gatehouse/controllers/keysecret"
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
 )
@@ -57,7 +58,7 @@ func (k *keys) newNew() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			m.name = args[0]
-			text, err := newKeyText()
+			text, err := keytext.New()
 			if err != nil {
 				return err
 			}
@@ -216,7 +217,7 @@ func (k *keys) write(c *cobra.Command, api client.Client, s *corev1.Secret, text
 }
 
 func (k *keys) rotate(c *cobra.Command, name, grace string) error {
-	until, err := moment(grace, k.now())
+	until, err := keytext.Moment(grace, k.now())
 	if err != nil {
 		return fmt.Errorf("--grace: %w", err)
 	}
@@ -236,7 +237,7 @@ func (k *keys) rotate(c *cobra.Command, name, grace string) error {
 	if err != nil {
 		return err
 	}
-	text, err := newKeyText()
+	text, err := keytext.New()
 	if err != nil {
 		return err
 	}

@@ -14,22 +14,6 @@ import (
 	"github.com/gatehouse-dev/gatehouse/controllers/keysecret"
 )
 
-func TestKeyTexts(t *testing.T) {
-	form := regexp.MustCompile(`^ghk_[0-9A-Za-z]{49}$`)
-	seen := map[string]bool{}
-	for range 200 {
-		text, err := newKeyText()
-		if err != nil {
-			t.Fatal(err)
-		}
-		body := text[len(keyPrefix) : len(keyPrefix)+keyDigits]
-		if !form.MatchString(text) || checksum(body) != text[len(text)-sumDigits:] || seen[text] {
-			t.Errorf("%q", text)
-		}
-		seen[text] = true
-	}
-}
-
 // run is what a command prints to standard output and error.
 func run(t *testing.T, args ...string) (out, errs string, err error) {
 	t.Helper()
@@ -101,20 +85,6 @@ func TestSuccessor(t *testing.T) {
 	is("shop/acme: more than one key of the holder is live already; revoke one first", key("acme", ""), key("acme-2", ""))
 	is("acme-2 acme 2026-12-25T12:00:00Z", key("acme", ", gatehouse.dev/expires-at: '2026-12-01T00:00:00Z'"))
 	is("acme-2 acme 2026-12-05T12:00:00Z", key("acme", ", gatehouse.dev/not-before: '2026-11-21T00:00:00Z', gatehouse.dev/expires-at: '2026-12-01T00:00:00Z'"))
-}
-
-func TestMoment(t *testing.T) {
-	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
-	for text, want := range map[string]string{"2027-01-31T00:00:00Z": "2027-01-31T00:00:00Z", "12h": "2026-11-26T00:00:00Z", "7d": "2026-12-02T12:00:00Z", "0s": "2026-11-25T12:00:00Z"} {
-		if got, err := moment(text, now); err != nil || got.Format(time.RFC3339) != want {
-			t.Errorf("%s: %v %v", text, got, err)
-		}
-	}
-	for _, text := range []string{"", "soon", "-1h", "-3d", "1.5d", "99999999d", "2027-01-31"} {
-		if got, err := moment(text, now); err == nil {
-			t.Errorf("%q is %v", text, got)
-		}
-	}
 }
 
 func TestHelpOfEveryCommandNamesAnExample(t *testing.T) {

@@ -1,13 +1,10 @@
 package command
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"hash/crc32"
 	"maps"
-	"math/big"
 	"strconv"
 	"strings"
 	"time"
@@ -15,38 +12,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/keytext"
 	"github.com/gatehouse-dev/gatehouse/controllers/keysecret"
 )
 
-// How a key is written down.
+// What marks a Secret as that of a key.
 const (
 	keyLabel      = "gatehouse.dev/api-key"
 	keyType       = corev1.SecretType("gatehouse.dev/api-key")
 	keyAnnotation = "gatehouse.dev/"
-	keyPrefix     = "ghk_"
-	keyDigits     = 43 // of base 62: 256 bits
-	sumDigits     = 6  // of base 62: a CRC-32
 )
-
-// newKeyText makes a key: prefix, 256 random bits, and a checksum of those, by
-// which a scanner for leaked secrets tells a key from chance.
-func newKeyText() (string, error) {
-	var b [32]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		return "", fmt.Errorf("no random numbers: %w", err)
-	}
-	body := base62(new(big.Int).SetBytes(b[:]), keyDigits)
-	return keyPrefix + body + checksum(body), nil
-}
-
-func checksum(body string) string {
-	return base62(new(big.Int).SetUint64(uint64(crc32.ChecksumIEEE([]byte(body)))), sumDigits)
-}
-
-func base62(n *big.Int, width int) string {
-	s := n.Text(62)
-	return strings.Repeat("0", max(0, width-len(s))) + s
-}
 
 // made is what key new is asked for.
 type made struct {
@@ -77,7 +52,7 @@ func (m *made) secret(text string, now time.Time) (*corev1.Secret, error) {
 		if text == "" {
 			continue
 		}
-		at, err := moment(text, now)
+		at, err := keytext.Moment(text, now)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -146,37 +121,11 @@ func successor(old *corev1.Secret, all []corev1.Secret, now time.Time) (*corev1.
 		begin := max(key.NotBefore, old.CreationTimestamp.Unix())
 		next.Annotations[keyAnnotation+"expires-at"] = now.Add(time.Duration(key.Expires-begin) * time.Second).UTC().Format(time.RFC3339)
 	}
-	base, n := numbered(old.Name)
+	base, n := keytext.Numbered(old.Name)
 	for next.Name = ""; next.Name == ""; {
 		if n++; !taken[base+"-"+strconv.Itoa(n)] {
 			next.Name = base + "-" + strconv.Itoa(n)
 		}
 	}
 	return next, nil
-}
-
-// numbered takes the number off a name that rotate made; 1 where there is none.
-func numbered(name string) (string, int) {
-	if i := strings.LastIndexByte(name, '-'); i > 0 {
-		if n, err := strconv.Atoi(name[i+1:]); err == nil && n > 1 && n < 1e6 {
-			return name[:i], n
-		}
-	}
-	return name, 1
-}
-
-// moment reads a time, or a span from now: 90m, 12h, 30d.
-func moment(text string, now time.Time) (time.Time, error) {
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t, nil
-	}
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n < 36500 {
-			return now.AddDate(0, 0, n), nil
-		}
-	}
-	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
-		return now.Add(d), nil
-	}
-	return time.Time{}, fmt.Errorf("%q is neither a time such as 2027-01-31T00:00:00Z nor a span such as 12h or 30d", text)
 }
