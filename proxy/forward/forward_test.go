@@ -270,6 +270,38 @@ func TestRetriesOnce(t *testing.T) {
 	}
 }
 
+// TestRetriesElsewhere has backends that take a request on a fresh connection and are
+// gone: one that may be sent twice is sent to another endpoint, once.
+func TestRetriesElsewhere(t *testing.T) {
+	var asked atomic.Int32
+	gone := func() string {
+		return raw(t, func(_ *net.TCPConn, r *bufio.Reader, _ int) {
+			if _, err := http.ReadRequest(r); err == nil {
+				asked.Add(1)
+			}
+		})
+	}
+	c := start(t, options{}, gone(), echo(t)).dial()
+	for range 20 {
+		c.send(get)
+		c.want(200, "*")
+	}
+	if asked.Load() == 0 {
+		t.Error("the one that is gone was never asked")
+	}
+	for _, addrs := range [][]string{{gone()}, {gone(), gone(), gone(), gone()}} {
+		asked.Store(0)
+		c = start(t, options{}, addrs...).dial()
+		c.send(get)
+		c.code(502, "backend_bad_response")
+		c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nho")
+		c.code(502, "backend_bad_response")
+		if got, want := int(asked.Load()), 1+min(2, len(addrs)); got != want {
+			t.Errorf("%d endpoints: asked %d times, want %d", len(addrs), got, want)
+		}
+	}
+}
+
 // refused is an address where nobody listens.
 func refused(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

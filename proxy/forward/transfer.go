@@ -126,7 +126,7 @@ func (t *transfer) ask() error {
 			if next == none || try == t.f.cfg.Retries || next == elsewhere && (lost || t.pick(t.last) == t.last) {
 				return t.limit.failure(err)
 			}
-			fresh, lost = next == afresh, next == elsewhere
+			fresh, lost = next == afresh, lost || next == elsewhere
 		}
 		t.again()
 	}
