@@ -283,6 +283,15 @@ func FuzzNormalizePath(f *testing.F) {
 				t.Fatalf("%q becomes %q", path, got)
 			}
 		}
+		plain, other := Unveil(got, new(mem.Arena))
+		if other && !Veiled(got) || !other && plain != got {
+			t.Fatalf("%q unveiled is %q", got, plain)
+		}
+		for i, segment := range strings.Split(plain, "/") {
+			if segment == "." || segment == ".." || segment == "" && i > 0 && i < strings.Count(plain, "/") || strings.Contains(segment, ";") {
+				t.Fatalf("%q unveiled is %q", got, plain)
+			}
+		}
 		if canonical := CanonicalPath(path); canonical != got {
 			t.Fatalf("%q becomes %q, from the configuration %q", path, got, canonical)
 		}

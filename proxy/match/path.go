@@ -15,7 +15,7 @@ import (
 //   - escapes of unreserved characters are decoded, the hexadecimal digits of
 //     others are upper case; %2F stays what it is, a slash inside a segment;
 //   - dot segments, escaped or not, are resolved and cannot leave the root;
-//   - empty segments stay: /a//b is not /a/b.
+//   - empty segments stay: /a//b is not /a/b; but see Unveil.
 //
 // What has no such form is refused: an escape that is none, %00, a byte that
 // must not be in a path, a backslash, and dot segments in a disguise that other
@@ -64,6 +64,44 @@ func special(x uint64) uint64 {
 	low := x &^ highs
 	other := (low + (0x80-'&')*ones) & ((low ^ '.'*ones) + 0x7f*ones) & ((low ^ '\\'*ones) + 0x7f*ones)
 	return (x | ((low | 0x40*ones) + ones) | ^other) & highs // a question mark is DEL but for that bit
+}
+
+// Veiled reports whether path, which has been normalized, may have another form for
+// programs that make more alike than RFC 3986 does; see Unveil.
+func Veiled(path string) bool {
+	return strings.IndexByte(path, ';') >= 0 || strings.IndexByte(path, '%') >= 0 || strings.Contains(path, "//")
+}
+
+// Unveil returns path, which has been normalized, as such programs read it, and whether
+// that is another one: empty segments are nothing, %2F and %5C are slashes, and what
+// follows a semicolon is no part of a segment. It is in a's memory.
+func Unveil(path string, a *mem.Arena) (string, bool) {
+	out := append(a.Alloc(len(path))[:0], '/')
+	for i, parameter := 1, false; i < len(path); i++ {
+		c := path[i]
+		if c == '%' && i+2 < len(path) {
+			switch path[i+1 : i+3] {
+			case "2F", "5C":
+				c = '/'
+			case "3B":
+				c = ';'
+			}
+			if c != '%' {
+				i += 2
+			}
+		}
+		switch {
+		case c == ';':
+			parameter = true
+		case c == '/':
+			if parameter = false; out[len(out)-1] != '/' {
+				out = append(out, c)
+			}
+		case !parameter:
+			out = append(out, c)
+		}
+	}
+	return mem.String(out), len(out) != len(path)
 }
 
 // CanonicalPath returns a path from the configuration as NormalizePath would

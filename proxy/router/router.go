@@ -47,6 +47,7 @@ type Router struct {
 
 	misdirected *Action
 	badPath     *Action
+	guarded     bool // some rule has a policy
 }
 
 // group is the listeners that connections to one address and port can mean.
@@ -103,6 +104,11 @@ func Build(t *table.Table, prev *Router, o Owners) (*Router, error) {
 		}
 	}
 	r.spread(t)
+	for a := range r.actions {
+		if r.guarded = a.Auth != nil; r.guarded {
+			break
+		}
+	}
 	return r, nil
 }
 
@@ -191,7 +197,8 @@ func join(g *group, l *Listener) {
 // inside it hosts are tried from the most specific to any, and the next when no
 // rule of one matches. Both are nil when no listener has the host; the action
 // alone is nil when no rule matches. A request that no rule may take gets an
-// action with a Reply: 400 when its path has no such form, 421 when its host
+// action with a Reply: 400 when its path has no such form, or may be read as one
+// that other policies guard, 421 when its host
 // belongs to another listener than the server name its TLS connection was made
 // for (RFC 9110, section 15.5.20), or when the listener does not believe the
 // certificate its client showed: another connection may show a better one.
@@ -226,6 +233,9 @@ func (r *Router) Match(x *exchange.Exchange) (*Action, *Listener) {
 		}
 		x.Vouched = at.clients != nil && at.clients.Vouches(x.Conn.Client)
 		if a := at.match(x); a != nil {
+			if r.guarded && match.Veiled(path) && at.hides(x, a) {
+				return r.badPath, at
+			}
 			return a, at
 		}
 	}

@@ -1,6 +1,7 @@
 package feature
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -61,6 +62,24 @@ func TestIdentityCannotBeSpoofed(t *testing.T) {
 		told("x-via=gatehouse & x-user=good-owner", "X-User: root", "X-Api-Key: k-good")
 		if proto == "http/1.1" { // HTTP/2 has no Connection
 			told("x-via=gatehouse & x-user=good-owner", "Connection: x-user, x-via", "X-Api-Key: k-good")
+		}
+	}
+}
+
+// A path that backends may take for a guarded one does not reach them by a rule without
+// the guard.
+func TestVeiledPaths(t *testing.T) {
+	t.Parallel()
+	w := Start(t, Base+key("good", "k-good", "")+Route("r",
+		`{name: admin, matches: [{path: {value: /admin}}], `+toAPI[1:],
+		`{name: all, matches: [{path: {value: /}}], `+toAPI[1:])+Auth("a", "HTTPRoute/r/admin", `rules: {authentication: {keys: {`+apiKeys+`}}}`))
+	for path, want := range map[string]string{
+		"/admin": "401 auth_missing", "//admin": "400 bad_path", "/;/admin": "400 bad_path", "/admin;x=y": "400 bad_path", "/admin%2Fusers": "400 bad_path",
+		"//other": "200 ", "/other;x=y": "200 ", "/proxy/https://a.example/admin": "200 ", "/a%2Fadmin": "200 ",
+	} {
+		a := w.Do("GET http://a" + path)
+		if got := fmt.Sprintf("%d %s", a.Status, a.Problem().Code); got != want || a.Status == 200 && a.Seen().Path != path {
+			t.Errorf("%s: %s (%s), want %s", path, got, a.Body, want)
 		}
 	}
 }

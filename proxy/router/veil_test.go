@@ -1,0 +1,58 @@
+package router
+
+import (
+	"testing"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// A path that some backends take for another one is refused where that is guarded by
+// other policies, and only there.
+func TestVeiledPaths(t *testing.T) {
+	guarded := func(r *table.Rule, policies ...string) *table.Rule {
+		r.Action.Auth = &table.Auth{}
+		for _, p := range policies {
+			r.Action.Auth.Sources = append(r.Action.Auth.Sources, table.Source{Policy: p})
+		}
+		return r
+	}
+	r := build(t,
+		at("open", on("*", named("all"), guarded(prefix("/admin"), "a"), prefix("/free"), exact("/x//y"))),
+		at("shut", on("*", guarded(named("all"), "g"), guarded(prefix("/admin"), "g", "a"), guarded(prefix("/alike"), "g"), prefix("/free"))))
+	for _, c := range []struct{ host, path, want string }{
+		{"open", "//admin", "bad_path"},
+		{"open", "//admin/users", "bad_path"},
+		{"open", "/;/admin", "bad_path"},
+		{"open", "/;a=b/admin", "bad_path"},
+		{"open", "/admin;x", "bad_path"},
+		{"open", "/admin;x=y/users", "bad_path"},
+		{"open", "/admin%3Bx", "bad_path"},
+		{"open", "/admin%2fusers", "bad_path"},
+		{"open", "/%5cadmin", "bad_path"},
+		{"open", "/%2Fadmin", "bad_path"},
+		{"open", "/admin", "prefix /admin"},
+		{"open", "/admin//users;a", "prefix /admin"},
+		{"open", "/administration;x", "all"},
+		{"open", "/a//b;c%2Fd%25", "all"},
+		{"open", "//free", "all"},
+		{"open", "/x//y", "exact /x//y"},
+		{"open", "//", "all"},
+		{"open", "/;", "all"},
+		{"open", "/%2", "bad_path"},
+		{"shut", "//admin", "bad_path"},
+		{"shut", "//alike", "all"},
+		{"shut", "//free", "all"},
+	} {
+		if got := found(r, get(c.host, c.path)); got != c.want {
+			t.Errorf("%s%s: %s, want %s", c.host, c.path, got, c.want)
+		}
+	}
+	x := get("open", "/a//b")
+	if r.Match(x); x.Request.Path != "/a//b" {
+		t.Errorf("the path has become %q", x.Request.Path)
+	}
+	open := build(t, at("", on("*", named("all"), prefix("/admin"))))
+	if got := found(open, get("h", "//admin")); got != "all" {
+		t.Errorf("without policies: %s", got)
+	}
+}
