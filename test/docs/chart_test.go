@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -126,32 +127,65 @@ func TestSchemaKnowsEveryValue(t *testing.T) {
 
 var series = regexp.MustCompile(`\bgatehouse_[a-z_]+`)
 
-// TestDashboardsShowSeriesThereAre compares the dashboards of the chart with docs/metrics.md, which is compared with the code.
-func TestDashboardsShowSeriesThereAre(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(chart, "files/dashboards/*.json"))
+// shown is the series that files of the chart name, which docs/metrics.md has, and that is compared with the code.
+func shown(t *testing.T, pattern string, check func(text []byte) error) map[string]bool {
+	files, err := filepath.Glob(filepath.Join(chart, pattern))
 	if err != nil || len(files) == 0 {
-		t.Fatalf("found %d dashboards: %v", len(files), err)
+		t.Fatalf("found %d files: %v", len(files), err)
 	}
 	told := page(t, "docs/metrics.md")
-	shown := map[string]bool{}
+	all := map[string]bool{}
 	for _, name := range files {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !json.Valid(text) {
-			t.Errorf("%s is not JSON", name)
+		if err := check(text); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 		for _, s := range series.FindAllString(string(text), -1) {
 			s = strings.TrimSuffix(s, "_bucket")
-			shown[s] = true
+			all[s] = true
 			if !strings.Contains(told, "| `"+s+"` |") {
 				t.Errorf("%s shows %s, which docs/metrics.md does not have", filepath.Base(name), s)
 			}
 		}
 	}
-	if len(shown) < 20 {
-		t.Errorf("the dashboards show %d series", len(shown))
+	return all
+}
+
+func TestDashboardsShowSeriesThereAre(t *testing.T) {
+	all := shown(t, "files/dashboards/*.json", func(text []byte) error { return json.Unmarshal(text, new(any)) })
+	if len(all) < 20 {
+		t.Errorf("the dashboards show %d series", len(all))
+	}
+}
+
+// TestAlertsSayWhatToDo reads the alerts as Prometheus does, but for the expressions.
+func TestAlertsSayWhatToDo(t *testing.T) {
+	type alert struct {
+		Alert, Expr, For    string
+		Labels, Annotations map[string]string
+	}
+	var rules struct {
+		Groups []struct {
+			Name  string
+			Rules []alert
+		}
+	}
+	all := shown(t, "files/alerts/*.yaml", func(text []byte) error {
+		d := yaml.NewDecoder(bytes.NewReader(text))
+		d.KnownFields(true)
+		return d.Decode(&rules)
+	})
+	if len(all) < 10 || len(rules.Groups) != 1 {
+		t.Fatalf("the alerts look at %d series, in %d groups", len(all), len(rules.Groups))
+	}
+	for _, a := range rules.Groups[0].Rules {
+		severity := a.Labels["severity"]
+		if a.Expr == "" || a.Annotations["summary"] == "" || a.Annotations["description"] == "" || severity != "critical" && severity != "warning" {
+			t.Errorf("%+v", a)
+		}
 	}
 }
 

@@ -130,13 +130,13 @@ func unlabel(v any) {
 func TestChartIsClean(t *testing.T) {
 	theCluster.helm(t, "lint", "--strict", "charts/gatehouse")
 	all := theCluster.helm(t, "template", "gatehouse", "charts/gatehouse", "--namespace", "edge", "--set", strings.Join([]string{
-		"crds.enabled=false", "networkPolicy.enabled=true", "serviceMonitor.enabled=true", "dashboards.enabled=true", "autoscaling.enabled=true",
+		"crds.enabled=false", "networkPolicy.enabled=true", "serviceMonitor.enabled=true", "dashboards.enabled=true", "alerts.enabled=true", "autoscaling.enabled=true",
 		"drain.delaySeconds=10", "drain.timeoutSeconds=60", "log.format=json", "trustedProxies={10.0.0.0/8,192.0.2.1}", "extraArgs={--max-streams=50}",
 		"gatewayClass.parametersRef.group=example.com,gatewayClass.parametersRef.kind=Parameters,gatewayClass.parametersRef.name=edge",
 	}, ",")+",image.digest=sha256:"+strings.Repeat("0", 64))
 	made := objects(t, all)
 	for _, want := range []string{
-		"NetworkPolicy gatehouse", "ServiceMonitor gatehouse", "Service gatehouse-metrics", "ConfigMap gatehouse-dashboards",
+		"NetworkPolicy gatehouse", "ServiceMonitor gatehouse", "PrometheusRule gatehouse", "Service gatehouse-metrics", "ConfigMap gatehouse-dashboards",
 		"HorizontalPodAutoscaler gatehouse", "ClusterRole edge-gatehouse", "Role gatehouse",
 	} {
 		if made[want] == nil {
