@@ -193,6 +193,25 @@ func TestTrailers(t *testing.T) {
 	}
 }
 
+// TestTrailersThatPass has a client send, as trailer fields, what a backend could take for
+// the fields that say who asked.
+func TestTrailersThatPass(t *testing.T) {
+	c := start(t, options{}, serve(t, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		io.Copy(io.Discard, q.Body)
+		var came []string
+		for name, values := range q.Trailer {
+			if values != nil {
+				came = append(came, name)
+			}
+		}
+		io.WriteString(w, strings.Join(came, " "))
+	}))).dial()
+	const names = "X-Sum X_Forwarded_For x_forwarded-proto X_FORWARDED_HOST X-Forwarded-For"
+	c.send("POST / HTTP/1.1\r\nHost: h\r\nTrailer: " + strings.ReplaceAll(names, " ", ", ") + "\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n" +
+		strings.ReplaceAll(names, " ", ": 1\r\n") + ": 1\r\n\r\n")
+	c.want(200, "X-Sum")
+}
+
 func TestHead(t *testing.T) {
 	c := start(t, options{}, script(t, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")).dial()
 	for range 2 {

@@ -448,6 +448,7 @@ func (t *transfer) pump() error {
 		}
 		if err == io.EOF {
 			t.x.Request.Trailer.DropLike(t.x.Request.Reserved)
+			t.x.Request.Trailer.DropLike(ours)
 			if t.call.Last(t.x.Request.Trailer) != nil {
 				return errRefused
 			}
