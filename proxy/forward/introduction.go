@@ -92,15 +92,20 @@ func addLine(h *exchange.Header, text string, value int) {
 	h.AddLine(text[:value-2], text[value:len(text)-2], text)
 }
 
-// ours are the fields that introduce and tell set.
-var ours = []string{"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}
+// ours are the fields that introduce and tell set, and those that frame a request,
+// which nobody but the connection's protocol may: some backends go by Transfer_Encoding.
+var ours = []string{"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "transfer-encoding", "content-length"}
 
 // told reports whether a proxy before us, or the client, has set one of these fields,
 // or one that a backend could take for it.
 func told(h exchange.Header) bool {
 	for i := range h {
 		// X-Forwarded- or X_Forwarded_, and another word
-		if name := h[i].Name; len(name) > 12 && (name[11] == '-' || name[11] == '_') && mem.EqualFold(name[2:11], "forwarded") {
+		name := h[i].Name
+		if len(name) > 12 && (name[11] == '-' || name[11] == '_') && mem.EqualFold(name[2:11], "forwarded") {
+			return true
+		}
+		if len(name) == len("transfer_encoding") && name[8] == '_' || len(name) == len("content_length") && name[7] == '_' {
 			return true
 		}
 	}
