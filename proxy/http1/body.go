@@ -109,37 +109,53 @@ func (b *body) take() []byte {
 		}
 		var p []byte
 		if b.chunked {
-			data, n, done, err := b.chunks.Next(src)
-			*at += n
-			p, b.done = data, done
-			if err != nil {
-				b.err = err
-				return nil
-			}
-			if done {
-				s.x.Request.Trailer = append(s.x.Request.Trailer[:0], b.chunks.Trailer...)
-			}
+			p = b.decode(src, at)
 		} else {
 			p = src[:min(int64(len(src)), b.left)]
 			*at += len(p)
 			b.left -= int64(len(p))
 			b.done = b.left == 0
 		}
-		if b.done {
-			// Before the last bytes go on: their reader may answer at once.
-			b.complete.Store(true)
-		}
 		b.total += int64(len(p))
 		s.x.Trace.BytesIn = b.total
 		if limit := s.conn.cfg.MaxBody; limit > 0 && b.total > limit {
-			b.err = errTooLarge
+			b.err, b.done = errTooLarge, false
 			return nil
+		}
+		if b.done {
+			// Before the last bytes go on: their reader may answer at once.
+			b.complete.Store(true)
 		}
 		if len(p) > 0 {
 			return p
 		}
 	}
 	return nil
+}
+
+// decode takes the content out of the chunks in src, of which it counts in at what is
+// used up. It moves that of several together, over what was between them: each piece
+// is a write to the backend, and chunks may be of one byte.
+func (b *body) decode(src []byte, at *int) (content []byte) {
+	for len(src) > 0 && !b.done {
+		data, n, done, err := b.chunks.Next(src)
+		*at += n
+		src = src[n:]
+		if err != nil {
+			b.err = err
+			return content
+		}
+		if len(content) == 0 {
+			content = data
+		} else {
+			content = append(content, data...)
+		}
+		b.done = done
+	}
+	if b.done {
+		b.s.x.Request.Trailer = append(b.s.x.Request.Trailer[:0], b.chunks.Trailer...)
+	}
+	return content
 }
 
 var errTooLarge = &exchange.Error{Status: 413, Code: "content_too_large", Detail: "the request's content is larger than this gateway takes", Close: true}

@@ -2,6 +2,7 @@ package http1_test
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"strconv"
@@ -407,5 +408,30 @@ func TestClose(t *testing.T) {
 		}
 		io.ReadAll(idle.r)
 		io.ReadAll(slow.r)
+	})
+}
+
+// TestSmallChunks has content come in chunks of one byte: what has come together goes on
+// together, and what is behind it stays as it is.
+func TestSmallChunks(t *testing.T) {
+	both(t, http1.Config{MaxBody: 500}, func(t *testing.T, s *stack) {
+		c := s.dial()
+		content := strings.Repeat("0123456789", 50)
+		var chunks strings.Builder
+		for i := range content {
+			chunks.WriteString("1;a=b\r\n" + content[i:i+1] + "\r\n")
+		}
+		c.send("POST /pieces HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks.String() + "0\r\nX-Sum: 42\r\n\r\n" + get)
+		var pieces int
+		_, got, _ := c.read()
+		if _, err := fmt.Sscanf(got, "POST "+s.scheme()+"://h/pieces? "+content+" in %d, 42", &pieces); err != nil || pieces > 10 {
+			t.Errorf("%q, %v", got, err)
+		}
+		c.want(200, "*")
+		c.send("POST /b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks.String() + "1\r\nx\r\n0\r\n\r\n")
+		c.code(413, "content_too_large")
+		c = s.dial()
+		c.send("POST /b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks.String() + "x\r\n")
+		c.want(400, "*")
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -29,10 +30,11 @@ type handler struct{ broken *atomic.Int32 } // answers that their clients did no
 
 func (h handler) Handle(x *exchange.Exchange) {
 	var content strings.Builder
-	r := &x.Request
+	r, pieces := &x.Request, 0
 	for r.Body != nil && r.Path != "/ignore" {
 		p, err := r.Body.Next()
 		content.Write(p)
+		pieces++
 		if err == io.EOF {
 			break
 		}
@@ -52,6 +54,10 @@ func (h handler) Handle(x *exchange.Exchange) {
 		x.Response.Status = 204
 	case "/short":
 		x.Response.ContentLength++
+	case "/pieces":
+		sum, _ := r.Trailer.Get("x-sum")
+		text += fmt.Sprintf(" in %d, %s", pieces, sum)
+		x.Response.ContentLength = int64(len(text))
 	case "/silent":
 		return
 	case "/slow":
