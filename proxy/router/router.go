@@ -47,6 +47,7 @@ type Router struct {
 
 	misdirected *Action
 	badPath     *Action
+	veiled      *Action
 	guarded     bool // some rule has a policy
 }
 
@@ -78,6 +79,7 @@ func Build(t *table.Table, prev *Router, o Owners) (*Router, error) {
 		keySets:     make(map[string]*table.KeySet, len(t.KeySets)),
 		misdirected: newReply(421, "misdirected_request", "this connection's server name does not serve the request's host"),
 		badPath:     newReply(400, "bad_path", "the path is malformed, or hides where it leads"),
+		veiled:      newReply(400, "bad_path", "the path may be read as another one, which other policies guard"),
 	}
 	for _, k := range t.KeySets {
 		r.keySets[k.ID] = k
@@ -234,7 +236,7 @@ func (r *Router) Match(x *exchange.Exchange) (*Action, *Listener) {
 		x.Vouched = at.clients != nil && at.clients.Vouches(x.Conn.Client)
 		if a := at.match(x); a != nil {
 			if r.guarded && match.Veiled(path) && at.hides(x, a) {
-				return r.badPath, at
+				return r.veiled, at
 			}
 			return a, at
 		}
