@@ -185,7 +185,7 @@ func (c *Client) note(err error) {
 	switch {
 	case c.cfg.Patience == 0:
 	case err == nil:
-		if c.fails.Load() != 0 {
+		if c.fails.Load() != 0 || c.rests.Load() != 0 { // a rest may have begun just after the last success
 			c.fails.Store(0)
 			c.rests.Store(0)
 		}

@@ -143,6 +143,42 @@ func TestRest(t *testing.T) {
 	})
 }
 
+// TestRestIsOver: an answer that comes just when another call is found to be one
+// failure too many ends the rest too, sooner or later.
+func TestRestIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var down, between bool
+		var c *Client
+		ask := func() error {
+			_, err := c.Do(get(t.Context(), t, "http://x"))
+			return err
+		}
+		c = NewClient(Config{Patience: 1, Timeout: 10 * time.Second, Backoff: Backoff{First: time.Second, Last: time.Second}, Now: func() time.Time {
+			if between { // the failure has been counted, and the rest has not begun
+				down, between = false, false
+				if err := ask(); err != nil {
+					t.Error(err)
+				}
+			}
+			return time.Now()
+		}, Transport: service(func(*http.Request) (*http.Response, error) {
+			if down {
+				between = true
+				return nil, errors.New("connection refused")
+			}
+			return says(200, ""), nil
+		})})
+		down = true
+		_ = ask()
+		time.Sleep(time.Second)
+		for range 3 {
+			if err := ask(); err != nil {
+				t.Errorf("once it is back: %v", err)
+			}
+		}
+	})
+}
+
 // source is what a cache is filled from, in a bubble of fake time.
 type source struct {
 	*Cache[string]
