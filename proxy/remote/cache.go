@@ -237,9 +237,11 @@ func (c *Cache[V]) keep(key string, f *flight[V], life Life) {
 	first, second := c.places(key)
 	a, b := first.Load(), second.Load()
 	switch {
+	case b != nil && b.key == key: // even where the first is free: no key has two answers
+		second.Store(e)
 	case a == nil || a.key == key:
 		first.Store(e)
-	case b == nil || b.key == key || b.over(now) && !a.over(now):
+	case b == nil || b.over(now) && !a.over(now):
 		second.Store(e)
 	case a.over(now) || a.due.Load() <= b.due.Load():
 		first.Store(e)

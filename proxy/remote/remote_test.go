@@ -371,6 +371,35 @@ func TestCacheIsBounded(t *testing.T) {
 	})
 }
 
+// TestReplacedForGood: an answer that was replaced does not come back when the new
+// one has given way to another key.
+func TestReplacedForGood(t *testing.T) {
+	scene(t, CacheConfig{Size: 2}, func(t *testing.T, s *source) {
+		var keys []string // with the same two places
+		for i := 0; len(keys) < 2; i++ {
+			key := fmt.Sprint("k", i)
+			if first, second := s.places(key); first != second {
+				keys = append(keys, key)
+			}
+		}
+		s.value, s.life = "another's", Life{Fresh: time.Hour}
+		s.load(keys[1])
+		s.value, s.life = "old", Life{Fresh: time.Minute, Stale: time.Hour}
+		s.load(keys[0]) // in the second place
+		s.Drop(keys[1])
+		time.Sleep(time.Minute)
+		s.value = "new"
+		s.load(keys[0])
+		synctest.Wait()
+		s.value = "another's"
+		s.load(keys[1])
+		s.value = "new"
+		if got := s.load(keys[0]); got != "new" {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewCache[int](CacheConfig{})
