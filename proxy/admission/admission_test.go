@@ -97,6 +97,28 @@ func TestQueueUnderLoad(t *testing.T) {
 	}
 }
 
+// TestQueueMissesNoPlace: of several who come to wait while one leaves, one has its place.
+func TestQueueMissesNoPlace(t *testing.T) {
+	for range 15_000 {
+		g := New(Config{Limit: 2, Queue: 3, Wait: 5 * time.Second})
+		g.Enter()
+		g.Enter()
+		got := make(chan bool, 3)
+		for range 3 {
+			go func() { got <- g.Wait(context.Background()) }()
+		}
+		go g.Leave()
+		if !<-got {
+			t.Fatal("all wait, and there is a place")
+		}
+		g.Limit(0)
+		for range 2 {
+			g.Leave()
+			<-got
+		}
+	}
+}
+
 func TestEnterDoesNotAllocate(t *testing.T) {
 	g := New(Config{Limit: 1, Queue: 10, Wait: time.Second})
 	full := New(Config{Limit: 1})

@@ -84,7 +84,9 @@ func (g *Gate) try() bool {
 	if g.in.Add(1) <= limit || limit <= 0 {
 		return true
 	}
-	g.in.Add(-1)
+	if g.in.Add(-1) < limit { // somebody left meanwhile, and whoever was woken may have counted this caller as in
+		g.next()
+	}
 	return false
 }
 
@@ -123,6 +125,11 @@ func (g *Gate) stand(ctx context.Context) bool {
 // Leave gives the caller's place to the next.
 func (g *Gate) Leave() {
 	g.in.Add(-1)
+	g.next()
+}
+
+// next wakes one of those who wait, if anybody does.
+func (g *Gate) next() {
 	if g.waiting.Load() > 0 {
 		select {
 		case g.wake <- struct{}{}:
