@@ -138,6 +138,7 @@ func (p *port) session(from socket.Peer, now time.Time) *session {
 			return s
 		}
 		s.end()
+		open-- // it keeps its place
 	}
 	if route == nil {
 		return nil

@@ -218,6 +218,18 @@ func TestFull(t *testing.T) {
 	eventually(t, "no room again", func() bool { return ask(t, two, "x") == "a x" })
 }
 
+// TestFullAndGone: who is in keeps the place when the endpoint is taken out.
+func TestFullAndGone(t *testing.T) {
+	w := start(t, Config{Sessions: 1})
+	w.backend("x", echo(t, "a"))
+	c := w.dial(t)
+	ask(t, c, "1")
+	r := w.backend("x", echo(t, "b"))
+	if got := ask(t, c, "2"); got != "b 2" || r.Metrics.Refused.Load() != 0 {
+		t.Errorf("got %q, refused %d", got, r.Metrics.Refused.Load())
+	}
+}
+
 // TestNowhere: what no backend can take is dropped and counted.
 func TestNowhere(t *testing.T) {
 	w := start(t, Config{})
