@@ -336,11 +336,15 @@ func TestTakenAddressIsTriedAgain(t *testing.T) {
 	if s.Applied().Listeners["ns/gw/http"] == nil || s.Addr("ns/gw/http") != nil {
 		t.Errorf("applied %v", s.Applied())
 	}
+	contains(t, s.metrics(), "gatehouse_table_rejected_parts 1")
 	_ = taken.Close()
-	s.swap(tab)
+	for end := time.Now().Add(20 * time.Second); s.Addr("ns/gw/http") == nil && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
+	}
 	if s.Addr("ns/gw/http") == nil {
 		t.Error("not bound")
 	}
+	contains(t, s.metrics(), "gatehouse_table_rejected_parts 0")
 }
 
 func TestSessionTicketsOutliveCertificates(t *testing.T) {

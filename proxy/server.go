@@ -193,7 +193,6 @@ func (s *Server) Swap(t *table.Table) error {
 	s.applied.Time = now
 	s.metrics.Table.Generation.Store(s.applied.Generation)
 	s.metrics.Table.Applied.Store(now.UnixNano())
-	s.metrics.Table.Rejected.Store(int64(len(t.Rejected) + len(s.applied.Listeners)))
 	s.metrics.Table.Swap.Observe(now.Sub(start))
 	return nil
 }
@@ -219,6 +218,7 @@ func (s *Server) swap(t *table.Table) error {
 		}
 	}
 	s.applied.Listeners = plan.Failed
+	s.metrics.Table.Rejected.Store(int64(len(t.Rejected) + len(plan.Failed)))
 	return nil
 }
 
