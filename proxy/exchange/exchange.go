@@ -203,7 +203,6 @@ type Error struct {
 	Status int
 	Code   string // stable cause, see docs/answers.md
 	Detail string // one sentence a caller may see
-	Close  bool   // framing is in doubt: the connection must not be used again
 
 	RetryAfter time.Duration // when it is worth trying again; 0: the answer does not say
 }

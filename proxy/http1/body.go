@@ -158,7 +158,7 @@ func (b *body) decode(src []byte, at *int) (content []byte) {
 	return content
 }
 
-var errTooLarge = &exchange.Error{Status: 413, Code: "content_too_large", Detail: "the request's content is larger than this gateway takes", Close: true}
+var errTooLarge = &exchange.Error{Status: 413, Code: "content_too_large", Detail: "the request's content is larger than this gateway takes"}
 
 // fill reads more from the client.
 func (b *body) fill() error {
@@ -191,15 +191,15 @@ func (b *body) await(read func() (int, error)) (int, error) {
 	case err == nil:
 		return n, nil
 	case b.cancelled.Load():
-		return 0, &exchange.Error{Status: 499, Code: "cancelled", Detail: "the content is not wanted any more", Close: true}
+		return 0, &exchange.Error{Status: 499, Code: "cancelled", Detail: "the content is not wanted any more"}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return 0, slowBody()
 	}
-	return 0, &exchange.Error{Status: 400, Code: "content_incomplete", Detail: "the connection ended before the request's content did", Close: true}
+	return 0, &exchange.Error{Status: 400, Code: "content_incomplete", Detail: "the connection ended before the request's content did"}
 }
 
 func slowBody() *exchange.Error {
-	return &exchange.Error{Status: 408, Code: "content_timeout", Detail: "the request's content came too slowly", Close: true}
+	return &exchange.Error{Status: 408, Code: "content_timeout", Detail: "the request's content came too slowly"}
 }
 
 // drainable reports whether what is left of the content is so little, and so

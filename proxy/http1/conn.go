@@ -310,7 +310,7 @@ func (c *conn) failed(err error) outcome {
 	}
 	s.head = wire.RequestHead{Header: s.head.Header[:0], Minor: 1}
 	s.fill()
-	return c.refuse(&exchange.Error{Status: 408, Code: "header_timeout", Detail: "the request's head came too slowly", Close: true})
+	return c.refuse(&exchange.Error{Status: 408, Code: "header_timeout", Detail: "the request's head came too slowly"})
 }
 
 // park gets ready to wait for a request or for the rest of a head: it gives

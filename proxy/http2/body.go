@@ -12,10 +12,10 @@ import (
 
 // How a request's content can fail.
 var (
-	errTooLarge   = &exchange.Error{Status: 413, Code: "content_too_large", Detail: "the request's content is larger than this gateway takes", Close: true}
-	errSlow       = &exchange.Error{Status: 408, Code: "content_timeout", Detail: "the request's content came too slowly", Close: true}
-	errIncomplete = &exchange.Error{Status: 400, Code: "content_incomplete", Detail: "the stream ended before the request's content did", Close: true}
-	errCancelled  = &exchange.Error{Status: 499, Code: "cancelled", Detail: "the content is not wanted any more", Close: true}
+	errTooLarge   = &exchange.Error{Status: 413, Code: "content_too_large", Detail: "the request's content is larger than this gateway takes"}
+	errSlow       = &exchange.Error{Status: 408, Code: "content_timeout", Detail: "the request's content came too slowly"}
+	errIncomplete = &exchange.Error{Status: 400, Code: "content_incomplete", Detail: "the stream ended before the request's content did"}
+	errCancelled  = &exchange.Error{Status: 499, Code: "cancelled", Detail: "the content is not wanted any more"}
 )
 
 // body is a request's content: what the reader has put there, until the handler

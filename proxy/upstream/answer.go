@@ -92,7 +92,7 @@ func (c *Call) switched(upgrade string) error {
 
 //go:noinline // it is rare: kept out of the plain path
 func bad(detail string) *exchange.Error {
-	return &exchange.Error{Status: 502, Code: "backend_bad_response", Detail: detail, Close: true}
+	return &exchange.Error{Status: 502, Code: "backend_bad_response", Detail: detail}
 }
 
 // begin decides how the content is read. Chunks that have come with the head are

@@ -85,5 +85,5 @@ func (l *limited) Next() ([]byte, error) {
 }
 
 func sizeError(max int64) *exchange.Error {
-	return &exchange.Error{Status: 413, Code: CodeTooLarge, Detail: fmt.Sprintf("the content is larger than %d bytes", max), Close: true}
+	return &exchange.Error{Status: 413, Code: CodeTooLarge, Detail: fmt.Sprintf("the content is larger than %d bytes", max)}
 }

@@ -57,7 +57,7 @@ func TestChunksRefused(t *testing.T) {
 		t.Helper()
 		for piece := 1; piece <= len(message); piece += 1 + len(message)/50 {
 			var c Chunks
-			if _, _, done, err := decode(&c, message, piece); err == nil || err.Code != code || !err.Close || done {
+			if _, _, done, err := decode(&c, message, piece); err == nil || err.Code != code || done {
 				t.Errorf("%.60q in pieces of %d: done %v, error %v, want %s", message, piece, done, err, code)
 			}
 		}

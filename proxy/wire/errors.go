@@ -43,10 +43,10 @@ var (
 )
 
 func refuse(status int, code, detail string) *exchange.Error {
-	return &exchange.Error{Status: status, Code: code, Detail: detail, Close: true}
+	return &exchange.Error{Status: status, Code: code, Detail: detail}
 }
 
 // fromBackend turns what is wrong with an answer into what its requester is told.
 func fromBackend(e *exchange.Error) *exchange.Error {
-	return &exchange.Error{Status: 502, Code: "backend_bad_response", Detail: "the backend's answer is malformed: " + e.Detail, Close: true}
+	return &exchange.Error{Status: 502, Code: "backend_bad_response", Detail: "the backend's answer is malformed: " + e.Detail}
 }

@@ -246,7 +246,7 @@ func TestRequestVectors(t *testing.T) {
 			}
 			continue
 		}
-		if err == nil || err.Status != v.status || err.Code != v.code || n != 0 || !err.Close {
+		if err == nil || err.Status != v.status || err.Code != v.code || n != 0 {
 			t.Errorf("%s: %d bytes, error %v, want %d %s", v.name, n, err, v.status, v.code)
 		}
 	}
@@ -262,7 +262,7 @@ func TestResponseVectors(t *testing.T) {
 			}
 			continue
 		}
-		if err == nil || err.Status != v.status || err.Code != "backend_bad_response" || !strings.Contains(err.Detail, v.code) || !err.Close {
+		if err == nil || err.Status != v.status || err.Code != "backend_bad_response" || !strings.Contains(err.Detail, v.code) {
 			t.Errorf("%s: %d bytes, error %v, want %d about %q", v.name, n, err, v.status, v.code)
 		}
 	}

@@ -173,7 +173,7 @@ func logoutToken(x *exchange.Exchange) (string, bool) {
 		p, err := x.Request.Body.Next()
 		form = append(form, p...)
 		if len(form) > maxForm || time.Now().After(late) {
-			x.Fail(&exchange.Error{Status: 413, Code: CodeLogoutToken, Detail: "the form is too large, or takes too long", Close: true})
+			x.Fail(&exchange.Error{Status: 413, Code: CodeLogoutToken, Detail: "the form is too large, or takes too long"})
 			return "", false
 		}
 		if err == io.EOF {
