@@ -2,6 +2,8 @@ package expr
 
 import (
 	"net/netip"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -188,6 +190,65 @@ func TestRunLimit(t *testing.T) {
 	x.Principal.Claims = map[string]any{"list": []any{strings.Repeat("ab", 1<<20)}}
 	if ok, err := p.Bool(x); err == nil || !strings.Contains(err.Error(), "cost limit") {
 		t.Errorf("got %v, %v", ok, err)
+	}
+}
+
+// TestManyFields checks that what a caller repeats costs no more with each look:
+// a loop over claims or parameters took a second of the processor's time.
+func TestManyFields(t *testing.T) {
+	e, x := env(t), request()
+	for range 95 {
+		x.Request.Header.Add("X-Role", strings.Repeat("a", 640))
+	}
+	var raw strings.Builder
+	for i := range 2000 {
+		raw.WriteString(strconv.FormatInt(int64(i), 36) + "&")
+	}
+	x.Request.RawQuery = raw.String() + "z+z=1&two=1&two=%32"
+	roles := make([]any, 256)
+	for i := range roles {
+		roles[i] = "r" + strconv.Itoa(i)
+	}
+	x.Principal.Claims = map[string]any{"roles": roles}
+	for text, want := range map[string]bool{
+		"auth.claims.roles.exists(r, request.headers['x-role'] == r)":                                                              false,
+		"request.headers['x-role'].startsWith('aaa') && auth.claims.roles.all(r, size(request.headers['x-role']) == 95 * 642 - 2)": true,
+		"auth.claims.roles.exists(r, request.headers['accept'] == 'a/b, c/d')":                                                     true,
+		"request.query.exists(k, k == 'z z' && request.query[k] == '1')":                                                           true,
+		"request.query.all(k, k == 'two' || request.query[k] != 'admin')":                                                          true,
+		"auth.claims.roles.exists(r, r + '-' in request.query)":                                                                    false,
+		"size(request.query) == 2002":                                                                                              true,
+	} {
+		p, err := e.Compile(text, Bool)
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		x.Arena.Reset()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if got, err := p.Bool(x); err != nil || got != want {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 128<<20 { // the library makes runes of the texts that it counts
+			t.Errorf("%s took %d bytes of memory", text, n)
+		}
+	}
+	q := &query{x: x}
+	for range scans + 1 {
+		if v, n := q.look("z z"); v != "1" || n != 1 {
+			t.Errorf("z z is %q, %d times", v, n)
+		}
+	}
+	if q.all == nil {
+		t.Error("the query is scanned for each look")
+	}
+	p, err := e.Compile("request.query.exists(k, request.query[k] == '2')", Bool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.Bool(x); err == nil || !strings.Contains(err.Error(), "2 times") {
+		t.Errorf("a repeated parameter is %v, %v", got, err)
 	}
 }
 

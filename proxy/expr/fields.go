@@ -15,15 +15,31 @@ import (
 
 // headers is request.headers, a CEL map that scans the field lines.
 type headers struct {
-	x *exchange.Exchange
+	x      *exchange.Exchange
+	of     string // the repeated field that was looked up last in this run
+	joined string // and its value, which a loop must not join each time
 	noValue
 }
 
-// query is request.query, a CEL map that scans the raw query.
+// query is request.query, a CEL map that scans the raw query, until it has been
+// asked so often that it knows all of it: a caller may send thousands of parameters,
+// and a loop over them must not scan them for each.
 type query struct {
-	x *exchange.Exchange
+	x     *exchange.Exchange
+	finds int                  // in this run
+	all   map[string]parameter // by decoded name; nil: not known yet
+	names []string             // of all, in their order
 	noValue
 }
+
+// parameter is one of the query, and how often it is there.
+type parameter struct {
+	value string // as sent, the first
+	n     int
+}
+
+// scans is how often a run looks for a parameter before it knows all of them.
+const scans = 16
 
 var errConvert = errors.New("a request's headers and query cannot be converted")
 
@@ -42,17 +58,44 @@ func (h *headers) Find(key ref.Val) (ref.Val, bool) {
 }
 
 func (h *headers) value(name string) (value string, there bool) {
+	n, size := 0, 0
 	for i := range h.x.Request.Header {
 		f := &h.x.Request.Header[i]
-		switch {
-		case f.Name == "" || len(f.Name) != len(name) || !lowerIs(f.Name, name): // a name that is empty is of a field taken out
-		case there:
-			value = h.x.Arena.Concat(value, ", ", f.Value)
-		default:
-			value, there = f.Value, true
+		if f.Name == "" || len(f.Name) != len(name) || !lowerIs(f.Name, name) { // a name that is empty is of a field taken out
+			continue
 		}
+		if n == 0 {
+			value = f.Value
+		}
+		n++
+		size += len(f.Value)
 	}
-	return value, there
+	if n < 2 {
+		return value, n == 1
+	}
+	if h.of != name || h.joined == "" {
+		h.of, h.joined = name, h.join(name, size+(n-1)*len(separator))
+	}
+	return h.joined, true
+}
+
+const separator = ", "
+
+// join is the value of a repeated field, of which the length is known: joined two
+// by two, that of a hundred lines would be copied fifty times.
+func (h *headers) join(name string, size int) string {
+	b, more := h.x.Arena.Alloc(size)[:0], false
+	for i := range h.x.Request.Header {
+		f := &h.x.Request.Header[i]
+		if f.Name == "" || len(f.Name) != len(name) || !lowerIs(f.Name, name) {
+			continue
+		}
+		if more {
+			b = append(b, separator...)
+		}
+		b, more = append(b, f.Value...), true
+	}
+	return mem.String(b)
 }
 
 func (h *headers) has(name string) bool {
@@ -106,7 +149,7 @@ func (q *query) Find(key ref.Val) (ref.Val, bool) {
 	if !ok {
 		return nil, false
 	}
-	value, n := q.x.Query(string(name))
+	value, n := q.look(string(name))
 	switch n {
 	case 0:
 		return nil, false
@@ -125,20 +168,46 @@ func (q *query) Contains(key ref.Val) ref.Val {
 	return types.Bool(ok)
 }
 
+// look is Exchange.Query.
+func (q *query) look(name string) (value string, n int) {
+	if q.finds++; q.finds <= scans && q.all == nil {
+		return q.x.Query(name)
+	}
+	q.know()
+	p := q.all[name]
+	return q.x.DecodeParameter(p.value), p.n
+}
+
+// know takes the whole query apart.
+func (q *query) know() {
+	if q.all != nil {
+		return
+	}
+	q.all = map[string]parameter{}
+	for rest := q.x.Request.RawQuery; rest != ""; {
+		var key, value string
+		key, value, rest = exchange.CutParameter(rest)
+		name := q.x.DecodeParameter(key)
+		p := q.all[name]
+		if p.n == 0 {
+			p.value = value
+			q.names = append(q.names, name)
+		}
+		p.n++
+		q.all[name] = p
+	}
+}
+
 // Size implements traits.Sizer.
-func (q *query) Size() ref.Val { return types.Int(len(q.names())) }
+func (q *query) Size() ref.Val {
+	q.know()
+	return types.Int(len(q.names))
+}
 
 // Iterator implements traits.Iterable: the names, each once.
-func (q *query) Iterator() traits.Iterator { return &names{list: q.names()} }
-
-func (q *query) names() []string {
-	var list []string
-	for rest := q.x.Request.RawQuery; rest != ""; {
-		var key string
-		key, _, rest = exchange.CutParameter(rest)
-		list = appendNew(list, q.x.DecodeParameter(key))
-	}
-	return list
+func (q *query) Iterator() traits.Iterator {
+	q.know()
+	return &names{list: q.names}
 }
 
 func appendNew(list []string, s string) []string {

@@ -19,7 +19,10 @@ type view struct {
 	fetched fetched
 }
 
-func (v *view) set(x *exchange.Exchange) { v.x, v.headers.x, v.query.x, v.fetched.x = x, x, x, x }
+func (v *view) set(x *exchange.Exchange) {
+	v.x, v.fetched.x = x, x
+	v.headers, v.query = headers{x: x}, query{x: x}
+}
 
 var views = sync.Pool{New: func() any { return new(view) }}
 
