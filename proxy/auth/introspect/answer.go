@@ -48,6 +48,17 @@ func (v *verdict) result(now int64, p *exchange.Principal) auth.Result {
 	return auth.Result{Outcome: auth.Accepted}
 }
 
+// faulty finds fault with answers that say something of the server: after some of
+// them it is left alone. What it, or a firewall before it, refuses may be the token,
+// which anybody can make up, and the tokens of others must not wait for that.
+func faulty(a *remote.Answer) error {
+	if a.Status/100 == 4 && a.Status != http.StatusUnauthorized && a.Status != http.StatusTooManyRequests {
+		return nil
+	}
+	_, err := read(a)
+	return err
+}
+
 // read takes an answer apart: a JSON object in UTF-8 that says whether the token
 // is active (RFC 7662, section 2.2).
 func read(a *remote.Answer) (map[string]any, error) {

@@ -123,7 +123,7 @@ func (o *Owner) Server(t *table.Introspection) (*Server, error) {
 	s.client = remote.NewClient(remote.Config{
 		Transport: transport, Timeout: timeout, MaxAnswer: maxAnswer, Calls: maxCalls, Now: o.cfg.Now, Patience: patience,
 		Backoff: remote.Backoff{First: restFirst, Last: restLast},
-		Judge:   func(a *remote.Answer) error { _, err := read(a); return err },
+		Judge:   faulty,
 	})
 	return s, nil
 }

@@ -377,6 +377,26 @@ func TestOutage(t *testing.T) {
 	}
 }
 
+// A token that the server does not take as a question is no reason to leave it alone.
+func TestMadeUpTokens(t *testing.T) {
+	for _, status := range []int{400, 403, 404, 406, 413, 422} {
+		s := newStage(t, nil)
+		s.does(func(rw http.ResponseWriter, token string) {
+			if strings.HasPrefix(token, "../") {
+				rw.WriteHeader(status)
+				return
+			}
+			_, _ = io.WriteString(rw, `{"active":true,"aud":"shop"}`)
+		})
+		for i := range 2 * patience {
+			if r, _ := s.ask(fmt.Sprintf("../%d", i)); r.Outcome == auth.Accepted {
+				t.Errorf("%d: a made-up token: %+v", status, r)
+			}
+		}
+		s.is(t, "honest", "ok")
+	}
+}
+
 // A storm on one token, or on many, is few questions.
 func TestStorms(t *testing.T) {
 	patient := func(c *table.Introspection) { c.Timeout = 10 * time.Second } // the machine may be busy
