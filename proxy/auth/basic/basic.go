@@ -25,9 +25,9 @@ const retryBusy = 2 * time.Second
 
 // Users is the users of one table.Basic.
 type Users struct {
-	byName map[string]*user
-	nobody *user // stands for all who do not exist, and costs what the first user costs
-	realm  string
+	byName   map[string]*user
+	nobodies []*user // for each user one who stands for some of those who do not exist, and costs as much
+	realm    string
 }
 
 type user struct {
@@ -51,9 +51,7 @@ func NewUsers(t *table.Basic) *Users {
 			continue
 		}
 		us.byName[b.Name] = &user{name: b.Name, verifier: v, identity: sha256.Sum256([]byte(b.Name + "\x00" + string(b.Hash)))}
-		if us.nobody == nil {
-			us.nobody = &user{verifier: v, nobody: true}
-		}
+		us.nobodies = append(us.nobodies, &user{verifier: v, nobody: true})
 	}
 	return us
 }
@@ -73,7 +71,8 @@ func New(users *Users, from auth.Credential, checker *Checker) *Method {
 }
 
 // Authenticate implements auth.Method. An unknown user costs as much time as a
-// wrong password does.
+// wrong password of one of the users does, and the same one each time: hashes may
+// be of several kinds.
 func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.Result {
 	credential, found := m.from.Find(x)
 	switch found {
@@ -85,12 +84,12 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 	}
 	wrong := auth.Result{Outcome: auth.Rejected, Code: auth.CodeBasicInvalid}
 	name, password, ok := decode(x, credential)
-	if !ok || m.users.nobody == nil {
+	if !ok || len(m.users.nobodies) == 0 {
 		return wrong
 	}
 	u := m.users.byName[name]
 	if u == nil {
-		u = m.users.nobody
+		u = m.users.nobodies[m.checker.pick(name, len(m.users.nobodies))]
 	}
 	yes, ok := m.checker.check(u, password)
 	switch {

@@ -2,6 +2,8 @@ package basic
 
 import (
 	"encoding/base64"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -199,6 +201,52 @@ func TestFlood(t *testing.T) {
 	done.Wait()
 	if told != 1 || busy != maxWaiting+10 {
 		t.Errorf("%d told, %d busy", told, busy)
+	}
+}
+
+// A flood must leave processors to requests that need no hash.
+func TestTurns(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for processors, want := range map[int]int{1: 1, 2: 1, 4: 2} {
+		runtime.GOMAXPROCS(processors)
+		if got := cap(NewChecker(time.Now).turns); got != want {
+			t.Errorf("%d processors: %d hash, want %d", processors, got, want)
+		}
+	}
+}
+
+// slow counts how often it is asked.
+type slow struct{ asked int }
+
+func (s *slow) verify([]byte) bool { s.asked++; return false }
+
+// Where hashes cost differently, a name that nobody has must not always cost what
+// one of them does: all that cost something else would be names of users.
+func TestUnknownCostAsKnown(t *testing.T) {
+	users := NewUsers(&table.Basic{Users: []table.BasicUser{
+		{Name: "old", Hash: table.Secret("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=")},
+		{Name: "ann", Hash: table.Secret("$2y$04$abcdefghijklmnopqrstuuyeG8laUfZvsCmc.AE6qIDYSPGM2efmK")},
+	}})
+	if len(users.nobodies) != 2 {
+		t.Fatalf("%d stand for nobody", len(users.nobodies))
+	}
+	costly := &slow{}
+	users.nobodies[1].verifier = costly
+	m := New(users, place{}, NewChecker(time.Now))
+	const names, times = 200, 2
+	for i := range names {
+		before := costly.asked
+		for range times {
+			if r, _ := authenticate(m, base64.StdEncoding.EncodeToString([]byte("u"+strconv.Itoa(i)+":x"))); r.Code != auth.CodeBasicInvalid {
+				t.Fatalf("%+v", r)
+			}
+		}
+		if n := costly.asked - before; n != 0 && n != times {
+			t.Errorf("u%d is one or the other", i)
+		}
+	}
+	if n := costly.asked / times; n < names/4 || n > names*3/4 {
+		t.Errorf("%d of %d cost much", n, names)
 	}
 }
 

@@ -18,9 +18,11 @@ const (
 )
 
 // Checker checks passwords for all methods, across tables. Hashing is slow on
-// purpose, so it is bounded: as many at a time as there are processors, some
+// purpose, so it is bounded: as many at a time as are half the processors, some
 // more wait for a second at most, the rest are told to come back. A flood of
-// wrong passwords thus delays other basic logins, and nothing else.
+// wrong passwords thus delays other basic logins, and leaves processors to all
+// other requests: where each of them hashes, every step of a request waits until
+// one is taken off its processor, some 10 ms.
 type Checker struct {
 	now     func() time.Time
 	turns   chan struct{}
@@ -37,7 +39,7 @@ type right struct {
 
 // NewChecker makes a checker.
 func NewChecker(now func() time.Time) *Checker {
-	c := &Checker{now: now, turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	c := &Checker{now: now, turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	_, _ = rand.Read(c.key[:]) // it never fails (crypto/rand)
 	return c
 }
@@ -93,6 +95,15 @@ func (c *Checker) digest(u *user, password string) [sha256.Size]byte {
 	n += copy(b[n:], u.identity[:])
 	n += copy(b[n:], password)
 	return sha256.Sum256(b[:n])
+}
+
+// pick chooses one of n for a name, the same one each time, as nobody can foretell.
+func (c *Checker) pick(name string, n int) int {
+	var b [32 + maxPassword]byte
+	at := copy(b[:], c.key[:])
+	at += copy(b[at:], name)
+	sum := sha256.Sum256(b[:at])
+	return int(binary.LittleEndian.Uint32(sum[:]) % uint32(n)) //nolint:gosec // as many users as fit into a Secret
 }
 
 func (c *Checker) place(digest *[sha256.Size]byte) *atomic.Pointer[right] {
