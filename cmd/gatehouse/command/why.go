@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -113,13 +114,24 @@ func printJudgement(out io.Writer, r *decision.Record) error {
 	}
 	fmt.Fprintln(out)
 	for _, line := range [][2]string{
-		{"listener", r.Listener}, {"route", strings.TrimSpace(r.Route + " " + r.Rule)}, {"backend", r.Backend}, {"caller", strings.TrimSpace(r.Caller.Method + " " + r.Caller.Subject)},
+		{"listener", r.Listener}, {"route", strings.TrimSpace(r.Route + " " + r.Rule)}, {"backend", r.Backend}, {"caller", strings.TrimSpace(r.Caller.Method + " " + plain(r.Caller.Subject))},
 	} {
 		if line[1] != "" {
 			fmt.Fprintf(out, "%-9s %s\n", line[0], line[1])
 		}
 	}
 	return printSteps(out, r.Steps)
+}
+
+// plain is s without what moves a terminal's cursor or changes its colors: callers
+// may choose what they are called where they are known.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 // printSteps prints a line for each step, aligned, and below it what would have
