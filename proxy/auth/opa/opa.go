@@ -34,9 +34,10 @@ const (
 )
 
 // refused are the functions that reach further than the request: the network,
-// the process's environment, and schemas, which may name files and URLs.
+// the process's environment, and schemas, which may name files and URLs; and the parser
+// of policies, which takes seconds for texts of a caller's and cannot be interrupted.
 func refused() []string {
-	return []string{"http.send", "net.lookup_ip_addr", "opa.runtime", "json.match_schema", "json.verify_schema"}
+	return []string{"http.send", "net.lookup_ip_addr", "opa.runtime", "json.match_schema", "json.verify_schema", "rego.parse_module"}
 }
 
 // Policy is a compiled policy. It does not change; requests share it.

@@ -172,6 +172,7 @@ func TestFaults(t *testing.T) {
 		module(`allow if net.lookup_ip_addr("a")`):                                            "3:10: net.lookup_ip_addr is refused",
 		module(`allow if opa.runtime().env.PATH`):                                             "3:10: opa.runtime is refused",
 		module(`allow if json.match_schema({}, {"$ref": "file:///etc/passwd"})[0]`):           "json.match_schema is refused",
+		module(`allow if rego.parse_module("p", input.request.path)`):                         "rego.parse_module is refused",
 		module(`allow if json.verify_schema({"$ref": "http://a"})[0]`):                        "json.verify_schema is refused",
 		module("f(x) := f(x)", "allow if f(1)"):                                               "recursive",
 		module("allow if 1 == \"a\""):                                                         "match error",
