@@ -23,12 +23,17 @@ func (b *Builder) settle(routes []*Route, https int) {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(i, j int) int { return older(routes[i].Object, routes[j].Object) })
-	held, settled := map[ListenerKey][]*holding{}, map[*Route]*Route{}
+	overHTTP, overGRPC := map[ListenerKey][]holding{}, map[ListenerKey][]holding{}
+	settled := map[*Route]*Route{}
 	for _, i := range order {
+		held, others := overHTTP, overGRPC
+		if i >= https {
+			held, others = others, held
+		}
 		before, lost := routes[i], map[*Attachment]*Route{}
 		for _, p := range before.Parents {
 			for _, at := range p.Attached {
-				if holder := holderOf(held[at.Listener], before, at.Hostnames); holder != nil {
+				if holder := holderOf(others[at.Listener], at.Hostnames); holder != nil {
 					lost[at] = holder
 				}
 			}
@@ -42,7 +47,7 @@ func (b *Builder) settle(routes []*Route, https int) {
 		}
 		for _, p := range routes[i].Parents {
 			for _, at := range p.Attached {
-				held[at.Listener] = append(held[at.Listener], &holding{before, at.Hostnames})
+				held[at.Listener] = append(held[at.Listener], holding{before, at.Hostnames})
 			}
 		}
 	}
@@ -55,10 +60,10 @@ type holding struct {
 	hosts []string
 }
 
-// holderOf is the route of the other kind that has one of the hosts; nil for none.
-func holderOf(held []*holding, route *Route, hosts []string) *Route {
+// holderOf is the first route that has one of the hosts; nil for none.
+func holderOf(held []holding, hosts []string) *Route {
 	for _, h := range held {
-		if h.route.Kind() != route.Kind() && slices.ContainsFunc(h.hosts, func(a string) bool {
+		if slices.ContainsFunc(h.hosts, func(a string) bool {
 			return slices.ContainsFunc(hosts, func(b string) bool { return spec.Overlap(a, b) })
 		}) {
 			return h.route
