@@ -51,7 +51,9 @@ func Join(server *proxy.Server, replica string, o sharedkey.Options) Shared {
 				return err
 			}
 			own, err := resetKey(keys[0], replica)
-			server.SetResetKey(own)
+			if err == nil {
+				server.SetResetKey(own)
+			}
 			return err
 		}, 0),
 		key(sharedkey.Tickets, server.SetTicketKeys, ticketKeys),
