@@ -61,7 +61,7 @@ func (h *headers) value(name string) (value string, there bool) {
 	n, size := 0, 0
 	for i := range h.x.Request.Header {
 		f := &h.x.Request.Header[i]
-		if f.Name == "" || len(f.Name) != len(name) || !lowerIs(f.Name, name) { // a name that is empty is of a field taken out
+		if !lowerIs(f.Name, name) {
 			continue
 		}
 		if n == 0 {
@@ -87,7 +87,7 @@ func (h *headers) join(name string, size int) string {
 	b, more := h.x.Arena.Alloc(size)[:0], false
 	for i := range h.x.Request.Header {
 		f := &h.x.Request.Header[i]
-		if f.Name == "" || len(f.Name) != len(name) || !lowerIs(f.Name, name) {
+		if !lowerIs(f.Name, name) {
 			continue
 		}
 		if more {
@@ -100,15 +100,19 @@ func (h *headers) join(name string, size int) string {
 
 func (h *headers) has(name string) bool {
 	for i := range h.x.Request.Header {
-		if f := h.x.Request.Header[i].Name; f != "" && len(f) == len(name) && lowerIs(f, name) {
+		if lowerIs(h.x.Request.Header[i].Name, name) {
 			return true
 		}
 	}
 	return false
 }
 
-// lowerIs reports whether s in lower case is want: an upper case key finds nothing.
+// lowerIs reports whether s, a field's name, is want in lower case: an upper case key
+// finds nothing, and neither does an empty one, which is the name of a field taken out.
 func lowerIs(s, want string) bool {
+	if s == "" || len(s) != len(want) {
+		return false
+	}
 	for i := 0; i < len(s); i++ {
 		if mem.Lower[s[i]] != want[i] {
 			return false
