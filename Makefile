@@ -113,7 +113,7 @@ IN_CLUSTER = -exec '"$(CURDIR)/$(CLUSTER)" exec --'
 CONFORMANCE = $(GO) test -C test/conformance -count=1 -timeout 60m $(IN_CLUSTER) $(GO_TEST_FLAGS)
 
 # All scenarios and all peers: docs/benchmarks.md is written. Some of them: they are only printed.
-RUNS ?= 5
+RUNS ?= 7
 BENCH_FLAGS ?=
 .PHONY: bench
 bench: ## Measure speed and memory beside other proxies (20 minutes; SCENARIO=http1,tls PEERS=nginx RUNS=3 for some of it).

@@ -107,14 +107,15 @@ func (b *bench) scenario(ctx context.Context, s scenario) (report.Scenario, erro
 		out.Contenders[i].Name = r.name
 	}
 	var failed []error
-	for round := range b.runs {
+	runs := b.times(s)
+	for round := range runs {
 		for i := range all {
 			i = (i + round) % len(all)
 			r := all[i]
 			if r.spec.Kind == "" || ctx.Err() != nil {
 				continue // it has failed
 			}
-			progress("%s, run %d of %d: %s%v", s.name, round+1, b.runs, r.name, b.left)
+			progress("%s, run %d of %d: %s%v", s.name, round+1, runs, r.name, b.left)
 			run, err := b.once(ctx, s, r)
 			b.left.done++
 			if err != nil {
@@ -136,6 +137,9 @@ func (b *bench) scenario(ctx context.Context, s scenario) (report.Scenario, erro
 	}
 	return out, errors.Join(append(failed, ctx.Err())...)
 }
+
+// times is how often each contender of s is loaded.
+func (b *bench) times(s scenario) int { return b.runs * max(1, s.times) }
 
 // oneLine makes an error, which may hold a program's output, part of a sentence.
 func oneLine(text string) string {

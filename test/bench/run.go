@@ -161,7 +161,7 @@ func (b *bench) measure(ctx context.Context, r *report.Report) (failed []error) 
 	for _, s := range scenarios() {
 		if b.chosen(s.name) && !(b.resume && there(s.name)) {
 			todo = append(todo, s)
-			b.left.all += b.runs * len(b.entries(s))
+			b.left.all += b.times(s) * len(b.entries(s))
 		}
 	}
 	b.left.began = time.Now()
