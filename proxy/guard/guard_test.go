@@ -130,6 +130,9 @@ func outcome(p *Policy, x *exchange.Exchange) string {
 	if x.Trace.Denied == "" {
 		return "denied without a cause"
 	}
+	if p := x.Principal; x.Response.Status == 401 && p.Method+p.Subject != "" {
+		return "denied, and known as " + p.Subject // by one of the methods that all had to accept
+	}
 	out := fmt.Sprint(x.Response.Status, " ", x.Response.Code)
 	for _, f := range x.Response.Header {
 		if f.Name == "WWW-Authenticate" || f.Name == "Retry-After" {
