@@ -57,6 +57,8 @@ func TestNormalizePath(t *testing.T) {
 	is("/a%5cb", "/a%5Cb")
 	is("/a%3bb;c", "/a%3Bb;c")
 	is("/caf%c3%a9", "/caf%C3%A9")
+	is("/%41%5a%61%7A%30%39", "/AZaz09")
+	is("/%40%5b%60%7b%3a", "/%40%5B%60%7B%3A") // the neighbours of those
 	is("/%2561", "/%2561")
 	is("/%252e%252e/a", "/%252e%252e/a")
 	is("/a%20b%0a", "/a%20b%0A")
@@ -68,6 +70,8 @@ func TestNormalizePath(t *testing.T) {
 	refused("/%a")
 	refused("/%zz")
 	refused("/%2")
+	refused("/%g1")
+	refused("/%1g")
 	refused("/%00")
 	refused("/a%00.html")
 	refused("/a\\b")
@@ -88,6 +92,30 @@ func TestNormalizePath(t *testing.T) {
 	refused("/x%2f..")
 	refused("/x%5c%2e%2e/admin")
 	refused("/x/..;%2fadmin")
+}
+
+func TestUnveil(t *testing.T) {
+	is := func(path, want string) {
+		t.Helper()
+		got, other := Unveil(path, new(mem.Arena))
+		if got != want || other != (got != path) || other && !Veiled(path) {
+			t.Errorf("%q: %q, %v, want %q", path, got, other, want)
+		}
+	}
+	is("/", "/")
+	is("/a/b/", "/a/b/")
+	is("/a%20b", "/a%20b")
+	is("//a", "/a")
+	is("/a///b//", "/a/b/")
+	is("/;x/a", "/a")
+	is("/a;x=1;y/b;/c", "/a/b/c")
+	is("/a%3Bx/b", "/a/b")
+	is("/a%2Fb%5Cc", "/a/b/c")
+	is("/a%2F", "/a/")
+	is("/%5C%2F/a", "/a")
+	is("/a;%2F%20", "/a/%20")
+	is("/a;%2", "/a") // the form has no such escape
+	is("/a%2", "/a%2")
 }
 
 func TestCanonicalPath(t *testing.T) {
@@ -139,6 +167,7 @@ func TestHost(t *testing.T) {
 	takes("*.example", "example", false)
 	takes("*.example", ".example", false)
 	takes("*.example", "aexample", false)
+	takes("*.example", "a.longer.test", false)
 
 	patterns := []string{"", "*.example", "b.example", "*.a.example", "a.example"}
 	slices.SortFunc(patterns, CompareHosts)
@@ -193,6 +222,12 @@ func TestConditions(t *testing.T) {
 	queries(exact("f", "%zz"), true)
 	queries(regex("b", "x.y"), true)
 	queries(regex("b", "x"), false)
+
+	for _, m := range []table.Match{{Headers: regex("x-one", "(")}, {Query: regex("a", "[")}} {
+		if _, err := NewConditions(&m); err == nil {
+			t.Errorf("%+v is taken", m)
+		}
+	}
 }
 
 func TestPatternsMatchTheWhole(t *testing.T) {
