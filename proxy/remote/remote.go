@@ -36,7 +36,7 @@ type Config struct {
 	MaxAnswer int64               // bytes of content; 1 MiB
 	Calls     int                 // at one time, 256; further ones fail with ErrBusy
 	Redirects int                 // followed, to https on the host that was asked; 0: a redirect is the answer
-	Patience  int                 // failures in a row, after which the service is left alone as Backoff says; 0: it never is
+	Patience  int                 // failures in a row, of which no large answer is one, after which the service is left alone as Backoff says; 0: it never is
 	Judge     func(*Answer) error // an answer it finds fault with is a failure too; nil: no answer is
 	Backoff   Backoff             //
 	Now       func() time.Time    // time.Now
@@ -180,11 +180,12 @@ func (c *Client) admits() bool {
 	return now >= until && c.rests.CompareAndSwap(until, now+int64(c.cfg.Timeout))
 }
 
-// note counts failures in a row.
+// note counts failures in a row. An answer that is too large says nothing of the
+// service: it is so by what was asked, such as of whom, and others must not wait for that.
 func (c *Client) note(err error) {
 	switch {
 	case c.cfg.Patience == 0:
-	case err == nil:
+	case err == nil, errors.Is(err, ErrTooLarge):
 		if c.fails.Load() != 0 || c.rests.Load() != 0 { // a rest may have begun just after the last success
 			c.fails.Store(0)
 			c.rests.Store(0)

@@ -143,6 +143,25 @@ func TestRest(t *testing.T) {
 	})
 }
 
+// TestLargeAnswersAreNoFailures: what is asked, or about whom, makes an answer too
+// large; the service answers others.
+func TestLargeAnswersAreNoFailures(t *testing.T) {
+	size := 0
+	c := NewClient(Config{Patience: 2, MaxAnswer: 10, Transport: service(func(*http.Request) (*http.Response, error) {
+		return says(200, strings.Repeat("x", size)), nil
+	})})
+	defer c.Close()
+	for size = 8; size < 16; size++ {
+		if _, err := c.Do(get(t.Context(), t, "http://x")); errors.Is(err, ErrTooLarge) != (size > 10) || errors.Is(err, ErrResting) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+	size = 1
+	if _, err := c.Do(get(t.Context(), t, "http://x")); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRestIsOver: an answer that comes just when another call is found to be one
 // failure too many ends the rest too, sooner or later.
 func TestRestIsOver(t *testing.T) {

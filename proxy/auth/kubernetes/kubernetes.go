@@ -29,9 +29,9 @@ import (
 // The bounds.
 const (
 	maxToken  = 16 << 10
-	maxAnswer = 64 << 10
-	maxKept   = 8192 // users, and as many decisions
-	maxCalls  = 128  // under way at one time
+	maxAnswer = 256 << 10 // it holds the question, a byte of which may have become six
+	maxKept   = 8192      // users, and as many decisions
+	maxCalls  = 128       // under way at one time
 )
 
 // The times.
