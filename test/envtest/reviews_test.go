@@ -5,6 +5,7 @@ package envtest
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,12 +102,19 @@ metadata: {name: paths, namespace: NS}
 spec:
   targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: paths}]
   rules: {authentication: {pods: {kubernetes: {}}}, authorization: {rbac: {kubernetes: {}}}}
+---
+apiVersion: gatehouse.dev/v1alpha1
+kind: AuthPolicy
+metadata: {name: pods, namespace: NS}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: pods}]
+  rules: {authentication: {pods: {kubernetes: {audiences: [orders]}}}}
 `
 
 // The API server says whose a token is, and what its holder may do.
 func TestReviews(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, base, routeTo("orders", "/orders"), routeTo("paths", "/paths"), reviewed)
+	w := NewWorld(t, base, routeTo("orders", "/orders"), routeTo("paths", "/paths"), routeTo("pods", "/pods"), reviewed)
 	t.Cleanup(func() {
 		w.Delete("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: NS-paths}\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: NS-paths}\n")
 	})
@@ -122,12 +130,25 @@ func TestReviews(t *testing.T) {
 		{"a token for the API server", w.token("ann"), "/orders/1", 401},
 		{"a token of nobody's", "Bearer eyJhbGciOiJSUzI1NiJ9.e30.x", "/orders/1", 401},
 		{"a token for something else", ann, "/paths/1", 401},
+		{"any pod", bob, "/pods/1", 200},
+		{"what the API server takes for no token", "Bearer \u00a0", "/pods/1", 401},
+		{"the same, where it says for whom tokens are", "Bearer \u2003", "/paths/1", 401},
 		{"who may, by path", w.token("bob"), "/paths/1", 200},
 		{"who may not, by path", w.token("ann"), "/paths/1", 403},
 	} {
 		if got := w.as(c.token, c.path, c.want); got != c.want {
 			t.Errorf("%s: %d, want %d", c.what, got, c.want)
 		}
+	}
+
+	// Who makes the API server's answers large keeps nobody from theirs.
+	for i := range 6 {
+		if got := w.answers("Bearer "+strings.Repeat("<", 16<<10-i), "/orders/1"); got != 401 {
+			t.Errorf("a long token: %d", got)
+		}
+	}
+	if got := w.answers(w.token("ann", "orders"), "/orders/1"); got != 200 {
+		t.Errorf("who may, after long tokens: %d", got)
 	}
 
 	// A right that is withdrawn, and an account that is gone, do no more after ten seconds.

@@ -170,7 +170,7 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 		return auth.Result{Outcome: auth.Absent}
 	case found != auth.Accepted:
 		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeRepeated}
-	case len(token) > maxToken || !visible(token):
+	case len(token) > maxToken || !auth.Visible(token):
 		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeTokenMalformed}
 	}
 	s := m.server
@@ -197,17 +197,6 @@ func (s *Server) key(token string) (key [8 + sha256.Size]byte) {
 	sum := sha256.Sum256(mem.Bytes(token))
 	copy(key[8:], sum[:])
 	return key
-}
-
-// visible reports whether token has only characters of one (RFC 6750, section 2.1,
-// and what else servers are known to use).
-func visible(token string) bool {
-	for i := 0; i < len(token); i++ {
-		if c := token[i]; c <= ' ' || c >= 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 // load asks about token, which several requests may wait for.

@@ -266,7 +266,7 @@ func (r *Rule) spec(x *exchange.Exchange, a *asked) accessSpec {
 	case c != nil:
 		s.User, s.UID, s.Groups, s.Extra = c.Name, c.UID, c.Groups, c.Extra
 	case p.Subject == "":
-		s.User, s.Groups = "system:anonymous", []string{"system:unauthenticated"}
+		s.User, s.Groups = anonymous, []string{"system:unauthenticated"}
 	default:
 		s.User = r.prefix + p.Subject
 		each(p.Claims, func(g string) {

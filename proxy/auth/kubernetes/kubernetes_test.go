@@ -157,6 +157,7 @@ func TestTokens(t *testing.T) {
 		`{"authenticated":true,"user":{"username":"a"},"audiences":["other"]}`:                          auth.CodeClusterToken,
 		`{"authenticated":true,"user":{"username":"a"}}`:                                                auth.CodeClusterToken,
 		`{"authenticated":true,"user":{"username":""},"audiences":["shop"]}`:                            auth.CodeClusterToken,
+		`{"authenticated":true,"user":{"username":"system:anonymous"},"audiences":["shop"]}`:            auth.CodeClusterToken,
 		`{"authenticated":true,"user":{"username":"a"},"audiences":["x","shop"]}`:                       "ok",
 		`{"authenticated":"true"}`:                                                                      auth.CodeClusterUnavailable,
 		`null`:                                                                                          auth.CodeClusterUnavailable,
@@ -168,7 +169,12 @@ func TestTokens(t *testing.T) {
 		x := request("t")
 		is(t, s.Method(&table.TokenReview{Audiences: []string{"shop"}}, bearer{}).Authenticate(x, &x.Principal), want)
 	}
-	is(t, m.Authenticate(request(strings.Repeat("a", maxToken+1)), p), auth.CodeTokenMalformed)
+	for _, none := range []string{strings.Repeat("a", maxToken+1), "\u00a0", "a b", " a", "\u3000\u2003", "\t", "\xff"} {
+		is(t, m.Authenticate(request(none), p), auth.CodeTokenMalformed)
+	}
+	if n := s.asked.Load(); n != 1 {
+		t.Errorf("asked %d times, of what cannot be a token", n)
+	}
 	if r := m.Authenticate(request(""), p); r.Outcome != auth.Absent {
 		t.Errorf("%+v", r)
 	}
@@ -291,7 +297,6 @@ func TestOutage(t *testing.T) {
 		"busy":    func(rw http.ResponseWriter, _ string) { rw.WriteHeader(429) },
 		"resets":  func(http.ResponseWriter, string) { panic(http.ErrAbortHandler) },
 		"rubbish": func(rw http.ResponseWriter, _ string) { _, _ = io.WriteString(rw, "{{{") },
-		"huge":    func(rw http.ResponseWriter, _ string) { _, _ = io.WriteString(rw, strings.Repeat(" ", 10*maxAnswer)) },
 		"refuses": func(rw http.ResponseWriter, _ string) { rw.WriteHeader(403) },
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -324,6 +329,28 @@ func TestOutage(t *testing.T) {
 	none := NewOwner(Config{})
 	defer none.Close()
 	is(t, none.Method(&table.TokenReview{}, bearer{}).Authenticate(request("t"), &exchange.Principal{}), auth.CodeClusterUnavailable)
+}
+
+// TestLargeAnswers: an answer holds the question, and whose is too large for that or
+// for what is known of them keeps nobody else from theirs.
+func TestLargeAnswers(t *testing.T) {
+	s := newStage(t)
+	m := s.Method(&table.TokenReview{}, bearer{})
+	s.does(func(rw http.ResponseWriter, kind string) {
+		_, spec, _ := strings.Cut(s.question(), "tokenreviews ")
+		user := map[string]string{"username": "ann"}
+		if strings.Contains(spec, "many") {
+			user["uid"] = strings.Repeat("x", maxAnswer)
+		}
+		_ = json.NewEncoder(rw).Encode(map[string]any{
+			"kind": kind, "spec": json.RawMessage(spec), "status": map[string]any{"authenticated": true, "user": user},
+		})
+	})
+	is(t, m.Authenticate(request(strings.Repeat("<", maxToken)), &exchange.Principal{}), "ok")
+	for i := range 2 * patience {
+		is(t, m.Authenticate(request(fmt.Sprint("many", i)), &exchange.Principal{}), auth.CodeClusterUnavailable)
+	}
+	is(t, m.Authenticate(request("t"), &exchange.Principal{}), "ok")
 }
 
 func TestKeptAnswersDoNotAllocate(t *testing.T) {

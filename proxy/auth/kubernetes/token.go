@@ -40,7 +40,7 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 		return auth.Result{Outcome: auth.Absent}
 	case found != auth.Accepted:
 		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeRepeated}
-	case len(token) > maxToken:
+	case len(token) > maxToken || !auth.Visible(token):
 		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeTokenMalformed}
 	}
 	key := m.key(token)
@@ -107,13 +107,16 @@ func (m *Method) load(x *exchange.Exchange, key [8 + sha256.Size]byte, token str
 	return user, err
 }
 
+// anonymous is whom the API server takes those for who bring no token.
+const anonymous = "system:anonymous"
+
 // user is who an answer says that the token's holder is; nil: nobody. An API server
 // that knows nothing of audiences names none: its answer is no good where some are
-// asked for.
+// asked for. One that takes the token for none says that it is authenticated too.
 func (m *Method) user(s *tokenStatus) *exchange.Principal {
 	u := &s.User
 	meant := len(m.t.Audiences) == 0 || slices.ContainsFunc(m.t.Audiences, func(a string) bool { return slices.Contains(s.Audiences, a) })
-	if !s.Authenticated || u.Username == "" || !meant {
+	if !s.Authenticated || u.Username == "" || u.Username == anonymous || !meant {
 		return nil
 	}
 	c := &exchange.ClusterUser{Name: u.Username, UID: u.UID, Groups: u.Groups, Extra: u.Extra}
