@@ -20,12 +20,16 @@ const (
 	handshake = 5 * time.Second
 	idleTime  = time.Minute
 	maxHead   = 64 << 10
+	silence   = 20 * time.Second // of a connection of HTTP/2, after which it is asked whether it is still there
+	proof     = 5 * time.Second  // for it to say so
 )
 
 // NewTransport returns a transport to URLs that keeps so many idle connections a
-// host.
+// host. One of HTTP/2 whose other end is gone without a word would take every call
+// until the kernel gives it up, which takes a quarter of an hour.
 func NewTransport(idle int) *http.Transport {
 	return &http.Transport{
+		HTTP2: &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: proof},
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: handshake,
 		MaxIdleConnsPerHost: idle, IdleConnTimeout: idleTime, MaxResponseHeaderBytes: maxHead,
 	}

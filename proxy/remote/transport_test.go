@@ -9,8 +9,10 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -139,3 +141,76 @@ func TestThroughFails(t *testing.T) {
 		s.Close()
 	}
 }
+
+// conn is one end of a connection whose other end can be lost without a word.
+type conn struct {
+	net.Conn
+	lost atomic.Bool
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	if c.lost.Load() {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+// TestLostConnection: one of HTTP/2 of which nothing is heard any more is left, and the
+// next call has another.
+func TestLostConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		http2 := new(http.Protocols)
+		http2.SetUnencryptedHTTP2(true)
+		l := &pipes{made: make(chan net.Conn, 8)}
+		server := &http.Server{Handler: http.HandlerFunc(echo), Protocols: http2}
+		go func() { _ = server.Serve(l) }()
+		transport := NewTransport(1)
+		transport.Protocols = http2
+		var last *conn
+		transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			l.made <- theirs
+			last = &conn{Conn: ours}
+			return last, nil
+		}
+		c := NewClient(Config{Transport: transport, Timeout: time.Second})
+		ask := func() error {
+			_, err := c.Do(get(t.Context(), t, "http://auth.example/"))
+			return err
+		}
+		if err := ask(); err != nil {
+			t.Fatal(err)
+		}
+		last.lost.Store(true)
+		if err := ask(); err == nil {
+			t.Error("there is an answer from nowhere")
+		}
+		time.Sleep(silence + proof)
+		if err := ask(); err != nil {
+			t.Error(err)
+		}
+		c.Close()
+		_ = server.Close()
+		synctest.Wait()
+	})
+}
+
+// pipes is a Listener.
+type pipes struct {
+	made chan net.Conn
+	once sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	if c, ok := <-p.made; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.made) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
