@@ -61,8 +61,12 @@ func (x *Exchange) EndGRPC() {
 	_ = x.Writer.End(x) // the client is gone; the protocol knows
 }
 
-// outcome adds what a gRPC client reads of an answer of status, or of one that was broken off.
+// outcome says what a gRPC client reads of an answer of status, or of one that was
+// broken off. A service that refuses may have said itself why, but not that all is well.
 func (x *Exchange) outcome(h *Header, status int) {
+	if v, there := h.Get("grpc-status"); there && v != "0" {
+		return
+	}
 	code := grpcStatus(status)
 	if x.Response.Code == "backend_cancelled" {
 		code = "1" // CANCELLED
@@ -70,9 +74,9 @@ func (x *Exchange) outcome(h *Header, status int) {
 			code = "4" // DEADLINE_EXCEEDED
 		}
 	}
-	h.Add("grpc-status", code)
+	h.Set("grpc-status", code)
 	if x.Response.Code != "" {
-		h.Add("grpc-message", x.Response.Code)
+		h.Set("grpc-message", x.Response.Code)
 	}
 }
 

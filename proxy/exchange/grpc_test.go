@@ -27,12 +27,15 @@ func (r *record) End(x *Exchange) error {
 }
 
 func TestReplyToGRPC(t *testing.T) {
-	reply := func(contentType string, status int, code string) string {
+	reply := func(contentType string, status int, code string, fields ...string) string {
 		w := &record{}
 		x := &Exchange{Writer: w}
 		x.Request.Header.Add("Content-Type", contentType)
 		x.Reply(status, code, "no")
 		x.Response.Header.Add("retry-after", "1")
+		for i := 0; i < len(fields); i += 2 {
+			x.Response.Header.Add(fields[i], fields[i+1])
+		}
 		if err := x.WriteReply(); err != nil || x.Response.Status != status {
 			t.Errorf("status kept for the log: %d, %v", x.Response.Status, err)
 		}
@@ -43,6 +46,13 @@ func TestReplyToGRPC(t *testing.T) {
 		if got := reply(media, 503, "busy"); got != want {
 			t.Errorf("%s: %s", media, got)
 		}
+	}
+	const begins = "OK Content-Type=application/grpc retry-after=1 "
+	if got := reply("application/grpc", 403, "no", "Grpc-Status", "0", "Grpc-Message", "fine"); got != begins+"Grpc-Status=7 Grpc-Message=no" {
+		t.Errorf("a refusal that says that all is well: %s", got)
+	}
+	if got := reply("application/grpc", 403, "no", "Grpc-Status", "8", "Grpc-Message", "quota"); got != begins+"Grpc-Status=8 Grpc-Message=quota" {
+		t.Errorf("a refusal that says why: %s", got)
 	}
 	for _, media := range []string{"application/json", "application/grpc-web", "application/grpcx", ""} {
 		if got := reply(media, 503, "busy"); got != "Service Unavailable Content-Type=application/problem+json retry-after=1 body" {
