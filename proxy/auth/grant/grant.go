@@ -34,6 +34,7 @@ import (
 // The bounds.
 const (
 	maxCalls       = 256      // under way at one time to one token endpoint
+	maxFetches     = 2048     // the same to all of them
 	maxAnswer      = 64 << 10 // bytes of one answer
 	maxToken       = 16 << 10 // bytes of one token
 	maxKept        = 8192     // tokens kept, of all grants
@@ -84,7 +85,7 @@ func NewOwner(c Config) *Owner {
 		c.Asked = func(string, string) {}
 	}
 	return &Owner{cfg: c, cache: remote.NewCache[string](remote.CacheConfig{
-		Size: maxKept, MaxKey: maxKey, Now: c.Now, Backoff: remote.Backoff{First: restFirst, Last: restLast},
+		Size: maxKept, MaxKey: maxKey, Fetches: maxFetches, Now: c.Now, Backoff: remote.Backoff{First: restFirst, Last: restLast},
 	})}
 }
 

@@ -346,3 +346,28 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// TestOthers: callers of one token endpoint that is slow are not in the way of those of
+// another.
+func TestOthers(t *testing.T) {
+	s, hung := newStage(t), make(chan struct{})
+	s.answers(func(rw http.ResponseWriter, r *http.Request) {
+		if r.PostForm.Get("subject_token_type") == "slow" {
+			<-hung
+		}
+		tokens("t", 300)(rw, r)
+	})
+	slow := s.grant(exchanging, func(g *table.TokenGrant) { g.Exchange.Subject, g.Timeout = "slow", 30*time.Second })
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	defer close(hung)
+	for i := range 2 * maxCalls {
+		waiting.Go(func() { get(slow, caller(fmt.Sprint(i), 0)) })
+	}
+	for end := time.Now().Add(20 * time.Second); s.calls.Load() < maxCalls && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	if got := get(s.grant(exchanging), caller("a", 0)); got != "Bearer t" {
+		t.Error(got)
+	}
+}
