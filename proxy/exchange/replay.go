@@ -8,11 +8,19 @@ import (
 // ErrTooLarge is why content was not held.
 var ErrTooLarge = errors.New("the content is larger than what is held in memory")
 
-// Hold reads the request's content, at most most bytes, to the end of buf, which
-// grows where that is too small. x.Request.Body gives it again whatever happens,
-// and what follows it. With ErrTooLarge, or what reading failed with, comes what
-// was read till then.
-func (x *Exchange) Hold(buf []byte, most int64) ([]byte, error) {
+// ErrNoRoom is why content was not held.
+var ErrNoRoom = errors.New("more content is held in memory than there is room for")
+
+// Room is for content that many requests hold at one time.
+type Room interface {
+	Take(n int) bool
+}
+
+// Hold reads the request's content, at most most bytes and as much as room has, which
+// may be nil, to the end of buf, which grows where that is too small. x.Request.Body
+// gives it again whatever happens, and what follows it. With ErrTooLarge, ErrNoRoom or
+// what reading failed with comes what was read till then.
+func (x *Exchange) Hold(buf []byte, most int64, room Room) ([]byte, error) {
 	body := x.Request.Body
 	for {
 		p, err := body.Next()
@@ -21,6 +29,9 @@ func (x *Exchange) Hold(buf []byte, most int64) ([]byte, error) {
 		case int64(len(buf)) > most:
 			x.Request.Body = Replay(buf, err, body)
 			return buf, ErrTooLarge
+		case len(p) > 0 && room != nil && !room.Take(len(p)):
+			x.Request.Body = Replay(buf, err, body)
+			return buf, ErrNoRoom
 		case err == io.EOF && len(buf) > 0:
 			x.Request.Body = &Buffered{Content: buf}
 			return buf, nil

@@ -121,7 +121,7 @@ func New(c Config) (*Builder, error) {
 		logins: newLogins(c),
 		keys:   keyset.New(keyset.Config{Transport: c.Transport, Through: c.through(), Report: c.Report}),
 		asking: asking{
-			external: extauth.NewOwner(extauth.Config{Through: c.through(), Env: env, Now: c.Now, Asked: c.Asked}),
+			external: extauth.NewOwner(extauth.Config{Through: c.through(), Env: env, Trusted: c.Trusted, Now: c.Now, Asked: c.Asked}),
 			cluster:  kubernetes.NewOwner(kubernetes.Config{URL: c.Cluster.URL, Transport: c.Cluster.Transport, Env: env, Now: c.Now, Asked: c.Reviewed}),
 			facts:    metadata.NewOwner(metadata.Config{Through: c.through(), Transport: c.Transport, Env: env, Now: c.Now, Asked: c.Fetched}),
 		},

@@ -61,7 +61,7 @@ func (p *Policy) content(x *exchange.Exchange, applying uint64, max int64, shado
 // read takes in the content. For shadow, nothing but the content's place changes;
 // else its length is known afterwards.
 func read(x *exchange.Exchange, most int64, shadow bool) ([]byte, error) {
-	data, err := x.Hold(x.Arena.Alloc(firstBuffer)[:0], most)
+	data, err := x.Hold(x.Arena.Alloc(firstBuffer)[:0], most, nil)
 	if err == nil && !shadow {
 		x.Request.ContentLength = int64(len(data))
 	}

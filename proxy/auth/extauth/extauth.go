@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -31,7 +32,8 @@ import (
 // The bounds.
 const (
 	maxCalls       = 1024      // under way at one time for one service
-	maxBodies      = 64 << 20  // bytes of content that services are shown at one time, all of them together
+	maxFetches     = 8192      // the same of answers that are kept, for all services
+	maxBodies      = 64 << 20  // bytes of content that services are shown at one time, all of them together; one gets half
 	maxAnswer      = 256 << 10 // bytes of one answer
 	maxKept        = 16384     // answers kept, of all services
 	idle           = 64        // connections kept to one URL
@@ -51,6 +53,7 @@ const (
 type Config struct {
 	Through func(backend string, http2 bool) http.RoundTripper // the way to a Backend; nil: there are none
 	Env     *expr.Env                                          // keys of caches are compiled in it
+	Trusted func(peer netip.Addr) bool                         // proxies whose X-Forwarded-Proto and -Host are believed; nobody when nil
 	Now     func() time.Time                                   // time.Now when nil
 	Asked   func(service, outcome string)                      // called once for each request; may be nil
 }
@@ -74,7 +77,7 @@ func NewOwner(c Config) *Owner {
 	o.h2c.Protocols = new(http.Protocols)
 	o.h2c.Protocols.SetUnencryptedHTTP2(true)
 	o.cache = remote.NewCache[auth.Result](remote.CacheConfig{
-		Size: maxKept, Fetches: maxCalls, Now: c.Now, Backoff: remote.Backoff{First: retryAfter / 4, Last: 4 * retryAfter},
+		Size: maxKept, Fetches: maxFetches, Now: c.Now, Backoff: remote.Backoff{First: retryAfter / 4, Last: 4 * retryAfter},
 	})
 	return o
 }
@@ -97,6 +100,7 @@ type Service struct {
 	headers  map[string]bool
 	own      []string // fields of requests that the service alone sets, lower case
 	cache    *keeper
+	bodies   atomic.Int64 // bytes of content shown at this time
 }
 
 // Service checks t and makes it ready.
@@ -119,7 +123,7 @@ func (o *Owner) Service(t *table.ExternalAuth) (*Service, error) {
 	}
 	s.client = remote.NewClient(remote.Config{Transport: transport, Timeout: timeout, MaxAnswer: maxAnswer, Calls: maxCalls, Now: o.cfg.Now})
 	if t.Cache != nil {
-		if s.cache, err = newKeeper(t, o.cfg.Env); err != nil {
+		if s.cache, err = newKeeper(t, o); err != nil {
 			return nil, fmt.Errorf("external: %w", err)
 		}
 	}
@@ -188,12 +192,10 @@ func (s *Service) Authorize(x *exchange.Exchange) auth.Result {
 			return s.load(x, key)
 		}
 	}
-	shown, ok := s.owner.reserve(s.shows(x))
-	if !ok {
-		return s.failed(remote.ErrBusy)
-	}
-	defer s.owner.bodies.Add(-shown)
-	r, refused := s.request(x)
+	var content room
+	content.of = s
+	defer content.leave()
+	r, refused := s.request(x, &content)
 	if r == nil {
 		return refused
 	}
@@ -228,24 +230,24 @@ func (s *Service) FilterRequest(x *exchange.Exchange) bool {
 	return false
 }
 
-// shows returns how much of x's content the service may be shown.
-func (s *Service) shows(x *exchange.Exchange) int64 {
-	switch n := x.Request.ContentLength; {
-	case x.Request.Body == nil:
-		return 0
-	case n >= 0:
-		return min(n, s.t.MaxBody)
-	}
-	return s.t.MaxBody
+// room is what one request's content takes of what services may be shown. It is taken
+// as content comes: who announces some and sends none takes none.
+type room struct {
+	of    *Service
+	taken int64
 }
 
-// reserve makes room for n bytes of content, if there is as much.
-func (o *Owner) reserve(n int64) (int64, bool) {
-	if n > 0 && o.bodies.Add(n) > maxBodies {
-		o.bodies.Add(-n)
-		return 0, false
-	}
-	return n, true
+// Take implements exchange.Room. One service gets half of it at most: what slow
+// clients of one keep waiting is not for others to suffer from.
+func (r *room) Take(n int) bool {
+	r.taken += int64(n)
+	all, own := r.of.owner.bodies.Add(int64(n)), r.of.bodies.Add(int64(n))
+	return all <= maxBodies && own <= maxBodies/2
+}
+
+func (r *room) leave() {
+	r.of.owner.bodies.Add(-r.taken)
+	r.of.bodies.Add(-r.taken)
 }
 
 func contextOf(x *exchange.Exchange) context.Context {
@@ -257,7 +259,7 @@ func contextOf(x *exchange.Exchange) context.Context {
 
 // load gets the answer for key, which several requests may wait for.
 func (s *Service) load(x *exchange.Exchange, key string) auth.Result {
-	r, refused := s.request(x)
+	r, refused := s.request(x, nil) // whose content is of no matter
 	if r == nil {
 		return refused
 	}

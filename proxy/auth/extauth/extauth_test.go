@@ -1,9 +1,11 @@
 package extauth
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -175,6 +177,7 @@ func TestCheckRequest(t *testing.T) {
 	want := map[string]string{
 		"authorization": "Bearer t", "x-many": "1,2", "cookie": "a=1; b=2", "x-bad": "!",
 		":authority": "api.example.com", ":method": "POST", ":path": "/a?b=c", ":scheme": "https",
+		"x-forwarded-for": "198.51.100.7", "x-forwarded-proto": "https", "x-forwarded-host": "api.example.com",
 	}
 	if fmt.Sprint(h.GetHeaders()) != fmt.Sprint(want) {
 		t.Errorf("headers %v", h.GetHeaders())
@@ -382,6 +385,14 @@ func TestHTTP(t *testing.T) {
 	if !strings.HasSuffix(seen.RequestURI, "/base/check//evil.example/a?b=c") {
 		t.Errorf("%s", seen.RequestURI)
 	}
+	for _, bare := range []*Service{s.service(t, table.ExternalAuth{URL: service.URL}), s.service(t, table.ExternalAuth{})} {
+		x = request()
+		x.Request.Path = "//evil.example/a%2F<b>"
+		bare.Authorize(x)
+		if got := strings.NewReplacer("%3C", "<", "%3E", ">").Replace(seen.RequestURI); got != "//evil.example/a%2F<b>?b=c" || seen.Host != "api.example.com" {
+			t.Errorf("%s at %s", got, seen.Host)
+		}
+	}
 
 	// What comes back.
 	is := func(sv *Service, status int, fields []string, body, want string) {
@@ -561,6 +572,147 @@ func TestServiceIsChecked(t *testing.T) {
 		if _, err := s.Service(&c); err == nil {
 			t.Errorf("%+v was taken", c)
 		}
+	}
+}
+
+// TestIntroduction: a service sees who asks as a backend does, and no client says that
+// of itself.
+func TestIntroduction(t *testing.T) {
+	e := &envoy{answer: func(*authv3.CheckRequest) (*authv3.CheckResponse, error) { return allows(nil), nil }}
+	s := newStage(t)
+	s.endpoint(e.serve(t))
+	c := table.ExternalAuth{GRPC: true, Headers: []string{"*"}}
+	forged := []string{
+		"X-Forwarded-For", "10.0.0.1", "x-forwarded-for", "10.0.0.2", "X_Forwarded_For", "10.0.0.3", "X-Forwarded-Proto", "http", "X-Forwarded_Host", "a", "X-Forwarded-Host", "b",
+	}
+	seen := func(sv *Service) (out string) {
+		t.Helper()
+		if r := sv.Authorize(request(forged...)); r.Outcome != auth.Accepted {
+			t.Fatalf("%+v", r)
+		}
+		h := e.seen.Load().GetAttributes().GetRequest().GetHttp().GetHeaders()
+		for _, name := range slices.Sorted(maps.Keys(h)) {
+			if name[0] == 'x' {
+				out += name + "=" + h[name] + " "
+			}
+		}
+		return out
+	}
+	const from = "x-forwarded-for=10.0.0.1, 10.0.0.2, 198.51.100.7 "
+	if got := seen(s.service(t, c)); got != from+"x-forwarded-host=api.example.com x-forwarded-proto=https " {
+		t.Error(got)
+	}
+	s.cfg.Trusted = func(peer netip.Addr) bool { return peer == netip.MustParseAddr("198.51.100.7") }
+	if got := seen(s.service(t, c)); got != from+"x-forwarded-host=b x-forwarded-proto=http " {
+		t.Error(got)
+	}
+	s.cfg.Trusted = nil
+	c.Headers = []string{"x-forwarded-for", "x_forwarded_for"}
+	if got := seen(s.service(t, c)); got != from {
+		t.Error(got)
+	}
+
+	// Nor does what was said of one client count for another.
+	c.Cache = &table.AuthCache{Headers: []string{"x-forwarded-for"}, TTL: time.Minute}
+	kept := s.service(t, c)
+	for peer, calls := range map[string]int32{"198.51.100.8:1": 1, "198.51.100.9:1": 1} {
+		e.calls.Store(0)
+		for range 2 {
+			x := request(forged...)
+			x.Conn.Peer = netip.MustParseAddrPort(peer)
+			kept.Authorize(x)
+		}
+		if n := e.calls.Load(); n != calls {
+			t.Errorf("%s: %d calls", peer, n)
+		}
+	}
+}
+
+// TestClosedConnection: a service that has closed an idle connection is asked again,
+// whatever the method of the request.
+func TestClosedConnection(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	go func() { // each connection answers once, and ends when it is asked again
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = c.Close() }()
+				in := bufio.NewReader(c)
+				if _, err := http.ReadRequest(in); err == nil {
+					_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+					_, _ = in.ReadByte()
+				}
+			}()
+		}
+	}()
+	s := newStage(t)
+	service := s.service(t, table.ExternalAuth{URL: "http://" + l.Addr().String()})
+	for i, method := range []string{"GET", "GET", "POST", "POST", "DELETE"} {
+		x := request()
+		x.Request.Method = method
+		if r := service.Authorize(x); r.Outcome != auth.Accepted {
+			t.Errorf("%d %s: %+v", i, method, r)
+		}
+	}
+}
+
+// never is content that does not come.
+type never chan struct{}
+
+func (n never) Next() ([]byte, error) {
+	<-n
+	return nil, io.EOF
+}
+
+// TestOthers: what waits for one service, or for content that it is to see, keeps no
+// other from being asked.
+func TestOthers(t *testing.T) {
+	hung := make(chan struct{})
+	e := &envoy{answer: func(r *authv3.CheckRequest) (*authv3.CheckResponse, error) {
+		if r.GetAttributes().GetContextExtensions()["hangs"] != "" {
+			<-hung
+		}
+		return allows(nil), nil
+	}}
+	s := newStage(t)
+	s.endpoint(e.serve(t))
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	defer close(hung)
+	kept := &table.AuthCache{Headers: []string{"x-n"}, TTL: time.Minute}
+	slow := s.service(t, table.ExternalAuth{GRPC: true, Headers: []string{"x-n"}, Context: []table.Header{{Name: "hangs", Value: "1"}}, Cache: kept, Timeout: 30 * time.Second})
+	for i := range maxCalls {
+		waiting.Go(func() { slow.Authorize(request("X-N", fmt.Sprint(i))) })
+	}
+	shows := s.service(t, table.ExternalAuth{GRPC: true, MaxBody: 1 << 20})
+	for range maxBodies>>20 + 1 {
+		x := with(request(), "", 1<<20)
+		x.Request.Body = never(hung)
+		waiting.Go(func() { shows.Authorize(x) })
+	}
+	for end := time.Now().Add(20 * time.Second); e.calls.Load() < maxCalls/2 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	other := s.service(t, table.ExternalAuth{GRPC: true, Headers: []string{"x-n"}, Cache: kept, Timeout: 10 * time.Second})
+	if r := other.Authorize(request("X-N", "1")); r.Outcome != auth.Accepted {
+		t.Errorf("whose answers are kept: %+v", r)
+	}
+	if r := shows.Authorize(with(request(), "hello", 5)); r.Outcome != auth.Accepted {
+		t.Errorf("content: %+v", r)
+	}
+	shows.bodies.Add(maxBodies / 2)
+	if r := shows.Authorize(with(request(), "hello", 5)); r.Code != auth.CodeExternalBusy {
+		t.Errorf("more content than one service is shown: %+v", r)
+	}
+	if r := s.service(t, table.ExternalAuth{GRPC: true, MaxBody: 1 << 10}).Authorize(with(request(), "hello", 5)); r.Outcome != auth.Accepted {
+		t.Errorf("content for another: %+v", r)
 	}
 }
 

@@ -14,14 +14,15 @@ import (
 
 // keeper says which requests one kept answer is for.
 type keeper struct {
+	owner   *Owner
 	id      string // of the service: what is before every key
 	program *expr.Program
 	headers []string
 }
 
-func newKeeper(t *table.ExternalAuth, env *expr.Env) (*keeper, error) {
+func newKeeper(t *table.ExternalAuth, o *Owner) (*keeper, error) {
 	c := t.Cache
-	k := &keeper{id: id(t)}
+	k := &keeper{owner: o, id: id(t)}
 	switch {
 	case c.TTL <= 0:
 		return nil, errors.New("cache: ttl is not above 0")
@@ -34,7 +35,7 @@ func newKeeper(t *table.ExternalAuth, env *expr.Env) (*keeper, error) {
 		return k, nil
 	}
 	var err error
-	k.program, err = env.Compile(c.Key, expr.String)
+	k.program, err = o.cfg.Env.Compile(c.Key, expr.String)
 	return k, err
 }
 
@@ -59,6 +60,10 @@ func (k *keeper) key(x *exchange.Exchange) (string, bool) {
 	}
 	for _, name := range k.headers {
 		b = append(b, '|')
+		if n := slices.Index(introduced, name); n >= 0 {
+			b = remote.AppendPart(b, k.owner.introduction(x, n))
+			continue
+		}
 		for i := range q.Header {
 			if f := &q.Header[i]; len(f.Name) == len(name) && mem.EqualFold(f.Name, name) {
 				b = remote.AppendPart(b, f.Value)

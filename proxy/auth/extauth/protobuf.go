@@ -113,8 +113,13 @@ func (s *Service) httpRequest(x *exchange.Exchange, content []byte) message {
 	}
 	for i := range q.Header {
 		name := strings.ToLower(q.Header[i].Name)
-		if name != "" && (s.all || s.headers[name]) && first(q.Header, i) {
+		if name != "" && s.sees(name) && !introduces(name) && first(q.Header, i) {
 			m.pair(3, name, values(q.Header[i:], name))
+		}
+	}
+	for i, name := range introduced {
+		if s.sees(name) {
+			m.pair(3, name, s.owner.introduction(x, i))
 		}
 	}
 	m.text(4, path)
@@ -136,6 +141,9 @@ func (s *Service) httpRequest(x *exchange.Exchange, content []byte) message {
 	return m
 }
 
+// sees reports whether the service may see a field, whose name is lower case.
+func (s *Service) sees(name string) bool { return s.all || s.headers[name] }
+
 // first reports whether no earlier line of h has the name of line i.
 func first(h exchange.Header, i int) bool {
 	for j := range i {
@@ -153,13 +161,17 @@ func values(h exchange.Header, name string) string {
 	if name == "cookie" {
 		between = "; "
 	}
-	var all []string
+	return strings.Join(lines(h, name), between)
+}
+
+// lines returns the values of a field's lines.
+func lines(h exchange.Header, name string) (all []string) {
 	for i := range h {
 		if len(h[i].Name) == len(name) && mem.EqualFold(h[i].Name, name) {
 			all = append(all, h[i].Value)
 		}
 	}
-	return strings.Join(all, between)
+	return all
 }
 
 // checked reads a gRPC service's answer.

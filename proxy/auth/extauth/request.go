@@ -12,15 +12,16 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/remote"
 )
 
 // request makes what the service is sent, in memory of its own: a call may go on
 // for a moment after x is over. Without one, the result says why not.
-func (s *Service) request(x *exchange.Exchange) (*http.Request, auth.Result) {
+func (s *Service) request(x *exchange.Exchange, r *room) (*http.Request, auth.Result) {
 	var content []byte
 	if s.t.MaxBody > 0 && x.Request.Body != nil {
 		var refused auth.Result
-		if content, refused = s.content(x); refused.Code != "" {
+		if content, refused = s.content(x, r); refused.Code != "" {
 			return nil, refused
 		}
 	}
@@ -30,14 +31,19 @@ func (s *Service) request(x *exchange.Exchange) (*http.Request, auth.Result) {
 	return s.http(x, content), auth.Result{}
 }
 
+// firstBuffer is what reading content starts with, whatever length is announced.
+const firstBuffer = 16 << 10
+
 // content reads as much of x's content as the service may see.
-func (s *Service) content(x *exchange.Exchange) ([]byte, auth.Result) {
+func (s *Service) content(x *exchange.Exchange, r *room) ([]byte, auth.Result) {
 	limit, length := s.t.MaxBody, x.Request.ContentLength
 	if length > limit && !s.t.Partial {
 		return nil, tooLarge()
 	}
-	content, err := x.Hold(make([]byte, 0, min(limit, max(length, 4<<10))), limit)
+	content, err := x.Hold(make([]byte, 0, min(limit, firstBuffer)), limit, r)
 	switch {
+	case errors.Is(err, exchange.ErrNoRoom):
+		return nil, s.failed(remote.ErrBusy)
 	case errors.Is(err, exchange.ErrTooLarge) && s.t.Partial:
 		return content[:limit], auth.Result{}
 	case errors.Is(err, exchange.ErrTooLarge):
@@ -53,17 +59,12 @@ func tooLarge() auth.Result {
 }
 
 // http makes the request to an HTTP service: the caller's method, host, path and
-// query, the fields it may see, and the content if it may see that.
+// query, the fields it may see, and the content if it may see that. It is a question,
+// which net/http asks again, whatever the method, where its connection was just closed.
 func (s *Service) http(x *exchange.Exchange, content []byte) *http.Request {
 	q := &x.Request
-	u := s.endpoint
-	u.Path = ""
-	u.Opaque, u.RawQuery = strings.Clone(s.endpoint.Path+q.Path), strings.Clone(q.RawQuery)
-	if strings.HasPrefix(u.Opaque, "//") { // which would pass for an authority
-		u.Opaque = "//" + u.Host + u.Opaque
-	}
 	r := &http.Request{
-		Method: strings.Clone(q.Method), URL: &u, Host: strings.Clone(q.Authority), Header: http.Header{"User-Agent": nil},
+		Method: strings.Clone(q.Method), URL: s.target(q), Host: strings.Clone(q.Authority), Header: http.Header{"User-Agent": nil, "Idempotency-Key": nil},
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody,
 	}
 	if len(content) > 0 {
@@ -73,14 +74,31 @@ func (s *Service) http(x *exchange.Exchange, content []byte) *http.Request {
 	for i := range q.Header {
 		f := &q.Header[i]
 		name := strings.ToLower(f.Name)
-		if name != "" && (s.all || s.headers[name]) && !hop(name) {
+		if name != "" && s.sees(name) && !introduces(name) && !hop(name) {
 			r.Header.Add(strings.Clone(name), strings.Clone(f.Value))
+		}
+	}
+	for i, name := range introduced {
+		if s.sees(name) {
+			r.Header.Set(name, strings.Clone(s.owner.introduction(x, i)))
 		}
 	}
 	if s.t.Forwarded {
 		s.forwarded(x, r.Header)
 	}
 	return r
+}
+
+// target is where q is asked about, with its path to the letter.
+func (s *Service) target(q *exchange.Request) *url.URL {
+	u := s.endpoint
+	u.Path, u.Opaque, u.RawQuery = "", strings.Clone(s.endpoint.Path+q.Path), strings.Clone(q.RawQuery)
+	if strings.HasPrefix(u.Opaque, "//") { // net/http would make an absolute target of it, whose host counts and not the caller's
+		u.RawPath = strings.NewReplacer(`"`, "%22", "<", "%3C", ">", "%3E", "^", "%5E", "`", "%60", "{", "%7B", "|", "%7C", "}", "%7D").Replace(u.Opaque)
+		u.Path, _ = url.PathUnescape(u.RawPath)
+		u.Opaque = ""
+	}
+	return &u
 }
 
 // forwarded adds the fields by which services of forward authentication know

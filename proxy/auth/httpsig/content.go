@@ -40,7 +40,7 @@ func (m *Method) hold(x *exchange.Exchange) ([]byte, auth.Result) {
 	if length > m.t.MaxBody {
 		return nil, tooLarge()
 	}
-	content, err := x.Hold(make([]byte, 0, min(m.t.MaxBody, max(length, 4<<10))), m.t.MaxBody)
+	content, err := x.Hold(make([]byte, 0, min(m.t.MaxBody, max(length, 4<<10))), m.t.MaxBody, nil)
 	switch {
 	case errors.Is(err, exchange.ErrTooLarge):
 		return nil, tooLarge()
