@@ -34,7 +34,7 @@ func TestClockGoesBack(t *testing.T) {
 	// Everybody is logged out while the clock is ahead; who logs in once it is right again is in.
 	now = now.Add(5 * time.Hour)
 	ahead := logIn(t, m, map[string]any{"sub": "ann"})
-	if err := m.revoke("sub ", "ann"); err != nil {
+	if err := m.revoke("sub ", "ann", random(8)); err != nil {
 		t.Fatal(err)
 	}
 	is("logged out", ahead, auth.Absent)
@@ -44,7 +44,7 @@ func TestClockGoesBack(t *testing.T) {
 	now = now.Add(fresh)
 	is("a second later", again, auth.Accepted)
 	is("the session from before", ahead, auth.Absent)
-	if err := m.revoke("sub ", "ann"); err != nil {
+	if err := m.revoke("sub ", "ann", random(8)); err != nil {
 		t.Fatal(err)
 	}
 	is("logged out again", again, auth.Absent)
@@ -54,7 +54,7 @@ func TestClockGoesBack(t *testing.T) {
 	ahead = logIn(t, m, map[string]any{"sub": "ann", "sid": "1"})
 	now = now.Add(-time.Hour)
 	is("the clock is set back again", ahead, auth.Accepted)
-	if err := m.revoke("sid ", "1"); err != nil {
+	if err := m.revoke("sid ", "1", random(8)); err != nil {
 		t.Fatal(err)
 	}
 	is("logged out by sid", ahead, auth.Absent)

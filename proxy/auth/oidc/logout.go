@@ -57,7 +57,7 @@ func (m *Method) forget(x *exchange.Exchange, token string) (hint string, ok boo
 		}
 		if all, _ := x.Query("all"); all == "true" && hint != "" {
 			sub, _ := claimsOf(hint)["sub"].(string)
-			err = m.revoke("sub ", sub)
+			err = m.revoke("sub ", sub, random(8))
 		}
 		m.needs.Cache.count(LoggedOut)
 	}
@@ -137,17 +137,27 @@ func (m *Method) backchannel(x *exchange.Exchange) {
 // endAll ends the sessions a logout token names: the one of its sid, or all of
 // its user. A token is good once: sent again, it must not end newer sessions.
 func (m *Method) endAll(claims map[string]any) error {
+	ctx := context.Background()
 	jti, _ := claims["jti"].(string)
 	sum := sha256.Sum256([]byte(jti))
-	first, err := m.needs.Store.Set(context.Background(), m.seals.markID("jti ", string(sum[:])), []byte{1}, replayMemory, absent)
-	if err != nil || !first {
+	heeded := m.seals.markID("jti ", string(sum[:]))
+	values, err := m.needs.Store.Get(ctx, [][32]byte{heeded}, replayMemory)
+	if err != nil || values[0] != nil {
 		return err
 	}
-	if sid, _ := claims["sid"].(string); sid != "" {
-		return m.revoke("sid ", sid)
+	kind := "sid "
+	name, _ := claims["sid"].(string)
+	if name == "" {
+		kind = "sub "
+		name, _ = claims["sub"].(string)
 	}
-	sub, _ := claims["sub"].(string)
-	return m.revoke("sub ", sub)
+	// Noted last, or a token that the provider sends again because the store failed
+	// would end nothing. The mark is the token's own: twice at once it ends no more.
+	if err := m.revoke(kind, name, sum[:8]); err != nil {
+		return err
+	}
+	_, err = m.needs.Store.Set(ctx, heeded, []byte{1}, replayMemory, always)
+	return err
 }
 
 // isLogout checks what sets a logout token apart (section 2.4).

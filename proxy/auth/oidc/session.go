@@ -195,8 +195,8 @@ func claimsOf(token string) map[string]any {
 // revoke ends all sessions of a sid or sub that there are. It cannot list them: it
 // leaves a mark that none of them has seen, and that lives as long as any. What
 // the clocks of replicas say when does not matter.
-func (m *Method) revoke(kind, value string) error {
-	_, err := m.needs.Store.Set(context.Background(), m.seals.markID(kind, value), random(8), m.config.Session.Absolute, always)
+func (m *Method) revoke(kind, value string, mark []byte) error {
+	_, err := m.needs.Store.Set(context.Background(), m.seals.markID(kind, value), mark, m.config.Session.Absolute, always)
 	if err != nil {
 		m.needs.Cache.count(StoreFailed)
 		return err
