@@ -20,8 +20,8 @@ type OIDC struct {
 	Exchanged    bool          `json:"exchanged,omitempty"` // a BackendCredential or a MetadataStep needs the access token
 }
 
-// KeepsToken reports whether a session keeps the caller's access token.
-func (o *OIDC) KeepsToken() bool { return o.Forward != nil || o.Exchanged }
+// NeedsToken reports whether the caller's access token is handed to somebody.
+func (o *OIDC) NeedsToken() bool { return o.Forward != nil || o.Exchanged }
 
 // OIDCPaths are the paths that the method answers itself, on every host it
 // guards, and where logging out leads.

@@ -51,6 +51,7 @@ type session struct {
 	subject  string
 	claims   map[string]any // shared by all requests; nobody writes to it
 	access   string
+	informed bool  // claims are the userinfo endpoint's too
 	created  int64 // milliseconds of Unix time
 	refresh  int64 // Unix seconds from which it should be refreshed; 0: never
 	expires  int64 // Unix seconds at which the access token runs out; 0: unknown

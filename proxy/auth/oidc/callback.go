@@ -180,9 +180,6 @@ func (m *Method) meant(claims map[string]any) bool {
 // begin makes a session, always under a new token: nobody can know it before. It
 // has the marks that there are, so that only later ones end it.
 func (m *Method) begin(x *exchange.Exchange, r *record, target string) {
-	if !m.config.KeepsToken() {
-		r.Access = ""
-	}
 	ctx, token := context.Background(), text(random(tokenBytes))
 	r.Created = m.needs.Now().UnixMilli()
 	marks := m.marks(claimsOf(r.IDToken))

@@ -132,7 +132,10 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 	if s == nil {
 		return result
 	}
-	p.Subject, p.Claims, p.Token, p.Expires = s.subject, s.claims, s.access, s.expires
+	p.Subject, p.Claims, p.Expires = s.subject, s.claims, s.expires
+	if m.config.NeedsToken() {
+		p.Token = s.access
+	}
 	return auth.Result{Outcome: auth.Accepted}
 }
 

@@ -20,7 +20,7 @@ const (
 // out. It returns nil when the session is over; a provider that cannot be asked
 // ends none.
 func (m *Method) renew(s *session, token string, now time.Time) *session {
-	mustWait := s.access != "" && now.Unix() >= s.expires
+	mustWait := m.config.NeedsToken() && now.Unix() >= s.expires
 	first := s.underWay.CompareAndSwap(false, true)
 	if !first && !mustWait {
 		return s
@@ -147,6 +147,9 @@ const (
 // keep takes the new tokens into r. A new ID token must be about the same user
 // (OpenID Connect Core, section 12.2).
 func (m *Method) keep(r, next *record, s *session) refreshOutcome {
+	if next.Refresh != "" {
+		r.Refresh = next.Refresh
+	}
 	if next.IDToken != "" && next.IDToken != r.IDToken {
 		claims, failure := m.verify(next.IDToken, "", 0)
 		if failure == auth.CodeKeySet || failure == auth.CodeJWTKey {
@@ -159,13 +162,8 @@ func (m *Method) keep(r, next *record, s *session) refreshOutcome {
 			r.IDToken = next.IDToken // one without the sid could not be logged out by it
 		}
 	}
-	if next.Refresh != "" {
-		r.Refresh = next.Refresh
-	}
-	if m.config.KeepsToken() {
-		r.Access = next.Access
-	}
-	if m.config.UserInfo {
+	r.Access = next.Access
+	if m.config.UserInfo || len(r.Info) > 0 {
 		if info := m.provider.userInfo(next.Access, s.subject); info != nil {
 			r.Info = info
 		}

@@ -41,6 +41,12 @@ func (m *Method) session(token string) (*session, auth.Result) {
 		m.end(&id)
 		return nil, auth.Result{Outcome: auth.Absent}
 	}
+	if m.config.NeedsToken() && s.access == "" || m.config.UserInfo && !s.informed {
+		// It began before the policy asked for this, or under another one of the
+		// client, which does not. A login, at which the user need not do anything
+		// while the provider knows them, makes one that does for both.
+		return nil, auth.Result{Outcome: auth.Absent}
+	}
 	if s.refresh != 0 && now.Unix() >= s.refresh && !s.putOff(now.Unix()) {
 		if s = m.renew(s, token, now); s == nil {
 			return nil, auth.Result{Outcome: auth.Absent}
@@ -159,9 +165,7 @@ func (m *Method) asSession(id *[32]byte, sealed []byte, r *record) *session {
 	}
 	s.subject, _ = s.claims["sub"].(string)
 	inform(s.claims, r.Info)
-	if m.config.KeepsToken() {
-		s.access = r.Access
-	}
+	s.access, s.informed = r.Access, len(r.Info) > 0
 	if r.Refresh != "" && r.Expires != 0 {
 		s.refresh = r.Expires - refreshAhead
 	}
