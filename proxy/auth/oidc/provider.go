@@ -122,7 +122,9 @@ func (p *provider) call(redirectURI string, do func(context.Context, *oauth2.Con
 	r.IDToken, _ = t.Extra("id_token").(string)
 	if !t.Expiry.IsZero() {
 		// The library counts from its own clock; ours may be another one.
-		r.Expires = p.now().Unix() + int64(time.Until(t.Expiry).Round(time.Second)/time.Second)
+		life := int64(time.Until(t.Expiry).Round(time.Second) / time.Second)
+		r.Expires = p.now().Unix() + life
+		r.Due = r.Expires - min(refreshAhead, life/2)
 	}
 	return r, ""
 }
@@ -143,7 +145,8 @@ func judge(err error) string {
 	var refusal *oauth2.RetrieveError
 	if errors.As(err, &refusal) && refusal.Response != nil && refusal.Response.StatusCode/100 == 4 {
 		switch refusal.ErrorCode {
-		case "invalid_grant":
+		case "invalid_grant",
+			"interaction_required", "login_required", "consent_required", "access_denied": // it wants to see the user
 			return CodeCode
 		case "invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "invalid_request":
 			return CodeClient

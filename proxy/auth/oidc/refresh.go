@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	refreshAhead = 30               // seconds before the access token runs out
+	refreshAhead = 30               // seconds before the access token runs out; half its life, if that is less
 	refreshAgain = 10               // seconds after a provider that could not be asked
 	claimTime    = 15 * time.Second // one replica at a time refreshes a session, for so long at most
 	claimPoll    = 100 * time.Millisecond
@@ -33,10 +33,15 @@ func (m *Method) renew(s *session, token string, now time.Time) *session {
 	return next
 }
 
+// refreshClaim is the key under which a replica notes that it refreshes a session.
+func (m *Method) refreshClaim(id *[32]byte) [32]byte {
+	return m.seals.markID("refresh ", string(id[:]))
+}
+
 // refresh refreshes s, unless another replica is at it or has done it.
 func (m *Method) refresh(s *session, token string) *session {
 	ctx := context.Background()
-	claim := m.seals.markID("refresh ", string(s.id[:]))
+	claim := m.refreshClaim(&s.id)
 	for waited := time.Duration(0); ; waited += claimPoll {
 		ours, err := m.needs.Store.Set(ctx, claim, []byte{1}, claimTime, absent)
 		if err != nil {
@@ -51,8 +56,12 @@ func (m *Method) refresh(s *session, token string) *session {
 		}
 		time.Sleep(claimPoll)
 	}
-	defer func() { _ = m.needs.Store.Delete(ctx, claim) }()
 	now := m.needs.Now()
+	defer func() {
+		if m.needs.Now().Sub(now) < claimTime { // else it may be another replica's by now
+			_ = m.needs.Store.Delete(ctx, claim)
+		}
+	}()
 	current, result := m.load(&s.id, token, s, now)
 	switch {
 	case current == nil && result.Outcome == auth.Unavailable:
@@ -95,17 +104,12 @@ func (m *Method) ask(s *session, token string, now time.Time) *session {
 	switch failure {
 	case "":
 	case CodeCode:
-		m.needs.Cache.count(RefreshRefused)
-		m.end(&s.id)
-		return nil
+		return m.refreshRefused(s, token)
 	default:
 		return m.later(s)
 	}
-	switch m.keep(r, next, s) {
-	case refreshKept:
-	case refreshUnsure:
-		return m.later(s)
-	case refreshOver:
+	outcome := m.keep(r, next, s)
+	if outcome == refreshOver {
 		m.needs.Cache.count(RefreshRefused)
 		m.end(&s.id)
 		return nil
@@ -131,21 +135,41 @@ func (m *Method) ask(s *session, token string, now time.Time) *session {
 	out.checked.Store(now.UnixMilli())
 	out.epoch.Store(s.epoch.Load())
 	m.needs.Cache.put(out)
+	if outcome == refreshUnsure {
+		return m.later(out)
+	}
 	m.needs.Cache.count(Refreshed)
 	return out
+}
+
+// refreshRefused ends a session whose refresh token the provider does not take,
+// unless another replica has used that meanwhile and got a new one: a claim that
+// was lost, or ran out, keeps nobody from that.
+func (m *Method) refreshRefused(s *session, token string) *session {
+	current, result := m.load(&s.id, token, s, m.needs.Now())
+	switch {
+	case current == nil && result.Outcome == auth.Unavailable:
+		return m.later(s)
+	case current != s:
+		return current
+	}
+	m.needs.Cache.count(RefreshRefused)
+	m.end(&s.id)
+	return nil
 }
 
 // refreshOutcome is what a provider's answer to a refresh is worth.
 type refreshOutcome uint8
 
 const (
-	refreshKept refreshOutcome = iota
-	refreshUnsure
+	refreshKept   refreshOutcome = iota
+	refreshUnsure                // whether the ID token is good cannot be told yet
 	refreshOver
 )
 
 // keep takes the new tokens into r. A new ID token must be about the same user
-// (OpenID Connect Core, section 12.2).
+// (OpenID Connect Core, section 12.2). While that cannot be told only the refresh
+// token is taken: where it is new, the one before is over.
 func (m *Method) keep(r, next *record, s *session) refreshOutcome {
 	if next.Refresh != "" {
 		r.Refresh = next.Refresh
@@ -159,7 +183,9 @@ func (m *Method) keep(r, next *record, s *session) refreshOutcome {
 			return refreshOver
 		}
 		if _, there := claims["sid"]; there || s.claims["sid"] == nil {
-			r.IDToken = next.IDToken // one without the sid could not be logged out by it
+			r.IDToken, r.Later = next.IDToken, ""
+		} else {
+			r.Later = next.IDToken // the one with the sid says which session it is, to us and to the provider
 		}
 	}
 	r.Access = next.Access
@@ -168,6 +194,6 @@ func (m *Method) keep(r, next *record, s *session) refreshOutcome {
 			r.Info = info
 		}
 	}
-	r.Expires = next.Expires
+	r.Expires, r.Due = next.Expires, next.Due
 	return refreshKept
 }

@@ -13,13 +13,16 @@ import (
 
 // record is a session as the store has it, sealed.
 type record struct {
-	IDToken string    `json:"id"` // verified when it came; its claims are the caller's
+	IDToken string    `json:"id"`           // verified when it came; its claims are the caller's
+	Later   string    `json:"li,omitempty"` // an ID token without a sid that came since: its claims count instead
 	Access  string    `json:"at,omitempty"`
 	Refresh string    `json:"rt,omitempty"`
 	Info    []byte    `json:"ui,omitempty"` // what the userinfo endpoint said of the user
 	Created int64     `json:"c"`            // milliseconds of Unix time
 	Marks   [2][]byte `json:"m"`            // of its sid and sub, when it began
 	Expires int64     `json:"e,omitempty"`  // Unix seconds at which the access token runs out; 0: unknown
+	Due     int64     `json:"d,omitempty"`  // Unix seconds from which it should be refreshed
+	Until   int64     `json:"u,omitempty"`  // milliseconds of Unix time at which it ends, for another has taken its place; 0: none has
 }
 
 // session finds the session of a cookie's token and has it refreshed when it is
@@ -160,17 +163,29 @@ func (m *Method) open(id *[32]byte, token string, sealed []byte) *session {
 func (m *Method) asSession(id *[32]byte, sealed []byte, r *record) *session {
 	s := &session{id: *id, created: r.Created, expires: r.Expires, bytes: len(sealed)}
 	copy(s.mark[:], sealed)
-	if s.claims = claimsOf(r.IDToken); s.claims == nil {
+	if s.claims = r.claims(); s.claims == nil {
 		return nil
 	}
 	s.subject, _ = s.claims["sub"].(string)
 	inform(s.claims, r.Info)
 	s.access, s.informed = r.Access, len(r.Info) > 0
 	if r.Refresh != "" && r.Expires != 0 {
-		s.refresh = r.Expires - refreshAhead
+		if s.refresh = r.Due; s.refresh == 0 { // an older version wrote it
+			s.refresh = r.Expires - refreshAhead
+		}
 	}
 	s.marks, s.began = m.marks(s.claims), r.Marks
 	return s
+}
+
+// claims are the caller's, as the provider's tokens have them.
+func (r *record) claims() map[string]any {
+	claims := claimsOf(r.IDToken)
+	if later := claimsOf(r.Later); claims != nil && later != nil {
+		later["sid"] = claims["sid"]
+		return later
+	}
+	return claims
 }
 
 // marks are the keys under which the store has marks of a session with these
