@@ -53,6 +53,7 @@ type session struct {
 	access   string
 	informed bool  // claims are the userinfo endpoint's too
 	created  int64 // milliseconds of Unix time
+	until    int64 // the same: when it ends, for another has taken its place; 0: none has
 	refresh  int64 // Unix seconds from which it should be refreshed; 0: never
 	expires  int64 // Unix seconds at which the access token runs out; 0: unknown
 	bytes    int

@@ -182,7 +182,8 @@ func (m *Method) meant(claims map[string]any) bool {
 func (m *Method) begin(x *exchange.Exchange, r *record, target string) {
 	ctx, token := context.Background(), text(random(tokenBytes))
 	r.Created = m.needs.Now().UnixMilli()
-	marks := m.marks(claimsOf(r.IDToken))
+	claims := claimsOf(r.IDToken)
+	marks := m.marks(claims)
 	values, err := m.needs.Store.Get(ctx, marks[:], m.config.Session.Absolute)
 	if err == nil {
 		copy(r.Marks[:], values)
@@ -198,8 +199,8 @@ func (m *Method) begin(x *exchange.Exchange, r *record, target string) {
 		return
 	}
 	if old, found := m.sessionCookie(x); found == auth.Accepted && len(old) == tokenText {
-		id := m.seals.sessionID(old)
-		m.end(&id)
+		subject, _ := claims["sub"].(string)
+		m.replace(old, subject)
 	}
 	redirect(x, CodeLoggedIn, target)
 	m.setCookie(x, false, token, m.config.Session.Absolute)

@@ -68,8 +68,8 @@ func (m *Method) refresh(s *session, token string) *session {
 		return m.later(s)
 	case current == nil:
 		return nil
-	case now.Unix() < current.refresh:
-		return current // another replica was faster
+	case current.refresh == 0 || now.Unix() < current.refresh:
+		return current // another replica was faster, or another session takes its place
 	}
 	return m.ask(current, token, now)
 }

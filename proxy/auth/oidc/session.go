@@ -40,7 +40,7 @@ func (m *Method) session(token string) (*session, auth.Result) {
 			return nil, result
 		}
 	}
-	if now.UnixMilli() >= s.created+m.config.Session.Absolute.Milliseconds() {
+	if now.UnixMilli() >= s.created+m.config.Session.Absolute.Milliseconds() || s.until != 0 && now.UnixMilli() >= s.until {
 		m.end(&id)
 		return nil, auth.Result{Outcome: auth.Absent}
 	}
@@ -120,6 +120,44 @@ func (m *Method) end(id *[32]byte) {
 	m.needs.Cache.drop(id)
 }
 
+// handover is how long a session goes on after another has taken its place.
+const handover = 10 * time.Second
+
+// replace ends the session of token, in whose place the browser has another now. If
+// that is the same user's, the old one goes on for a moment: what other tabs have
+// under way carries its cookie. Nobody refreshes it any more.
+func (m *Method) replace(token, subject string) {
+	ctx, id := context.Background(), m.seals.sessionID(token)
+	claim := m.refreshClaim(&id)
+	if ours, err := m.needs.Store.Set(ctx, claim, []byte{1}, claimTime, absent); err != nil || !ours {
+		m.end(&id) // else who refreshes it would write it anew
+		return
+	}
+	defer func() { _ = m.needs.Store.Delete(ctx, claim) }()
+	values, err := m.needs.Store.Get(ctx, [][32]byte{id}, handover)
+	if err != nil || values[0] == nil {
+		m.end(&id)
+		return
+	}
+	r := m.unseal(token, values[0])
+	if r == nil || claimsOf(r.IDToken)["sub"] != subject {
+		m.end(&id)
+		return
+	}
+	if r.Until != 0 {
+		return
+	}
+	r.Until, r.Refresh = m.needs.Now().Add(handover).UnixMilli(), ""
+	sealed, err := m.seal(token, r)
+	if err == nil {
+		_, err = m.needs.Store.Set(ctx, id, sealed, handover, present)
+	}
+	if err != nil {
+		m.end(&id)
+	}
+	m.needs.Cache.drop(&id)
+}
+
 // seal makes of a record what the store gets.
 func (m *Method) seal(token string, r *record) ([]byte, error) {
 	plain, err := json.Marshal(r)
@@ -161,7 +199,7 @@ func (m *Method) open(id *[32]byte, token string, sealed []byte) *session {
 
 // asSession is a record as requests see it.
 func (m *Method) asSession(id *[32]byte, sealed []byte, r *record) *session {
-	s := &session{id: *id, created: r.Created, expires: r.Expires, bytes: len(sealed)}
+	s := &session{id: *id, created: r.Created, until: r.Until, expires: r.Expires, bytes: len(sealed)}
 	copy(s.mark[:], sealed)
 	if s.claims = r.claims(); s.claims == nil {
 		return nil
