@@ -35,21 +35,41 @@ func (m *Method) callback(x *exchange.Exchange) {
 	case !ok:
 		m.fail(x, 400, CodeState, "this login was not begun here; go back to where you came from and try again")
 		return
+	case m.needs.Now().Unix() >= l.began+int64(loginTime/time.Second):
+		// The login page was left open, and the browser has forgotten the cookie by
+		// now: the page is asked for again, which begins another login.
+		redirect(x, CodeLogin, l.target)
+		return
 	case browser == "" && !m.known(x):
 		m.fail(x, 400, CodeCookie, "the browser that began this login kept a cookie, and this one has none; allow cookies and try again")
 		return
-	case browser == "", !l.of(m, browser), m.needs.Now().Unix() > l.began+int64(loginTime/time.Second):
-		// Another tab's login has replaced the cookie, somebody else's link was
-		// followed, or the login page was left open: the page itself is asked for
-		// again, which needs no login if there is a session by then.
+	case browser == "", !l.of(m, browser):
+		// Another tab's login has replaced the cookie, or somebody else's link was
+		// followed: the page itself is asked for again, which needs no login if
+		// there is a session by then.
 		redirect(x, CodeLogin, l.target)
 		return
 	}
 	if values.failure != "" {
-		m.refused(x, values.failure)
+		m.refused(x, values.failure, l.target)
 		return
 	}
-	r, code := m.exchange(x, values.code, &l, browser)
+	answered := false
+	_, _, _ = m.logins.Do(string(l.id), func() (any, error) {
+		m.complete(x, values.code, &l, browser)
+		answered = true
+		return nil, nil
+	})
+	if !answered {
+		// The callback was asked for again before its answer had come, by a reload,
+		// and a code counts once: the page tells how that ended.
+		redirect(x, CodeLogin, l.target)
+	}
+}
+
+// complete makes a session of a code.
+func (m *Method) complete(x *exchange.Exchange, given string, l *login, browser string) {
+	r, code := m.exchange(x, given, l, browser)
 	if code == CodeCode && m.known(x) { // the callback was asked for twice
 		redirect(x, CodeLoggedIn, l.target)
 		return
@@ -96,8 +116,12 @@ func (m *Method) known(x *exchange.Exchange) bool {
 
 // refused answers for a provider that said no (OAuth 2.0, section 4.1.2.1). Its
 // own words are not repeated: anybody can write them into a link.
-func (m *Method) refused(x *exchange.Exchange, failure string) {
-	if failure == "temporarily_unavailable" || failure == "server_error" {
+func (m *Method) refused(x *exchange.Exchange, failure, target string) {
+	switch passes := failure == "temporarily_unavailable" || failure == "server_error"; {
+	case passes && m.known(x): // another tab's login has come through
+		redirect(x, CodeLoggedIn, target)
+		return
+	case passes:
 		m.failLogin(x, CodeProvider)
 		return
 	}
@@ -153,12 +177,12 @@ func (m *Method) exchange(x *exchange.Exchange, code string, l *login, browser s
 // verify judges a token of the provider. If it is signed with a key we do not
 // have, it waits for the fetch that causes.
 func (m *Method) verify(token, typ string, most time.Duration) (map[string]any, string) {
-	for waited := time.Duration(0); ; waited += keyPoll {
+	for late := time.Now().Add(most); ; time.Sleep(keyPoll) {
 		claims, code := m.needs.Tokens.Verify(token, typ)
-		if code != auth.CodeJWTKey || waited >= most {
+		missing := code == auth.CodeJWTKey || code == auth.CodeKeySet // known to be, or not to be asked for yet
+		if !missing || !time.Now().Before(late) {
 			return claims, code
 		}
-		time.Sleep(keyPoll)
 	}
 }
 

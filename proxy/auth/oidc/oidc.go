@@ -80,6 +80,7 @@ type Method struct {
 	names     Names
 	seals     seals
 	provider  provider
+	logins    singleflight.Group // by the id of their state
 	refreshes singleflight.Group
 }
 

@@ -19,11 +19,12 @@ import (
 
 // The bounds of calling a token endpoint.
 const (
-	callTime    = 5 * time.Second
-	callsAtOnce = 32 // more are answered 503
-	patience    = 3  // failures in a row, after which it is left alone
-	restFirst   = time.Second
-	restLast    = 30 * time.Second
+	callTime     = 5 * time.Second
+	loginsAtOnce = 32 // others wait, for callTime at most
+	callsAtOnce  = 64 // of all kinds: strangers' logins leave refreshes room
+	patience     = 3  // failures in a row, after which it is left alone
+	restFirst    = time.Second
+	restLast     = 30 * time.Second
 )
 
 // metadata is what we need of a provider's (OpenID Connect Discovery, section 3).
@@ -45,6 +46,7 @@ type provider struct {
 	client  *http.Client
 	now     func() time.Time
 	last    *atomic.Pointer[metadata]
+	logins  chan struct{} // as many as ask at a time
 }
 
 func newProvider(t *table.OIDC, n Needs) provider {
@@ -54,7 +56,7 @@ func newProvider(t *table.OIDC, n Needs) provider {
 	})
 	return provider{
 		config: t, fetched: n.Metadata, client: calls.HTTP(), now: n.Now,
-		last: &atomic.Pointer[metadata]{},
+		last: &atomic.Pointer[metadata]{}, logins: make(chan struct{}, loginsAtOnce),
 	}
 }
 
@@ -86,6 +88,14 @@ func (p *provider) usable(endpoint string) bool {
 // exchange gets the tokens for a code. The cause of a failure is CodeCode where
 // the provider refuses the code, CodeClient where it refuses us.
 func (p *provider) exchange(redirectURI, code, verifier string) (*record, string) {
+	late := time.NewTimer(callTime)
+	defer late.Stop()
+	select {
+	case p.logins <- struct{}{}:
+		defer func() { <-p.logins }()
+	case <-late.C:
+		return nil, CodeProvider
+	}
 	r, failure := p.call(redirectURI, func(ctx context.Context, c *oauth2.Config) (*oauth2.Token, error) {
 		return c.Exchange(ctx, code, oauth2.VerifierOption(verifier))
 	})
