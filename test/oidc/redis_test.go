@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -70,6 +71,23 @@ func (r *Redis) Stop() {
 		_ = r.command.Process.Kill()
 		_ = r.command.Wait()
 		r.command = nil
+	}
+}
+
+// Tell has it carry out a command.
+func (r *Redis) Tell(command string) {
+	r.t.Helper()
+	c, err := net.Dial("tcp", "127.0.0.1:"+r.port)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	answer := make([]byte, len("+OK\r\n+OK\r\n"))
+	if _, err = c.Write([]byte("AUTH planted-redis-password\r\n" + command + "\r\n")); err == nil {
+		_, err = io.ReadFull(c, answer)
+	}
+	if err != nil || string(answer) != "+OK\r\n+OK\r\n" {
+		r.t.Fatalf("%q: %v", answer, err)
 	}
 }
 
@@ -191,6 +209,24 @@ func TestRedisDown(t *testing.T) {
 	until(t, "sessions are back", func() bool { return unknown.Get(app).User() == subject })
 	// The other gateway finds that out by itself.
 	until(t, "logins are back", func() bool { return late.LogIn(late.Get(app)).User() == subject })
+}
+
+// A server that is full takes no logins, and sessions go on, also those that a
+// gateway has not seen.
+func TestRedisFull(t *testing.T) {
+	p, r := NewProvider(t, callback), NewRedis(t)
+	one, two := startShared(t, p, r, ""), startShared(t, p, r, "")
+	b, late, elsewhere := NewBrowser(t, one), NewBrowser(t, two), NewBrowser(t, two)
+	in(t, b)
+	form := ready(t, late)
+	elsewhere.client.Jar = b.client.Jar
+	r.Tell("CONFIG SET maxmemory 1")
+	if page := late.LogIn(form); page.Status != 503 || page.Code() != "session_store_unavailable" {
+		t.Errorf("a login: %d %s", page.Status, page.Code())
+	}
+	still(t, elsewhere, "with a Redis that is full")
+	r.Tell("CONFIG SET maxmemory 0")
+	in(t, late)
 }
 
 // A refresh token is used once, whichever replica is asked.

@@ -158,8 +158,11 @@ func (m *Memory) makeRoom(now time.Duration) {
 		it = before
 	}
 	for m.bytes > m.max && m.ends.previous != m.ends.next {
-		m.remove(m.ends.previous)
-		m.lost++
+		last := m.ends.previous
+		m.remove(last)
+		if last.until > now {
+			m.lost++
+		}
 	}
 }
 

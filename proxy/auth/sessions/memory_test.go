@@ -160,3 +160,16 @@ func BenchmarkMemoryGet(b *testing.B) {
 		_, _ = m.Get(b.Context(), keys, time.Hour)
 	}
 }
+
+// What had run out when it was dropped for want of room is not lost.
+func TestMemoryLosesNothingThatHasRunOut(t *testing.T) {
+	s := newStage(t, 10*(overhead+1))
+	for n := range uint64(10) {
+		s.set(n, "x", time.Minute, Always)
+	}
+	s.now = s.now.Add(time.Hour)
+	s.set(100, string(make([]byte, 9*(overhead+1)-overhead)), time.Minute, Always) // nine places
+	if f := s.Figures(); f.Lost != 0 || f.Values != 2 && f.Values != 1 {
+		t.Errorf("%+v", f)
+	}
+}

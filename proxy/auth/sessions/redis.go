@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -174,10 +175,14 @@ func (r *Redis) connected() (rueidis.Client, error) {
 	return c, nil
 }
 
-// failed notes that the server failed, if err says so.
+// failed notes that the server failed, if err says so. One that is full has not: it
+// takes nothing new, and still says what it has.
 func (r *Redis) failed(err error) error {
 	if err == nil {
 		return nil
+	}
+	if answer, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(answer.Error(), "OOM ") {
+		return errors.New("the session store is full")
 	}
 	r.retry.Store(int64(time.Since(r.born) + rest))
 	return fmt.Errorf("the session store failed: %w", err)
