@@ -84,6 +84,27 @@ func (l *limited) Next() ([]byte, error) {
 	return p, err
 }
 
+// limitedStream is a limited of what another goroutine may read.
+type limitedStream struct {
+	limited
+	stream exchange.Stream
+}
+
+// Continue implements exchange.Stream.
+func (l *limitedStream) Continue() error { return l.stream.Continue() }
+
+// Cancel implements exchange.Stream.
+func (l *limitedStream) Cancel() { l.stream.Cancel() }
+
+// bound returns body as one that may not be larger than max.
+func bound(body exchange.Body, max int64) exchange.Body {
+	l := limited{body: body, left: max, max: max}
+	if s, ok := body.(exchange.Stream); ok {
+		return &limitedStream{l, s}
+	}
+	return &l
+}
+
 func sizeError(max int64) *exchange.Error {
 	return &exchange.Error{Status: 413, Code: CodeTooLarge, Detail: fmt.Sprintf("the content is larger than %d bytes", max)}
 }

@@ -184,7 +184,7 @@ func (p *Policy) judge(x *exchange.Exchange, shadow bool) *refusal {
 		return p.content(x, applying, max, shadow)
 	}
 	if max >= 0 && x.Request.Body != nil && x.Request.ContentLength < 0 && !shadow {
-		x.Request.Body = &limited{body: x.Request.Body, left: max, max: max}
+		x.Request.Body = bound(x.Request.Body, max)
 	}
 	return nil
 }

@@ -122,6 +122,37 @@ func TestGRPCStreams(t *testing.T) {
 	}
 }
 
+// A ValidationPolicy that bounds content holds up no conversation: what the backend says
+// goes on before all content has come, and content beyond the bound ends it.
+func TestBoundedStream(t *testing.T) {
+	t.Parallel()
+	w := startGRPC(t, GRPC("g", "g.example", `{backendRefs: [{name: a, port: 80}]}`)+Validation("v", "Gateway/edge", "rules: {checks: {size: {maxBodyBytes: 20}}}"))
+	in, out := io.Pipe()
+	defer func() { _ = out.Close() }()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://g.example/a.B/C", in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/grpc")
+	a, err := w.Client("", PriorKnowledge).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 10)
+	for _, word := range []string{"first ping", "other ping"} {
+		_, _ = io.WriteString(out, word)
+		if n, err := io.ReadFull(a.Body, b); err != nil || string(b[:n]) != word {
+			t.Fatalf("got %q, %v", b[:n], err)
+		}
+	}
+	_, _ = io.WriteString(out, "and more")
+	if rest, err := io.ReadAll(a.Body); len(rest) > 0 || err == nil && a.Trailer.Get("Grpc-Status") == "0" {
+		t.Errorf("too much: %q, %v, %v", rest, err, a.Trailer)
+	}
+}
+
 // An answer that is all head stays so: its end comes with its fields.
 func TestGRPCTrailersOnly(t *testing.T) {
 	t.Parallel()
