@@ -4,6 +4,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
@@ -90,11 +91,25 @@ func (x *Exchange) content(contentType string, body []byte) {
 	x.Response.ContentLength = int64(len(body))
 }
 
-// Buffered is a Body already read in whole.
-type Buffered struct{ Content []byte }
+// Buffered is a Stream already read in whole.
+type Buffered struct {
+	Content   []byte
+	cancelled atomic.Bool
+}
+
+var errCancelled = &Error{Status: 499, Code: "cancelled", Detail: "the content is not wanted any more"}
+
+// Continue implements Stream: nobody waits to be told to send.
+func (b *Buffered) Continue() error { return nil }
+
+// Cancel implements Stream.
+func (b *Buffered) Cancel() { b.cancelled.Store(true) }
 
 // Next returns the content once, then io.EOF.
 func (b *Buffered) Next() ([]byte, error) {
+	if b.cancelled.Load() {
+		return nil, errCancelled
+	}
 	if len(b.Content) == 0 {
 		return nil, io.EOF
 	}

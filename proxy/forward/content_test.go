@@ -2,6 +2,7 @@ package forward_test
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/http1"
 )
 
@@ -122,5 +124,43 @@ func TestClientContentFails(t *testing.T) {
 	time.Sleep(20 * time.Millisecond)
 	if n := complete.Load(); n > 0 {
 		t.Errorf("%d requests seemed complete to the backend", n)
+	}
+}
+
+// TestHeldContent has content that is held in memory go to a backend that answers with
+// as much while it comes: neither waits for the other.
+func TestHeldContent(t *testing.T) {
+	echo := func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		_, _ = io.Copy(w, r.Body)
+	}
+	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		addr := ""
+		if http2 {
+			addr = serveH2C(t, echo)
+		} else {
+			addr = serve(t, http.HandlerFunc(echo))
+		}
+		o := options{grpc: http2}
+		o.body = func(b exchange.Body) exchange.Body {
+			var all []byte
+			for {
+				p, err := b.Next()
+				if all = append(all, p...); err != nil {
+					return &exchange.Buffered{Content: all}
+				}
+			}
+		}
+		content := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
+		c := start(t, o, addr).dial()
+		at := time.Now()
+		go func() {
+			_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: "+strconv.Itoa(len(content))+"\r\n\r\n")
+			_, _ = c.Write(content)
+		}()
+		a, err := c.read("POST")
+		if err != nil || a.StatusCode != 200 || a.body != string(content) {
+			t.Errorf("%s: after %v: %v, %d bytes", name, time.Since(at), err, len(a.body))
+		}
 	}
 }
