@@ -107,10 +107,12 @@ func (e *Endpoint) dial(now, deadline time.Time) (*Conn, *exchange.Error) {
 		lost()
 		return nil, errUnreachable
 	}
+	e.reached()
 	return &Conn{Conn: s, secure: over, ep: e}, nil
 }
 
-// connect opens a connection and counts it as open.
+// connect opens a connection and counts it as open. Whether the endpoint was reached says
+// the caller, who may need more than that.
 func (e *Endpoint) connect(deadline time.Time) (*net.TCPConn, *exchange.Error) {
 	if int(e.open.Add(1)) > e.cfg.MaxConns {
 		e.open.Add(-1)
@@ -122,7 +124,6 @@ func (e *Endpoint) connect(deadline time.Time) (*net.TCPConn, *exchange.Error) {
 		e.open.Add(-1)
 		return nil, e.unreached()
 	}
-	e.reached()
 	e.pool.prepare()
 	return nc.(*net.TCPConn), nil
 }

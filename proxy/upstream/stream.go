@@ -54,6 +54,7 @@ func (e *Endpoint) join(now time.Time) (net.Conn, *exchange.Error) {
 	}
 	secure := e.secure.Load()
 	if secure == nil {
+		e.reached()
 		return c, nil
 	}
 	over, err := e.handshake(c, secure.stream, now, time.Time{})
@@ -63,6 +64,7 @@ func (e *Endpoint) join(now time.Time) (net.Conn, *exchange.Error) {
 		_ = e.unreached()
 		return nil, errInsecure
 	}
+	e.reached()
 	return over, nil
 }
 

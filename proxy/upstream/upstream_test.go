@@ -273,3 +273,32 @@ func TestBackOffSlow(t *testing.T) {
 		t.Error("the endpoint is asked again at once")
 	}
 }
+
+// TestBackOffTLS has an endpoint take connections, but not TLS over them: that too is one
+// failure in a row after the other.
+func TestBackOffTLS(t *testing.T) {
+	server := listen(t, func(c net.Conn) { _ = c.Close() })
+	s := New(Config{})
+	defer s.Close()
+	b := s.Backend("b", "")
+	s.SetEndpoints("b", []table.Endpoint{{Address: netip.MustParseAddrPort(server.String())}})
+	s.Secure("b", &table.BackendTLS{ServerName: "a.example"})
+	e := b.Pick(nil, time.Now())
+	for i, want := range []time.Duration{1, 2, 4, 8} {
+		began := time.Now()
+		if i%2 == 0 {
+			if _, err := e.dial(began, time.Time{}); err != errInsecure {
+				t.Fatalf("got %v", err)
+			}
+		} else if _, err := e.join(began); err != errInsecure {
+			t.Fatalf("got %v", err)
+		}
+		if want *= time.Second; e.up(began.Add(want).UnixNano()-1) || !e.up(time.Now().Add(want).UnixNano()) {
+			t.Errorf("down until %v, want %v", time.Unix(0, e.down.Load()).Sub(began), want)
+		}
+		e.down.Store(time.Now().UnixNano()) // it is over
+	}
+	if n := e.open.Load(); n != 0 {
+		t.Errorf("%d connections are counted, want 0", n)
+	}
+}
