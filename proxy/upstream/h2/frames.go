@@ -137,7 +137,9 @@ func (c *conn) settings(h *frame.Head, payload []byte) error {
 	case h.Has(frame.Ack):
 		return nil
 	}
-	c.peer.settled = true
+	if !c.peer.settled { // there is no limit until it says one (section 6.5.2)
+		c.peer.settled, c.peer.streams = true, frame.MaxStream
+	}
 	for ; len(payload) > 0; payload = payload[6:] {
 		v := binary.BigEndian.Uint32(payload[2:])
 		switch frame.Setting(binary.BigEndian.Uint16(payload)) {
