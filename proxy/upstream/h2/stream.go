@@ -217,7 +217,14 @@ func (s *Stream) again() bool {
 	if err != nil {
 		return false
 	}
-	s.lock.Lock() // who writes has been told
+	s.lock.Lock()          // who writes has been told
+	if !s.keeping.Load() { // more content has come meanwhile than is kept
+		s.lock.Unlock()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.release()
+		return false
+	}
 	before := s.conn.Load()
 	before.mu.Lock()
 	s.flow = flow{held: true, answer: s.answer}
