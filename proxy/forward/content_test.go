@@ -164,3 +164,52 @@ func TestHeldContent(t *testing.T) {
 		}
 	}
 }
+
+// TestSlowUpload has clients whose content takes longer than a backend may be silent, which
+// answers when it has all: its time begins then.
+func TestSlowUpload(t *testing.T) {
+	const silent, pieces = 200 * time.Millisecond, 12
+	all := func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		if r.URL.Path == "/silent" {
+			<-r.Context().Done()
+			return
+		}
+		_, _ = io.WriteString(w, strconv.FormatInt(n, 10))
+	}
+	for _, grpc := range []bool{false, true} {
+		addr := ""
+		if grpc {
+			addr = serveH2C(t, all)
+		} else {
+			addr = serve(t, http.HandlerFunc(all))
+		}
+		o := options{grpc: grpc}
+		o.upstream.ReadTimeout = silent
+		s := start(t, o, addr)
+		send := func(path string, size int, chunked bool) *client {
+			c := s.dial()
+			if chunked {
+				c.send("POST " + path + " HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+			} else {
+				c.send("POST " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: " + strconv.Itoa(pieces*size) + "\r\n\r\n")
+			}
+			for range pieces {
+				time.Sleep(silent / 2)
+				piece := strings.Repeat("x", size)
+				if chunked {
+					piece = strconv.FormatInt(int64(size), 16) + "\r\n" + piece + "\r\n"
+				}
+				c.send(piece)
+			}
+			if chunked {
+				c.send("0\r\n\r\n")
+			}
+			return c
+		}
+		send("/", 100, true).want(200, strconv.Itoa(pieces*100))
+		send("/", 10_000, false).want(200, strconv.Itoa(pieces*10_000))
+		send("/", 20_000, false).want(200, strconv.Itoa(pieces*20_000)) // by a pipe
+		send("/silent", 100, true).code(504, "backend_timeout")
+	}
+}

@@ -38,6 +38,7 @@ func (c *Call) forget() {
 	in.base, in.r, in.w, in.left = 0, 0, 0, 0
 	in.mode, in.done, in.any = fixed, false, false
 	c.sent = false
+	c.moved.Store(false)
 }
 
 // discard gives back memory of the answer's that is not the call's, and forgets what

@@ -19,7 +19,10 @@ func (c *Call) Await(gone func() bool) error {
 		}
 		c.rarer()
 		if now = time.Now(); !now.Before(end) {
-			return err
+			if !c.exact.IsZero() || !c.moved.Swap(false) {
+				return err
+			}
+			end = c.end(now) // it waits for the rest of the request, not we for the backend
 		}
 		if gone() {
 			return ErrGone

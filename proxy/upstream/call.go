@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -29,10 +30,11 @@ type Call struct {
 	stream *h2.Stream         // its part of a connection to endpoint, once there is one
 	cfg    *Config
 	times
-	req     []byte // the request's head, and content that was gathered; its memory stays with the call
-	content bool   // there is some
-	chunked bool   // it is sent in chunks
-	sent    bool   // all of the request has been written
+	req     []byte      // the request's head, and content that was gathered; its memory stays with the call
+	content bool        // there is some
+	chunked bool        // it is sent in chunks
+	sent    bool        // all of the request has been written
+	moved   atomic.Bool // content has been written since Await looked
 	in      input
 
 	aside    []byte    // req's memory while that is in a pooled buffer
@@ -306,6 +308,7 @@ func (c *Call) Write(p []byte) error {
 	if c.stream != nil {
 		return c.stream.Write(p)
 	}
+	c.moved.Store(true)
 	if !c.chunked {
 		_, err := c.conn.Write(p)
 		return err

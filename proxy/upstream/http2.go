@@ -117,7 +117,7 @@ func (c *Call) askStream() (untouched bool, err error) {
 // with interim answers.
 func (c *Call) readStreamHead() (err error) {
 	c.now = time.Now()
-	c.stream.Expire(c.until())
+	c.stream.Expire(c.until(), c.patience())
 	h := &c.Head
 	h.Status, h.ContentLength, h.Header, err = c.stream.Head(h.Header[:0])
 	if err != nil {
@@ -135,7 +135,7 @@ func (c *Call) readStreamHead() (err error) {
 // fillStream is Fill over HTTP/2.
 func (c *Call) fillStream() error {
 	in := &c.in
-	c.stream.Expire(c.until())
+	c.stream.Expire(c.until(), c.patience())
 	n, err := c.stream.Read(in.buf)
 	in.r, in.w = 0, n
 	if err == io.EOF {

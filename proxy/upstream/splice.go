@@ -7,4 +7,7 @@ import "github.com/gatehouse-dev/gatehouse/proxy/socket"
 func (c *Call) Plain() bool { return c.stream == nil && c.conn.secure == nil && !c.chunked }
 
 // Pass sends content that is in p, past Write.
-func (c *Call) Pass(p *socket.Pipe) error { return p.Drain(c.conn.Conn) }
+func (c *Call) Pass(p *socket.Pipe) error {
+	c.moved.Store(true)
+	return p.Drain(c.conn.Conn)
+}

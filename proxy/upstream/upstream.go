@@ -32,7 +32,7 @@ type Config struct {
 	MaxRequests    int              // requests under way to one endpoint, 4096
 	Look           time.Duration    // while a backend is silent, whether the client is there is looked at this often, 5 s (at most twice that passes)
 	Limits         wire.Limits      // of an answer's head: 64 KiB, 200 fields
-	ReadTimeout    time.Duration    // a backend silent for this long has failed, 60 s (at most twice that passes)
+	ReadTimeout    time.Duration    // a backend silent for this long has failed, unless it is still sent content, 60 s (at most twice that passes)
 	WriteTimeout   time.Duration    // a backend that reads nothing for this long has failed, 30 s (at most twice that passes)
 	StreamTimeout  time.Duration    // the same for gRPC, whose streams may well be silent while their connection is checked, 10 min
 	Admission      admission.Config // requests under way to one backend, none by default, and the wait of those that come over it, 100 ms

@@ -212,7 +212,7 @@ func TestEnds(t *testing.T) {
 	}
 	for _, path := range []string{"/", "/head"} {
 		for _, fill := range []bool{false, true} {
-			f("time", path, fill, os.ErrDeadlineExceeded, func(s *Stream, _ context.CancelFunc) { s.Expire(time.Now().Add(20 * time.Millisecond)) })
+			f("time", path, fill, os.ErrDeadlineExceeded, func(s *Stream, _ context.CancelFunc) { s.Expire(time.Now().Add(20*time.Millisecond), 0) })
 			f("client", path, fill, context.Canceled, func(_ *Stream, gone context.CancelFunc) { gone() })
 			f("caller", path, fill, errRefused, func(s *Stream, _ context.CancelFunc) { s.Abort() })
 		}

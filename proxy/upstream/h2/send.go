@@ -139,6 +139,7 @@ func (c *conn) stageData(s *Stream, flags uint8, p []byte) {
 	c.out.staged = append(frame.Append(c.staged(), h), p...)
 	s.window.send -= int64(len(p))
 	c.window.send -= int64(len(p))
+	s.moved = true
 }
 
 // glance is how often who waits for a window looks whether it is too late.
@@ -162,7 +163,10 @@ func (s *Stream) late(c *conn) {
 	switch {
 	case s.ctx.Err() != nil:
 		c.abort(s, context.Cause(s.ctx), frame.Cancel)
-	case !time.Now().Before(s.until):
+	case time.Now().Before(s.until):
+	case s.moved && s.patience > 0: // it waits for the rest of the request, not we for the backend
+		s.moved, s.until = false, time.Now().Add(s.patience)
+	default:
 		c.abort(s, os.ErrDeadlineExceeded, frame.Cancel)
 	}
 }

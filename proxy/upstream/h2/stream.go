@@ -36,16 +36,17 @@ type Watched interface {
 // Writing and reading may happen in two goroutines. Streams are reused: Close
 // gives one back.
 type Stream struct {
-	pool    *Pool
-	ctx     context.Context
-	unwatch func() bool // of a context that is not Watched
-	until   time.Time   // when it has failed with os.ErrDeadlineExceeded; the reading goroutine's, and the relay's while that waits
-	method  string
-	reading frame.Waiter
-	writing frame.Waiter
-	conn    atomic.Pointer[conn] // with room kept for this stream
-	aborted atomic.Bool
-	keeping atomic.Bool // another try is possible
+	pool     *Pool
+	ctx      context.Context
+	unwatch  func() bool   // of a context that is not Watched
+	until    time.Time     // when it has failed with os.ErrDeadlineExceeded; the reading goroutine's, and the relay's while that waits
+	patience time.Duration // by which content that was sent before then moves it; 0: it does not
+	method   string
+	reading  frame.Waiter
+	writing  frame.Waiter
+	conn     atomic.Pointer[conn] // with room kept for this stream
+	aborted  atomic.Bool
+	keeping  atomic.Bool // another try is possible
 
 	sending // guarded by its lock
 	flow    // guarded by the connection's lock
@@ -71,6 +72,7 @@ type flow struct {
 	early    bool    // it was sent before the backend had said how many requests it takes
 	done     bool    // the answer is complete, or err says why there is none
 	sentLast bool
+	moved    bool // content was staged since the time was last moved for that
 	err      error
 	window   window
 	answer   answer
@@ -111,12 +113,13 @@ func (p *Pool) Open(ctx context.Context, at time.Time) (*Stream, error) {
 	return s, nil
 }
 
-// Expire moves the time at which the stream has failed with os.ErrDeadlineExceeded.
-// Whoever waits already is told.
-func (s *Stream) Expire(at time.Time) {
+// Expire moves the time at which the stream has failed with os.ErrDeadlineExceeded, unless
+// content of the request has been sent meanwhile: then it moves by patience, if that is
+// not 0. Whoever waits already is told.
+func (s *Stream) Expire(at time.Time, patience time.Duration) {
 	c := s.conn.Load()
 	c.mu.Lock()
-	s.until = at
+	s.until, s.patience = at, patience
 	c.mu.Unlock()
 	s.reading.Signal()
 }
@@ -350,6 +353,7 @@ func (s *Stream) free() {
 		s.own, s.block = nil, s.block[:0:0]
 	}
 	s.pool, s.ctx, s.unwatch, s.method = nil, nil, nil, ""
+	s.patience = 0
 	s.kept, s.own, s.last = nil, s.own[:0], false
 	clear(s.trailer)
 	s.trailer = s.trailer[:0]
