@@ -154,3 +154,29 @@ func TestHTTP2Lost(t *testing.T) {
 		t.Errorf("the backend was asked %d times, want 7: what may have changed something is not asked again", n)
 	}
 }
+
+// TestHTTP2ClientGone has a client of HTTP/1.1 leave while a backend of HTTP/2 says
+// nothing, before its answer and in it: the backend is told.
+func TestHTTP2ClientGone(t *testing.T) {
+	for name, begun := range map[string]bool{"before the answer": false, "in the answer": true} {
+		ended := make(chan struct{})
+		addr := serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
+			if begun {
+				_ = http.NewResponseController(w).Flush()
+			}
+			<-r.Context().Done()
+			close(ended)
+		})
+		o := options{grpc: true}
+		o.upstream.Look = 50 * time.Millisecond
+		c := start(t, o, addr).dial()
+		c.send(get)
+		time.Sleep(100 * time.Millisecond)
+		c.Close()
+		select {
+		case <-ended:
+		case <-time.After(3 * time.Second):
+			t.Errorf("%s: the backend was not told", name)
+		}
+	}
+}

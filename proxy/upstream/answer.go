@@ -43,7 +43,7 @@ const (
 // *exchange.Error for a malformed answer, and those of the connection.
 func (c *Call) ReadHead(method, upgrade string, gone func() bool) error {
 	if c.stream != nil {
-		return c.readStreamHead()
+		return c.readStreamHead(gone)
 	}
 	in := &c.in
 	n, err := wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits, &c.conn.seen)

@@ -5,7 +5,7 @@ import "time"
 // Await is Fill, but looks every Config.Look whether the client is gone, and then
 // returns ErrGone: it would else hold on to a backend that says nothing, such as one
 // that thinks about its answer or sends events, for Config.ReadTimeout. Where a look
-// costs nothing it looks sooner at first. Over HTTP/2 it does not look, for Fill is told.
+// costs nothing it looks sooner at first. Over HTTP/2 it is the stream that looks, unless its context tells.
 func (c *Call) Await(gone func() bool) error {
 	if c.stream != nil || gone == nil {
 		return c.Fill()

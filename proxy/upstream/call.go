@@ -241,7 +241,7 @@ const shortest = 1 << 10
 // staged, or, where that may be too short for it, to a pooled buffer.
 func (c *Call) Ask(gone func() bool) (untouched bool, err error) {
 	if c.stream != nil {
-		return c.askStream()
+		return c.askStream(gone)
 	}
 	k := c.conn
 	if !c.exact.IsZero() || !k.armed(c.at, c.look) {

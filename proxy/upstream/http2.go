@@ -107,15 +107,24 @@ func (c *Call) closeStream() {
 	}
 }
 
+// watch has the stream look whether the client is there, as Await does, where no context tells.
+func (c *Call) watch(left func() bool) {
+	if c.x.Context == nil {
+		c.stream.Look(left, c.cfg.Look)
+	}
+}
+
 // askStream is Ask over HTTP/2.
-func (c *Call) askStream() (untouched bool, err error) {
+func (c *Call) askStream(left func() bool) (untouched bool, err error) {
+	c.watch(left)
 	untouched, err = c.stream.Ask(c.x, c.req)
 	return untouched, gone(err)
 }
 
 // readStreamHead is ReadHead over HTTP/2, which has no upgrade; the stream has dealt
 // with interim answers.
-func (c *Call) readStreamHead() (err error) {
+func (c *Call) readStreamHead(left func() bool) (err error) {
+	c.watch(left)
 	c.now = time.Now()
 	c.stream.Expire(c.until(), c.patience())
 	h := &c.Head

@@ -48,8 +48,16 @@ type Stream struct {
 	aborted  atomic.Bool
 	keeping  atomic.Bool // another try is possible
 
+	looks   // the reading goroutine's
 	sending // guarded by its lock
 	flow    // guarded by the connection's lock
+}
+
+// looks is how to learn that the client has left, where ctx does not tell.
+type looks struct {
+	gone  func() bool   // says so; nil: ctx tells
+	every time.Duration // how often it is asked
+	left  bool          // it has said so
 }
 
 // sending is the request as far as it has been given to us.
@@ -268,10 +276,30 @@ func (s *Stream) awaitOn(c *conn, there func(*answer) bool) error {
 		}
 		until := s.until
 		c.mu.Unlock()
-		late = !s.reading.Wait(until)
+		late = !s.pause(until)
 		c.mu.Lock()
+		if s.left {
+			c.abort(s, context.Canceled, frame.Cancel)
+		}
 	}
 	return nil
+}
+
+// Look has gone asked this often, while the answer is waited for, whether the client has
+// left: where it has, the request ends as if its context had.
+func (s *Stream) Look(gone func() bool, every time.Duration) { s.gone, s.every = gone, every }
+
+// pause waits for a signal, until then at most; it returns false when that has passed.
+func (s *Stream) pause(until time.Time) bool {
+	if s.gone == nil {
+		return s.reading.Wait(until)
+	}
+	look := time.Now().Add(s.every)
+	if !look.Before(until) {
+		return s.reading.Wait(until)
+	}
+	s.left = !s.reading.Wait(look) && s.gone()
+	return true
 }
 
 // Head waits for the head of the answer: its status, the length of its content
@@ -353,7 +381,7 @@ func (s *Stream) free() {
 		s.own, s.block = nil, s.block[:0:0]
 	}
 	s.pool, s.ctx, s.unwatch, s.method = nil, nil, nil, ""
-	s.patience = 0
+	s.looks, s.patience = looks{}, 0
 	s.kept, s.own, s.last = nil, s.own[:0], false
 	clear(s.trailer)
 	s.trailer = s.trailer[:0]
