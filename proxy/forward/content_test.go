@@ -213,3 +213,25 @@ func TestSlowUpload(t *testing.T) {
 		send("/silent", 100, true).code(504, "backend_timeout")
 	}
 }
+
+// TestSlowContentAndTimeout has content that is gathered take longer than its rule gives the
+// backend, which hears of the request only then.
+func TestSlowContentAndTimeout(t *testing.T) {
+	for _, grpc := range []bool{false, true} {
+		addr := ""
+		if grpc {
+			addr = serveH2C(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
+		} else {
+			addr = echo(t)
+		}
+		o := options{grpc: grpc}
+		o.timeouts.Backend = 300 * time.Millisecond
+		c := start(t, o, addr).dial()
+		c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello")
+		time.Sleep(o.timeouts.Backend + 100*time.Millisecond)
+		c.send("again")
+		if a, err := c.read("POST"); err != nil || a.StatusCode != 200 || !strings.HasSuffix(a.body, "helloagain") {
+			t.Errorf("got %v %q, %v", a.Response, a.body, err)
+		}
+	}
+}

@@ -88,6 +88,9 @@ func (t *transfer) run() {
 			t.stream()
 			return
 		}
+		if t.limit.backend > 0 { // it has been asked nothing yet
+			t.try()
+		}
 	}
 	err := t.ask()
 	if t.d.Retry != nil {
@@ -188,6 +191,11 @@ func (t *transfer) unconnected(err *exchange.Error) error {
 // again begins another try.
 func (t *transfer) again() {
 	t.x.Trace.Retries++
+	t.try()
+}
+
+// try begins the time of a try.
+func (t *transfer) try() {
 	now := time.Now()
 	t.limit.try(now)
 	t.call.Begin(now, t.limit.at)
