@@ -114,6 +114,9 @@ func (e *Endpoint) dial(now, deadline time.Time) (*Conn, *exchange.Error) {
 // connect opens a connection and counts it as open. Whether the endpoint was reached says
 // the caller, who may need more than that.
 func (e *Endpoint) connect(deadline time.Time) (*net.TCPConn, *exchange.Error) {
+	if !deadline.IsZero() && !time.Now().Before(deadline) { // that says nothing of the endpoint
+		return nil, errUnreachable
+	}
 	if int(e.open.Add(1)) > e.cfg.MaxConns {
 		e.open.Add(-1)
 		return nil, e.overloaded()

@@ -302,3 +302,17 @@ func TestBackOffTLS(t *testing.T) {
 		t.Errorf("%d connections are counted, want 0", n)
 	}
 }
+
+// A caller whose time was over before it came to connecting says nothing of the endpoint.
+func TestBackOffTooLate(t *testing.T) {
+	cfg := Config{}
+	cfg.defaults()
+	e := newEndpoint(listen(t, func(net.Conn) {}).(*net.TCPAddr).AddrPort(), &Backend{cfg: &cfg, dialer: New(cfg).dialer})
+	now := time.Now()
+	if _, err := e.dial(now, now.Add(-time.Millisecond)); err != errUnreachable {
+		t.Errorf("got %v", err)
+	}
+	if n := e.open.Load(); n != 0 || !e.up(now.UnixNano()) {
+		t.Errorf("%d connections are counted, and it is left alone until %v", n, time.Unix(0, e.down.Load()))
+	}
+}
