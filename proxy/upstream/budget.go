@@ -71,7 +71,8 @@ func (w *window) add(at int64, n int) {
 			}
 			continue
 		}
-		if n < 0 || word.CompareAndSwap(old, tag|uint64(n)) {
+		late := old != 0 && int32(uint32(old>>32)-uint32(turn)) > 0 // by a whole window: it counts no more
+		if n < 0 || late || word.CompareAndSwap(old, tag|uint64(n)) {
 			return
 		}
 	}

@@ -51,6 +51,17 @@ func TestBudget(t *testing.T) {
 	is(retried(all, 0, 100), 100)
 }
 
+// TestBudgetLate has a request come to its backend long after its head did, as one whose
+// content is held does: those that were counted since then are not forgotten for it.
+func TestBudgetLate(t *testing.T) {
+	b := newBudget(&table.RetryBudget{ID: "b", Percent: 50, Interval: 10 * time.Second, Least: 1, LeastInterval: time.Millisecond})
+	asked(b, 20*time.Second, 100)
+	asked(b, 10*time.Second, 1)
+	if n := retried(b, 20*time.Second, 1000); n != 100 {
+		t.Errorf("%d retries, want 100", n)
+	}
+}
+
 // TestBudgetAtOnce has many callers at one moment: together they get no more than
 // the budget.
 func TestBudgetAtOnce(t *testing.T) {
