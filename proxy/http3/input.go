@@ -146,16 +146,12 @@ func (in *input) some(n uint64) ([]byte, error) {
 	return p, nil
 }
 
-// whole reads n bytes, for which there need not be room; they are good until the
-// next call.
+// whole reads n bytes, for which there need not be room: that is made as they come, for
+// to say how many will come costs a client nothing. They are good until the next call.
 func (in *input) whole(n int) ([]byte, error) {
-	if n > len(in.buf) {
-		in.grow(n)
-	}
 	for in.w-in.r < n {
-		if in.r > 0 && in.r+n > len(in.buf) {
-			in.w = copy(in.buf, in.buf[in.r:in.w])
-			in.r = 0
+		if in.r == 0 && in.w == len(in.buf) {
+			in.grow(min(n, 2*len(in.buf)))
 		}
 		if err := in.fill(); err != nil {
 			return nil, inFrame(err)

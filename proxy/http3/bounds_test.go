@@ -1,0 +1,33 @@
+package http3
+
+import (
+	"bytes"
+	"testing"
+	"testing/iotest"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+)
+
+// Who says that a long head comes, and sends none of it, has no room made for it.
+func TestSaidLength(t *testing.T) {
+	for _, n := range []int{10, mem.Small, mem.Small + 1, mem.Large, mem.Large + 1, 60_000} {
+		sent := make([]byte, n+7)
+		for i := range sent {
+			sent[i] = byte(i * 7)
+		}
+		in := input{str: bytes.NewReader(sent[:min(n, 100)]), buf: mem.GetSmall()}
+		if _, err := in.whole(n + 1000); err == nil || len(in.buf) > mem.Small {
+			t.Errorf("%d bytes of %d: room for %d, %v", min(n, 100), n, len(in.buf), err)
+		}
+		in = input{str: iotest.OneByteReader(bytes.NewReader(sent)), buf: mem.GetSmall()}
+		if first, err := in.whole(3); err != nil || !bytes.Equal(first, sent[:3]) {
+			t.Errorf("%x, %v", first, err)
+		}
+		if got, err := in.whole(n); err != nil || !bytes.Equal(got, sent[3:3+n]) {
+			t.Errorf("%d bytes: %d came, %v", n, len(got), err)
+		}
+		if rest, err := in.whole(4); err != nil || !bytes.Equal(rest, sent[3+n:]) {
+			t.Errorf("behind %d bytes: %x, %v", n, rest, err)
+		}
+	}
+}
