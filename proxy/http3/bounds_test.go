@@ -4,9 +4,23 @@ import (
 	"bytes"
 	"testing"
 	"testing/iotest"
+	"time"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 )
+
+// A request that waits for its answer for longer than a connection may be without requests
+// keeps it, though nothing comes and goes meanwhile.
+func TestIdleWhileAnswering(t *testing.T) {
+	_, addr := serve(t, func(x *exchange.Exchange) {
+		time.Sleep(2*linger + 500*time.Millisecond)
+		echo(x)
+	}, func(c *Config) { c.Timeouts.Idle = 100 * time.Millisecond })
+	if got := ask(t, addr, headers(":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/")); got != "200|GET a /  " {
+		t.Errorf("got %q", got)
+	}
+}
 
 // Who says that a long head comes, and sends none of it, has no room made for it.
 func TestSaidLength(t *testing.T) {

@@ -54,12 +54,18 @@ type Timeouts struct {
 // three (section 6.2), and may try others.
 const uniStreams = 8
 
+// silence is how long a connection of QUIC may be silent at least. Chromium shows every
+// 15 s that it waits for an answer.
+const silence = time.Minute
+
 // QUIC returns the settings of connections: what c bounds of them, and that no
 // request is taken before the handshake is over (0-RTT), for it could be replayed.
 func (c Config) QUIC() *quic.Config {
 	buffers := c.Buffers.Settled()
 	return &quic.Config{
-		MaxIdleTimeout:                 c.Timeouts.Idle + 2*linger, // GOAWAY comes first
+		// For QUIC a connection is idle as well while a request waits for its backend, or a stream
+		// for its next message. One without requests is ended by us, before.
+		MaxIdleTimeout:                 max(c.Timeouts.Idle, c.Timeouts.Stream, silence) + 2*linger,
 		InitialStreamReceiveWindow:     uint64(buffers.Stream),
 		MaxStreamReceiveWindow:         uint64(buffers.Stream),
 		InitialConnectionReceiveWindow: uint64(buffers.Connection),

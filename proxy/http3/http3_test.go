@@ -55,10 +55,10 @@ func serve(t testing.TB, h handler, change ...func(*Config)) (*Server, net.Addr)
 		Handler: h, Limits: wire.Limits{Head: 16 << 10, Target: 4 << 10, Fields: 100}, Streams: 100, MaxBody: 1 << 20,
 		Timeouts: Timeouts{Idle: time.Minute, Read: 500 * time.Millisecond, Write: time.Second},
 	}
-	transport := cfg.QUIC()
 	for _, f := range change {
 		f(&cfg)
 	}
+	transport := cfg.QUIC()
 	s := New(cfg)
 	ln, err := quic.ListenAddr("127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate(t)}, NextProtos: []string{Protocol}}, transport)
 	if err != nil {
