@@ -88,6 +88,8 @@ func (s *Server) http3() (listener.HTTP3, *quic.Config) {
 		Full:     s.door.memory.Pressed,
 		Limits:   one.Limits,
 		Streams:  c.Streams,
+		Resets:   c.Floods.Resets,
+		Flooded:  func() { s.metrics.Floods.Add("", "resets") },
 		MaxBody:  one.MaxBody,
 		Pace:     one.Pace,
 		Buffers:  c.Buffers,

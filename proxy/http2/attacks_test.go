@@ -113,7 +113,7 @@ func TestFloods(t *testing.T) {
 			handled.Store(0)
 			r := dial(t, url)
 			flooded(t, r, func(i int) { step(r, i) })
-			if n := handled.Load(); n > int64(s.cfg.Floods.Resets)+int64(s.cfg.Streams)+resetRate*10 {
+			if n := handled.Load(); n > int64(s.cfg.Floods.Resets)+int64(s.cfg.Streams)+frame.ResetRate*10 {
 				t.Errorf("%d requests reached the handler", n)
 			}
 			if n := int64(r.acked); n > int64(s.cfg.Floods.Idle)+2+idleRate*10 {
@@ -194,7 +194,7 @@ func TestPatience(t *testing.T) {
 	for i := range uint32(n) {
 		r.ask(2*i+1, true, common("GET", "x-unread", "1")...)
 	}
-	time.Sleep(resetSoon + 100*time.Millisecond)
+	time.Sleep(frame.ResetSoon + 100*time.Millisecond)
 	for i := range uint32(n) {
 		r.send(frame.ResetStream, 0, 2*i+1, 0, 0, 0, 8)
 	}

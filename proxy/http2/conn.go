@@ -51,7 +51,7 @@ type input struct {
 
 // flood is what the client may still send that is of no use.
 type flood struct {
-	idle, resets bucket
+	idle, resets frame.Bucket
 }
 
 // peer is what the client has set.
@@ -88,7 +88,7 @@ func newConn(s *Server, nc net.Conn, info *exchange.Conn) *conn {
 	c := &conn{srv: s, cfg: s.cfg.within(info), nc: nc, info: info}
 	c.dec = hpack.NewDecoder(frame.TableSize, c.field)
 	c.in = input{now: now, by: now.Add(min(prefaceTime, c.cfg.Timeouts.Head))}
-	c.flood = flood{newBucket(c.cfg.Floods.Idle, idleRate, now), newBucket(c.cfg.Floods.Resets, resetRate, now)}
+	c.flood = flood{frame.NewBucket(c.cfg.Floods.Idle, idleRate, now), frame.NewBucket(c.cfg.Floods.Resets, frame.ResetRate, now)}
 	c.streams.since = now
 	c.window = window{send: frame.InitialWindow, recv: int64(c.cfg.Buffers.Connection)}
 	c.peer = peer{window: frame.InitialWindow, frame: frame.MinMaxSize}
@@ -238,8 +238,8 @@ func (c *conn) arm() bool {
 	for c.flush(); len(c.out.staged) >= outputLimit && !c.out.failed; c.flush() {
 		c.pause()
 	}
-	c.flood.idle.gain(c.out.useful)
-	c.flood.resets.gain(c.out.answered * resetAnswer)
+	c.flood.idle.Gain(c.out.useful)
+	c.flood.resets.Gain(c.out.answered * frame.ResetAnswer)
 	c.out.useful, c.out.answered = 0, 0
 	idle, since := c.streams.open == 0, c.streams.since
 	c.mu.Unlock()

@@ -65,7 +65,7 @@ func (c *conn) frame(h *frame.Head, payload []byte) *fault {
 
 // useless counts frames that bring no request on.
 func (c *conn) useless(n int) *fault {
-	if !c.flood.idle.take(n, c.in.now) {
+	if !c.flood.idle.Take(n, c.in.now) {
 		return errManyIdle
 	}
 	return nil
@@ -73,7 +73,7 @@ func (c *conn) useless(n int) *fault {
 
 // broken counts streams that came to nothing through the client.
 func (c *conn) broken() *fault {
-	if !c.flood.resets.take(1, c.in.now) {
+	if !c.flood.resets.Take(1, c.in.now) {
 		return errManyResets
 	}
 	return nil
@@ -122,7 +122,7 @@ func (c *conn) content(st *stream, h *frame.Head, content []byte) *fault {
 	b, end := &st.body, h.Has(frame.EndStream)
 	b.received += int64(len(content))
 	if len(content) > 0 {
-		c.flood.idle.gain(idleGain(len(content)))
+		c.flood.idle.Gain(idleGain(len(content)))
 	}
 	if b.declared >= 0 && (b.received > b.declared || end && b.received < b.declared) {
 		c.credit(int64(h.Length))
@@ -198,7 +198,7 @@ func (c *conn) resetStream(h *frame.Head, payload []byte) *fault {
 	}
 	c.mu.Lock()
 	st := c.streams.find(h.Stream)
-	early := st != nil && !st.gone && !st.writer.begun && c.in.now.Sub(st.Exchange.Start) < resetSoon
+	early := st != nil && !st.gone && !st.writer.begun && c.in.now.Sub(st.Exchange.Start) < frame.ResetSoon
 	if st != nil && !st.gone {
 		c.abandon(st)
 	}

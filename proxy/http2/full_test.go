@@ -61,7 +61,7 @@ func TestLateHandlers(t *testing.T) {
 		if round == 2 && refused != int(s.cfg.Streams) {
 			t.Errorf("%d were refused", refused)
 		}
-		time.Sleep(2 * resetSoon)
+		time.Sleep(2 * frame.ResetSoon)
 		for i := range s.cfg.Streams {
 			r.send(frame.ResetStream, 0, 2*(round*s.cfg.Streams+i)+1, 0, 0, 0, 8)
 		}

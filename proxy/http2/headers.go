@@ -169,7 +169,7 @@ func (c *conn) request(st *stream) *fault {
 		return nil
 	}
 	st.bad = st.fill(&c.block)
-	c.flood.idle.gain(idleRequest)
+	c.flood.idle.Gain(idleRequest)
 	c.mu.Lock()
 	switch {
 	case c.drain.state == final: // the client has been told that it will not be looked at

@@ -11,6 +11,7 @@ import (
 	"github.com/quic-go/quic-go/quicvarint"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/frame"
 )
 
 // Error codes (section 8.1; RFC 9204, section 6).
@@ -65,7 +66,14 @@ type conn struct {
 	control *quic.SendStream // nil until SETTINGS are sent
 	open    int              // requests under way
 	next    quic.StreamID    // no request was taken from this one on
+	waste
 	parting
+}
+
+// waste is the client's requests that came to nothing through itself.
+type waste struct {
+	resets  frame.Bucket // how many more there may be
+	flooded bool         // there were too many
 }
 
 // parting is how far the end of a connection is.
@@ -81,7 +89,10 @@ type parting struct {
 const unbounded = 1<<62 - 4
 
 func newConn(s *Server, c *quic.Conn, info *exchange.Conn) *conn {
-	return &conn{srv: s, cfg: s.cfg.within(info), quic: c, info: info, jobs: make(chan *quic.Stream)}
+	return &conn{
+		srv: s, cfg: s.cfg.within(info), quic: c, info: info, jobs: make(chan *quic.Stream),
+		waste: waste{resets: frame.NewBucket(s.cfg.Resets, frame.ResetRate, time.Now())},
+	}
 }
 
 func (k *conn) close(code quic.ApplicationErrorCode) { _ = k.quic.CloseWithError(code, "") }
@@ -151,8 +162,7 @@ func (k *conn) take(str *quic.Stream) bool {
 // work serves requests, beginning with str's, as long as there are some.
 func (k *conn) work(str *quic.Stream) {
 	for ok := true; ok; {
-		k.request(str)
-		k.done()
+		k.done(k.request(str))
 		if k.free.Add(1) > kept {
 			k.free.Add(-1)
 			return
@@ -163,9 +173,15 @@ func (k *conn) work(str *quic.Stream) {
 }
 
 // done counts a request out.
-func (k *conn) done() {
+func (k *conn) done(f fate) {
 	if k.srv.ending.Load() {
 		k.goaway(unbounded)
+	}
+	if k.judge(f) {
+		k.close(codeLoad)
+		if k.cfg.Flooded != nil {
+			k.cfg.Flooded()
+		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -178,6 +194,21 @@ func (k *conn) done() {
 	} else {
 		k.idle.Reset(k.cfg.Timeouts.Idle)
 	}
+}
+
+// judge reports that the client has taken back one request too many: each has cost a backend
+// as much as one that is answered, and the streams that may be open do not bound them.
+func (k *conn) judge(f fate) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case f == answered:
+		k.resets.Gain(frame.ResetAnswer)
+	case f == wasted && !k.flooded && !k.resets.Take(1, time.Now()):
+		k.flooded = true
+		return true
+	}
+	return false
 }
 
 // leave asks the client to leave. What it has sent before it knew is answered.

@@ -20,6 +20,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/frame"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
@@ -34,6 +35,8 @@ type Config struct {
 	Full     func() bool                // says that there is no memory for another request, whose stream is rejected then; may be nil
 	Limits   wire.Limits
 	Streams  uint32        // open at one time on a connection; see QUIC
+	Resets   int           // streams that may come to nothing through the client (see frame.Resets); not above 0: as many as that
+	Flooded  func()        // told of connections that ended for more; may be nil
 	MaxBody  int64         // content of a request (413); not above 0: no limit
 	Pace     exchange.Pace // of a request's content, after the first Timeouts.Read (408); gRPC's has its own time
 	Buffers  exchange.Buffers
@@ -107,6 +110,9 @@ type Server struct {
 func New(cfg Config) *Server {
 	if cfg.Timeouts.Head <= 0 {
 		cfg.Timeouts.Head = cfg.Timeouts.Read
+	}
+	if cfg.Resets <= 0 {
+		cfg.Resets = frame.Resets
 	}
 	cfg.Buffers = cfg.Buffers.Settled()
 	return &Server{cfg: cfg, conns: map[*conn]struct{}{}}

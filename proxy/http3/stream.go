@@ -1,6 +1,8 @@
 package http3
 
 import (
+	"context"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -8,6 +10,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/frame"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 	"github.com/gatehouse-dev/gatehouse/proxy/section"
 	"github.com/gatehouse-dev/gatehouse/proxy/wire"
@@ -28,8 +31,17 @@ type stream struct {
 
 var streams = sync.Pool{New: func() any { return new(stream) }}
 
+// fate is what became of a request.
+type fate uint8
+
+const (
+	answered fate = iota
+	failed
+	wasted // through the client, and soon; see frame.Resets
+)
+
 // request serves the request of str.
-func (k *conn) request(str *quic.Stream) {
+func (k *conn) request(str *quic.Stream) fate {
 	st := streams.Get().(*stream)
 	st.begin(k, str)
 	err := st.read()
@@ -43,8 +55,31 @@ func (k *conn) request(str *quic.Stream) {
 	default:
 		st.reset(codeIncomplete)
 	}
+	f := st.fate()
 	st.end()
 	streams.Put(st)
+	return f
+}
+
+// fate looks at how a request ended, before end does away with that.
+func (st *stream) fate() fate {
+	if st.body.err == error(errIncomplete) || !st.writer.begun && withdrawn(st.Context) {
+		if time.Since(st.Start) < frame.ResetSoon {
+			return wasted
+		}
+		return failed
+	}
+	if st.writer.state == ended {
+		return answered
+	}
+	return failed
+}
+
+// withdrawn reports that an answer can no longer be sent on a stream though its connection
+// goes on: the client wants none, or has sent what is malformed.
+func withdrawn(stream context.Context) bool {
+	var reset *quic.StreamError
+	return stream.Err() != nil && errors.As(context.Cause(stream), &reset)
 }
 
 func (st *stream) begin(k *conn, str *quic.Stream) {
@@ -53,7 +88,7 @@ func (st *stream) begin(k *conn, str *quic.Stream) {
 	st.section.Begin()
 	st.writer.begin(st)
 	st.body.begin(st)
-	st.Conn, st.Writer, st.Context = k.info, &st.writer, str.Context()
+	st.Conn, st.Writer, st.Context, st.Start = k.info, &st.writer, str.Context(), time.Time{}
 }
 
 // end leaves nothing of the request behind.

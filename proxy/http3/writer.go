@@ -28,6 +28,7 @@ type writer struct {
 	armed  time.Time // the write deadline
 	state  state
 	noBody bool
+	begun  bool  // something of the answer has left
 	left   int64 // content still to come; -1 when not known
 }
 
@@ -169,5 +170,7 @@ func (w *writer) send(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	return w.str.Write(p)
+	n, err := w.str.Write(p)
+	w.begun = w.begun || err == nil && w.state != waiting
+	return n, err
 }

@@ -1,4 +1,4 @@
-package http2
+package frame
 
 import (
 	"testing"
@@ -8,12 +8,12 @@ import (
 // TestBucketLosesNothing has somebody take what comes, ever again just before it is whole.
 func TestBucketLosesNothing(t *testing.T) {
 	now := time.Now()
-	b := newBucket(2, 10, now)
+	b := NewBucket(2, 10, now)
 	taken := 0
 	for range 200 {
 		now = now.Add(95 * time.Millisecond)
 		if b.left > 0 || b.filled.Add(100*time.Millisecond).Compare(now) <= 0 {
-			if !b.take(1, now) {
+			if !b.Take(1, now) {
 				t.Fatalf("empty after %d", taken)
 			}
 			taken++
