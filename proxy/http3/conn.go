@@ -178,10 +178,10 @@ func (k *conn) done(f fate) {
 		k.goaway(unbounded)
 	}
 	if k.judge(f) {
-		k.close(codeLoad)
 		if k.cfg.Flooded != nil {
 			k.cfg.Flooded()
 		}
+		k.close(codeLoad)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

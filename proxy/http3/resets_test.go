@@ -11,6 +11,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/frame"
 )
 
 // A client that takes its requests back as soon as it has made them, or has us reset them, is
@@ -23,6 +24,7 @@ func TestResets(t *testing.T) {
 		handled.Add(1)
 		if x.Request.Path == "/wait" {
 			<-x.Context.Done()
+			time.Sleep(2 * frame.ResetSoon) // as long as a handler may take to notice
 			return
 		}
 		echo(x)
@@ -103,7 +105,7 @@ func TestResets(t *testing.T) {
 		case <-time.After(5 * time.Second):
 		}
 		var closed *quic.ApplicationError
-		if err := context.Cause(c.Context()); !errors.As(err, &closed) || closed.ErrorCode != codeLoad || floods.Load() != 1 || n < most {
+		if err := context.Cause(c.Context()); !errors.As(err, &closed) || closed.ErrorCode != codeLoad || floods.Load() != 1 || n < most/2 {
 			t.Errorf("%s: %v after %d in %v, told %d times", client.name, err, n, time.Since(from), floods.Load())
 		}
 	}

@@ -61,10 +61,14 @@ func (k *conn) request(str *quic.Stream) fate {
 	return f
 }
 
+// soon is within what time after its head a request is over that the client has taken back
+// at once: who forwards it looks for its client a few times a second.
+const soon = 5 * frame.ResetSoon
+
 // fate looks at how a request ended, before end does away with that.
 func (st *stream) fate() fate {
 	if st.body.err == error(errIncomplete) || !st.writer.begun && withdrawn(st.Context) {
-		if time.Since(st.Start) < frame.ResetSoon {
+		if time.Since(st.Start) < soon {
 			return wasted
 		}
 		return failed
