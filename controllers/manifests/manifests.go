@@ -268,6 +268,9 @@ func (r *Reader) object(file string, node *yaml.Node) (*Manifest, []Problem) {
 	if object.GetName() == "" {
 		return nil, at(node, "metadata.name", "every object needs a name")
 	}
+	// What kubectl get prints says of which version it is, and who edits it leaves that as it was.
+	object.SetResourceVersion("")
+	object.SetGeneration(0)
 	if object.GetNamespace() == "" && kind != "GatewayClass" && kind != "IngressClass" && kind != "Namespace" {
 		object.SetNamespace(metav1.NamespaceDefault)
 	}

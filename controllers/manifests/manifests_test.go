@@ -10,6 +10,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
+	"github.com/gatehouse-dev/gatehouse/controllers/store"
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
 )
 
@@ -135,6 +136,30 @@ func TestListsAreTheirItems(t *testing.T) {
 	}
 	if len(problems) != 1 || problems[0].String() != "all.yaml:12: HTTPRoute r: spec.ruls: unknown field; did you mean rules?" {
 		t.Errorf("got %v", problems)
+	}
+}
+
+// TestVersionsAreNotRead: a file that kubectl get wrote says of which version the object is,
+// and goes on saying so when somebody has edited it. Its content counts.
+func TestVersionsAreNotRead(t *testing.T) {
+	r, held := reader(t), store.New()
+	for i, label := range []string{"a", "b"} {
+		ms, problems := r.Parse("key.yaml", []byte(`
+apiVersion: v1
+kind: Secret
+metadata: {name: key, uid: u, resourceVersion: "8", generation: 1, labels: {is: `+label+`}}
+`))
+		if len(problems) > 0 || len(ms) != 1 {
+			t.Fatalf("got %d manifests, problems %v", len(ms), problems)
+		}
+		if !held.Apply(ms[0].Object) {
+			t.Errorf("reading %d is no change", i)
+		}
+	}
+	ms, _ := r.Parse("route.yaml", []byte("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r, uid: u, resourceVersion: \"8\", generation: 1}\nspec: {hostnames: [a.example]}\n"))
+	edited, _ := r.Parse("route.yaml", []byte("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r, uid: u, resourceVersion: \"9\", generation: 1}\nspec: {hostnames: [b.example]}\n"))
+	if !held.Apply(ms[0].Object) || !held.Apply(edited[0].Object) {
+		t.Error("a route of another host is no change")
 	}
 }
 
