@@ -325,6 +325,20 @@ func TestNoItems(t *testing.T) {
 	}
 }
 
+// TestManyWinners names a few of the policies that stand in the place of another.
+func TestManyWinners(t *testing.T) {
+	edge := &Policy{Key: Key{"ColorPolicy", "ns", "edge"}, Items: []string{"dark", "light"}}
+	var r Reach
+	for i := range 1000 {
+		r.Add(edge, Merge(Stack{edge, 4: &Policy{Key: Key{"ColorPolicy", "ns", fmt.Sprintf("p%03d", i)}, Items: []string{"light"}}}), 1)
+	}
+	v := r.Verdict()
+	if v.Reason != "Overridden" || len(v.Message) > 1000 || !strings.HasPrefix(v.Message, "not in effect on 1000 rules: superseded by ColorPolicy ns/p000 (Atomic Defaults); ") ||
+		!strings.HasSuffix(v.Message, "ns/p007 (Atomic Defaults); and by 992 more") {
+		t.Errorf("got %s %q", v.Reason, v.Message)
+	}
+}
+
 func TestCache(t *testing.T) {
 	p := &Policy{Key: Key{"K", "ns", "p"}, Items: []string{"a"}}
 	var c Cache

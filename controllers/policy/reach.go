@@ -18,19 +18,23 @@ type Verdict struct {
 // Gateway.
 type Reach struct {
 	rules, whole, none int
-	lost               []Loss    // distinct
-	closed             []*Policy // broken policies that close rules it reaches, distinct
+	lost               map[Loss]bool
+	closed             map[*Policy]bool // broken policies that close rules it reaches
 }
+
+// maxWinners is how many policies a message names: thousands of routes may have one each.
+const maxWinners = 8
 
 // Add counts n rules on paths where e is what the policies make.
 func (r *Reach) Add(p *Policy, e *Effective, n int) {
+	if r.lost == nil {
+		r.lost, r.closed = map[Loss]bool{}, map[*Policy]bool{}
+	}
 	lost := 0
 	for _, l := range e.Lost {
 		if l.Policy == p {
 			lost++
-			if !slices.Contains(r.lost, l) {
-				r.lost = append(r.lost, l)
-			}
+			r.lost[l] = true
 		}
 	}
 	inEffect := 0
@@ -40,8 +44,8 @@ func (r *Reach) Add(p *Policy, e *Effective, n int) {
 		}
 	}
 	r.rules += n
-	if e.Closed != nil && !slices.Contains(r.closed, e.Closed) {
-		r.closed = append(r.closed, e.Closed)
+	if e.Closed != nil {
+		r.closed[e.Closed] = true
 	}
 	switch {
 	case e.Closed != nil:
@@ -89,7 +93,7 @@ func (r *Reach) superseded() string {
 		s  Strategy
 	}
 	items := map[winner][]string{}
-	for _, l := range r.lost {
+	for l := range r.lost {
 		w := winner{l.By, l.Strategy}
 		items[w] = append(items[w], l.Item)
 	}
@@ -102,10 +106,13 @@ func (r *Reach) superseded() string {
 		}
 		out = append(out, s)
 	}
-	for _, p := range r.closed {
+	for p := range r.closed {
 		out = append(out, fmt.Sprintf("closed by %s, which is not accepted", p.Key))
 	}
 	slices.Sort(out)
+	if more := len(out) - maxWinners; more > 0 {
+		out = append(out[:maxWinners], fmt.Sprintf("and by %d more", more))
+	}
 	return strings.Join(out, "; ")
 }
 
