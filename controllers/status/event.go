@@ -21,7 +21,7 @@ func (w *Writer) tell(before, after client.Object) {
 	for _, c := range complaints(after, w.opts.Controller) {
 		if text := c.Reason + " " + c.Message; !was[text] {
 			was[text] = true
-			w.opts.Event(after, c.Reason, c.Message)
+			w.opts.Event(after, c.Reason, cut(c.Message, maxNote))
 		}
 	}
 }

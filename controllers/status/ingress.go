@@ -80,7 +80,7 @@ func (w *Writer) tellFaults(o client.Object, want *ingressStatus) {
 	for _, f := range want.faults {
 		if !told[f] {
 			told[f] = true
-			w.opts.Event(o, f.Reason, f.Text)
+			w.opts.Event(o, f.Reason, cut(f.Text, maxNote))
 		}
 	}
 }

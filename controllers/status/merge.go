@@ -18,6 +18,23 @@ const (
 	maxAncestors  = 16
 )
 
+// The bytes that texts may have: the schemas take 32768 characters of a condition's
+// message, the API server 1024 bytes of an Event's note.
+const (
+	maxMessage = 32 << 10
+	maxNote    = 1 << 10
+)
+
+// cut is a text that may have so many bytes. Of a longer one the end is left out: it
+// would be refused with all that stands beside it.
+func cut(text string, room int) string {
+	if len(text) <= room {
+		return text
+	}
+	const more = " ..."
+	return strings.ToValidUTF8(text[:room-len(more)], "") + more
+}
+
 // merger puts what is desired into what there is.
 type merger struct {
 	controller gatewayv1.GatewayController
@@ -48,6 +65,10 @@ func isOurs(kind string) bool {
 // important.
 func (m merger) conditions(have, want []metav1.Condition) []metav1.Condition {
 	out := make([]metav1.Condition, 0, max(len(have), len(want)))
+	want = slices.Clone(want)
+	for i := range want {
+		want[i].Message = cut(want[i].Message, maxMessage)
+	}
 	for _, c := range have {
 		i := indexOf(want, c.Type)
 		switch {

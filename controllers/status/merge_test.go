@@ -90,3 +90,23 @@ func TestMergeParents(t *testing.T) {
 	f("twice", "me:a me:a", "me:a me:a", "me:a")
 	f("full", strings.Repeat("x:a ", 32), "me:a", strings.TrimSpace(strings.Repeat("x:a ", 32)))
 }
+
+// A text that the API server would refuse is cut, between two characters.
+func TestLongTextsAreCut(t *testing.T) {
+	m := merger{controller, metav1.NewTime(time.Unix(9, 0))}
+	c := cond("Accepted", "False", "Invalid")
+	c.Message = strings.Repeat("ä", maxMessage)
+	want := []metav1.Condition{c}
+	for _, have := range [][]metav1.Condition{nil, {cond("Accepted", "True", "Accepted")}} {
+		got := m.conditions(have, want)[0].Message
+		if len(got) > maxMessage || len(got) < maxMessage-8 || !strings.HasSuffix(got, "ä ...") {
+			t.Errorf("a message of %d bytes that ends with %q", len(got), got[len(got)-8:])
+		}
+	}
+	if want[0].Message != c.Message {
+		t.Error("what is desired was changed")
+	}
+	if got := cut("short", maxNote); got != "short" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -37,6 +37,7 @@ type Options struct {
 	Burst   int           // of writes; default 100
 	Settle  time.Duration // a pass waits so long for the next Graph to make it unnecessary; default 50 ms
 	Recheck time.Duration // what the proxy applied, and writes that failed, are looked at so often; default 2 s
+	Longest time.Duration // writes that fail again and again are tried ever later, up to this; default 1 min
 	Resync  time.Duration // all objects are compared with the API server so often; default 10 min
 }
 
@@ -48,6 +49,7 @@ func (o *Options) defaults() {
 	}
 	set(&o.Settle, 50*time.Millisecond)
 	set(&o.Recheck, 2*time.Second)
+	set(&o.Longest, time.Minute)
 	set(&o.Resync, 10*time.Minute)
 	if o.Rate == 0 {
 		o.Rate = 50
@@ -113,11 +115,17 @@ func (w *Writer) Run(ctx context.Context) error {
 	defer recheck.Stop()
 	defer resync.Stop()
 	var seen Applied
+	var again time.Time // writes that failed are tried, if there is nothing else
+	rest := w.opts.Recheck / 2
 	pass := func() {
 		if latest := w.latest.Load(); latest != nil {
 			seen = w.opts.Applied()
 			w.pass(ctx, latest, seen)
 		}
+		if rest = min(2*rest, w.opts.Longest); !w.missed {
+			rest = w.opts.Recheck / 2
+		}
+		again = time.Now().Add(rest)
 	}
 	pass()
 	for {
@@ -130,7 +138,7 @@ func (w *Writer) Run(ctx context.Context) error {
 			}
 			pass()
 		case <-recheck.C: // the proxy may have bound a port since, the API server may be back
-			if now := w.opts.Applied(); w.missed || !sameApplied(now, seen) {
+			if now := w.opts.Applied(); w.missed && time.Now().After(again) || !sameApplied(now, seen) {
 				pass()
 			}
 		case <-resync.C: // somebody else may have changed what we wrote

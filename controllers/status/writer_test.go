@@ -229,6 +229,10 @@ func TestEventsOncePerChange(t *testing.T) {
 	f(cond("Accepted", "True", "Accepted"), "")
 	f(cond("Accepted", "False", "NoMatchingParent"), "r NoMatchingParent m")
 	f(cond("Accepted", "False", "NotAllowedByListeners"), "r NotAllowedByListeners m")
+	long := cond("Accepted", "False", "UnsupportedValue")
+	long.Message = strings.Repeat("m", 2*maxNote) // an API server takes no such Event
+	f(long, "r UnsupportedValue "+strings.Repeat("m", maxNote-4)+" ...")
+	f(cond("Accepted", "False", "NotAllowedByListeners"), "r NotAllowedByListeners m")
 	events = nil
 	g := edge()
 	g.policies.All = nil
@@ -330,6 +334,32 @@ func TestRunTriesAgainAndEnds(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// What the API server refuses again and again is tried ever later.
+func TestRunTriesAgainEverLater(t *testing.T) {
+	s := newServer(t)
+	tries := 0
+	s.fail = func(client.Object) error {
+		tries++
+		return apierrors.NewForbidden(schema.GroupResource{Resource: "httproutes"}, "r", nil)
+	}
+	w := newWriter(s)
+	w.opts.Recheck = time.Millisecond
+	w.opts.Longest = time.Hour
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- w.Run(ctx) }()
+	publish(w, edge())
+	time.Sleep(300 * time.Millisecond)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	const objects = 4
+	if passes := tries / objects; passes < 3 || passes > 12 {
+		t.Errorf("%d passes in 300 ms, want one after 1, 2, 4, 8 ms and so on", passes)
 	}
 }
 
