@@ -10,6 +10,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/backendtls"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/policy"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
@@ -58,6 +59,7 @@ type Builder struct {
 	published map[PolicyKey]published
 	reached   generations[*graph.Route, []destination]
 	targeted  map[PolicyKey]*Policy // the policies on Services
+	secured   store.Memo[types.NamespacedName, *backendtls.Settings]
 }
 
 // NewBuilder returns a Builder that has built nothing yet.
@@ -137,7 +139,7 @@ func (b *Builder) build(s *store.Store, g *graph.Graph) *Policies {
 		b.published = nil
 		return out
 	}
-	t := &tally{builder: b, graph: g, out: out, store: all, counts: map[tallyKey]int{}, faults: map[tallyKey]string{}}
+	t := &tally{builder: b, graph: g, out: out, store: s, counts: map[tallyKey]int{}, faults: map[tallyKey]string{}}
 	for _, r := range g.Routes {
 		s.GiveWay()
 		known := b.routes.last[r]

@@ -77,9 +77,15 @@ func addDestinations(to map[types.NamespacedName][]destination, list []destinati
 	}
 }
 
+// secured is a BackendTLSPolicy and what it says.
+type secured struct {
+	*gatewayv1.BackendTLSPolicy
+	settings *backendtls.Settings
+}
+
 // securedAncestors are the entries of a BackendTLSPolicy's status, one per
 // Gateway.
-func (b *Builder) securedAncestors(r *store.Reader, p *gatewayv1.BackendTLSPolicy, reached map[types.NamespacedName][]destination, into *Policies) []*Ancestor {
+func (b *Builder) securedAncestors(r *store.Reader, p secured, reached map[types.NamespacedName][]destination, into *Policies) []*Ancestor {
 	under := map[types.NamespacedName]*targets{}
 	for i := range p.Spec.TargetRefs {
 		ref := &p.Spec.TargetRefs[i]
@@ -100,13 +106,12 @@ func (b *Builder) securedAncestors(r *store.Reader, p *gatewayv1.BackendTLSPolic
 				u = &targets{}
 				under[d.gateway] = u
 			}
-			u.note(r, p, ref, exists)
+			u.note(r, p.BackendTLSPolicy, ref, exists)
 		}
 	}
-	settings := backendtls.Read(r, nameOf(p))
 	var out []*Ancestor
 	for gateway, u := range under {
-		conditions := securedConditions(settings, u)
+		conditions := securedConditions(p.settings, u)
 		for i := range conditions {
 			conditions[i].ObservedGeneration = p.Generation
 		}

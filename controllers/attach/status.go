@@ -66,7 +66,7 @@ type tally struct {
 	builder *Builder
 	graph   *graph.Graph
 	out     *Policies
-	store   *store.Reader
+	store   *store.Store
 	counts  map[tallyKey]int
 	faults  map[tallyKey]string // with no merged: a requirement that names what no policy there brings
 }
@@ -134,11 +134,16 @@ func (t *tally) publish() {
 		}
 		reach[at].Add(key.rule, key.merged, n)
 	}
+	ingresses := make(map[types.NamespacedName]*graph.Ingress, len(t.graph.Ingresses))
+	for _, in := range t.graph.Ingresses {
+		ingresses[nameOf(in.Object)] = in
+	}
 	last := t.builder.published
 	now := map[PolicyKey]published{}
 	for _, k := range []*policyKind{&t.builder.auth, &t.builder.check} {
 		for _, n := range k.nodes {
-			s := standing{node: n, kind: k, tally: t, gateways: gateways, sets: sets, routes: routes, under: map[types.NamespacedName]*targets{}}
+			t.store.GiveWay()
+			s := standing{node: n, kind: k, tally: t, gateways: gateways, sets: sets, routes: routes, ingresses: ingresses, under: map[types.NamespacedName]*targets{}}
 			s.find()
 			out := *n.core
 			out.Ancestors = s.ancestors(reach)
@@ -165,14 +170,15 @@ func (t *tally) publish() {
 
 // standing is where one policy stands: what became of its targets.
 type standing struct {
-	node     *policyNode
-	kind     *policyKind
-	tally    *tally
-	gateways map[types.NamespacedName]*graph.Gateway
-	sets     map[types.NamespacedName]*graph.ListenerSet
-	routes   map[graph.ObjectKey]*graph.Route
-	under    map[types.NamespacedName]*targets
-	missing  []*Ancestor // targets that lead to nothing
+	node      *policyNode
+	kind      *policyKind
+	tally     *tally
+	gateways  map[types.NamespacedName]*graph.Gateway
+	sets      map[types.NamespacedName]*graph.ListenerSet
+	routes    map[graph.ObjectKey]*graph.Route
+	ingresses map[types.NamespacedName]*graph.Ingress
+	under     map[types.NamespacedName]*targets
+	missing   []*Ancestor // targets that lead to nothing
 }
 
 // targets is what became of a policy's targets under one Gateway.
@@ -189,7 +195,7 @@ func (s *standing) find() {
 		switch t.Kind {
 		case string(store.Gateway):
 			gw := s.gateways[name]
-			if gw == nil && s.tally.store.Gateway(name) == nil {
+			if gw == nil && s.tally.store.Read().Gateway(name) == nil {
 				s.miss(t, "does not exist")
 			}
 			if gw != nil {
@@ -219,19 +225,18 @@ func (s *standing) find() {
 }
 
 func (s *standing) findIngress(name types.NamespacedName, t policy.Target) {
-	if s.tally.store.Ingress(name) == nil {
+	in := s.ingresses[name]
+	if in == nil && s.tally.store.Read().Ingress(name) == nil {
 		s.miss(t, "does not exist")
 	}
-	for _, in := range s.tally.graph.Ingresses {
-		if nameOf(in.Object) == name {
-			s.target(in.Gateway, t, false, "section")
-		}
+	if in != nil {
+		s.target(in.Gateway, t, false, "section")
 	}
 }
 
 func (s *standing) findSet(name types.NamespacedName, t policy.Target) {
 	set := s.sets[name]
-	if set == nil && s.tally.store.ListenerSet(name) == nil {
+	if set == nil && s.tally.store.Read().ListenerSet(name) == nil {
 		s.miss(t, "does not exist")
 	}
 	if set != nil {
@@ -243,9 +248,9 @@ func (s *standing) findSet(name types.NamespacedName, t policy.Target) {
 // hasRoute says whether a route exists, whatever it is attached to.
 func (t *tally) hasRoute(kind store.Kind, name types.NamespacedName) bool {
 	if kind == store.GRPCRoute {
-		return t.store.GRPCRoute(name) != nil
+		return t.store.Read().GRPCRoute(name) != nil
 	}
-	return t.store.HTTPRoute(name) != nil
+	return t.store.Read().HTTPRoute(name) != nil
 }
 
 // target notes a target that exists and leads to the Gateway.

@@ -10,6 +10,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gatewayxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
+	"github.com/gatehouse-dev/gatehouse/controllers/backendtls"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
@@ -23,6 +24,7 @@ func (b *Builder) direct(s *store.Store, g *graph.Graph, out *Policies) {
 	all := s.Read()
 	secure, shape := all.BackendTLSPolicies(), all.BackendTrafficPolicies()
 	b.reached.turn()
+	defer b.secured.Sweep()
 	last := b.targeted
 	b.targeted = map[PolicyKey]*Policy{}
 	if len(secure)+len(shape) == 0 {
@@ -33,14 +35,16 @@ func (b *Builder) direct(s *store.Store, g *graph.Graph, out *Policies) {
 		addDestinations(reached, b.reached.get(r, func() []destination { return routeDestinations(r) }))
 	}
 	for _, p := range shape {
+		s.GiveWay()
 		key := PolicyKey{string(store.BackendTrafficPolicy), nameOf(p)}
-		node := &Policy{Key: key, Generation: p.Generation, Object: p, Ancestors: b.trafficAncestors(all, p, reached, out)}
+		node := &Policy{Key: key, Generation: p.Generation, Object: p, Ancestors: b.trafficAncestors(s.Read(), p, reached, out)}
 		b.publishDirect(node, &p.Status, last, out)
 	}
 	addStreams(reached, g)
 	for _, p := range secure {
 		key := PolicyKey{string(store.BackendTLSPolicy), nameOf(p)}
-		node := &Policy{Key: key, Generation: p.Generation, Object: p, Ancestors: b.securedAncestors(all, p, reached, out)}
+		settings := b.secured.Get(s, nameOf(p), backendtls.Read)
+		node := &Policy{Key: key, Generation: p.Generation, Object: p, Ancestors: b.securedAncestors(s.Read(), secured{p, settings}, reached, out)}
 		b.publishDirect(node, &p.Status, last, out)
 	}
 }
