@@ -289,23 +289,26 @@ type named struct {
 // backends learns which backends there are now. A new one has the addresses that
 // are known; names that are new are followed from now on.
 func (p *Pipeline) backends(all []*table.Backend) {
-	known, names := make(map[string][]string, len(all)), map[string]table.Name{}
+	now, names := make(map[string][]string, len(all)), map[string]table.Name{}
 	for _, b := range all {
 		p.opts.GiveWay()
 		at := b.Endpoints()
-		known[at] = append(known[at], b.ID)
+		now[at] = append(now[at], b.ID)
 		if b.Name != (table.Name{}) {
 			names[at] = b.Name
 		}
-		switch {
-		case slices.Contains(p.known[at], b.ID):
+		known := slices.Contains(p.known[at], b.ID)
+		switch same := p.named[at].name == b.Name; {
+		case known && same:
 		case b.Name == (table.Name{}):
 			p.opts.Outputs.SetEndpoints(b.ID, p.slices.Endpoints(at))
-		case p.named[at].name == b.Name:
+		case same:
 			p.opts.Outputs.SetEndpoints(b.ID, p.named[at].eps)
+		case known: // the addresses it has are another name's
+			p.opts.Outputs.SetEndpoints(b.ID, nil)
 		}
 	}
-	p.known = known
+	p.known = now
 	changed := len(names) != len(p.named)
 	next := make(map[string]named, len(names))
 	for at, name := range names {

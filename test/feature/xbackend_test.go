@@ -58,6 +58,10 @@ spec:
 	f("deleted", 500, "")
 	w.Apply(backend("HTTP"))
 	w.Until("there again", func() bool { return w.Do("GET http://a.example/x").Status == 200 })
+	w.Apply(strings.Replace(backend("HTTP"), "ai.example.com", "other.example.com", 1))
+	w.Until("another name, which DNS does not know", func() bool { return w.Do("GET http://a.example/x").Status == 503 })
+	w.Apply(backend("HTTP"))
+	w.Until("the name as before", func() bool { return w.Do("GET http://a.example/x").Status == 200 })
 }
 
 // An XBackend says itself whom to trust and what to show, per backend.
