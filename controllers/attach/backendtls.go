@@ -77,15 +77,10 @@ func addDestinations(to map[types.NamespacedName][]destination, list []destinati
 	}
 }
 
-// secured is a BackendTLSPolicy and what it says.
-type secured struct {
-	*gatewayv1.BackendTLSPolicy
-	settings *backendtls.Settings
-}
-
 // securedAncestors are the entries of a BackendTLSPolicy's status, one per
 // Gateway.
-func (b *Builder) securedAncestors(r *store.Reader, p secured, reached map[types.NamespacedName][]destination, into *Policies) []*Ancestor {
+func (b *Builder) securedAncestors(s *store.Store, p *gatewayv1.BackendTLSPolicy, reached map[types.NamespacedName][]destination, into *Policies) []*Ancestor {
+	r, settings := s.Read(), b.secured.Get(s, nameOf(p), backendtls.Read)
 	under := map[types.NamespacedName]*targets{}
 	for i := range p.Spec.TargetRefs {
 		ref := &p.Spec.TargetRefs[i]
@@ -106,12 +101,12 @@ func (b *Builder) securedAncestors(r *store.Reader, p secured, reached map[types
 				u = &targets{}
 				under[d.gateway] = u
 			}
-			u.note(r, p.BackendTLSPolicy, ref, exists)
+			u.note(r, p, ref, exists)
 		}
 	}
 	var out []*Ancestor
 	for gateway, u := range under {
-		conditions := securedConditions(p.settings, u)
+		conditions := securedConditions(settings, u)
 		for i := range conditions {
 			conditions[i].ObservedGeneration = p.Generation
 		}

@@ -10,7 +10,6 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gatewayxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
-	"github.com/gatehouse-dev/gatehouse/controllers/backendtls"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
@@ -43,8 +42,7 @@ func (b *Builder) direct(s *store.Store, g *graph.Graph, out *Policies) {
 	addStreams(reached, g)
 	for _, p := range secure {
 		key := PolicyKey{string(store.BackendTLSPolicy), nameOf(p)}
-		settings := b.secured.Get(s, nameOf(p), backendtls.Read)
-		node := &Policy{Key: key, Generation: p.Generation, Object: p, Ancestors: b.securedAncestors(s.Read(), secured{p, settings}, reached, out)}
+		node := &Policy{Key: key, Generation: p.Generation, Object: p, Ancestors: b.securedAncestors(s, p, reached, out)}
 		b.publishDirect(node, &p.Status, last, out)
 	}
 }

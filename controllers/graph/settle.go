@@ -3,12 +3,12 @@ package graph
 import (
 	"cmp"
 	"fmt"
-	"iter"
 	"slices"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 )
 
 // settle decides between HTTPRoutes and GRPCRoutes, of which routes[:https] are
@@ -24,7 +24,7 @@ func (b *Builder) settle(routes []*Route, https int) {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(i, j int) int { return cmp.Or(older(routes[i].Object, routes[j].Object), cmp.Compare(i, j)) })
-	overHTTP, overGRPC := map[ListenerKey]holdings{}, map[ListenerKey]holdings{}
+	overHTTP, overGRPC := map[ListenerKey]spec.Holdings{}, map[ListenerKey]spec.Holdings{}
 	settled := map[*Route]*Route{}
 	for age, i := range order {
 		b.store.GiveWay()
@@ -35,8 +35,8 @@ func (b *Builder) settle(routes []*Route, https int) {
 		before, lost := routes[i], map[*Attachment]*Route{}
 		for _, p := range before.Parents {
 			for _, at := range p.Attached {
-				if holder := others[at.Listener].of(at.Hostnames); holder != nil {
-					lost[at] = holder
+				if first, held := others[at.Listener].First(at.Hostnames); held {
+					lost[at] = routes[order[first]]
 				}
 			}
 		}
@@ -50,91 +50,13 @@ func (b *Builder) settle(routes []*Route, https int) {
 		for _, p := range routes[i].Parents {
 			for _, at := range p.Attached {
 				if held[at.Listener] == nil {
-					held[at.Listener] = holdings{}
+					held[at.Listener] = spec.Holdings{}
 				}
-				held[at.Listener].add(at.Hostnames, holding{before, age})
+				held[at.Listener].Add(at.Hostnames, age)
 			}
 		}
 	}
 	b.settled = settled
-}
-
-// holding is a route that has hosts of a listener, and its place by age.
-type holding struct {
-	route *Route
-	age   int
-}
-
-// span is hosts of one kind: a host itself, all that a wildcard with this end takes, or whatever
-// is known below the end.
-type span struct {
-	kind byte
-	name string
-}
-
-const (
-	exactly byte = iota
-	wildcard
-	below
-)
-
-// holdings are the first routes that have hosts of a listener.
-type holdings map[span]holding
-
-func (h holdings) add(hosts []string, of holding) {
-	put := func(at span) {
-		if _, held := h[at]; !held {
-			h[at] = of
-		}
-	}
-	for _, host := range hosts {
-		if end, wild := strings.CutPrefix(host, "*"); wild {
-			put(span{wildcard, end})
-		} else {
-			put(span{exactly, host})
-		}
-		for end := range ends(host) {
-			put(span{below, end})
-		}
-	}
-}
-
-// of is the first route that has one of the hosts, or takes some of what one of them
-// takes; nil for none.
-func (h holdings) of(hosts []string) *Route {
-	var first holding
-	look := func(at span) {
-		if held, is := h[at]; is && (first.route == nil || held.age < first.age) {
-			first = held
-		}
-	}
-	for _, host := range hosts {
-		if end, wild := strings.CutPrefix(host, "*"); wild {
-			look(span{below, end})
-		} else {
-			look(span{exactly, host})
-		}
-		for end := range ends(host) {
-			look(span{wildcard, end})
-		}
-	}
-	return first.route
-}
-
-// ends are the ends of a host that begin with a dot, from the longest, and the empty one.
-func ends(host string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for {
-			i := strings.IndexByte(host[min(1, len(host)):], '.')
-			if i < 0 {
-				yield("")
-				return
-			}
-			if host = host[i+1:]; !yield(host) {
-				return
-			}
-		}
-	}
 }
 
 // without is a route that has lost attachments to others.

@@ -2,49 +2,13 @@ package graph
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-
-	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 )
-
-// TestHoldings finds the route that comparing all hosts finds.
-func TestHoldings(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	hosts := []string{"*", "a.example", "b.example", "*.example", "a.b.example", "*.b.example", "c.a.b.example", "xexample", "example", "*.a.example", "a.test", "*.test"}
-	for range 2000 {
-		held, all := holdings{}, []holding{}
-		var of [][]string
-		pick := func() (out []string) {
-			for range 1 + random.IntN(2) {
-				out = append(out, hosts[random.IntN(len(hosts))])
-			}
-			return out
-		}
-		for age := range random.IntN(5) {
-			h := holding{&Route{}, age}
-			all, of = append(all, h), append(of, pick())
-			held.add(of[age], h)
-		}
-		asked := pick()
-		var want *Route
-		for i, h := range all {
-			if want == nil && slices.ContainsFunc(of[i], func(a string) bool {
-				return slices.ContainsFunc(asked, func(b string) bool { return spec.Overlap(a, b) })
-			}) {
-				want = h.route
-			}
-		}
-		if got := held.of(asked); got != want {
-			t.Fatalf("%q beside %q: got %p, want %p", asked, of, got, want)
-		}
-	}
-}
 
 // TestKindsOfRouteByNameAlone has an HTTPRoute and a GRPCRoute of one name and age want one host:
 // others beside them must not change which of the two has it.
