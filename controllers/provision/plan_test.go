@@ -33,7 +33,7 @@ func gateway(namespace string, ports ...int32) *graph.Gateway {
 
 func pod(name, ip string, state ...string) *corev1.Pod {
 	p := &corev1.Pod{}
-	p.Name, p.Namespace, p.Spec.NodeName = name, "gatehouse-system", "n1"
+	p.Name, p.Namespace, p.UID, p.Spec.NodeName = name, "gatehouse-system", types.UID("uid-"+name), "n1"
 	p.Status.Phase, p.Status.PodIPs = corev1.PodRunning, []corev1.PodIP{{IP: ip}}
 	ready := corev1.ConditionTrue
 	if slices.Contains(state, "unready") {
@@ -212,7 +212,12 @@ func TestEndpointsAreThePodsThatServe(t *testing.T) {
 	}
 	f("ready", "10.0.0.1/true/false 10.0.0.2/true/false", pod("b", "10.0.0.2"), pod("a", "10.0.0.1"))
 	f("one is on its way out", "10.0.0.1/false/true 10.0.0.2/true/false", pod("a", "10.0.0.1", "terminating"), pod("b", "10.0.0.2"))
+	f("it fails its probes meanwhile", "10.0.0.1/false/true 10.0.0.2/true/false", pod("a", "10.0.0.1", "terminating", "unready"), pod("b", "10.0.0.2"))
+	ended := pod("a", "10.0.0.1", "terminating", "unready")
+	ended.Status.Phase = corev1.PodSucceeded
+	f("it has ended", "10.0.0.2/true/false", ended, pod("b", "10.0.0.2"))
 	f("one is not ready", "10.0.0.2/true/false", pod("a", "10.0.0.1", "unready"), pod("b", "10.0.0.2"))
+	f("nor was it before it is told to end", "10.0.0.2/true/false", pod("a", "10.0.0.1", "terminating", "unready"), pod("b", "10.0.0.2"))
 	f("both families", "10.0.0.1/true/false 2001:db8::1/true/false", pod("a", "10.0.0.1"), pod("b", "2001:db8::1"))
 	f("one family is gone", "10.0.0.1/true/false", pod("a", "10.0.0.1"))
 	f("none", "")

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
@@ -23,7 +24,7 @@ const (
 // have, or once had, and per hundred ports.
 func (m *maker) endpoints(gw *graph.Gateway, service *corev1.Service) (out []*discoveryv1.EndpointSlice) {
 	for _, family := range []discoveryv1.AddressType{discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6} {
-		ends := endpointsOf(m.in.Pods, family)
+		ends := endpointsOf(m.in.Pods, family, listed(m.slices[nameOf(service)]))
 		had := slices.ContainsFunc(m.slices[nameOf(service)], func(s *discoveryv1.EndpointSlice) bool { return s.AddressType == family })
 		if len(ends) == 0 && !had {
 			continue
@@ -58,12 +59,30 @@ func renew(have, want *discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
 	return next
 }
 
+// listed are the pods that slices lead to.
+func listed(all []*discoveryv1.EndpointSlice) map[types.UID]bool {
+	out := map[types.UID]bool{}
+	for _, s := range all {
+		for i := range s.Endpoints {
+			if ref := s.Endpoints[i].TargetRef; ref != nil {
+				out[ref.UID] = true
+			}
+		}
+	}
+	return out
+}
+
 // endpointsOf are the addresses of the pods that serve, by pod name. One that is
-// on its way out is not ready, but serves while nothing else does (KEP-1669).
-func endpointsOf(pods []*corev1.Pod, family discoveryv1.AddressType) (out []discoveryv1.Endpoint) {
+// on its way out is not ready, but serves while nothing else does (KEP-1669). If
+// it was listed it stays for as long as it runs, though it fails its probes by
+// then: kube-proxy takes the way to it from the flows of UDP, and with them from
+// the requests of HTTP/3 that it is still answering, once it is no longer said to
+// serve.
+func endpointsOf(pods []*corev1.Pod, family discoveryv1.AddressType, listed map[types.UID]bool) (out []discoveryv1.Endpoint) {
 	for _, pod := range pods {
 		address := addressOf(pod, family)
-		if address == "" || pod.Status.Phase != corev1.PodRunning || !passesProbes(pod) {
+		leaving := pod.DeletionTimestamp != nil && listed[pod.UID]
+		if address == "" || pod.Status.Phase != corev1.PodRunning || !leaving && !passesProbes(pod) {
 			continue
 		}
 		serving, terminating := true, pod.DeletionTimestamp != nil
