@@ -28,8 +28,8 @@ type Options struct {
 	Controller gatewayv1.GatewayController
 	Log        logr.Logger
 
-	Rate   float32       // writes per second; default 50
-	Burst  int           // of writes; default 100
+	Rate   float32       // writes per second; default 200
+	Burst  int           // of writes; default 2000
 	Settle time.Duration // a pass waits so long for what comes together with its cause; default 20 ms
 	Retry  time.Duration // what could not be written is tried again after this, then ever later; default 250 ms
 	Resync time.Duration // everything is compared with the API server so often; default 10 min
@@ -44,11 +44,13 @@ func (o *Options) defaults() {
 	set(&o.Settle, 20*time.Millisecond)
 	set(&o.Retry, 250*time.Millisecond)
 	set(&o.Resync, 10*time.Minute)
+	// A pod that comes or goes is a write for every Gateway, all of which have to be
+	// done while it still serves: a few seconds, for some hundred Gateways.
 	if o.Rate == 0 {
-		o.Rate = 50
+		o.Rate = 200
 	}
 	if o.Burst == 0 {
-		o.Burst = 100
+		o.Burst = 2000
 	}
 }
 

@@ -105,7 +105,7 @@ func (r *running) config() (*rest.Config, error) {
 		return nil, fmt.Errorf("how to reach the API server: %w", err)
 	}
 	config.UserAgent = "gatehouse/" + version
-	config.QPS, config.Burst = 50, 100 // status writes; watches do not count
+	config.QPS, config.Burst = 300, 3000 // beyond what those who write allow themselves together
 	return config, nil
 }
 
