@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -52,8 +53,9 @@ type Options struct {
 // Pipeline is the control loop. Upsert, Delete and Synced may be called from
 // any goroutine; everything else happens in Run's.
 type Pipeline struct {
-	opts Options
-	wake chan struct{}
+	opts   Options
+	wake   chan struct{}
+	ending atomic.Bool // no table is built any more
 
 	mu      sync.Mutex
 	pending map[ObjectKey]change // latest change per object, so it is bounded by the number of objects
@@ -173,6 +175,11 @@ func (p *Pipeline) signal() {
 	}
 }
 
+// Finish has the last table stay in force: what takes tables is ending. The
+// addresses of its backends go on being handed on, for backends come and go while
+// requests are finished. Any goroutine may call it.
+func (p *Pipeline) Finish() { p.ending.Store(true) }
+
 // Run builds a table whenever something has changed, until ctx ends. Changes
 // that come close together share a build, and so do those that come while builds
 // have had their share of the time; addresses of backends do not wait for that.
@@ -197,7 +204,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		p.take()
 		now := time.Now()
 		switch {
-		case !p.due:
+		case !p.due, p.ending.Load():
 		case now.Before(next):
 			rested = time.After(next.Sub(now))
 		default:

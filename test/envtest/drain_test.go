@@ -20,7 +20,7 @@ import (
 // TestDrain ends Gatehouse while a request is under way.
 func TestDrain(t *testing.T) {
 	w := NewWorld(t, base, routeTo("r", "/"))
-	g := w.Run("--drain-delay=1s").WaitReady()
+	g := w.Run("--drain-delay=5s").WaitReady()
 	w.Expect("/a", http.StatusOK)
 	held := make(chan string, 1)
 	go func() {
@@ -56,7 +56,12 @@ func TestDrain(t *testing.T) {
 	if response.StatusCode != http.StatusOK || !response.Close {
 		t.Errorf("while draining: %d, connection closed %v; want 200 and true", response.StatusCode, response.Close)
 	}
-	eventually(t, 5*time.Second, func() string {
+	// Backends come and go meanwhile.
+	w.Apply(strings.Replace(slice, "ready: true", "ready: false", 1))
+	answers(w, http.StatusServiceUnavailable)
+	w.Apply(slice)
+	answers(w, http.StatusOK)
+	eventually(t, 10*time.Second, func() string {
 		if status, _, _ := ask(fresh, w.URL("/a")); status != 0 {
 			return fmt.Sprintf("a new connection is answered %d after the delay", status)
 		}
@@ -72,6 +77,20 @@ func TestDrain(t *testing.T) {
 	if code := g.wait(5 * time.Second); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
+}
+
+// slice leads to the backend, as base has it.
+var slice = base[strings.LastIndex(base, "---"):]
+
+// answers waits for a status, while a process drains.
+func answers(w *World, want int) {
+	w.t.Helper()
+	eventually(w.t, 2*time.Second, func() string {
+		if status, _, text := ask(fresh, w.URL("/a")); status != want {
+			return fmt.Sprintf("while draining: %d %s, want %d", status, text, want)
+		}
+		return ""
+	})
 }
 
 // TestNothingLeft runs the command in this process and looks for goroutines that outlive it.

@@ -139,9 +139,13 @@ func (r *running) run(ctx context.Context, log logr.Logger) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return server.Run(ctx) }) // at once: alive, if not ready
+	drained, done := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error { // at once: alive, if not ready
+		defer done()
+		return server.Run(ctx)
+	})
 	group.Go(func() error {
-		err := r.control(ctx, server, config, log)
+		err := r.control(ctx, drained, server, config, log)
 		if errors.Is(err, context.Canceled) {
 			return nil
 		}
@@ -151,8 +155,9 @@ func (r *running) run(ctx context.Context, log logr.Logger) error {
 }
 
 // control runs the control half. It returns with an error only when waiting
-// longer would not help.
-func (r *running) control(ctx context.Context, server *proxy.Server, config *rest.Config, log logr.Logger) error {
+// longer would not help. What it does for the cluster ends with ctx; the proxy is
+// told of its backends until drained ends, for they come and go while it drains.
+func (r *running) control(ctx, drained context.Context, server *proxy.Server, config *rest.Config, log logr.Logger) error {
 	var cluster *cluster
 	err := retry(ctx, log, func() (err error) {
 		cluster, err = newCluster(ctx, config, r)
@@ -187,14 +192,18 @@ func (r *running) control(ctx context.Context, server *proxy.Server, config *res
 		writer.Publish(g, p)
 	}, log)
 
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return pipeline.Run(ctx) })
+	context.AfterFunc(ctx, pipeline.Finish)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group, drained := errgroup.WithContext(drained)
+	context.AfterFunc(drained, cancel) // where one fails, all end
+	group.Go(func() error { return pipeline.Run(drained) })
 	group.Go(func() error {
 		return r.lead(ctx, cluster, together(writer.Run, services.run, shared.Run), log)
 	})
 	group.Go(func() error { return services.watch(ctx) })
 	group.Go(func() error {
-		return cluster.watch.Run(ctx, watch.Sink{
+		return cluster.watch.Run(drained, watch.Sink{
 			Upsert: func(o watch.Object) {
 				pipeline.Upsert(o)
 				services.saw(o)
