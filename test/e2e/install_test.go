@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -113,6 +114,30 @@ func TestUninstallWithDefinitions(t *testing.T) {
 	})
 	theCluster.helm(t, "uninstall", "edge", "--namespace", "edge", "--wait", "--timeout=90s")
 	nothingLeft(t, before)
+}
+
+// TestAutoscalingTurnedOn hands the number of pods over to the autoscaler, which must not take any of them away.
+func TestAutoscalingTurnedOn(t *testing.T) {
+	absent(t)
+	flags := []string{"gatehouse", "charts/gatehouse", "--namespace", system, "--wait", "--timeout=90s", "--set"}
+	theCluster.helm(t, append([]string{"install", "--create-namespace"}, append(flags, "replicaCount=3")...)...)
+	t.Cleanup(func() {
+		theCluster.helm(t, "uninstall", "gatehouse", "--namespace", system, "--wait", "--timeout=90s")
+		theCluster.kubectl(t, "delete", "namespace", system)
+		theCluster.kubectl(t, "delete", "crd", "-l", "app.kubernetes.io/part-of=gatehouse")
+	})
+	deployment := func() (d appsv1.Deployment) {
+		if err := theCluster.client.Get(t.Context(), k8s.ObjectKey{Namespace: system, Name: "gatehouse"}, &d); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	before := deployment()
+	theCluster.helm(t, append([]string{"upgrade"}, append(flags, "autoscaling.enabled=true,autoscaling.minReplicas=3")...)...)
+	// Another number would have made another generation, however soon the autoscaler had mended it.
+	if now := deployment(); now.Generation != before.Generation || *now.Spec.Replicas != 3 {
+		t.Errorf("there were 3 pods in generation %d, and there are %d in %d", before.Generation, *now.Spec.Replicas, now.Generation)
+	}
 }
 
 // names are the names of gatehouse's pods.
