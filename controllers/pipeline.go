@@ -53,13 +53,12 @@ type Options struct {
 // Pipeline is the control loop. Upsert, Delete and Synced may be called from
 // any goroutine; everything else happens in Run's.
 type Pipeline struct {
-	opts   Options
-	wake   chan struct{}
-	ending atomic.Bool // no table is built any more
+	opts  Options
+	wake  chan struct{}
+	stage stage
 
 	mu      sync.Mutex
-	pending map[ObjectKey]change // latest change per object, so it is bounded by the number of objects
-	synced  bool
+	pending map[ObjectKey]change        // latest change per object, so it is bounded by the number of objects
 	found   map[string][]table.Endpoint // of names, not yet handed on
 
 	// Owned by Run's goroutine from here on.
@@ -72,6 +71,12 @@ type Pipeline struct {
 	named    map[string]named    // of those, which have a name
 	builds   int
 	due      bool // the store has changed since the last of them
+}
+
+// stage is how far a Pipeline has come.
+type stage struct {
+	synced bool        // under its mu: a first table may be built
+	ending atomic.Bool // no table is built any more
 }
 
 // ObjectKey names an object.
@@ -147,7 +152,7 @@ func (p *Pipeline) Together(upserted, deleted []Object) {
 // only now is a first table built.
 func (p *Pipeline) Synced() {
 	p.mu.Lock()
-	p.synced = true
+	p.stage.synced = true
 	p.mu.Unlock()
 	p.signal()
 }
@@ -178,7 +183,7 @@ func (p *Pipeline) signal() {
 // Finish has the last table stay in force: what takes tables is ending. The
 // addresses of its backends go on being handed on, for backends come and go while
 // requests are finished. Any goroutine may call it.
-func (p *Pipeline) Finish() { p.ending.Store(true) }
+func (p *Pipeline) Finish() { p.stage.ending.Store(true) }
 
 // Run builds a table whenever something has changed, until ctx ends. Changes
 // that come close together share a build, and so do those that come while builds
@@ -204,7 +209,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		p.take()
 		now := time.Now()
 		switch {
-		case !p.due, p.ending.Load():
+		case !p.due, p.stage.ending.Load():
 		case now.Before(next):
 			rested = time.After(next.Sub(now))
 		default:
@@ -230,7 +235,7 @@ func pause(built time.Duration, share int) time.Duration {
 // told of a build finds all that came with it in force.
 func (p *Pipeline) take() {
 	p.mu.Lock()
-	if !p.synced {
+	if !p.stage.synced {
 		p.mu.Unlock()
 		return
 	}
@@ -333,7 +338,7 @@ func (p *Pipeline) backends(all []*table.Backend) {
 func (p *Pipeline) arrived() {
 	p.mu.Lock()
 	found := p.found
-	if !p.synced || len(found) == 0 {
+	if !p.stage.synced || len(found) == 0 {
 		p.mu.Unlock()
 		return
 	}

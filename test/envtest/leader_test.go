@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -63,6 +65,48 @@ func TestLeader(t *testing.T) {
 	third.WaitLog(6*time.Second, leading)
 	t.Logf("leader ended: another leads after %v", time.Since(stopped).Round(time.Millisecond))
 	change("/third", 5*time.Second, "127.0.0.1")
+}
+
+// TestLeaderKnows runs a replica that may not read the cluster, which would have nothing to write, before one that may.
+func TestLeaderKnows(t *testing.T) {
+	w := NewWorld(t, base, routeTo("r", "/a"))
+	ServiceAccount(t) // which makes the namespace, and the Role
+	w.Apply(`
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: lame, namespace: gatehouse-system}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: lame, namespace: gatehouse-system}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: gatehouse}
+subjects: [{kind: ServiceAccount, name: lame, namespace: gatehouse-system}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: lame}
+rules: [{apiGroups: [apiextensions.k8s.io], resources: [customresourcedefinitions], verbs: [get]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: lame}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: lame}
+subjects: [{kind: ServiceAccount, name: lame, namespace: gatehouse-system}]
+`)
+	account := &corev1.ServiceAccount{}
+	account.Namespace, account.Name = "gatehouse-system", "lame"
+	lame := w.Run("--leader-elect=true", "--identity=lame", "--kubeconfig", kubeconfigOf(t, w.server, account))
+	lame.WaitLog(30*time.Second, "is forbidden")
+	able := w.Run("--leader-elect=true", "--identity=able").WaitReady()
+	able.WaitLog(30*time.Second, leading)
+	if strings.Contains(lame.Log(), leading) {
+		t.Error("a replica led that knows nothing")
+	}
+	if status, text := lame.Ready(); status != http.StatusServiceUnavailable {
+		t.Errorf("it is ready: %d %s", status, text)
+	}
+	lame.Kill() // its log is full of errors, as it should be
+	able.Stop() // the lease is free for the next test
 }
 
 // writers are the tokens that statuses of the World's were written with; every replica has one.

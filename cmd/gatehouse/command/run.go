@@ -154,9 +154,8 @@ func (r *running) run(ctx context.Context, log logr.Logger) error {
 	return group.Wait()
 }
 
-// control runs the control half. It returns with an error only when waiting
-// longer would not help. What it does for the cluster ends with ctx; the proxy is
-// told of its backends until drained ends, for they come and go while it drains.
+// control runs the control half until drained ends, and writes until ctx does. It
+// returns with an error only when waiting longer would not help.
 func (r *running) control(ctx, drained context.Context, server *proxy.Server, config *rest.Config, log logr.Logger) error {
 	var cluster *cluster
 	err := retry(ctx, log, func() (err error) {
@@ -198,7 +197,13 @@ func (r *running) control(ctx, drained context.Context, server *proxy.Server, co
 	group, drained := errgroup.WithContext(drained)
 	context.AfterFunc(drained, cancel) // where one fails, all end
 	group.Go(func() error { return pipeline.Run(drained) })
+	synced := make(chan struct{})
 	group.Go(func() error {
+		select { // one that does not know the cluster, for it may not read all of it, would write nothing, and keep others from it
+		case <-ctx.Done():
+			return nil
+		case <-synced:
+		}
 		return r.lead(ctx, cluster, together(writer.Run, services.run, shared.Run), log)
 	})
 	group.Go(func() error { return services.watch(ctx) })
@@ -216,6 +221,7 @@ func (r *running) control(ctx, drained context.Context, server *proxy.Server, co
 			},
 			Synced: func() {
 				pipeline.Synced()
+				close(synced)
 				log.Info("watching the cluster", "controller", r.controller, "addresses", cluster.addresses)
 			},
 		})
