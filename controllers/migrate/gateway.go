@@ -54,6 +54,19 @@ func (m *migration) covering(host string) gatewayv1.SectionName {
 	return ""
 }
 
+// showing are the listeners that show the certificates of hosts.
+func (m *migration) showing(hosts []gatewayv1.Hostname) (out []gatewayv1.SectionName) {
+	if len(hosts) == 0 {
+		hosts = []gatewayv1.Hostname{""}
+	}
+	for _, host := range hosts {
+		if name := m.covering(string(host)); name != "" && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // section names the listener of a host.
 func section(host string) gatewayv1.SectionName {
 	if host == "" {

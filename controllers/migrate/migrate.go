@@ -71,12 +71,17 @@ func (r *Result) Complete() bool {
 
 // migration is one Migrate.
 type migration struct {
-	in        Input
-	services  map[types.NamespacedName]*corev1.Service
-	canaries  map[place][]*canary
-	listeners map[string]listener // by host
-	hosts     []string            // of listeners, in their order
-	out       Result
+	in          Input
+	services    map[types.NamespacedName]*corev1.Service
+	canaries    map[place][]*canary
+	listeners   map[string]listener // by host
+	hosts       []string            // of listeners, in their order
+	names       map[string]bool     // of objects: "HTTPRoute shop/orders"
+	held        map[spot]*networkingv1.HTTPIngressPath
+	fallbacks   map[string]*source // by host: whose spec.defaultBackend counts there
+	hostwide    map[hostwide]*source
+	expressions map[string]bool // the hosts whose paths ingress-nginx takes for regular expressions
+	out         Result
 }
 
 // listener is the certificate of a host.
@@ -92,7 +97,10 @@ type place struct {
 
 // Migrate migrates. It changes none of its input.
 func Migrate(in Input) Result {
-	m := &migration{in: in, services: map[types.NamespacedName]*corev1.Service{}, canaries: map[place][]*canary{}, listeners: map[string]listener{}}
+	m := &migration{
+		in: in, services: map[types.NamespacedName]*corev1.Service{}, canaries: map[place][]*canary{}, listeners: map[string]listener{}, names: map[string]bool{},
+		held: map[spot]*networkingv1.HTTPIngressPath{}, fallbacks: map[string]*source{}, hostwide: map[hostwide]*source{}, expressions: map[string]bool{},
+	}
 	for _, s := range in.Services {
 		m.services[nameOf(s)] = s
 	}
@@ -109,6 +117,7 @@ func Migrate(in Input) Result {
 			mains = append(mains, s)
 		}
 	}
+	m.settle(mains)
 	var routes []Object
 	for _, s := range mains {
 		routes = append(routes, m.routes(s)...)
@@ -138,20 +147,38 @@ const prefix = "nginx.ingress.kubernetes.io/"
 // source is one Ingress with the annotations that nobody has looked at yet.
 type source struct {
 	*networkingv1.Ingress
-	m    *migration
-	left map[string]string
+	m       *migration
+	left    map[string]string
+	guarded bool // its annotations keep callers out
 }
 
 func (m *migration) source(obj *networkingv1.Ingress) *source {
-	s := &source{obj, m, map[string]string{}}
+	s := &source{Ingress: obj, m: m, left: map[string]string{}}
 	for key, value := range obj.Annotations {
 		if name, ours := strings.CutPrefix(key, prefix); ours {
 			s.left[name] = strings.TrimSpace(value)
-		} else if strings.HasPrefix(key, "cert-manager.io/") {
-			s.say(key, NotCarried, "who makes the certificates is asked of the Gateway; annotate Gateway %s with it", m.in.Gateway)
+		} else if text := foreign(key); text != "" {
+			s.say(key, NotCarried, text, m.in.Gateway)
 		}
 	}
 	return s
+}
+
+// foreign is what to do about an annotation that other programs read; "" where it
+// is not known that one does.
+func foreign(key string) string {
+	of, _, _ := strings.Cut(key, "/")
+	switch {
+	case strings.HasSuffix(of, "cert-manager.io"):
+		return "who makes the certificates is asked of the Gateway; annotate Gateway %s with it"
+	case of == "external-dns.alpha.kubernetes.io":
+		return "names are made of routes and Gateways where external-dns has these among its sources; annotate Gateway %s, or the routes"
+	case of == "kubernetes.io", of == "ingressclass.kubernetes.io", of == "gatehouse.dev":
+		return ""
+	case strings.Contains(of, "ingress"), slices.Contains([]string{"nginx.org", "nginx.com", "konghq.com", "haproxy.org", "projectcontour.io", "getambassador.io"}, of):
+		return "another controller than ingress-nginx reads it; see whether it keeps callers out before Gateway %s serves"
+	}
+	return ""
 }
 
 // get reads an annotation, and leaves it to be accounted for.

@@ -2,10 +2,10 @@ package migrate
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -21,20 +21,17 @@ const maxTargets = 16
 
 // policies are what the annotations ask for that concerns callers, on the routes
 // that forward. What is left of the annotations after that is accounted for.
-func (s *source) policies(routes []gatewayv1.ObjectName) (out []Object) {
-	auth, check := s.auth(), s.check()
-	i := 0
-	for names := range slices.Chunk(routes, maxTargets) {
+func (s *source) policies(auth *v1alpha1.AuthRules, guarded []gatewayv1.ObjectName) (out []Object) {
+	check := s.check()
+	name := s.namer(policies)
+	for names := range slices.Chunk(guarded, maxTargets) {
 		var targets v1alpha1.PolicyTargets
 		for _, name := range names {
 			ref := gatewayv1.LocalPolicyTargetReferenceWithSectionName{}
 			ref.Group, ref.Kind, ref.Name = gatewayv1.GroupName, "HTTPRoute", name
 			targets.TargetRefs = append(targets.TargetRefs, ref)
 		}
-		meta := metav1.ObjectMeta{Namespace: s.Namespace, Name: s.Name}
-		if i++; i > 1 {
-			meta.Name += fmt.Sprintf("-%d", i)
-		}
+		meta := metav1.ObjectMeta{Namespace: s.Namespace, Name: name("")}
 		kind := metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String()}
 		if auth != nil {
 			p := &v1alpha1.AuthPolicy{TypeMeta: kind, ObjectMeta: meta}
@@ -63,16 +60,14 @@ func (s *source) auth() *v1alpha1.AuthRules {
 	}
 	networks, shut := s.networks()
 	asked, unclear := s.asked()
-	const clients = "auth-tls-secret"
-	if s.get(clients) != "" {
-		unclear = true
-		s.say(clients, NotCarried, "%s; until then AuthPolicy %s closes the routes: mend its method %s", notCarried()[clients], s.Name, closed)
-		s.take(clients)
-	}
-	if shut || unclear {
+	certificates, snippets := s.certificates(), s.snippets()
+	if shut || unclear || certificates || snippets {
 		methods[closed] = basicOf(s.Name+"-not-migrated", "")
 	}
 	rules := &v1alpha1.AuthRules{Authentication: methods}
+	if methods["basic"].Basic != nil {
+		rules.ForwardCredentials = pointer(true)
+	}
 	if len(methods) > 1 {
 		rules.Require = strings.Join(slices.Sorted(maps.Keys(methods)), " && ")
 	}
@@ -92,6 +87,49 @@ func (s *source) auth() *v1alpha1.AuthRules {
 	return rules
 }
 
+// The annotations that are for all paths of a host.
+const (
+	clientSecret  = "auth-tls-secret"
+	serverSnippet = "server-snippet"
+)
+
+// certificates says whether callers had to show a certificate.
+func (s *source) certificates() (kept bool) {
+	if kept = s.take(clientSecret) != ""; kept {
+		s.say(clientSecret, NotCarried, "set tls.frontend.default.validation of the Gateway; %s", s.until())
+	}
+	return s.others(clientSecret) || kept
+}
+
+// refusing are the directives of nginx by which a snippet can keep callers out.
+var refusing = regexp.MustCompile(`(?:^|[;{}\n])\s*(deny|auth_\w+|\w+_by_lua\w*|limit_except|satisfy|internal|valid_referers|secure_link\w*|ssl_verify_client|modsecurity\w*|include|return\s+[45]\d\d)\b`)
+
+// snippets says whether one of nginx's configuration may have kept callers out.
+func (s *source) snippets() (kept bool) {
+	for _, name := range []string{"configuration-snippet", serverSnippet, "auth-snippet"} {
+		if found := refusing.FindStringSubmatch(s.get(name)); found != nil {
+			s.take(name)
+			s.say(name, NotCarried, "it may keep callers out by %s: say so with rules of a policy; %s", found[1], s.until())
+			kept = true
+		}
+	}
+	return s.others(serverSnippet) || kept
+}
+
+// others says whether an annotation of another Ingress kept callers out here.
+func (s *source) others(annotation string) bool {
+	by := s.elsewhere(annotation)
+	if by != nil {
+		s.say(annotation, NotCarried, "Ingress %s/%s has it, and in ingress-nginx it is for all paths of a host; %s", by.Namespace, by.Name, s.until())
+	}
+	return by != nil
+}
+
+// until says what holds until somebody has seen to it.
+func (s *source) until() string {
+	return "until then AuthPolicy " + s.Name + " closes the routes: mend its method " + closed
+}
+
 // asked reads the service that is asked about each request; unclear says that it
 // cannot be asked in the way of a policy.
 func (s *source) asked() (out *v1alpha1.ExternalAuth, unclear bool) {
@@ -101,14 +139,15 @@ func (s *source) asked() (out *v1alpha1.ExternalAuth, unclear bool) {
 	}
 	u, err := url.Parse(target)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || strings.Contains(target, "$") {
-		s.say("auth-url", NotCarried, "a policy asks at a URL without variables and query; until then AuthPolicy %s closes the routes: put externalAuth in the place of its method %s", s.Name, closed)
+		s.say("auth-url", NotCarried, "a policy asks at a URL without variables and query: write a rule externalAuth; %s", s.until())
 		return nil, true
 	}
 	out = &v1alpha1.ExternalAuth{URL: &target, HTTP: &v1alpha1.ExternalHTTP{Headers: []gatewayv1.HTTPHeaderName{"Cookie"}, Forwarded: true}}
 	for _, name := range list(headers) {
 		out.HTTP.ToBackend = append(out.HTTP.ToBackend, gatewayv1.HTTPHeaderName(name))
 	}
-	s.say("auth-url", Different, "the service is asked with the caller's method, and with the caller's path behind that of the URL: it must take what is below its own; of the caller's headers it sees Authorization, Cookie and X-Forwarded-*")
+	s.say("auth-url", Different, "the service is asked with the caller's method and Host, and with the caller's path behind that of the URL: it must take what is below its own; "+
+		"of the caller it is told Authorization, Cookie and X-Forwarded-*, and no longer X-Original-URL, X-Original-Method and X-Auth-Request-Redirect; of its answers 200 alone lets a request pass, and 201 to 299 no longer do")
 	if headers != "" {
 		s.carried("auth-response-headers")
 	}
@@ -140,7 +179,7 @@ func (s *source) basic() v1alpha1.AuthenticationMethod {
 		s.say("auth-secret", NotCarried, "a policy reads a Secret of its own namespace, with lines of name:hash under %s; until there is one named %s, the routes answer 503", v1alpha1.HtpasswdKey, name)
 	default:
 		s.carried("auth-type")
-		s.say("auth-secret", Different, "the lines stand under %s now; until Secret %s has a copy of its key auth there, the routes answer 503", v1alpha1.HtpasswdKey, name)
+		s.say("auth-secret", Different, "the lines stand under %s now; until Secret %s has a copy of its key auth there, the routes answer 503; hashes of htpasswd -m ($apr1$) and crypt count for nobody: make them anew with htpasswd -B", v1alpha1.HtpasswdKey, name)
 	}
 	return basicOf(name, s.take("auth-realm"))
 }
@@ -236,31 +275,34 @@ func notCarried() map[string]string {
 		signin   = "a refusal of the service goes to the caller as it is; to log people in use the method oidc"
 		external = "see externalAuth of the AuthPolicy"
 		clients  = "set tls.frontend.default.validation of the Gateway"
+		firewall = "there is no web application firewall"
+		tracing  = "there is no tracing yet; what callers send, such as traceparent, goes on to backends"
 		flags    = "it is the same for all routes: see --backend-connect-timeout, --backend-idle-timeout and --body-timeout"
 	)
 	return map[string]string{
 		"limit-rps": rate, "limit-rpm": rate, "limit-connections": rate, "limit-burst-multiplier": rate, "limit-rate": rate, "limit-rate-after": rate, "limit-whitelist": rate,
 		"server-snippet": snippet, "configuration-snippet": snippet, "stream-snippet": snippet, "auth-snippet": snippet, "modsecurity-snippet": snippet,
 		"auth-signin": signin, "auth-signin-redirect-param": signin, "auth-method": external, "auth-cache-key": external, "enable-global-auth": external,
-		"auth-tls-secret": clients, "auth-tls-verify-client": clients, "auth-tls-verify-depth": clients, "auth-tls-pass-certificate-to-upstream": clients, "auth-tls-error-page": clients,
+		"auth-tls-verify-client": clients, "auth-tls-match-cn": clients, "auth-tls-verify-depth": clients, "auth-tls-pass-certificate-to-upstream": clients, "auth-tls-error-page": clients,
 		"proxy-connect-timeout": flags, "proxy-send-timeout": flags,
 		"proxy-next-upstream": "set retry of the rules", "proxy-next-upstream-tries": "set retry of the rules", "proxy-next-upstream-timeout": "set retry of the rules",
 		"proxy-ssl-secret": "write a BackendTLSPolicy for the Service", "proxy-ssl-verify": "write a BackendTLSPolicy for the Service",
 		"proxy-ssl-name": "write a BackendTLSPolicy for the Service", "proxy-ssl-server-name": "write a BackendTLSPolicy for the Service",
-		"upstream-hash-by":        "endpoints are chosen by load; affinity by cookie is carried",
-		"custom-http-errors":      "answers of backends are passed on as they are; those of the gateway are problem documents",
-		"default-backend":         "answers of backends are passed on as they are; a route that takes / gets what no other takes",
-		"ssl-passthrough":         "write a TLSRoute to a listener of protocol TLS and mode Passthrough",
-		"satisfy":                 "say who may call with require and when of the AuthPolicy",
-		"proxy-redirect-from":     "backends must name the hosts that callers know in Location",
-		"proxy-redirect-to":       "backends must name the hosts that callers know in Location",
-		"proxy-cookie-path":       "backends must set the paths and domains that callers know in cookies",
-		"proxy-cookie-domain":     "backends must set the paths and domains that callers know in cookies",
-		"custom-headers":          "write a ResponseHeaderModifier filter with what the ConfigMap has",
-		"ssl-ciphers":             "the listeners of a Gateway choose ciphers themselves",
-		"service-upstream":        "requests go to the endpoints of a Service, never to its own address",
-		"enable-modsecurity":      "there is no web application firewall",
+		"upstream-hash-by":    "endpoints are chosen by load; affinity by cookie is carried",
+		"custom-http-errors":  "answers of backends are passed on as they are; those of the gateway are problem documents",
+		"default-backend":     "answers of backends are passed on as they are; a route that takes / gets what no other takes",
+		"ssl-passthrough":     "write a TLSRoute to a listener of protocol TLS and mode Passthrough",
+		"satisfy":             "say who may call with require and when of the AuthPolicy",
+		"proxy-redirect-from": "backends must name the hosts that callers know in Location",
+		"proxy-redirect-to":   "backends must name the hosts that callers know in Location",
+		"proxy-cookie-path":   "backends must set the paths and domains that callers know in cookies",
+		"proxy-cookie-domain": "backends must set the paths and domains that callers know in cookies",
+		"custom-headers":      "write a ResponseHeaderModifier filter with what the ConfigMap has",
+		"ssl-ciphers":         "the listeners of a Gateway choose ciphers themselves",
+		"service-upstream":    "requests go to the endpoints of a Service, never to its own address",
+		"enable-modsecurity":  firewall, "enable-owasp-core-rules": firewall,
+		"enable-opentracing":      tracing,
 		"connection-proxy-header": "the gateway sets Connection itself",
-		"enable-opentelemetry":    "tracing is for all routes, or none",
+		"enable-opentelemetry":    tracing,
 	}
 }

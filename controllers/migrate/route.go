@@ -26,9 +26,10 @@ type hosted struct {
 
 // routes are the objects that one Ingress becomes: routes by host, then policies.
 func (m *migration) routes(s *source) (out []Object) {
-	t := s.traits()
+	t, auth := s.traits(), s.auth()
+	s.guarded = auth != nil
 	var guarded []gatewayv1.ObjectName
-	name := s.namer()
+	name := s.namer(routes)
 	for _, h := range s.hosts(t) {
 		if len(h.rules) == 0 {
 			continue
@@ -36,12 +37,13 @@ func (m *migration) routes(s *source) (out []Object) {
 		hostnames := s.hostnames(h.name, t)
 		tls := m.covering(h.name)
 		redirect := tls != "" && t.toTLS
+		shown := m.showing(hostnames)
 		for rules := range slices.Chunk(h.rules, maxRules) {
 			route := newRoute(s, name(""), hostnames, rules)
-			route.Spec.ParentRefs = m.parents(plain, tls)
-			if redirect {
-				route.Spec.ParentRefs = m.parents(tls)
+			if !redirect {
+				route.Spec.ParentRefs = m.parents(plain)
 			}
+			route.Spec.ParentRefs = append(route.Spec.ParentRefs, m.parents(shown...)...)
 			guarded = append(guarded, gatewayv1.ObjectName(route.Name))
 			out = append(out, route)
 			if redirect {
@@ -57,23 +59,7 @@ func (m *migration) routes(s *source) (out []Object) {
 			out = append(out, www)
 		}
 	}
-	return append(out, s.policies(guarded)...)
-}
-
-// namer names routes after their Ingress.
-func (s *source) namer() func(part string) string {
-	used := map[string]int{}
-	return func(part string) string {
-		name := s.Name
-		if part != "" {
-			name += "-" + part
-		}
-		used[name]++
-		if n := used[name]; n > 1 {
-			name += fmt.Sprintf("-%d", n)
-		}
-		return name
-	}
+	return append(out, s.policies(auth, guarded)...)
 }
 
 func newRoute(s *source, name string, hostnames []gatewayv1.Hostname, rules []gatewayv1.HTTPRouteRule) *gatewayv1.HTTPRoute {
@@ -122,19 +108,29 @@ func (s *source) hosts(t *traits) (out []*hosted) {
 			continue
 		}
 		for i := range r.HTTP.Paths {
-			s.path(h, &r.HTTP.Paths[i], t)
+			if p := &r.HTTP.Paths[i]; s.holds(h.name, p) {
+				s.path(h, p, t)
+			}
 		}
 	}
 	if s.Spec.DefaultBackend != nil {
 		if len(out) == 0 {
 			of("")
 		}
+		verdict := Carried
 		for _, h := range out {
-			if !h.sends {
+			switch {
+			case h.sends: // nothing is left for it
+			case s.fallsBack(h.name):
 				s.path(h, &networkingv1.HTTPIngressPath{Path: "/", PathType: pointer(networkingv1.PathTypePrefix), Backend: *s.Spec.DefaultBackend}, t)
+			default:
+				verdict = NotCarried
+				s.say("spec.defaultBackend", NotCarried, "another Ingress has the path / of host %q, or an older one its default backend, and had it in ingress-nginx too", h.name)
 			}
 		}
-		s.say("spec.defaultBackend", Carried, "")
+		if verdict == Carried {
+			s.say("spec.defaultBackend", Carried, "")
+		}
 	}
 	for _, h := range out {
 		if t.appRoot != "" && len(h.rules) > 0 {
@@ -165,10 +161,11 @@ func (h *hosted) match(m matched) gatewayv1.HTTPRouteMatch {
 	return out
 }
 
-// path adds the rules of one path.
+// path adds the rules of one path. One that is known and cannot be served is shut:
+// what it took must not go to a shorter path, whose backend and guards are others.
 func (s *source) path(h *hosted, p *networkingv1.HTTPIngressPath, t *traits) {
-	at, ok := s.match(p)
-	if !ok {
+	at, ok := s.match(h.name, p)
+	if at.kind == "" {
 		return
 	}
 	h.sends = h.sends || at.kind == gatewayv1.PathMatchPathPrefix && at.value == "/"
@@ -177,19 +174,50 @@ func (s *source) path(h *hosted, p *networkingv1.HTTPIngressPath, t *traits) {
 		h.rules = append(h.rules, instead([]gatewayv1.HTTPRouteRule{rule}, t.redirect)...)
 		return
 	}
-	to, ok := s.backend(&p.Backend, at.value)
-	if !ok {
+	to, known := s.backend(&p.Backend, at.value)
+	if !ok || !known || t.shut {
+		h.rules = append(h.rules, gatewayv1.HTTPRouteRule{Matches: rule.Matches})
 		return
 	}
 	rule.BackendRefs = []gatewayv1.HTTPBackendRef{to}
 	rule.Filters = t.filtersOf(at)
 	h.rules = append(h.rules, s.m.split(rule, place{s.Namespace, h.name, cmp.Or(p.Path, "/")})...)
+	if at.loose && s.guarded {
+		h.rules = append(h.rules, s.beyond(h, p, at, rule)...)
+	}
+}
+
+// beyond takes what callers were kept from and the prefix does not take, as
+// /admin.php of /admin: a shorter path might let them in.
+func (s *source) beyond(h *hosted, p *networkingv1.HTTPIngressPath, at matched, rule gatewayv1.HTTPRouteRule) []gatewayv1.HTTPRouteRule {
+	stem, own, among := strings.TrimRight(at.value, "/"), spotOf(h.name, p).path, ""
+	for other := range s.m.held {
+		rest, longer := strings.CutPrefix(other.path, stem)
+		if longer && other.host == h.name && other.path != own && rest != "" && rest[0] != '/' && (among == "" || other.path < among) {
+			among = other.path
+		}
+	}
+	if among != "" { // an expression would go before it
+		s.say("path "+own, NotCarried, "it kept callers from %sx too, and %s is among these: see which path takes the others now", stem, among)
+		return nil
+	}
+	s.say("path "+own, Different, "what else begins with %s is still kept from callers, by an expression, which goes before all prefixes", stem)
+	value := regexp.QuoteMeta(stem) + "[^/].*"
+	if s.m.expressions[h.name] {
+		value = "(?i)" + value
+	}
+	out := *rule.DeepCopy()
+	out.Matches = []gatewayv1.HTTPRouteMatch{h.match(matched{kind: gatewayv1.PathMatchRegularExpression, value: value})}
+	if at.rewrite != nil && at.rewrite.ReplacePrefixMatch != nil { // no expression can be rewritten so
+		out.BackendRefs, out.Filters = nil, nil
+	}
+	return []gatewayv1.HTTPRouteRule{out}
 }
 
 // backend resolves where a path leads. Ports that are named are looked up.
 func (s *source) backend(b *networkingv1.IngressBackend, path string) (out gatewayv1.HTTPBackendRef, ok bool) {
 	if b.Service == nil {
-		s.say("path "+path, NotCarried, "its backend is no Service; put one in front of it")
+		s.say("path "+path, NotCarried, "its backend is no Service, and requests get 500; put one in front of it")
 		return out, false
 	}
 	out.Name = gatewayv1.ObjectName(b.Service.Name)
@@ -204,7 +232,7 @@ func (s *source) backend(b *networkingv1.IngressBackend, path string) (out gatew
 			}
 		}
 		if number == 0 {
-			s.say("path "+path, NotCarried, "port %q of Service %s is not known: routes name ports by number; give the Service's manifest too, or the number", name, b.Service.Name)
+			s.say("path "+path, NotCarried, "port %q of Service %s is not known, and requests get 500: routes name ports by number; give the Service's manifest too, or the number", name, b.Service.Name)
 			return out, false
 		}
 	}
@@ -229,8 +257,8 @@ type canary struct {
 // canary notes an Ingress that is marked as one.
 func (m *migration) canary(s *source) {
 	c := canary{of: s, header: s.take("canary-by-header"), value: s.take("canary-by-header-value"), cookie: s.take("canary-by-cookie"), total: 100}
-	if expr := s.take("canary-by-header-pattern"); expr != "" {
-		c.value, c.pattern = expr, true
+	if expr := s.take("canary-by-header-pattern"); expr != "" && c.value == "" {
+		c.value, c.pattern = ".*(?:"+expr+").*", true // it need not be for the whole value
 		if _, err := regexp.Compile(expr); err != nil {
 			s.say("canary-by-header-pattern", NotCarried, "it is no regular expression in RE2 syntax (%v)", err)
 			c.header = ""
@@ -253,6 +281,12 @@ func (m *migration) canary(s *source) {
 				at := place{s.Namespace, one.host, one.path}
 				m.canaries[at] = append(m.canaries[at], &one)
 			}
+		}
+	}
+	for name := range s.left {
+		if name != "load-balance" && name != "upstream-hash-by" {
+			s.say(name, Carried, "what the Ingress says that it is a canary of counts")
+			s.take(name)
 		}
 	}
 	s.rest()

@@ -22,6 +22,7 @@ type traits struct {
 	www      []string // the hosts that others are sent to
 	appRoot  string
 	redirect *gatewayv1.HTTPRequestRedirectFilter // nil: requests are forwarded
+	shut     bool                                 // or are not: the redirect could not be written
 	timeouts *gatewayv1.HTTPRouteTimeouts
 	session  *gatewayv1.SessionPersistence
 	filters  []gatewayv1.HTTPRouteFilter
@@ -38,7 +39,9 @@ func (s *source) traits() *traits {
 	s.cors(t)
 	s.mirror(t)
 	s.names(t)
-	if value := s.take("x-forwarded-prefix"); value != "" {
+	if value := s.take("x-forwarded-prefix"); strings.Contains(value, "$") {
+		s.say("x-forwarded-prefix", NotCarried, "%q has a group of an expression; give a path", value)
+	} else if value != "" {
 		set := &gatewayv1.HTTPHeaderFilter{Set: []gatewayv1.HTTPHeader{{Name: "X-Forwarded-Prefix", Value: value}}}
 		t.filters = append(t.filters, gatewayv1.HTTPRouteFilter{Type: gatewayv1.HTTPRouteFilterRequestHeaderModifier, RequestHeaderModifier: set})
 		s.carried("x-forwarded-prefix")
@@ -90,11 +93,12 @@ func (s *source) redirects(t *traits) {
 		if code != "" {
 			r.status, _ = strconv.Atoi(code)
 		}
-		if t.redirect != nil {
+		if t.redirect != nil || t.shut {
 			s.say(r.name, NotCarried, "another redirect of the Ingress goes before it; remove one")
 			continue
 		}
 		t.redirect = s.target(r.name, target, r.status)
+		t.shut = t.redirect == nil // the backend has never seen these requests
 	}
 }
 
@@ -108,7 +112,7 @@ func (s *source) target(name, target string, status int) *gatewayv1.HTTPRequestR
 	}
 	u, err := url.Parse(target)
 	if err != nil || strings.Contains(target, "$") || u.RawQuery != "" || u.Fragment != "" || !slices.Contains([]int{301, 302, 303, 307, 308}, status) || keeps && u.Path != "" {
-		s.say(name, NotCarried, "a redirect filter has no variables, queries or fragments, and the statuses 301, 302, 303, 307 and 308; write it into the backend")
+		s.say(name, NotCarried, "a redirect filter has no variables, queries or fragments, and the statuses 301, 302, 303, 307 and 308; requests get 500 until the rules have one, or backends")
 		return nil
 	}
 	out := &gatewayv1.HTTPRequestRedirectFilter{StatusCode: &status}
@@ -208,6 +212,17 @@ func (s *source) cors(t *traits) {
 		f.ExposeHeaders = append(f.ExposeHeaders, gatewayv1.HTTPHeaderName(v))
 	}
 	t.filters = append(t.filters, gatewayv1.HTTPRouteFilter{Type: gatewayv1.HTTPRouteFilterCORS, CORS: f})
+	if *f.AllowCredentials && slices.Contains(f.AllowOrigins, "*") {
+		// ingress-nginx writes the asterisk into the answer, which browsers take for no
+		// request with credentials; a filter would name any page's origin.
+		f.AllowCredentials = pointer(false)
+		s.say("enable-cors", Different, "allowCredentials is false: with the origin * browsers took no answer to a request with credentials; name the origins to allow that")
+		return
+	}
+	if strings.Contains(origins, "://*.") {
+		s.say("enable-cors", Different, "an asterisk in an origin stands for any number of labels, and stood for one")
+		return
+	}
 	s.carried("enable-cors")
 }
 
@@ -244,7 +259,7 @@ func (s *source) names(t *traits) {
 		t.aliases = append(t.aliases, strings.ToLower(alias))
 		s.carried("server-alias")
 		if tls := s.m.covering(strings.ToLower(alias)); len(s.Spec.TLS) > 0 && tls == "" {
-			s.say("server-alias", Different, "%q has no certificate of its own; name it in spec.tls", alias)
+			s.say("server-alias", Different, "%q has no certificate here; name it in spec.tls", alias)
 		}
 	}
 	if t.vhost = s.take("upstream-vhost"); t.vhost != "" {

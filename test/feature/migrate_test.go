@@ -94,18 +94,17 @@ func TestMigratedAnswersTheSame(t *testing.T) {
 func TestMigratedAnnotations(t *testing.T) {
 	t.Parallel()
 	const toAPI = `{path: %q, pathType: %s, backend: {service: {name: api, port: {number: 80}}}}`
-	on := func(name, annotations, path, kind string) string {
+	one := func(name, annotations, path, kind string) string {
 		return ingress(name, annotations, fmt.Sprintf("  rules: [{host: %s.example, http: {paths: [%s]}}]", name, fmt.Sprintf(toAPI, path, kind)))
 	}
-	const nginx = "nginx.ingress.kubernetes.io/"
-	ingresses := on("groups", nginx+`rewrite-target: "/$2"`, "/app(/|$)(.*)", "ImplementationSpecific") +
-		on("constant", nginx+`rewrite-target: /status`, "/health", "Prefix") +
-		on("moved", nginx+`permanent-redirect: "https://new.example$request_uri"`, "/", "Prefix") +
-		on("root", nginx+`app-root: /app, `+nginx+`upstream-vhost: internal.example`, "/", "Prefix") +
-		on("small", nginx+`proxy-body-size: 1k`, "/", "Prefix") +
-		on("near", nginx+`whitelist-source-range: "192.0.2.0/24"`, "/", "Prefix") +
-		on("asked", nginx+`auth-url: "http://127.0.0.1:1/"`, "/", "Prefix") +
-		on("split", "", "/", "Prefix") +
+	ingresses := one("groups", nginx+`rewrite-target: "/$2"`, "/app(/|$)(.*)", "ImplementationSpecific") +
+		one("constant", nginx+`rewrite-target: /status`, "/health", "Prefix") +
+		one("moved", nginx+`permanent-redirect: "https://new.example$request_uri"`, "/", "Prefix") +
+		one("root", nginx+`app-root: /app, `+nginx+`upstream-vhost: internal.example`, "/", "Prefix") +
+		one("small", nginx+`proxy-body-size: 1k`, "/", "Prefix") +
+		one("near", nginx+`whitelist-source-range: "192.0.2.0/24"`, "/", "Prefix") +
+		one("asked", nginx+`auth-url: "http://127.0.0.1:1/"`, "/", "Prefix") +
+		one("split", "", "/", "Prefix") +
 		ingress("next", nginx+`canary: "true", `+nginx+`canary-by-header: x-next, `+nginx+`canary-by-cookie: next`,
 			"  rules: [{host: split.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: other, port: {number: 8080}}}}]}}]")
 	w := Start(t, IngressBase+gatewayClass+migrated(t, IngressBase+ingresses))
