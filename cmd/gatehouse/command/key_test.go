@@ -50,8 +50,12 @@ func TestNewKeysAreReadAsTheyWereMeant(t *testing.T) {
 		t.Errorf("it lives for %v", d)
 	}
 	for _, args := range [][]string{
-		{"key", "new", "acme", "--dry-run"}, {"key", "new", "acme", "--for", "x", "--expires", "soon", "--dry-run"}, {"key", "new", "--dry-run"},
-		{"key", "new", "Acme_1", "--for", "x", "--dry-run"}, {"key", "new", "acme", "--for", "all orders", "--dry-run"}, {"key", "new", "acme", "--label", "/=x", "--dry-run"},
+		{"key", "new", "acme", "--dry-run"},
+		{"key", "new", "acme", "--for", "x", "--expires", "soon", "--dry-run"},
+		{"key", "new", "--dry-run"},
+		{"key", "new", "Acme_1", "--for", "x", "--dry-run"},
+		{"key", "new", "acme", "--for", "all orders", "--dry-run"},
+		{"key", "new", "acme", "--label", "/=x", "--dry-run"},
 	} {
 		if out, _, err := run(t, args...); err == nil {
 			t.Errorf("%v: %s", args, out)
