@@ -50,17 +50,22 @@ type session struct {
 	began    [2][]byte   // what was there when it began, which does not
 	subject  string
 	claims   map[string]any // shared by all requests; nobody writes to it
-	access   string
-	informed bool  // claims are the userinfo endpoint's too
-	created  int64 // milliseconds of Unix time
-	until    int64 // the same: when it ends, for another has taken its place; 0: none has
-	refresh  int64 // Unix seconds from which it should be refreshed; 0: never
-	expires  int64 // Unix seconds at which the access token runs out; 0: unknown
+	informed bool           // claims are the userinfo endpoint's too
+	created  int64          // milliseconds of Unix time
+	until    int64          // the same: when it ends, for another has taken its place; 0: none has
 	bytes    int
 	checked  atomic.Int64  // milliseconds of Unix time; when the store last had it
 	epoch    atomic.Uint64 // of the cache, then
 	again    atomic.Int64  // Unix seconds before which it is not refreshed again
 	underWay atomic.Bool   // somebody refreshes it
+	granted
+}
+
+// granted is a session's access token.
+type granted struct {
+	access  string
+	refresh int64 // Unix seconds from which it should be refreshed; 0: never
+	expires int64 // Unix seconds at which it runs out; 0: unknown
 }
 
 func (c *Cache) places(id *[32]byte) (first, second *atomic.Pointer[session]) {

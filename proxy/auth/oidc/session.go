@@ -199,14 +199,14 @@ func (m *Method) open(id *[32]byte, token string, sealed []byte) *session {
 
 // asSession is a record as requests see it.
 func (m *Method) asSession(id *[32]byte, sealed []byte, r *record) *session {
-	s := &session{id: *id, created: r.Created, until: r.Until, expires: r.Expires, bytes: len(sealed)}
+	s := &session{id: *id, created: r.Created, until: r.Until, bytes: len(sealed), granted: granted{access: r.Access, expires: r.Expires}}
 	copy(s.mark[:], sealed)
 	if s.claims = r.claims(); s.claims == nil {
 		return nil
 	}
 	s.subject, _ = s.claims["sub"].(string)
 	inform(s.claims, r.Info)
-	s.access, s.informed = r.Access, len(r.Info) > 0
+	s.informed = len(r.Info) > 0
 	if r.Refresh != "" && r.Expires != 0 {
 		if s.refresh = r.Due; s.refresh == 0 { // an older version wrote it
 			s.refresh = r.Expires - refreshAhead
