@@ -691,3 +691,47 @@ func TestRelayPatience(t *testing.T) {
 		})
 	}
 }
+
+// TestRelayOneWay has streams on which one side alone says something, for longer than
+// the other may be silent.
+func TestRelayOneWay(t *testing.T) {
+	const patience, pieces = 500 * time.Millisecond, 12
+	piece := bytes.Repeat([]byte("x"), 100)
+	var client server.Config
+	client.Timeouts.Read = patience
+	t.Run("backend", func(t *testing.T) {
+		t.Parallel()
+		c := startBoth(t, client, upstream.Config{}, serveH2C(t, func(w http.ResponseWriter, _ *http.Request) {
+			for range pieces {
+				w.Write(piece)
+				http.NewResponseController(w).Flush()
+				time.Sleep(patience / 4)
+			}
+		}))
+		answer := c.call(c.client(), messages).answer
+		if b, err := io.ReadAll(answer.Body); err != nil || len(b) != pieces*len(piece) {
+			t.Errorf("got %d bytes, %v, trailer %v", len(b), err, answer.Trailer)
+		}
+	})
+	t.Run("client", func(t *testing.T) {
+		t.Parallel()
+		b := startBoth(t, server.Config{}, upstream.Config{StreamTimeout: patience}, serveH2C(t, func(w http.ResponseWriter, r *http.Request) {
+			http.NewResponseController(w).Flush()
+			n, err := io.Copy(io.Discard, r.Body)
+			fmt.Fprint(w, n, " ", err)
+		}))
+		c := b.call(b.client(), messages)
+		for range pieces {
+			if _, err := c.Write(piece); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(patience / 4)
+		}
+		if err := c.end(); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(c.answer.Body); err != nil || string(got) != "1200 <nil>" {
+			t.Errorf("got %q, %v, trailer %v", got, err, c.answer.Trailer)
+		}
+	})
+}

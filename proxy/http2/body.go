@@ -84,10 +84,22 @@ func (b *body) Next() ([]byte, error) {
 		b.waited += time.Since(now)
 		c.mu.Lock()
 		b.relay.open = false
-		if at := b.relay.passed.Add(b.patience); late && time.Now().Before(at) {
-			until, late = at, false
+		if late {
+			until, late = b.later()
 		}
 	}
+}
+
+// later is until when else a client is waited for whose time has passed, and whether that
+// is over too. Messages may have gone past Next; and who is silent while answers come, as
+// one that watches something is, is there.
+func (b *body) later() (until time.Time, late bool) {
+	now := time.Now()
+	until = b.relay.passed.Add(b.patience)
+	if w := &b.st.writer; b.messages && w.moved {
+		w.moved, until = false, now.Add(b.patience)
+	}
+	return until, !now.Before(until)
 }
 
 // slow reports whether the content comes so slowly that it may not go on. The time

@@ -27,6 +27,7 @@ type writer struct {
 	wake   frame.Waiter
 	begun  bool // the answer is, for those who hold the connection's lock
 	sent   bool // and all of it
+	moved  bool // for them too: content has gone out since somebody looked
 
 	// Where the stream's last frame is, so that it can be made the last: from byte
 	// at of what is staged in round.
@@ -50,7 +51,7 @@ func (w *writer) reset() {
 	if w.block = w.block[:0]; cap(w.block) > mem.Large {
 		w.block = nil
 	}
-	w.state, w.noBody, w.left, w.err, w.begun, w.sent = waiting, false, 0, nil, false, false
+	w.state, w.noBody, w.left, w.err, w.begun, w.sent, w.moved = waiting, false, 0, nil, false, false, false
 	w.wake.Clear() // it was meant for the stream before
 }
 
@@ -189,7 +190,7 @@ func (w *writer) content(p []byte) (int, error) {
 func (w *writer) data(p []byte) {
 	c, st := w.st.c, w.st
 	out := c.staged()
-	w.at, w.round = len(out), c.out.round
+	w.at, w.round, w.moved = len(out), c.out.round, true
 	out = frame.Append(out, frame.Head{Length: len(p), Type: frame.Data, Stream: st.id})
 	c.stage(append(out, p...))
 	st.window.send -= int64(len(p))

@@ -109,14 +109,37 @@ func (b *body) slow() bool {
 
 // next reads content, or the end of it with the trailer section.
 func (b *body) next() ([]byte, error) {
-	for b.left == 0 {
-		if err := b.frame(); err != nil {
+	in := &b.st.in
+	for {
+		var p []byte
+		var err error
+		at := in.read
+		if b.left == 0 {
+			err = b.frame()
+		} else {
+			p, err = in.some(b.left)
+			b.left -= uint64(len(p))
+			err = inFrame(err)
+		}
+		switch {
+		case len(p) > 0:
+			return p, nil
+		case err == errLate && in.read == at && b.later():
+		case err != nil:
 			return nil, err
 		}
 	}
-	p, err := b.st.in.some(b.left)
-	b.left -= uint64(len(p))
-	return p, inFrame(err)
+}
+
+// later moves the time by which a client must send that is silent while answers come, as
+// one that watches something is.
+func (b *body) later() bool {
+	if !b.messages || !b.st.writer.moved.Swap(false) {
+		return false
+	}
+	b.armed = time.Now().Add(2 * b.patience)
+	_ = b.st.str.SetReadDeadline(b.armed)
+	return !b.cancelled.Load() // before the deadline was moved
 }
 
 // frame finds the next DATA frame; io.EOF when none follows.

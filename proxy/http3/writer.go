@@ -2,6 +2,7 @@ package http3
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -28,8 +29,9 @@ type writer struct {
 	armed  time.Time // the write deadline
 	state  state
 	noBody bool
-	begun  bool  // something of the answer has left
-	left   int64 // content still to come; -1 when not known
+	begun  bool        // something of the answer has left
+	left   int64       // content still to come; -1 when not known
+	moved  atomic.Bool // content has gone out since somebody looked
 }
 
 type state uint8
@@ -102,6 +104,7 @@ func (w *writer) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	all := len(p)
+	w.moved.Store(true)
 	if w.left >= 0 {
 		if w.left -= int64(all); w.left < 0 {
 			return 0, errSize
