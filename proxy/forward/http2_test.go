@@ -83,6 +83,19 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
+// TestHTTP2NoContent has requests without content: backends answer 411 to a POST
+// whose length is not told.
+func TestHTTP2NoContent(t *testing.T) {
+	addr := serveH2C(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Header.Get("Content-Length")) })
+	c := start(t, options{grpc: true}, addr).dial()
+	for _, method := range []string{"POST", "PUT", "PATCH"} {
+		c.send(method + " / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
+		c.want(200, "0")
+	}
+	c.send(get)
+	c.want(200, "")
+}
+
 func TestHTTP2Timeout(t *testing.T) {
 	addr := serveH2C(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	o := options{grpc: true}

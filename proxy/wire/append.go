@@ -35,7 +35,7 @@ func AppendRequestHead(dst []byte, x *exchange.Exchange, o RequestOptions) []byt
 	switch {
 	case r.Body != nil && r.ContentLength < 0:
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
-	case r.Body != nil || wantsLength(r.Method):
+	case r.Body != nil || WantsLength(r.Method):
 		dst = appendLength(dst, max(r.ContentLength, 0))
 	}
 	upgrade := ""
@@ -47,9 +47,9 @@ func AppendRequestHead(dst []byte, x *exchange.Exchange, o RequestOptions) []byt
 	return append(dst, '\r', '\n')
 }
 
-// wantsLength reports the methods that expect content, for which RFC 9110,
+// WantsLength reports the methods that expect content, for which RFC 9110,
 // section 8.6 wants a Content-Length of 0 when there is none.
-func wantsLength(method string) bool { return method == "POST" || method == "PUT" || method == "PATCH" }
+func WantsLength(method string) bool { return method == "POST" || method == "PUT" || method == "PATCH" }
 
 // ResponseOptions say how an answer is framed on its client connection.
 type ResponseOptions struct {

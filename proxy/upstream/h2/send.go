@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/frame"
+	"github.com/gatehouse-dev/gatehouse/proxy/wire"
 )
 
 // Ask sends x's request, whose content is all in b, and waits for the head of
@@ -37,7 +38,7 @@ func (s *Stream) head(x *exchange.Exchange, length int64) {
 	}
 	b := frame.AppendRequest(s.block[:0], r)
 	b = frame.AppendFields(b, q.Header)
-	if length > 0 || length == 0 && q.Body != nil {
+	if length > 0 || length == 0 && (q.Body != nil || wire.WantsLength(q.Method)) {
 		b = frame.AppendLength(b, length)
 	}
 	s.block = frame.AppendTrailers(b) // trailer fields are passed on
