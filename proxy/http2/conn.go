@@ -52,6 +52,7 @@ type input struct {
 // flood is what the client may still send that is of no use.
 type flood struct {
 	idle, resets frame.Bucket
+	owed         int // updates of windows that may still come for what was sent
 }
 
 // peer is what the client has set.
@@ -88,7 +89,7 @@ func newConn(s *Server, nc net.Conn, info *exchange.Conn) *conn {
 	c := &conn{srv: s, cfg: s.cfg.within(info), nc: nc, info: info}
 	c.dec = hpack.NewDecoder(frame.TableSize, c.field)
 	c.in = input{now: now, by: now.Add(min(prefaceTime, c.cfg.Timeouts.Head))}
-	c.flood = flood{frame.NewBucket(c.cfg.Floods.Idle, idleRate, now), frame.NewBucket(c.cfg.Floods.Resets, frame.ResetRate, now)}
+	c.flood = flood{idle: frame.NewBucket(c.cfg.Floods.Idle, idleRate, now), resets: frame.NewBucket(c.cfg.Floods.Resets, frame.ResetRate, now)}
 	c.streams.since = now
 	c.window = window{send: frame.InitialWindow, recv: int64(c.cfg.Buffers.Connection)}
 	c.peer = peer{window: frame.InitialWindow, frame: frame.MinMaxSize}
@@ -238,9 +239,7 @@ func (c *conn) arm() bool {
 	for c.flush(); len(c.out.staged) >= outputLimit && !c.out.failed; c.flush() {
 		c.pause()
 	}
-	c.flood.idle.Gain(c.out.useful)
-	c.flood.resets.Gain(c.out.answered * frame.ResetAnswer)
-	c.out.useful, c.out.answered = 0, 0
+	c.gather()
 	idle, since := c.streams.open == 0, c.streams.since
 	c.mu.Unlock()
 	in := &c.in
@@ -268,6 +267,15 @@ func (c *conn) arm() bool {
 	// Whoever nudges has changed what done and expired look at before that: either
 	// it is seen here, or the deadline just armed is replaced.
 	return !c.done() && !c.waning()
+}
+
+// gather counts what was sent for what the client may send. The lock is held.
+func (c *conn) gather() {
+	f, out := &c.flood, &c.out
+	f.idle.Gain(out.useful)
+	f.owed = min(f.owed+out.useful, mostOwed)
+	f.resets.Gain(out.answered * frame.ResetAnswer)
+	out.useful, out.answered = 0, 0
 }
 
 // nudge makes the reader look at the connection's state.

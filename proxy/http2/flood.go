@@ -8,11 +8,13 @@ import "github.com/gatehouse-dev/gatehouse/proxy/frame"
 const (
 	// Frames that cost us work and are cheap to send: SETTINGS and PING, which must
 	// be acknowledged, PRIORITY, WINDOW_UPDATE, unknown types, CONTINUATION, DATA
-	// without content.
+	// without content. Updates of windows count only where more come than the content
+	// sent before gains, up to mostOwed.
 	idleRate    = 100
 	idleRequest = 10  // gained by a request: one may come with a window update and a ping
 	idleFrame   = 3   // by a frame of content in either direction: gRPC updates both windows for it, and pings
 	idleBytes   = 256 // of content gain one, when that is more
+	mostOwed    = 1 << 20
 )
 
 // idleGain is what n bytes of content in a frame gain.

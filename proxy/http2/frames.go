@@ -334,5 +334,17 @@ func (c *conn) windowUpdate(h *frame.Head, payload []byte) *fault {
 		}
 		st.writer.wake.Signal()
 	}
-	return c.useless(1)
+	return c.returned()
+}
+
+// returned counts an update of a window. One for content that was sent is no flood, however
+// late it comes: a client that was busy meanwhile takes megabytes of it at a time. The lock
+// is held.
+func (c *conn) returned() *fault {
+	c.gather()
+	if c.flood.owed == 0 {
+		return c.useless(1)
+	}
+	c.flood.owed--
+	return nil
 }
