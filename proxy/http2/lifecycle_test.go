@@ -109,6 +109,23 @@ func TestContinue(t *testing.T) {
 	}
 }
 
+// TestRefusedWaiting has a client that waits to be told to send, and is refused instead:
+// it has its answer before anything else of the stream.
+func TestRefusedWaiting(t *testing.T) {
+	_, url, _ := serve(t, func(x *exchange.Exchange) {
+		x.Response.Status, x.Response.ContentLength = 403, 0
+		_ = x.Writer.Head(x)
+		_ = x.Writer.End(x)
+	})
+	r := dial(t, url)
+	r.ask(1, false, common("POST", "content-length", "3", "expect", "100-continue")...)
+	r.until("403 on 1 end")
+	r.send(frame.Ping, 0, 0, []byte("answered")...)
+	if got := r.next(); got != "ping answered" {
+		t.Error(got)
+	}
+}
+
 // TestInterim has an informational answer before the final one.
 func TestInterim(t *testing.T) {
 	_, url, _ := serve(t, func(x *exchange.Exchange) {

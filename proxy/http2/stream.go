@@ -87,13 +87,13 @@ const (
 
 // linger takes what a client still sends of a request that was answered early: a
 // reset, though it is no error (section 8.1), takes the answer from some that have
-// not read it yet. One that waits to be told to send, or sends without end, is not
-// listened to.
+// not read it yet, and from curl where it waits to be told to send and both come in one
+// piece. One that sends without end is not listened to.
 func (st *stream) linger() {
 	c, b := st.c, &st.body
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if st.Request.Body == nil || b.expect || b.messages || !st.writer.ended() {
+	if st.Request.Body == nil || b.messages || !st.writer.ended() {
 		return
 	}
 	b.cancelled.Store(true)
