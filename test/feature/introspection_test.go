@@ -129,7 +129,11 @@ func TestIntrospectionFaults(t *testing.T) {
 					t.Errorf("another route: %d", a.Status)
 				}
 			}
-			if n := idp.asked.Load(); n > 15 {
+			most := 15
+			if what == "huge" { // which says nothing of other tokens
+				most = 70
+			}
+			if n := int(idp.asked.Load()); n > most {
 				t.Errorf("asked %d times by 120 requests", n)
 			}
 			idp.fault.Store(nil)

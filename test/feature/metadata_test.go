@@ -176,7 +176,11 @@ func TestMetadataFaults(t *testing.T) {
 					t.Errorf("another route: %d", a.Status)
 				}
 			}
-			if n := s.asked.Load(); n > 60 {
+			most := 60
+			if what == "huge" { // which says nothing of other callers
+				most = 70
+			}
+			if n := int(s.asked.Load()); n > most {
 				t.Errorf("asked %d times by 120 requests", n)
 			}
 			s.fault.Store(nil)

@@ -11,7 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/keytext"
 	"github.com/gatehouse-dev/gatehouse/controllers/keysecret"
@@ -48,14 +47,8 @@ func (m *made) secret(text string, now time.Time) (*corev1.Secret, error) {
 	if m.purpose != "" || s.Labels[keyLabel] == "" {
 		s.Labels[keyLabel] = m.purpose
 	}
-	// With --dry-run no API server says so, and the key is shown once.
-	if wrong := validation.IsDNS1123Subdomain(s.Name); len(wrong) > 0 {
-		return nil, fmt.Errorf("%q is no name of a Secret: %s", s.Name, wrong[0])
-	}
-	for name, value := range s.Labels {
-		if wrong := append(validation.IsQualifiedName(name), validation.IsValidLabelValue(value)...); len(wrong) > 0 {
-			return nil, fmt.Errorf("label %s: %q: %s", name, value, wrong[0])
-		}
+	if err := keytext.Check(s.Name, s.Labels); err != nil {
+		return nil, err
 	}
 	times := map[string]string{"not-before": m.notBefore, "expires-at": m.expires}
 	for name, text := range times {

@@ -178,12 +178,8 @@ func (r *running) control(ctx, drained context.Context, server *proxy.Server, co
 	events, stop := cluster.events()
 	defer stop()
 	writer := status.New(status.Options{
-		Client:     cluster.client,
-		Live:       cluster.live,
-		Controller: half.graph.Controller,
-		Applied:    func() status.Applied { return applied(server, services) },
-		Event:      events,
-		Log:        log,
+		Client: cluster.client, Live: cluster.live, Controller: half.graph.Controller, Event: events, Log: log,
+		Applied: func() status.Applied { return applied(server, services) },
 	})
 	shared := replicas.Join(server, r.identity, sharedkey.Options{Client: cluster.client, Namespace: r.namespace, Log: log, Owner: r.release(cluster)})
 	pipeline := join(server, half, func(g *graph.Graph, p *attach.Policies) {
