@@ -23,9 +23,11 @@ const (
 // endpoints are the slices of a Service: one per address family that the pods
 // have, or once had, and per hundred ports.
 func (m *maker) endpoints(gw *graph.Gateway, service *corev1.Service) (out []*discoveryv1.EndpointSlice) {
+	have := m.slices[nameOf(service)]
+	before := listed(have)
 	for _, family := range []discoveryv1.AddressType{discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6} {
-		ends := endpointsOf(m.in.Pods, family, listed(m.slices[nameOf(service)]))
-		had := slices.ContainsFunc(m.slices[nameOf(service)], func(s *discoveryv1.EndpointSlice) bool { return s.AddressType == family })
+		ends := endpointsOf(m.in.Pods, family, before)
+		had := slices.ContainsFunc(have, func(s *discoveryv1.EndpointSlice) bool { return s.AddressType == family })
 		if len(ends) == 0 && !had {
 			continue
 		}

@@ -127,6 +127,15 @@ func TestClientContentFails(t *testing.T) {
 	}
 }
 
+// serveBy serves h over HTTP/2 or HTTP/1.1.
+func serveBy(t testing.TB, http2 bool, h http.HandlerFunc) string {
+	t.Helper()
+	if http2 {
+		return serveH2C(t, h)
+	}
+	return serve(t, h)
+}
+
 // TestHeldContent has content that is held in memory go to a backend that answers with
 // as much while it comes: neither waits for the other.
 func TestHeldContent(t *testing.T) {
@@ -135,12 +144,7 @@ func TestHeldContent(t *testing.T) {
 		_, _ = io.Copy(w, r.Body)
 	}
 	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
-		addr := ""
-		if http2 {
-			addr = serveH2C(t, echo)
-		} else {
-			addr = serve(t, http.HandlerFunc(echo))
-		}
+		addr := serveBy(t, http2, echo)
 		o := options{grpc: http2}
 		o.body = func(b exchange.Body) exchange.Body {
 			var all []byte
@@ -178,12 +182,7 @@ func TestSlowUpload(t *testing.T) {
 		_, _ = io.WriteString(w, strconv.FormatInt(n, 10))
 	}
 	for _, grpc := range []bool{false, true} {
-		addr := ""
-		if grpc {
-			addr = serveH2C(t, all)
-		} else {
-			addr = serve(t, http.HandlerFunc(all))
-		}
+		addr := serveBy(t, grpc, all)
 		o := options{grpc: grpc}
 		o.upstream.ReadTimeout = silent
 		s := start(t, o, addr)
@@ -218,12 +217,7 @@ func TestSlowUpload(t *testing.T) {
 // backend, which hears of the request only then.
 func TestSlowContentAndTimeout(t *testing.T) {
 	for _, grpc := range []bool{false, true} {
-		addr := ""
-		if grpc {
-			addr = serveH2C(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
-		} else {
-			addr = echo(t)
-		}
+		addr := serveBy(t, grpc, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
 		o := options{grpc: grpc}
 		o.timeouts.Backend = 300 * time.Millisecond
 		c := start(t, o, addr).dial()

@@ -72,6 +72,9 @@ func NewOwner(c Config) *Owner {
 	if c.Asked == nil {
 		c.Asked = func(string, string) {}
 	}
+	if c.Trusted == nil {
+		c.Trusted = func(netip.Addr) bool { return false }
+	}
 	o := &Owner{cfg: c, plain: remote.NewTransport(idle), h2c: remote.NewTransport(idle)}
 	o.plain.DisableCompression, o.h2c.DisableCompression = true, true
 	o.h2c.Protocols = new(http.Protocols)

@@ -606,7 +606,7 @@ func TestIntroduction(t *testing.T) {
 	if got := seen(s.service(t, c)); got != from+"x-forwarded-host=b x-forwarded-proto=http " {
 		t.Error(got)
 	}
-	s.cfg.Trusted = nil
+	s.cfg.Trusted = func(netip.Addr) bool { return false }
 	c.Headers = []string{"x-forwarded-for", "x_forwarded_for"}
 	if got := seen(s.service(t, c)); got != from {
 		t.Error(got)

@@ -1,7 +1,6 @@
 package extauth
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -24,10 +23,8 @@ func (o *Owner) introduction(x *exchange.Exchange, i int) string {
 	if i == 0 {
 		return strings.Join(append(lines(x.Request.Header, introduced[0]), peer.String()), ", ")
 	}
-	if v, ok := x.Request.Header.Get(introduced[i]); ok && o.trusts(peer) {
+	if v, ok := x.Request.Header.Get(introduced[i]); ok && o.cfg.Trusted(peer) {
 		return v
 	}
 	return [...]string{1: x.Request.Scheme, 2: x.Request.Authority}[i]
 }
-
-func (o *Owner) trusts(peer netip.Addr) bool { return o.cfg.Trusted != nil && o.cfg.Trusted(peer) }
