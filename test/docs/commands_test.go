@@ -397,12 +397,16 @@ func (g *gateway) try(t *testing.T, command string) (string, error) {
 	if words[0] == "bin/cluster" {
 		return shell(t, "go run ./hack/cluster help "+words[1])
 	}
-	command = strings.Replace(strings.Replace(command, "go run ./cmd/gatehouse", g.program, 1), "bin/gatehouse", g.program, 1)
+	// The ports first: the digits of one may stand in the name of the program's
+	// folder, which is made up anew for each run.
+	program := strings.NewReplacer("go run ./cmd/gatehouse", g.program, "bin/gatehouse", g.program)
+	live := "GATEHOUSE_ADMIN_ADDRESS=" + g.ports.Replace("127.0.0.1:9901") + " " + program.Replace(g.ports.Replace(command))
+	command = program.Replace(command)
 	switch {
 	case !strings.HasPrefix(command, g.program+" "):
 		return "", fmt.Errorf("a command that no test knows how to run")
 	case asks.MatchString(command) && !strings.Contains(command, " -f ") && !strings.Contains(command, " key "):
-		return shell(t, g.ports.Replace("GATEHOUSE_ADMIN_ADDRESS=127.0.0.1:9901 "+command))
+		return shell(t, live)
 	case asks.MatchString(command):
 		return shell(t, command)
 	case strings.HasPrefix(command, g.program+" table"):
