@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -64,6 +63,8 @@ type running struct {
 	site    peer.Site
 	spec    load.Spec
 	warm    bool
+	failed  bool
+	shared  bool                                   // the process is that of other contenders too
 	change  func(ctx context.Context, i int) error // of a route, where they do
 	changed int
 	asked   int64 // requests that are in the figures
@@ -81,12 +82,14 @@ func (b *bench) scenario(ctx context.Context, s scenario) (report.Scenario, erro
 	defer stop()
 	var all []*running
 	defer func() {
-		for _, r := range all {
-			r.process.Stop()
+		for i, r := range all {
+			if !slices.ContainsFunc(all[:i], func(o *running) bool { return o.process == r.process }) {
+				r.process.Stop()
+			}
 		}
 	}()
 	for _, e := range b.entries(s) {
-		r, err := b.start(ctx, s, e, backends)
+		r, err := b.start(ctx, s, e, backends, all)
 		if err == nil {
 			all = append(all, r)
 			continue
@@ -106,37 +109,57 @@ func (b *bench) scenario(ctx context.Context, s scenario) (report.Scenario, erro
 	for i, r := range all {
 		out.Contenders[i].Name = r.name
 	}
-	var failed []error
-	runs := b.times(s)
-	for round := range runs {
-		for i := range all {
-			i = (i + round) % len(all)
-			r := all[i]
-			if r.spec.Kind == "" || ctx.Err() != nil {
-				continue // it has failed
-			}
-			progress("%s, run %d of %d: %s%v", s.name, round+1, runs, r.name, b.left)
-			run, err := b.once(ctx, s, r)
-			b.left.done++
-			if err != nil {
-				failed = append(failed, fmt.Errorf("%s, run %d: %w", r.name, round+1, err))
-				out.Skipped = append(out.Skipped, fmt.Sprintf("%s failed in run %d: %s.", r.name, round+1, oneLine(err.Error())))
-				r.spec.Kind = ""
-				continue
-			}
-			out.Contenders[i].Runs = append(out.Contenders[i].Runs, run)
-		}
-	}
+	failed := b.rounds(ctx, s, all, &out)
 	for i, r := range all {
 		if r.lost > 0 {
 			out.Skipped = append(out.Skipped, fmt.Sprintf("%s: %d of %d requests were answered wrongly or not at all; they are not in its figures.", r.name, r.lost, r.asked))
 		}
-		if r.spec.Kind != "" && ctx.Err() == nil {
+		if !r.failed && ctx.Err() == nil {
 			out.Contenders[i].Syscalls = b.syscalls(ctx, r)
 		}
 	}
 	return out, errors.Join(append(failed, ctx.Err())...)
 }
+
+// rounds loads all contenders as often as is wanted, and puts their runs into out.
+// One that fails is left out of the rounds that follow.
+func (b *bench) rounds(ctx context.Context, s scenario, all []*running, out *report.Scenario) (failed []error) {
+	runs := b.times(s)
+	for round := range runs {
+		var going []*running
+		for _, r := range all {
+			if !r.failed {
+				going = append(going, r)
+			}
+		}
+		if len(going) == 0 || ctx.Err() != nil {
+			break
+		}
+		progress("%s, run %d of %d%v", s.name, round+1, runs, b.left)
+		var got []outcome
+		if s.byTurns() {
+			got = b.together(ctx, going, round)
+		} else {
+			got = b.apart(ctx, s, going, round)
+		}
+		b.left.done += len(going)
+		for i, r := range going {
+			if err := got[i].err; err != nil {
+				failed = append(failed, fmt.Errorf("%s, run %d: %w", r.name, round+1, err))
+				out.Skipped = append(out.Skipped, fmt.Sprintf("%s failed in run %d: %s.", r.name, round+1, oneLine(err.Error())))
+				r.failed = true
+				continue
+			}
+			c := &out.Contenders[slices.Index(all, r)]
+			c.Runs = append(c.Runs, got[i].run)
+		}
+	}
+	return failed
+}
+
+// byTurns reports whether the contenders of s can be loaded by turns within a
+// run: not where requests fall due at times of their own.
+func (s scenario) byTurns() bool { return s.load.Rate == 0 && !s.half && s.idle == 0 }
 
 // times is how often each contender of s is loaded.
 func (b *bench) times(s scenario) int { return b.runs * max(1, s.times) }
@@ -176,49 +199,15 @@ func (b *bench) backends(ctx context.Context) (at peer.Backends, stop func(), er
 	return at, p.Stop, nil
 }
 
-// start starts a contender and checks its answers.
-func (b *bench) start(ctx context.Context, s scenario, e entry, backends peer.Backends) (*running, error) {
-	found, ok := b.contenders[e.peer]
-	if !ok {
-		return nil, errors.New("it is not there")
-	}
-	if slices.Contains(found.Lacks, s.needs) {
-		return nil, fmt.Errorf("it has no %s", s.needs)
-	}
-	ports, err := peer.FreePorts(5)
-	if err != nil {
-		return nil, err
-	}
-	r := &running{entry: e, spec: s.load, site: peer.Site{
-		CPUs: peer.ProxyCPU, Threads: 1, HTTP3: s.needs == peer.HTTP3, HTTP: ports[0], HTTPS: ports[1], TCP: ports[2], UDP: ports[3], Admin: ports[4],
-		Backends: backends, Certificate: b.certificate, Program: found.program,
-	}}
-	if s.cpus != "" {
-		r.site.CPUs, r.site.Threads = s.cpus, 2
-	}
-	if r.site.Folder, err = os.MkdirTemp(b.dir, e.peer+"-"); err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(r.site.Folder, 0o755); err != nil {
-		return nil, err
-	}
-	if e.manifests != nil {
-		if r.site.Manifests, err = e.manifests(); err != nil {
-			return nil, err
-		}
-	}
-	if e.keySet != nil {
-		if r.site.KeySet, err = e.keySet(); err != nil {
-			return nil, err
-		}
-	}
-	r.address(s)
-	if e.churn != nil {
-		err = b.startChurn(ctx, r)
-	} else {
-		r.process, err = found.Start(ctx, r.site)
-	}
-	if err != nil {
+// start starts a contender, unless it shares the process of one that is there, and
+// checks its answers.
+func (b *bench) start(ctx context.Context, s scenario, e entry, backends peer.Backends, there []*running) (*running, error) {
+	r := &running{entry: e, spec: s.load, shared: s.shared}
+	i := slices.IndexFunc(there, func(o *running) bool { return s.shared && o.peer == e.peer })
+	if i >= 0 {
+		r.process, r.site = there[i].process, there[i].site
+		r.address(s)
+	} else if err := b.launch(ctx, s, r, backends); err != nil {
 		return nil, err
 	}
 	if err := s.check(ctx, target{r.spec.Address, r.spec.Path, r.spec.Headers}); err != nil {
@@ -226,6 +215,50 @@ func (b *bench) start(ctx context.Context, s scenario, e entry, backends peer.Ba
 		return nil, err
 	}
 	return r, nil
+}
+
+// launch starts a contender's process.
+func (b *bench) launch(ctx context.Context, s scenario, r *running, backends peer.Backends) error {
+	found, ok := b.contenders[r.peer]
+	if !ok {
+		return errors.New("it is not there")
+	}
+	if slices.Contains(found.Lacks, s.needs) {
+		return fmt.Errorf("it has no %s", s.needs)
+	}
+	ports, err := peer.FreePorts(5)
+	if err != nil {
+		return err
+	}
+	r.site = peer.Site{
+		CPUs: peer.ProxyCPU, Threads: 1, HTTP3: s.needs == peer.HTTP3, HTTP: ports[0], HTTPS: ports[1], TCP: ports[2], UDP: ports[3], Admin: ports[4],
+		Backends: backends, Certificate: b.certificate, Program: found.program,
+	}
+	if s.cpus != "" {
+		r.site.CPUs, r.site.Threads = s.cpus, 2
+	}
+	if r.site.Folder, err = os.MkdirTemp(b.dir, r.peer+"-"); err != nil {
+		return err
+	}
+	if err := os.Chmod(r.site.Folder, 0o755); err != nil {
+		return err
+	}
+	if r.manifests != nil {
+		if r.site.Manifests, err = r.manifests(); err != nil {
+			return err
+		}
+	}
+	if r.keySet != nil {
+		if r.site.KeySet, err = r.keySet(); err != nil {
+			return err
+		}
+	}
+	r.address(s)
+	if r.churn != nil {
+		return b.startChurn(ctx, r)
+	}
+	r.process, err = found.Start(ctx, r.site)
+	return err
 }
 
 // address makes the contender's load.
@@ -240,24 +273,6 @@ func (r *running) address(s scenario) {
 	if r.headers != nil {
 		r.spec.Headers = r.headers()
 	}
-}
-
-// load makes a contender's load in a process of its own, on the load's CPU.
-func (b *bench) load(ctx context.Context, spec load.Spec, seconds float64) (t load.Totals, err error) {
-	spec.Seconds = seconds
-	argv, err := b.task("load", spec)
-	if err != nil {
-		return t, err
-	}
-	c := exec.CommandContext(ctx, "taskset", append([]string{"-c", peer.LoadCPU}, argv...)...)
-	c.Env = append(os.Environ(), "GOMAXPROCS=1")
-	var said bytes.Buffer
-	c.Stderr = &said
-	out, err := c.Output()
-	if err != nil {
-		return t, fmt.Errorf("%s", oneLine(strings.TrimPrefix(said.String(), "Error: ")))
-	}
-	return t, json.Unmarshal(out, &t)
 }
 
 // halve sets every load's rate to half of what the first of the same peer can do.
@@ -278,6 +293,22 @@ func (b *bench) halve(ctx context.Context, all []*running) error {
 	return nil
 }
 
+// outcome is one run of one contender.
+type outcome struct {
+	run report.Run
+	err error
+}
+
+// apart is one run of each contender, one after the other.
+func (b *bench) apart(ctx context.Context, s scenario, all []*running, first int) []outcome {
+	out := make([]outcome, len(all))
+	for i := range all {
+		i = (i + first) % len(all)
+		out[i].run, out[i].err = b.once(ctx, s, all[i])
+	}
+	return out
+}
+
 // once is one run of one contender.
 func (b *bench) once(ctx context.Context, s scenario, r *running) (run report.Run, err error) {
 	if s.idle > 0 {
@@ -291,20 +322,10 @@ func (b *bench) once(ctx context.Context, s scenario, r *running) (run report.Ru
 			return run, err
 		}
 	}
-	if !r.warm {
-		if _, err := b.load(ctx, r.spec, 1); err != nil {
-			return run, err
-		}
-		r.warm = true
+	if err := b.warm(ctx, r); err != nil {
+		return run, err
 	}
-	ours := r.peer == gatehouse || r.peer == "other"
-	allocated := func() (int64, error) { return 0, nil }
-	if ours {
-		if allocated, err = countMallocs(ctx, peer.Local(r.site.Admin)); err != nil {
-			return run, err
-		}
-	}
-	before, err := r.process.CPU()
+	m, err := begin(ctx, r)
 	if err != nil {
 		return run, err
 	}
@@ -313,24 +334,60 @@ func (b *bench) once(ctx context.Context, s scenario, r *running) (run report.Ru
 	if err != nil {
 		return run, err
 	}
-	elapsed := time.Since(began)
-	r.asked, r.lost = r.asked+t.Requests+t.Failed, r.lost+t.Failed
-	after, err := r.process.CPU()
+	return m.end(t, changes, time.Since(began))
+}
+
+// warm loads a contender before anything is measured, once.
+func (b *bench) warm(ctx context.Context, r *running) error {
+	if r.warm {
+		return nil
+	}
+	_, err := b.load(ctx, r.spec, 1)
+	r.warm = err == nil
+	return err
+}
+
+// measurement is what a contender's process had used when a run began.
+type measurement struct {
+	*running
+	cpu       time.Duration
+	used      time.Duration // in the contender's turns, where others have the same process
+	allocated func() (int64, error)
+}
+
+func begin(ctx context.Context, r *running) (m *measurement, err error) {
+	m = &measurement{running: r, allocated: func() (int64, error) { return 0, nil }}
+	if !r.shared && (r.peer == gatehouse || r.peer == "other") {
+		if m.allocated, err = countMallocs(ctx, peer.Local(r.site.Admin)); err != nil {
+			return nil, err
+		}
+	}
+	m.cpu, err = r.process.CPU()
+	return m, err
+}
+
+// end is the run that a load came to, in so much time that it went on for.
+func (m *measurement) end(t load.Totals, changes int, elapsed time.Duration) (run report.Run, err error) {
+	m.asked, m.lost = m.asked+t.Requests+t.Failed, m.lost+t.Failed
+	after, err := m.process.CPU()
 	if err != nil {
 		return run, err
 	}
-	mallocs, err := allocated()
+	mallocs, err := m.allocated()
 	if err != nil {
 		return run, err
 	}
-	if size := answerSize(r.spec); t.Bytes > 0 && t.Bytes < t.Requests*size {
+	if size := answerSize(m.spec); t.Bytes > 0 && t.Bytes < t.Requests*size {
 		return run, fmt.Errorf("%d answers had %d bytes together, not %d each", t.Requests, t.Bytes, size)
 	}
-	memory, err := r.process.Memory()
-	n := float64(t.Requests)
+	memory, err := m.process.Memory()
+	n, cpu := float64(t.Requests), after-m.cpu
+	if m.shared {
+		cpu = m.used
+	}
 	return report.Run{
-		CPU: float64((after - before).Nanoseconds()) / 1000 / n, Rate: n / (float64(t.Microseconds) / 1e6),
-		Busy: (after - before).Seconds() / elapsed.Seconds() / float64(r.site.Threads),
+		CPU: float64(cpu.Nanoseconds()) / 1000 / n, Rate: n / (float64(t.Microseconds) / 1e6),
+		Busy: cpu.Seconds() / elapsed.Seconds() / float64(m.site.Threads),
 		P50:  t.P50, P99: t.P99, P999: t.P999, Changes: float64(changes) / elapsed.Seconds(), Memory: float64(memory) / (1 << 20), Allocs: float64(mallocs) / n,
 	}, err
 }

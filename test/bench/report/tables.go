@@ -72,7 +72,7 @@ func (s Scenario) table() table {
 		case head[2] == "ratio" && first > 0:
 			row = append(row, fmt.Sprintf("%.2f", first/cpu.Median))
 		default:
-			row = append(row, fmt.Sprintf("%+.2f", cpu.Median-first))
+			row = append(row, fmt.Sprintf("%+.2f", s.added(p)))
 		}
 		for _, c := range some {
 			row = append(row, fmt.Sprintf(c.format, p.Spread(c.of).Median))
