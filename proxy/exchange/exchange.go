@@ -84,7 +84,8 @@ type Request struct {
 	Scheme        string     // "http" or "https", as the client reached us
 	Authority     string     // host[:port] from the request target, :authority or Host
 	Host          string     // Authority without its port, lower case, no trailing dot
-	Path          string     // absolute path as sent, still percent-encoded; "*" for OPTIONS *
+	Path          string     // absolute path as sent, still percent-encoded; "*" for OPTIONS *; once routed in the one form of paths
+	Unveiled      string     // Path as backends may read it that make more alike, where that is another one; else empty
 	RawQuery      string     // without the question mark
 	Header        Header     // end-to-end fields in the order sent; hop-by-hop ones are gone
 	ContentLength int64      // bytes of content; -1 when not known beforehand

@@ -67,6 +67,7 @@ type Program struct {
 	program cel.Program
 	test    test   // answers in place of the program where it is sure; nil: nothing does
 	read    reader // the same, for an expression that is a text
+	paths   bool   // it is of the request's path
 }
 
 // Check reports what is wrong with an expression, one problem a line, each with
@@ -96,7 +97,7 @@ func (e *Env) Compile(text string, kind Kind) (*Program, error) {
 		return nil, fmt.Errorf("expression %q: %w", text, err)
 	}
 	root := checked.NativeRep().Expr()
-	out := &Program{text: text, program: p}
+	out := &Program{text: text, program: p, paths: reads(root, "request.path")}
 	switch kind {
 	case Bool:
 		out.test = testOf(root)
@@ -142,6 +143,14 @@ var errFormat = errors.New("format is not available; join text with +")
 func calls(checked *cel.Ast, function string) (found bool) {
 	ast.PostOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		found = found || e.Kind() == ast.CallKind && e.AsCall().FunctionName() == function
+	}))
+	return found
+}
+
+// reads reports whether an expression reads a variable.
+func reads(e ast.Expr, variable string) (found bool) {
+	ast.PostOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
+		found = found || e.Kind() == ast.IdentKind && e.AsIdent() == variable
 	}))
 	return found
 }
@@ -238,7 +247,29 @@ func mend(message, found string) string {
 
 // Bool runs a condition. An error, such as a claim that is not there, is for
 // the caller to take as false.
+//
+// Where backends may read the request's path as another one, as //admin for
+// /admin, it has to be the same for both: nothing that is guarded hides
+// behind such a path, and nothing that is not passes for what is left open.
 func (p *Program) Bool(x *exchange.Exchange) (bool, error) {
+	yes, err := p.holds(x)
+	if err != nil || !p.paths || x.Request.Unveiled == "" {
+		return yes, err
+	}
+	path := x.Request.Path
+	x.Request.Path = x.Request.Unveiled
+	other, err := p.holds(x)
+	x.Request.Path = path
+	switch {
+	case err != nil:
+		return false, err
+	case yes != other:
+		return false, errVeiled
+	}
+	return yes, nil
+}
+
+func (p *Program) holds(x *exchange.Exchange) (bool, error) {
 	if p.test != nil {
 		if yes, sure := p.test(x); sure {
 			return yes, nil
@@ -313,5 +344,6 @@ func (p *Program) run(x *exchange.Exchange) (ref.Val, error) {
 
 var (
 	errNotBool = errors.New("the expression came to something that is neither true nor false")
+	errVeiled  = errors.New("the request's path may be read as another one, for which the expression comes to something else")
 	errNoText  = errors.New("the expression came to something that has no text")
 )

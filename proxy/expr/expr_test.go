@@ -297,3 +297,34 @@ func FuzzCompile(f *testing.F) {
 		}
 	})
 }
+
+// What is said of a path holds for what backends may read it as, or it fails.
+func TestVeiledPath(t *testing.T) {
+	e := env(t)
+	for _, c := range []struct{ text, path, unveiled, want string }{
+		{"request.path.startsWith('/admin')", "//admin", "/admin", "error"},
+		{"!request.path.startsWith('/admin')", "//admin", "/admin", "error"},
+		{"request.path == '/healthz'", "/healthz;x", "/healthz", "error"},
+		{"[request.path].exists(p, p.matches('^/a/[^/]+$'))", "/a/b%2Fc", "/a/b/c", "error"},
+		{"request.path.split('/')[3] == 'c'", "/a/b%2Fc", "/a/b/c", "error"},
+		{"request.path.startsWith('/admin')", "/admin//x", "/admin/x", "true"},
+		{"request.path.startsWith('/admin')", "/b//x", "/b/x", "false"},
+		{"request.path.startsWith('/admin') || request.method == 'GET'", "//admin", "/admin", "true"},
+		{"request.path.startsWith('/admin')", "/admin%25", "", "true"},
+		{"request.method == 'GET'", "//admin", "/admin", "true"},
+	} {
+		p, err := e.Compile(c.text, Bool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := request()
+		x.Request.Path, x.Request.Unveiled = c.path, c.unveiled
+		got := "error"
+		if yes, err := p.Bool(x); err == nil {
+			got = strconv.FormatBool(yes)
+		}
+		if got != c.want || x.Request.Path != c.path {
+			t.Errorf("%s of %s: %s, want %s; the path is %s then", c.text, c.path, got, c.want, x.Request.Path)
+		}
+	}
+}

@@ -193,7 +193,8 @@ func join(g *group, l *Listener) {
 }
 
 // Match finds the rule that takes x and the listener it came to, and gives
-// x.Request.Path the one form in which paths are compared and forwarded.
+// x.Request.Path the one form in which paths are compared and forwarded, beside which
+// x.Request.Unveiled may be another one.
 //
 // On one port the listener with the most specific host name takes the request;
 // inside it hosts are tried from the most specific to any, and the next when no
@@ -228,14 +229,19 @@ func (r *Router) Match(x *exchange.Exchange) (*Action, *Listener) {
 	if !ok {
 		return r.badPath, l
 	}
-	x.Request.Path = path
+	x.Request.Path, x.Request.Unveiled = path, ""
+	if match.Veiled(path) {
+		if plain, other := match.Unveil(path, &x.Arena); other {
+			x.Request.Unveiled = plain
+		}
+	}
 	for at := l; at != nil; at = at.next {
 		if at.clients != nil && !at.clients.Admits(x.Conn.Client) {
 			return r.misdirected, at
 		}
 		x.Vouched = at.clients != nil && at.clients.Vouches(x.Conn.Client)
 		if a := at.match(x); a != nil {
-			if r.guarded && match.Veiled(path) && at.hides(x, a) {
+			if r.guarded && x.Request.Unveiled != "" && at.hides(x, a) {
 				return r.veiled, at
 			}
 			return a, at

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
-	"github.com/gatehouse-dev/gatehouse/proxy/match"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -13,11 +12,7 @@ import (
 // Who is let in by a could then reach what they guard.
 func (l *Listener) hides(x *exchange.Exchange, a *Action) bool {
 	path := x.Request.Path
-	plain, other := match.Unveil(path, &x.Arena)
-	if !other {
-		return false
-	}
-	x.Request.Path = plain
+	x.Request.Path = x.Request.Unveiled
 	b := l.match(x)
 	x.Request.Path = path
 	return b != nil && b != a && b.Table.Auth != nil && !samePolicies(a.Table.Auth, b.Table.Auth)

@@ -83,3 +83,46 @@ func TestVeiledPaths(t *testing.T) {
 		}
 	}
 }
+
+// Nor by a condition of the path that is false, or true, for the form it is sent in.
+func TestVeiledPathsOfConditions(t *testing.T) {
+	t.Parallel()
+	one := `rules: {authentication: {keys: {` + apiKeys + `}, everybody: {anonymous: {}}}, `
+	for name, c := range map[string]struct {
+		policy string
+		want   map[string]string
+	}{
+		"guard": {`rules: {when: ["request.path.startsWith('/admin')"], authentication: {keys: {` + apiKeys + `}}}`, map[string]string{
+			"/admin": "401 auth_missing", "/%61dmin": "401 auth_missing", "/x/../admin": "401 auth_missing", "/admin//x": "401 auth_missing", "/admin;x": "401 auth_missing",
+			"//admin": "403 rule_error", "/;/admin": "403 rule_error", "/;x=y/admin/users": "403 rule_error", "/%2Fadmin": "403 rule_error",
+			"//other": "200 ", "/other;x=y": "200 ", "/a%2Fadmin": "200 ",
+		}},
+		"exemption": {`rules: {when: ["!(request.path in ['/healthz', '/'])"], authentication: {keys: {` + apiKeys + `}}}`, map[string]string{
+			"/healthz": "200 ", "/": "200 ", "/healthz;x": "403 rule_error", "//": "403 rule_error", "//healthz": "403 rule_error", "//other": "401 auth_missing",
+		}},
+		"method": {`rules: {authentication: {keys: {` + apiKeys + `}, everybody: {when: ["!request.path.startsWith('/admin')"], anonymous: {}}}}`, map[string]string{
+			"/admin": "401 auth_missing", "//admin": "403 rule_error", "//other": "200 ",
+		}},
+		"cel": {one + `authorization: {r: {cel: "!request.path.startsWith('/admin')"}}}`, map[string]string{
+			"/admin": "403 forbidden_by_rule", "//admin": "403 rule_error", "/;x/admin": "403 rule_error", "//other;x": "200 ",
+		}},
+		"rego": {one + `authorization: {r: {opa: {policy: "package shop\n\nallow if not startswith(input.request.path, \"/admin\")"}}}}`, map[string]string{
+			"/admin": "403 forbidden_by_rego", "//admin": "403 forbidden_by_rego", "/;x/admin": "403 forbidden_by_rego", "//other;x": "200 ",
+		}},
+	} {
+		w := Start(t, Base+key("good", "k-good", "")+Route("r", toAPI)+Auth("a", guarded, c.policy))
+		for path, want := range c.want {
+			a := w.Do("GET http://a" + path)
+			if got := fmt.Sprintf("%d %s", a.Status, a.Problem().Code); got != want {
+				t.Errorf("%s %s: %s (%s), want %s", name, path, got, a.Body, want)
+			}
+		}
+	}
+	w := Start(t, Base+Route("r", toAPI)+Validation("v", guarded, `rules: {when: ["request.path.startsWith('/admin')"], checks: {page: {query: [{name: page, required: true}]}}}`))
+	for path, want := range map[string]string{"/admin": "400 parameter_invalid", "//admin": "403 rule_error", "//other": "200 "} {
+		a := w.Do("GET http://a" + path)
+		if got := fmt.Sprintf("%d %s", a.Status, a.Problem().Code); got != want {
+			t.Errorf("validation %s: %s (%s), want %s", path, got, a.Body, want)
+		}
+	}
+}

@@ -8,9 +8,9 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 )
 
-// parts are those of the input that cost something to make, and whether a policy
-// reads them.
-type parts struct{ headers, query, claims bool }
+// parts are those of the input that cost something to make, and the path, and
+// whether a policy reads them.
+type parts struct{ path, headers, query, claims bool }
 
 // read finds out which parts of the input a policy reads.
 func read(module *ast.Module) (p parts) {
@@ -53,6 +53,7 @@ func (p *parts) take(first, second string) {
 	is := func(a, b string) bool {
 		return (first == "" || first == a) && (first == "" || second == "" || second == b)
 	}
+	p.path = p.path || is("request", "path")
 	p.headers = p.headers || is("request", "headers")
 	p.query = p.query || is("request", "query")
 	p.claims = p.claims || is("auth", "claims") || is("auth", "metadata")

@@ -144,8 +144,21 @@ func fault(err error) error {
 	return fmt.Errorf("%d:%d: %s%s", e.Location.Row, e.Location.Col, message, more)
 }
 
-// Authorize implements auth.Rule.
+// Authorize implements auth.Rule. Where backends may read the request's path as
+// another one, as //admin for /admin, a policy that reads it has to allow both.
 func (p *Policy) Authorize(x *exchange.Exchange) auth.Result {
+	result := p.decide(x)
+	if result.Outcome != auth.Accepted || !p.reads.path || x.Request.Unveiled == "" {
+		return result
+	}
+	path := x.Request.Path
+	x.Request.Path = x.Request.Unveiled
+	result = p.decide(x)
+	x.Request.Path = path
+	return result
+}
+
+func (p *Policy) decide(x *exchange.Exchange) auth.Result {
 	in, ok := p.reads.input(x)
 	if !ok {
 		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeRuleError}

@@ -65,13 +65,13 @@ func TestInput(t *testing.T) {
 	}
 	// What costs something is made for those alone who read it.
 	for condition, want := range map[string]parts{
-		`input.request.path == "/"`:                    {},
+		`input.request.path == "/"`:                    {path: true},
 		`input.request.headers.a`:                      {headers: true},
 		`input.auth.claims.a == input.request.query.b`: {query: true, claims: true},
 		`input.auth.metadata.a`:                        {claims: true},
-		`input.request`:                                {headers: true, query: true},
+		`input.request`:                                {path: true, headers: true, query: true},
 		`input.request.headers[input.auth.claims.a]`:   {headers: true, claims: true},
-		`walk(input, [_, "x"])`:                        {headers: true, query: true, claims: true},
+		`walk(input, [_, "x"])`:                        {path: true, headers: true, query: true, claims: true},
 	} {
 		if p := compile(t, table.OPA{Policy: module("allow if " + condition)}); p.reads != want {
 			t.Errorf("%s: %+v", condition, p.reads)
@@ -269,4 +269,21 @@ func FuzzCompile(f *testing.F) {
 			t.Fatalf("%v", d)
 		}
 	})
+}
+
+// A policy allows a path only if it does so for what backends may read it as.
+func TestVeiledPath(t *testing.T) {
+	for policy, want := range map[string]auth.Outcome{
+		`allow if not startswith(input.request.path, "/admin")`:          auth.Rejected,
+		`allow if startswith(input.request.path, "/admin")`:              auth.Rejected,
+		`allow if { some k; startswith(input[k].path, "//") }`:           auth.Rejected,
+		`allow if not startswith(input.request.path, "/administrators")`: auth.Accepted,
+		`allow if input.request.method == "GET"`:                         auth.Accepted,
+	} {
+		x := request()
+		x.Request.Path, x.Request.Unveiled = "//admin", "/admin"
+		if r := compile(t, table.OPA{Policy: module(policy)}).Authorize(x); r.Outcome != want || x.Request.Path != "//admin" {
+			t.Errorf("%s: %+v; the path is %s then", policy, r, x.Request.Path)
+		}
+	}
 }
