@@ -209,20 +209,18 @@ func (st *stream) fill(b *block) *exchange.Error {
 	x, f := &st.Exchange, &b.fields
 	q, cfg := &x.Request, st.c.cfg
 	x.Start = st.c.in.now
-	if err := f.Fill(x, &st.head, cfg.Limits, b.end); err != nil {
-		return err
-	}
+	err := f.Fill(x, &st.head, cfg.Limits, b.end)
 	st.body.declared = f.Length
 	if b.end || f.Length == 0 {
-		return nil
+		return err
 	}
 	q.ContentLength = f.Length
-	st.body.begin(f.Length, f.Expect)
+	st.body.begin(f.Length, f.Expect) // of a request that is refused, for linger
 	q.Body = &st.body
-	if cfg.MaxBody > 0 && f.Length > cfg.MaxBody {
+	if err == nil && cfg.MaxBody > 0 && f.Length > cfg.MaxBody {
 		return errTooLarge
 	}
-	return nil
+	return err
 }
 
 // complete says how long content is that was not declared, when all of it is there

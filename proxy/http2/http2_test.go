@@ -241,9 +241,11 @@ func TestEarlyAnswer(t *testing.T) {
 		_ = x.Writer.End(x)
 	})
 	s.cfg.MaxBody = 1 << 20
-	for want, length := range map[string][]string{"403 on 1 end": nil, "413 on 1": {"content-length", "2000000"}} {
+	for want, fields := range map[string][]string{
+		"403 on 1 end": nil, "413 on 1": {"content-length", "2000000"}, "431 on 1": {"x", strings.Repeat("y", s.cfg.Limits.Head)},
+	} {
 		r := dial(t, url)
-		r.ask(1, false, common("POST", length...)...)
+		r.ask(1, false, common("POST", fields...)...)
 		r.until(want)
 		for range 30 { // within the window
 			r.send(frame.Data, 0, 1, make([]byte, 8<<10)...)
