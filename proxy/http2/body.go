@@ -56,12 +56,14 @@ func (b *body) Next() ([]byte, error) {
 	defer c.mu.Unlock()
 	var until time.Time
 	for late := false; ; {
-		p := b.queue.Next()
-		switch {
-		case b.cancelled.Load():
+		if b.cancelled.Load() { // what is queued stays there, and is given back with it
 			b.err = errCancelled
-		case len(p) > 0:
+			return nil, b.err
+		}
+		if p := b.queue.Next(); len(p) > 0 {
 			return b.take(p)
+		}
+		switch {
 		case b.st.gone:
 			b.err = errIncomplete
 		case b.st.closed:

@@ -97,7 +97,7 @@ func (st *stream) linger() {
 		return
 	}
 	b.cancelled.Store(true)
-	if n := b.queue.Drop(); n > 0 && !st.gone {
+	if n := b.queue.Drop(); n > 0 {
 		st.credit(int64(n))
 	}
 	c.flush()

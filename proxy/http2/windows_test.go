@@ -49,3 +49,66 @@ func TestWindowsReturnedLate(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestWindowOfUnwanted has content that nobody takes: of a request that was answered and
+// that the client then gives up, and of one whose content is cancelled before it is looked
+// at. What it took of the connection's window comes back, or uploads would stand still one day.
+func TestWindowOfUnwanted(t *testing.T) {
+	refuse := func(x *exchange.Exchange) {
+		x.Response.Status, x.Response.ContentLength = 403, 0
+		_ = x.Writer.Head(x)
+		_ = x.Writer.End(x)
+	}
+	sent := make(chan struct{}, 1)
+	s, url, _ := serve(t, func(x *exchange.Exchange) {
+		<-sent
+		if x.Request.Path == "/cancelled" {
+			body := x.Request.Body.(exchange.Stream)
+			body.Cancel()
+			if p, err := body.Next(); err == nil {
+				t.Errorf("got %d bytes", len(p))
+			}
+			refuse(x)
+			return
+		}
+		refuse(x)
+		<-x.Context.Done()
+	})
+	for _, path := range []string{"/given-up", "/cancelled"} {
+		r := dial(t, url)
+		r.ask(1, false, ":method", "POST", ":scheme", "http", ":authority", "a", ":path", path)
+		for range 10 {
+			r.send(frame.Data, 0, 1, make([]byte, 8<<10)...)
+		}
+		r.send(frame.Ping, 0, 0, []byte("all sent")...)
+		r.until("ping all sent")
+		sent <- struct{}{}
+		r.until("403 on 1 end")
+		r.send(frame.ResetStream, 0, 1, uint32s(uint32(frame.Cancel))...)
+		_, open := s.window()
+		for open > 0 {
+			time.Sleep(time.Millisecond)
+			_, open = s.window()
+		}
+		if left, _ := s.window(); left != int64(s.cfg.Buffers.Connection) {
+			t.Errorf("%s: of %d bytes %d are left", path, s.cfg.Buffers.Connection, left)
+		}
+		_ = r.Close()
+		for open = 0; open >= 0; _, open = s.window() {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+// window returns what there is, or will be, of the window of the one connection, and how many
+// streams are open on it; -1 when there is no connection.
+func (s *Server) window() (left int64, open int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.window.recv + c.window.used, c.streams.open
+	}
+	return 0, -1
+}
