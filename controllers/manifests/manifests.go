@@ -22,10 +22,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-	gatewayxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
-
-	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 )
 
 // Object is a typed Kubernetes object.
@@ -223,7 +219,7 @@ func (r *Reader) parse(file string, bytes []byte) (*text, []*Manifest, []Problem
 		}
 	})
 	if err != nil {
-		problems = append(problems, syntax(file, err))
+		problems = append(problems, syntax(file, bytes, err))
 	}
 	return t, all, problems
 }
@@ -241,19 +237,20 @@ func (r *Reader) object(file string, node *yaml.Node) (*Manifest, []Problem) {
 	}
 	var value map[string]any
 	if err := node.Decode(&value); err != nil {
-		return nil, []Problem{syntax(file, err)}
+		return nil, []Problem{syntax(file, nil, err)}
 	}
 	apiVersion, _ := value["apiVersion"].(string)
 	kind, _ := value["kind"].(string)
 	if apiVersion == "" || kind == "" {
 		return nil, at(node, "", "apiVersion and kind must both be set")
 	}
-	gvk := schema.FromAPIVersionAndKind(apiVersion, kind)
-	if !slices.Contains(read[:], kind) || !r.scheme.Recognizes(gvk) {
-		if !owned(gvk.Group) {
+	gvk, known := r.readAs(schema.FromAPIVersionAndKind(apiVersion, kind))
+	if !known {
+		field, message := r.unread(gvk)
+		if message == "" {
 			return nil, nil // a Deployment beside its Service: not ours to judge
 		}
-		return nil, at(child(node, "kind"), "kind", fmt.Sprintf("%s of %s is not a kind Gatehouse reads; it reads %s", kind, apiVersion, strings.Join(read[:], ", ")))
+		return nil, at(child(node, field), field, message)
 	}
 	object, problems := r.decode(gvk, value)
 	name := Problem{Object: nameOf(kind, value)}
@@ -267,6 +264,9 @@ func (r *Reader) object(file string, node *yaml.Node) (*Manifest, []Problem) {
 	object.GetObjectKind().SetGroupVersionKind(gvk)
 	if object.GetName() == "" {
 		return nil, at(node, "metadata.name", "every object needs a name")
+	}
+	if field, message := misnamed(object); message != "" {
+		return nil, []Problem{{File: file, Line: line(node, segments(field)), Object: name.Object, Field: field, Message: message}}
 	}
 	// What kubectl get prints says of which version it is, and who edits it leaves that as it was.
 	object.SetResourceVersion("")
@@ -289,18 +289,6 @@ func written(s *corev1.Secret) {
 		s.Data[key] = []byte(value)
 	}
 	s.StringData = nil
-}
-
-// read are the kinds that are read.
-var read = [...]string{
-	"GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "ReferenceGrant", "BackendTLSPolicy", "XBackendTrafficPolicy", "AuthPolicy", "ValidationPolicy", "GatewayParameters",
-	"XBackend", "Ingress", "IngressClass", "Service", "EndpointSlice", "Secret", "ConfigMap", "Namespace",
-}
-
-// owned says whether a group's kinds are all meant for a gateway, so that one
-// which is not read is a mistake.
-func owned(group string) bool {
-	return group == gatewayv1.GroupName || group == gatewayxv1alpha1.GroupName || group == v1alpha1.GroupName
 }
 
 // duplicates finds objects that are defined twice.

@@ -50,8 +50,30 @@ func TestProblemsNameTheirPlace(t *testing.T) {
 		"shop.yaml:7: HTTPRoute shop/orders: spec.rules[0].backendRefs[0].port: is of type string, must be integer")
 	refused("apiVersion: v1\nkind: Service\nmetadata: {name: api}\nspec:\n  prts: []\n",
 		"shop.yaml:5: Service api: spec.prts: unknown field; remove it or mend its name")
-	refused("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRute\nmetadata: {name: api}\n",
-		"shop.yaml:2: kind: HTTPRute of gateway.networking.k8s.io/v1 is not a kind Gatehouse reads; it reads GatewayClass, Gateway, ListenerSet, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, UDPRoute, ReferenceGrant, BackendTLSPolicy, XBackendTrafficPolicy, AuthPolicy, ValidationPolicy, GatewayParameters, XBackend, Ingress, IngressClass, Service, EndpointSlice, Secret, ConfigMap, Namespace")
+	const group = "apiVersion: gateway.networking.k8s.io/"
+	refused(group+"v1\nkind: HTTPRute\nmetadata: {name: api}\n",
+		"shop.yaml:2: kind: HTTPRute of gateway.networking.k8s.io/v1 is not a kind Gatehouse reads; did you mean HTTPRoute?")
+	refused(group+"v1\nkind: Mesh\nmetadata: {name: api}\n",
+		"shop.yaml:2: kind: Mesh of gateway.networking.k8s.io/v1 is not a kind Gatehouse reads; it reads GatewayClass, Gateway, ListenerSet, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, UDPRoute, ReferenceGrant, BackendTLSPolicy, XBackendTrafficPolicy, AuthPolicy, ValidationPolicy, GatewayParameters, XBackend, Ingress, IngressClass, Service, EndpointSlice, Secret, ConfigMap, Namespace")
+	refused(group+"v2\nkind: HTTPRoute\nmetadata: {name: api}\n",
+		"shop.yaml:1: apiVersion: HTTPRoute of gateway.networking.k8s.io/v2 is not read; write gateway.networking.k8s.io/v1")
+	refused("apiVersion: networking.k8s.io/v1beta1\nkind: Ingress\nmetadata: {name: api}\n",
+		"shop.yaml:1: apiVersion: Ingress of networking.k8s.io/v1beta1 is not read; write networking.k8s.io/v1")
+	refused("apiVersion: v1\nkind: Service\nmetadata: {name: my.api}\n",
+		`shop.yaml:3: Service my.api: metadata.name: "my.api" is no name that an API server takes; use lower case letters, digits and -`)
+	refused("apiVersion: v1\nkind: Secret\nmetadata: {name: my.key, namespace: Shop}\n",
+		`shop.yaml:3: Secret Shop/my.key: metadata.namespace: "Shop" is no name of a namespace; use lower case letters, digits and -`)
+	refused(head+"spec:\n  hostnames: [a.example:80]\n",
+		`shop.yaml:5: HTTPRoute shop/orders: spec.hostnames[0]: "a.example:80" is not of the right form; write a host name in lower case, without scheme, port or path, such as shop.example.com or *.example.com`)
+	refused(head+"spec:\n  rules:\n  - timeouts: {request: 5}\n",
+		"shop.yaml:6: HTTPRoute shop/orders: spec.rules[0].timeouts.request: is of type number, must be string; write whole numbers with units, such as 30s, 500ms or 1h30m")
+	refused("apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: a}\nspec:\n  gatewayClassName: a\n  listeners:\n  - {name: a, port: 80, protocol: HTTP}\n  - {name: a, port: 81, protocol: HTTP}\n",
+		"shop.yaml:8: Gateway a: spec.listeners[1]: has the same name as spec.listeners[0]; give each its own")
+	refused("kind: Secret\nmetadata:\n \tname: a\n", "shop.yaml:3: not valid YAML: a tab; indent with spaces")
+	refused("a: a\nkind: @a\n", "shop.yaml:2: not valid YAML: found character that cannot start any token")
+	refused("kind: Secret\n# caf\xe9\n", "shop.yaml:2: not valid YAML: a character that is not UTF-8; save the file as UTF-8")
+	refused("apiVersion: v1\nkind: Namespace\napiVersion: v1\nkind: Namespace\n",
+		`shop.yaml:3: not valid YAML: mapping key "apiVersion" already defined at line 1; put a line --- between two objects`)
 	refused("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api}\n")
 }
 
@@ -78,6 +100,28 @@ spec:
 	}
 	if line := ms[0].Line("spec.rules[0].backendRefs[0].port"); line != 8 {
 		t.Errorf("line %d, want 8", line)
+	}
+}
+
+// TestVersionsOfAKindAreOne: the Gateway API's older versions say the same in the same
+// fields, and an API server takes them.
+func TestVersionsOfAKindAreOne(t *testing.T) {
+	for _, written := range []string{
+		"v1beta1\nkind: GatewayClass\nmetadata: {name: a}\nspec: {controllerName: a.example/b}",
+		"v1beta1\nkind: Gateway\nmetadata: {name: a}\nspec: {gatewayClassName: a, listeners: [{name: a, port: 80, protocol: HTTP}]}",
+		"v1beta1\nkind: HTTPRoute\nmetadata: {name: a}\nspec: {hostnames: [a.example]}",
+		"v1beta1\nkind: ReferenceGrant\nmetadata: {name: a}\nspec: {from: [{group: '', kind: Secret, namespace: a}], to: [{group: '', kind: Secret}]}",
+		"v1alpha2\nkind: TLSRoute\nmetadata: {name: a}\nspec: {hostnames: [a.example], rules: [{backendRefs: [{name: a, port: 1}]}]}",
+		"v1alpha2\nkind: TCPRoute\nmetadata: {name: a}\nspec: {rules: [{backendRefs: [{name: a, port: 1}]}]}",
+	} {
+		ms, problems := reader(t).Parse("a.yaml", []byte("apiVersion: gateway.networking.k8s.io/"+written))
+		if len(problems) > 0 || len(ms) != 1 {
+			t.Errorf("%s: got %d manifests, problems %v", written, len(ms), problems)
+			continue
+		}
+		if got := ms[0].Object.GetObjectKind().GroupVersionKind().Version; got != "v1" || !store.New().Apply(ms[0].Object) {
+			t.Errorf("%s: read as %T of %s, which is no change", written, ms[0].Object, got)
+		}
 	}
 }
 

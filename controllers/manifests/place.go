@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -127,13 +128,42 @@ func entry(node *yaml.Node, name string) (key, value *yaml.Node) {
 // yamlLine is how the YAML library tells the line of a fault.
 var yamlLine = regexp.MustCompile(`line (\d+): `)
 
-// syntax is a Problem from what the YAML library said.
-func syntax(file string, err error) Problem {
-	p := Problem{File: file, Message: strings.TrimPrefix(err.Error(), "yaml: ")}
-	if m := yamlLine.FindStringSubmatch(p.Message); m != nil {
+// syntax is a Problem from what the YAML library said of a text: the first, where it said more.
+func syntax(file string, text []byte, err error) Problem {
+	message := strings.TrimSpace(strings.TrimPrefix(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors:"))
+	message, _, _ = strings.Cut(message, "\n")
+	p := Problem{File: file}
+	if m := yamlLine.FindStringSubmatch(message); m != nil {
 		p.Line, _ = strconv.Atoi(m[1])
-		p.Message = strings.Replace(p.Message, m[0], "", 1)
+		message = strings.Replace(message, m[0], "", 1)
 	}
-	p.Message = "not valid YAML: " + strings.TrimSpace(strings.TrimPrefix(p.Message, "unmarshal errors:"))
+	switch {
+	case strings.Contains(message, "UTF-8"):
+		p.Line = 1 + bytes.Count(text[:valid(text)], []byte("\n"))
+		message = "a character that is not UTF-8; save the file as UTF-8"
+	case strings.Contains(message, "cannot start any token") && tabbed(text, p.Line):
+		message = "a tab; indent with spaces"
+	case strings.Contains(message, `"apiVersion" already defined`):
+		message += "; put a line --- between two objects"
+	}
+	p.Message = "not valid YAML: " + message
 	return p
+}
+
+// valid is how many bytes of text are UTF-8 before the first that is not.
+func valid(text []byte) (n int) {
+	for n < len(text) {
+		r, size := utf8.DecodeRune(text[n:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		n += size
+	}
+	return n
+}
+
+// tabbed says whether a line of text, counted from 1, begins with a tab, be it behind spaces.
+func tabbed(text []byte, line int) bool {
+	lines := bytes.Split(text, []byte("\n"))
+	return line >= 1 && line <= len(lines) && bytes.HasPrefix(bytes.TrimLeft(lines[line-1], " "), []byte("\t"))
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,10 +68,15 @@ func (s *schemas) of(name string) (*checks, error) {
 	return c, nil
 }
 
+// schemaOf is the name of a kind's schema.
+func schemaOf(gvk schema.GroupVersionKind) string {
+	return gvk.GroupVersion().String() + "/" + gvk.Kind
+}
+
 // decode turns a document into a typed object. The problems have a field and a
 // message; the caller knows the rest.
 func (r *Reader) decode(gvk schema.GroupVersionKind, value map[string]any) (Object, []Problem) {
-	name := gvk.GroupVersion().String() + "/" + gvk.Kind
+	name := schemaOf(gvk)
 	c, err := r.schemas.of(name)
 	if err != nil {
 		return nil, []Problem{{Message: err.Error()}}
@@ -180,7 +186,7 @@ func (s *schemas) check(name string, value map[string]any) []Problem {
 	}
 	var invalid *jsonschema.ValidationError
 	if !errors.As(s.kinds[name].compiled.Validate(instance), &invalid) {
-		return nil
+		return twins(s.kinds[name].raw, instance, nil)
 	}
 	var problems []Problem
 	s.collect(name, invalid, &problems)
@@ -209,21 +215,77 @@ func (s *schemas) collect(name string, e *jsonschema.ValidationError, out *[]Pro
 	case *kind.Enum:
 		*out = append(*out, Problem{Field: field, Message: fmt.Sprintf("%s is not one of %s", quoted(k.Got), list(k.Want))})
 	case *kind.Pattern:
-		*out = append(*out, Problem{Field: field, Message: fmt.Sprintf("%q does not match %s", k.Got, k.Want)})
+		message := fmt.Sprintf("%q does not match %s", k.Got, k.Want)
+		if form := forms[k.Want]; form != "" {
+			message = fmt.Sprintf("%q is not of the right form; write %s", k.Got, form)
+		}
+		*out = append(*out, Problem{Field: field, Message: message})
 	case *kind.Type:
-		*out = append(*out, Problem{Field: field, Message: fmt.Sprintf("is of type %s, must be %s", k.Got, strings.Join(k.Want, " or "))})
+		message := fmt.Sprintf("is of type %s, must be %s", k.Got, strings.Join(k.Want, " or "))
+		if pattern, _ := s.at(name, e.InstanceLocation)["pattern"].(string); forms[pattern] != "" {
+			message += "; write " + forms[pattern]
+		}
+		*out = append(*out, Problem{Field: field, Message: message})
 	default:
 		*out = append(*out, Problem{Field: field, Message: e.ErrorKind.LocalizedString(s.printer)})
 	}
 }
 
-// nearest suggests the field that was probably meant.
-func (s *schemas) nearest(name string, at []string, wrong string) string {
+// twins finds items of one list that have the same keys, by which an API server tells them apart.
+func twins(raw map[string]any, value any, at []string) (problems []Problem) {
+	switch v := value.(type) {
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			if inner := within(raw, name); inner != nil {
+				problems = append(problems, twins(inner, v[name], append(at, name))...)
+			}
+		}
+	case []any:
+		keys, _ := raw["x-kubernetes-list-map-keys"].([]any)
+		first := map[string]int{}
+		for i, item := range v {
+			here := append(slices.Clone(at), strconv.Itoa(i))
+			problems = append(problems, twins(within(raw, here[len(at)]), item, here)...)
+			object, _ := item.(map[string]any)
+			if len(keys) == 0 || object == nil {
+				continue
+			}
+			var id []string
+			for _, k := range keys {
+				id = append(id, fmt.Sprintf("%q", fmt.Sprint(object[k.(string)])))
+			}
+			other, found := first[strings.Join(id, ",")]
+			if !found {
+				first[strings.Join(id, ",")] = i
+				continue
+			}
+			problems = append(problems, Problem{Field: path(here), Message: fmt.Sprintf("has the same %s as %s; give each its own", list(keys), path(append(slices.Clone(at), strconv.Itoa(other))))})
+		}
+	}
+	return problems
+}
+
+// forms tell of patterns that people break most often what they ask for.
+var forms = map[string]string{
+	`^([0-9]{1,5}(h|m|s|ms)){1,4}$`:                                            "whole numbers with units, such as 30s, 500ms or 1h30m",
+	`^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`: "a host name in lower case, without scheme, port or path, such as shop.example.com or *.example.com",
+	`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`:                                          "lower case letters, digits and -",
+	`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`:        "lower case letters, digits, - and .",
+	`^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`:     "an API group without its version, such as gateway.networking.k8s.io",
+}
+
+// at is the schema of what lies there in an object of a kind that was met.
+func (s *schemas) at(name string, location []string) map[string]any {
 	raw := s.kinds[name].raw
-	for _, token := range at {
+	for _, token := range location {
 		raw = within(raw, token)
 	}
-	properties, _ := raw["properties"].(map[string]any)
+	return raw
+}
+
+// nearest suggests the field that was probably meant.
+func (s *schemas) nearest(name string, at []string, wrong string) string {
+	properties, _ := s.at(name, at)["properties"].(map[string]any)
 	best, distance := "", 1+len(wrong)/2
 	names := make([]string, 0, len(properties))
 	for p := range properties {

@@ -78,7 +78,7 @@ func add(out map[string]any, crd *apiextensionsv1.CustomResourceDefinition) {
 // a field that is not in the schema is an error, as with kubectl's strict
 // validation.
 func strip(schema map[string]any) {
-	for _, k := range []string{"description", "x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-map-type", "format", "example"} {
+	for _, k := range []string{"description", "x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-map-type", "format", "example"} {
 		delete(schema, k)
 	}
 	if properties, ok := schema["properties"].(map[string]any); ok {
