@@ -70,8 +70,12 @@ const (
 	issuer = "https://issuer.example"
 )
 
-// guarded are contenders whose routes ask for credentials. The policies are in force
-// for all, so that only what the measured route asks for differs.
+// asked are the contenders of guarded that a policy judges.
+var asked = []string{"API key", "JWT, cached", "CEL rule"}
+
+// guarded are contenders whose routes ask for credentials, beside requests that carry
+// the same where nobody asks. The policies are in force for all, so that only what
+// the measured route asks for differs.
 func guarded() []entry {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	manifests := func() (map[string]string, error) {
@@ -87,11 +91,14 @@ func guarded() []entry {
 		}
 		return []string{"Authorization: Bearer " + text}
 	}
+	header := func() []string { return []string{"X-API-Key: " + apiKey} }
 	return []entry{
 		{name: gatehouse, peer: gatehouse, manifests: manifests},
-		{name: "API key", peer: gatehouse, manifests: manifests, path: "/api-key", headers: func() []string { return []string{"X-API-Key: " + apiKey} }},
-		{name: "JWT, cached", peer: gatehouse, manifests: manifests, path: "/api-jwt", headers: token},
-		{name: "CEL rule", peer: gatehouse, manifests: manifests, path: "/api-cel", headers: func() []string { return []string{"X-Team: garden"} }},
+		{name: "a key that nobody asks for", peer: gatehouse, manifests: manifests, headers: header},
+		{name: asked[0], peer: gatehouse, manifests: manifests, path: "/api-key", headers: header},
+		{name: "a JWT that nobody asks for", peer: gatehouse, manifests: manifests, headers: token},
+		{name: asked[1], peer: gatehouse, manifests: manifests, path: "/api-jwt", headers: token},
+		{name: asked[2], peer: gatehouse, manifests: manifests, path: "/api-cel", headers: func() []string { return []string{"X-Team: garden"} }},
 	}
 }
 

@@ -54,7 +54,7 @@ type Goal struct {
 	// to the least of those named in To.
 	Ratio float64  `json:"ratio,omitempty"`
 	To    []string `json:"to,omitempty"`
-	// Added microseconds of each contender to the first that must not be exceeded.
+	// Added microseconds of each of To to the first that must not be exceeded.
 	Added float64 `json:"added,omitempty"`
 	// P99 makes Ratio one of the last contender's p99 to the first's, in place of CPU.
 	P99 bool `json:"p99,omitempty"`
@@ -132,7 +132,7 @@ func (s Scenario) Outcome() (o Outcome, ok bool) {
 	case g.Added > 0:
 		most, name := 0.0, ""
 		for _, c := range s.Contenders[1:] {
-			if added := s.added(c); len(c.Runs) > 0 && (name == "" || added > most) {
+			if added := s.added(c); slices.Contains(g.To, c.Name) && len(c.Runs) > 0 && (name == "" || added > most) {
 				most, name = added, c.Name
 			}
 		}

@@ -62,9 +62,9 @@ func TestOutcome(t *testing.T) {
 	is(Goal{Ratio: 0.85, To: both}, Outcome{"0.80 x haproxy", "<= 0.85", true}, true, ours, contender("nginx", 12), contender("haproxy", 10), contender("caddy", 1))
 	is(Goal{Ratio: 0.75, To: both}, Outcome{"0.80 x nginx", "<= 0.75", false}, true, ours, contender("nginx", 10), contender("haproxy"))
 	is(Goal{Ratio: 0.75, To: both}, Outcome{}, false, ours, contender("caddy", 10))
-	is(Goal{Added: 1}, Outcome{"+2.00 us at most, c", "<= +1.0 us", false}, true, ours, contender("b", 8.5), contender("c", 10))
+	is(Goal{Added: 1, To: []string{"b", "c"}}, Outcome{"+2.00 us at most, c", "<= +1.0 us", false}, true, ours, contender("b", 8.5), contender("c", 10), contender("d", 12))
 	// Whatever a run costs, each has 0.5 more in it; the medians differ by 10.
-	is(Goal{Added: 1}, Outcome{"+0.50 us at most, b", "<= +1.0 us", true}, true, contender("gatehouse", 8, 9, 30), contender("b", 8.5, 19, 30.5))
+	is(Goal{Added: 1, To: []string{"b"}}, Outcome{"+0.50 us at most, b", "<= +1.0 us", true}, true, contender("gatehouse", 8, 9, 30), contender("b", 8.5, 19, 30.5))
 	is(Goal{Ratio: 1.1, Second: true}, Outcome{"1.00 x gatehouse", "<= 1.10", true}, true, ours, contender("b", 8))
 	is(Goal{Ratio: 1.5, P99: true}, Outcome{"p99 2.00 x gatehouse", "<= 1.50", false}, true, ours, contender("b", 16))
 	is(Goal{Memory: 50, To: both}, Outcome{"+6 MiB to nginx", "<= +50 MiB", true}, true, ours, contender("nginx", 2))
