@@ -56,14 +56,15 @@ func (b *body) Next() ([]byte, error) {
 	defer c.mu.Unlock()
 	var until time.Time
 	for late := false; ; {
-		if b.cancelled.Load() { // what is queued stays there, and is given back with it
-			b.err = errCancelled
-			return nil, b.err
-		}
-		if p := b.queue.Next(); len(p) > 0 {
-			return b.take(p)
+		var p []byte
+		if !b.cancelled.Load() { // else what is queued stays there, and is given back with it
+			p = b.queue.Next()
 		}
 		switch {
+		case len(p) > 0:
+			return b.take(p)
+		case b.cancelled.Load():
+			b.err = errCancelled
 		case b.st.gone:
 			b.err = errIncomplete
 		case b.st.closed:
