@@ -87,6 +87,7 @@ type Request struct {
 	Path          string     // absolute path as sent, still percent-encoded; "*" for OPTIONS *; once routed in the one form of paths
 	Unveiled      string     // Path as backends may read it that make more alike, where that is another one; else empty
 	RawQuery      string     // without the question mark
+	EmptyQuery    bool       // there was a question mark and nothing behind it
 	Header        Header     // end-to-end fields in the order sent; hop-by-hop ones are gone
 	ContentLength int64      // bytes of content; -1 when not known beforehand
 	Body          Body       // nil when there is no content

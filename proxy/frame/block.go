@@ -268,6 +268,7 @@ func ValidValue(s string) bool {
 // Request is the pseudo-header fields of a request.
 type Request struct {
 	Method, Scheme, Authority, Path, RawQuery string
+	EmptyQuery                                bool
 }
 
 // AppendRequest appends them. What would end the target is percent-encoded, as
@@ -287,18 +288,18 @@ func AppendRequest(dst []byte, r Request) []byte {
 		dst = append(dst, 0x80|scheme)
 	}
 	dst = AppendValue(append(dst, authority), r.Authority)
-	if r.Path == "/" && r.RawQuery == "" {
+	if r.Path == "/" && r.RawQuery == "" && !r.EmptyQuery {
 		return append(dst, 0x80|path)
 	}
 	dst = append(dst, path)
 	n := len(r.Path)
-	if r.RawQuery != "" {
+	if r.RawQuery != "" || r.EmptyQuery {
 		n += 1 + len(r.RawQuery)
 	}
 	at := len(dst)
 	dst = AppendInt(dst, 0, 7, n)
 	from := len(dst)
-	if dst = wire.AppendTarget(dst, r.Path, r.RawQuery); len(dst)-from == n {
+	if dst = wire.AppendTarget(dst, r.Path, r.RawQuery, r.EmptyQuery); len(dst)-from == n {
 		return dst
 	}
 	target := string(dst[from:]) // it has been encoded, so it is longer

@@ -105,7 +105,7 @@ func (s *session) room() []byte {
 func (s *session) fill() {
 	h, x := &s.head, &s.x
 	r := &x.Request
-	r.Method, r.Path, r.RawQuery = h.Method, h.Path, h.RawQuery
+	r.Method, r.Path, r.RawQuery, r.EmptyQuery = h.Method, h.Path, h.RawQuery, h.EmptyQuery
 	r.Authority, r.Host = h.Authority, host(x, h.Authority)
 	r.Scheme = "http"
 	if x.Conn.TLS {
@@ -120,6 +120,16 @@ func (s *session) fill() {
 		r.Body = &s.body
 	}
 	s.out.begin()
+}
+
+// flawed says what is wrong with chunks that have come with the head: then no backend is
+// to see that either.
+func (s *session) flawed() *exchange.Error {
+	if !s.head.Chunked || s.r == s.w {
+		return nil
+	}
+	_, err := s.body.chunks.Check(s.in[s.r:s.w])
+	return err
 }
 
 // host returns authority without its port and trailing dot, in lower case.

@@ -149,7 +149,7 @@ func (s *Section) add(x *exchange.Exchange, most int, name, value string) *excha
 		}
 		return nil
 	case "content-length":
-		n, ok := digits(value)
+		n, ok := wire.Length(value)
 		if !ok || s.Length >= 0 {
 			return ErrLength
 		}
@@ -173,20 +173,6 @@ func connectionSpecific(name string) bool {
 		return true
 	}
 	return false
-}
-
-// digits reads a Content-Length.
-func digits(s string) (n int64, ok bool) {
-	if s == "" || len(s) > 18 {
-		return 0, false
-	}
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(s[i]-'0')
-	}
-	return n, true
 }
 
 // Late takes one field of a trailer section, and drops those that mean nothing
@@ -228,7 +214,8 @@ func (s *Section) Fill(x *exchange.Exchange, head *wire.RequestHead, l wire.Limi
 	if err := wire.Check(head, l); err != nil {
 		return err
 	}
-	q.Path, q.RawQuery, q.Host = head.Path, head.RawQuery, host(x, s.authority)
+	q.Authority, q.Host = head.Authority, host(x, head.Authority)
+	q.Path, q.RawQuery, q.EmptyQuery = head.Path, head.RawQuery, head.EmptyQuery
 	return nil
 }
 
@@ -248,12 +235,26 @@ func (s *Section) together(end bool) *exchange.Error {
 		return errPseudo
 	case s.seen&seenScheme != 0 && s.scheme != "http" && s.scheme != "https":
 		return errScheme
-	case s.seen&seenHost != 0 && !strings.EqualFold(s.host, s.authority):
+	case s.seen&seenHost != 0 && !s.agree():
 		return errHostDiffers
 	case end && s.Length > 0:
 		return ErrLength
 	}
 	return nil
+}
+
+// agree reports whether Host names what :authority does. They may differ by the port
+// that the scheme has anyhow (RFC 9113, section 8.3.1; RFC 3986, section 6.2.3).
+func (s *Section) agree() bool {
+	if strings.EqualFold(s.host, s.authority) {
+		return true
+	}
+	port := ":80"
+	if s.scheme == "https" {
+		port = ":443"
+	}
+	bare := func(a string) string { return strings.TrimSuffix(strings.TrimSuffix(a, port), ":") }
+	return strings.EqualFold(bare(s.host), bare(s.authority))
 }
 
 // join makes one field of the cookies, which clients send one by one (RFC 9113,

@@ -27,7 +27,7 @@ func AppendRequestHead(dst []byte, x *exchange.Exchange, o RequestOptions) []byt
 	r := &x.Request
 	dst = AppendText(dst, r.Method)
 	dst = append(dst, ' ')
-	dst = AppendTarget(dst, r.Path, r.RawQuery)
+	dst = AppendTarget(dst, r.Path, r.RawQuery, r.EmptyQuery)
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = AppendText(dst, r.Authority)
 	dst = append(dst, '\r', '\n')
@@ -227,10 +227,10 @@ func AppendText(dst []byte, s string) []byte {
 }
 
 // AppendTarget appends a request target in origin-form; query comes without its
-// question mark.
-func AppendTarget(dst []byte, path, query string) []byte {
+// question mark, and empty says that one without a query is there.
+func AppendTarget(dst []byte, path, query string, empty bool) []byte {
 	dst = appendTarget(dst, path)
-	if query != "" {
+	if query != "" || empty {
 		dst = append(dst, '?')
 		dst = appendTarget(dst, query)
 	}

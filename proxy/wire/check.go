@@ -9,7 +9,7 @@ import (
 
 // Check holds a request that came by another syntax, HTTP/2's, to the rules of
 // ParseRequest, since it may leave as HTTP/1.1. h has its Method, Target,
-// Authority and Header; Check fills Path and RawQuery.
+// Authority and Header; Check fills Path, RawQuery and EmptyQuery.
 func Check(h *RequestHead, l Limits) *exchange.Error {
 	if h.Method == "" || len(h.Method) > maxMethod || !is(h.Method, isToken) {
 		return errMethod
@@ -20,7 +20,9 @@ func Check(h *RequestHead, l Limits) *exchange.Error {
 	if len(h.Header) > l.Fields {
 		return errFields
 	}
-	h.Path, h.RawQuery, _ = strings.Cut(h.Target, "?")
+	var question bool
+	h.Path, h.RawQuery, question = strings.Cut(h.Target, "?")
+	h.EmptyQuery = question && h.RawQuery == ""
 	if !is(h.Path, isPath) || !is(h.RawQuery, isQuery) {
 		return errTarget
 	}
@@ -30,6 +32,7 @@ func Check(h *RequestHead, l Limits) *exchange.Error {
 	if !validAuthority(h.Authority) {
 		return errHost
 	}
+	h.Authority = withoutEmptyPort(h.Authority)
 	if err := target(h); err != nil {
 		return err
 	}

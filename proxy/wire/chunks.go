@@ -9,6 +9,7 @@ import (
 
 // What chunked content may have beside data.
 const (
+	maxSize       = 64       // digits of one chunk's size, leading zeros included
 	maxExtension  = 256      // bytes of one chunk's extensions
 	maxExtensions = 16 << 10 // bytes of all of them
 	maxTrailer    = 8 << 10  // bytes of the trailer section
@@ -18,7 +19,7 @@ const (
 // Chunks decodes chunked content (RFC 9112, section 7.1) as it arrives, however
 // it is cut. The zero value is ready; Reset makes it so again.
 //
-// Sizes are 1 to 16 hexadecimal digits. Extensions are checked and dropped.
+// Sizes are 1 to 64 hexadecimal digits, of which 16 count. Extensions are checked and dropped.
 // Trailer fields which frame, route, authenticate or describe the content, and
 // so must not come late (RFC 9110, section 6.5.1), are dropped.
 type Chunks struct {
@@ -114,7 +115,7 @@ func (c *Chunks) Check(b []byte) ([]byte, *exchange.Error) {
 // size takes a byte of a chunk's size or the one behind it.
 func (c *Chunks) size(b byte) *exchange.Error {
 	if h := hexes[b]; h > 0 {
-		if c.digits++; c.digits > 16 || c.left > math.MaxInt64>>4 {
+		if c.digits++; c.digits > maxSize || c.left > math.MaxInt64>>4 {
 			return errChunkSize
 		}
 		c.left = c.left<<4 | int64(h-1)

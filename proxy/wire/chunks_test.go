@@ -76,7 +76,8 @@ func TestChunksRefused(t *testing.T) {
 	check("8000000000000000\r\n", size) // one more than 63 bits hold
 	check("FFFFFFFFFFFFFFFF\r\n", size)
 	check("10000000000000005\r\n", size)
-	check("00000000000000005\r\nhello\r\n", size)
+	check(strings.Repeat("0", maxSize)+"5\r\nhello\r\n", size)
+	check("000010000000000000005\r\n", size)
 	check("5 \r\nhello\r\n", ext)
 	check("5;\r\nhello\r\n", ext)
 	check("5;a=\r\nhello\r\n", ext)

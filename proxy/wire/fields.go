@@ -262,21 +262,27 @@ func (f *fields) contentLength(value string) *exchange.Error {
 	if f.transfer != identity {
 		return errFraming
 	}
-	if len(value) == 0 || len(value) > 18 {
+	n, ok := Length(value)
+	if !ok {
 		return errLength
-	}
-	n := int64(0)
-	for i := range len(value) {
-		if class[value[i]]&isDigit == 0 {
-			return errLength
-		}
-		n = n*10 + int64(value[i]-'0')
 	}
 	if f.lengths++; f.lengths > 1 && (!f.response || n != f.length) {
 		return errLengthTwice
 	}
 	f.length = n
 	return nil
+}
+
+// Length reads a Content-Length, which is digits alone; zeros before them are of no
+// account (RFC 9110, section 8.6).
+func Length(value string) (n int64, ok bool) {
+	for i := range len(value) {
+		if class[value[i]]&isDigit == 0 || n >= 1e17 {
+			return 0, false
+		}
+		n = n*10 + int64(value[i]-'0')
+	}
+	return n, value != ""
 }
 
 // transferEncoding takes a Transfer-Encoding (RFC 9112, section 6.1). Nothing

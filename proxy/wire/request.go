@@ -83,7 +83,7 @@ func requestLine(b []byte, h *RequestHead, maxTarget int) (int, *exchange.Error)
 	h.Target = mem.String(b[start:i])
 	h.Path = mem.String(b[start:question])
 	if question < i {
-		h.RawQuery = mem.String(b[question+1 : i])
+		h.RawQuery, h.EmptyQuery = mem.String(b[question+1:i]), question+1 == i
 	}
 	i++
 	n, err := requestEnd(b[i:], h)

@@ -44,9 +44,10 @@ func absolute(h *RequestHead) *exchange.Error {
 	if !validAuthority(h.Authority) {
 		return errTarget
 	}
+	h.Authority = withoutEmptyPort(h.Authority)
 	if h.Path == "" {
 		h.Path = "/"
-		if h.Method == "OPTIONS" && h.RawQuery == "" && h.Target[len(h.Target)-1] != '?' {
+		if h.Method == "OPTIONS" && h.RawQuery == "" && !h.EmptyQuery {
 			h.Path = "*" // RFC 9112, section 3.2.4
 		}
 	}
@@ -66,16 +67,26 @@ func (h *RequestHead) authority(f *fields) *exchange.Error {
 	if f.badHost {
 		return errHost
 	}
-	if h.Authority != "" && !mem.EqualFold(h.Authority, f.host) {
+	host := withoutEmptyPort(f.host)
+	if h.Authority != "" && !mem.EqualFold(h.Authority, host) {
 		return errHostDiffers
 	}
-	h.Authority = f.host
+	h.Authority = host
 	return nil
 }
 
+// withoutEmptyPort returns a valid authority without a colon that no port follows: that
+// is the same authority (RFC 3986, section 6.2.3), and not all programs read it so.
+func withoutEmptyPort(s string) string {
+	if n := len(s); n > 0 && s[n-1] == ':' {
+		return s[:n-1]
+	}
+	return s
+}
+
 // validAuthority reports whether s is host[:port] (RFC 3986, section 3.2)
-// without user information. Narrower than that: no empty host or port, and host
-// names of unreserved characters only.
+// without user information. Narrower than that: no empty host, and host names of
+// unreserved characters only.
 func validAuthority(s string) bool {
 	i := 0
 	if len(s) > 0 && s[0] == '[' {
@@ -106,7 +117,7 @@ func closing(s string) int {
 }
 
 func validPort(s string) bool {
-	if len(s) == 0 || len(s) > 5 {
+	if len(s) > 5 {
 		return false
 	}
 	n := 0

@@ -34,6 +34,8 @@ type RequestHead struct {
 	Path      string // "/..." or "*"
 	RawQuery  string // without the question mark
 	Minor     int    // 0 or 1
+	// EmptyQuery says that there is a question mark and nothing behind it.
+	EmptyQuery bool
 	// Header has the end-to-end fields. Host, Content-Length, Expect and all
 	// that belongs to the connection (RFC 9110, section 7.6.1) are not in it.
 	Header        exchange.Header

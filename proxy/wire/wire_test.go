@@ -53,6 +53,11 @@ func TestRequestHead(t *testing.T) {
 	same := func(*RequestHead) {}
 
 	check("GET /p?q HTTP/1.1\nHost: A.b:1\n", get(func(h *RequestHead) { h.Path, h.RawQuery, h.Authority = "/p", "q", "A.b:1" }), "")
+	check("GET / HTTP/1.1\nHost: a:\n", get(func(*RequestHead) {}), "")
+	check("GET http://a:/ HTTP/1.1\nHost: a\n", get(func(h *RequestHead) { h.Scheme = "http" }), "")
+	check("GET /? HTTP/1.1\nHost: a\n", get(func(h *RequestHead) { h.EmptyQuery = true }), "")
+	check("GET /?? HTTP/1.1\nHost: a\n", get(func(h *RequestHead) { h.RawQuery = "?" }), "")
+	check("OPTIONS http://a? HTTP/1.1\nHost: a\n", get(func(h *RequestHead) { h.Method, h.Scheme, h.EmptyQuery = "OPTIONS", "http", true }), "")
 	check("GET http://a?q=/ HTTP/1.1\nHost: a\n", get(func(h *RequestHead) { h.Scheme, h.RawQuery = "http", "q=/" }), "")
 	check("GET https://a/x HTTP/1.1\nHost: a\n", get(func(h *RequestHead) { h.Scheme, h.Path = "https", "/x" }), "")
 	check("OPTIONS * HTTP/1.1\nHost: a\n", get(func(h *RequestHead) { h.Method, h.Path = "OPTIONS", "*" }), "")
@@ -98,7 +103,7 @@ func equalRequest(a, b RequestHead) bool {
 	}
 	a.Header, b.Header = nil, nil
 	return a.Method == b.Method && a.Target == b.Target && a.Scheme == b.Scheme && a.Authority == b.Authority && a.Path == b.Path &&
-		a.RawQuery == b.RawQuery && a.Minor == b.Minor && a.ContentLength == b.ContentLength && a.Chunked == b.Chunked &&
+		a.RawQuery == b.RawQuery && a.EmptyQuery == b.EmptyQuery && a.Minor == b.Minor && a.ContentLength == b.ContentLength && a.Chunked == b.Chunked &&
 		a.Close == b.Close && a.Expect == b.Expect && a.Trailers == b.Trailers && a.Upgrade == b.Upgrade
 }
 
@@ -156,6 +161,7 @@ func TestAppendRequestHead(t *testing.T) {
 	header := exchange.Header{{Name: "X", Value: "1"}, {Name: "", Value: "removed"}, {Name: "Y", Value: ""}}
 	check(exchange.Request{Method: "GET", Path: "/a", Authority: "h:1", Header: header}, RequestOptions{}, "GET /a HTTP/1.1\nHost: h:1\nX: 1\nY: \n")
 	check(exchange.Request{Method: "OPTIONS", Path: "*", Authority: "h"}, RequestOptions{Close: true}, "OPTIONS * HTTP/1.1\nHost: h\nConnection: close\n")
+	check(exchange.Request{Method: "GET", Path: "/", EmptyQuery: true, Authority: "h"}, RequestOptions{}, "GET /? HTTP/1.1\nHost: h\n")
 	check(exchange.Request{Method: "POST", Path: "/", RawQuery: "a=b", Authority: "h"}, RequestOptions{}, "POST /?a=b HTTP/1.1\nHost: h\nContent-Length: 0\n")
 	check(exchange.Request{Method: "POST", Path: "/", Authority: "h", Body: &body{}, ContentLength: 12}, RequestOptions{}, "POST / HTTP/1.1\nHost: h\nContent-Length: 12\n")
 	check(exchange.Request{Method: "GET", Path: "/", Authority: "h", Body: &body{}, ContentLength: -1}, RequestOptions{Trailers: true},
@@ -204,11 +210,12 @@ func TestCheck(t *testing.T) {
 		t.Helper()
 		h := RequestHead{Method: method, Target: target, Authority: authority}
 		err := Check(&h, wide)
-		if got := h.Path + "?" + h.RawQuery; code == "" && (err != nil || got != target && got != target+"?") || code != "" && (err == nil || err.Code != code) {
+		if got := string(AppendTarget(nil, h.Path, h.RawQuery, h.EmptyQuery)); code == "" && (err != nil || got != target) || code != "" && (err == nil || err.Code != code) {
 			t.Errorf("%s %s of %s: %+v, error %v, want %q", method, target, authority, h, err, code)
 		}
 	}
 	check("GET", "/a?b=?", "h:1", "")
+	check("GET", "/a?", "h:", "")
 	check("OPTIONS", "*", "h", "")
 	check("G T", "/", "h", "bad_method")
 	check("", "/", "h", "bad_method")

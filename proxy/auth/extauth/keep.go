@@ -58,6 +58,9 @@ func (k *keeper) key(x *exchange.Exchange) (string, bool) {
 	for _, part := range [...]string{q.Method, q.Scheme, q.Authority, q.Path, q.RawQuery} {
 		b = remote.AppendPart(b, part)
 	}
+	if q.EmptyQuery {
+		b = append(b, '?')
+	}
 	for _, name := range k.headers {
 		b = append(b, '|')
 		if n := slices.Index(introduced, name); n >= 0 {

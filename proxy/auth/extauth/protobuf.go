@@ -102,7 +102,7 @@ func (s *Service) httpRequest(x *exchange.Exchange, content []byte) message {
 	q := &x.Request
 	var m message
 	path := q.Path
-	if q.RawQuery != "" {
+	if q.RawQuery != "" || q.EmptyQuery {
 		path += "?" + q.RawQuery
 	}
 	m.text(2, q.Method)

@@ -92,7 +92,7 @@ func (s *Service) http(x *exchange.Exchange, content []byte) *http.Request {
 // target is where q is asked about, with its path to the letter.
 func (s *Service) target(q *exchange.Request) *url.URL {
 	u := s.endpoint
-	u.Path, u.Opaque, u.RawQuery = "", strings.Clone(s.endpoint.Path+q.Path), strings.Clone(q.RawQuery)
+	u.Path, u.Opaque, u.RawQuery, u.ForceQuery = "", strings.Clone(s.endpoint.Path+q.Path), strings.Clone(q.RawQuery), q.EmptyQuery
 	if strings.HasPrefix(u.Opaque, "//") { // net/http would make an absolute target of it, whose host counts and not the caller's
 		u.RawPath = strings.NewReplacer(`"`, "%22", "<", "%3C", ">", "%3E", "^", "%5E", "`", "%60", "{", "%7B", "|", "%7C", "}", "%7D").Replace(u.Opaque)
 		u.Path, _ = url.PathUnescape(u.RawPath)
@@ -106,7 +106,7 @@ func (s *Service) target(q *exchange.Request) *url.URL {
 func (s *Service) forwarded(x *exchange.Exchange, h http.Header) {
 	q := &x.Request
 	uri := q.Path
-	if q.RawQuery != "" {
+	if q.RawQuery != "" || q.EmptyQuery {
 		uri += "?" + q.RawQuery
 	}
 	h.Set("X-Forwarded-For", q.ClientIP.Unmap().String())

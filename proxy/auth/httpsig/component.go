@@ -55,7 +55,7 @@ func authority(q *exchange.Request) string {
 }
 
 func target(q *exchange.Request) string {
-	if q.RawQuery == "" {
+	if q.RawQuery == "" && !q.EmptyQuery {
 		return q.Path
 	}
 	return q.Path + "?" + q.RawQuery

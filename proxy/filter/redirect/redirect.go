@@ -72,7 +72,7 @@ func (f *Filter) FilterRequest(x *exchange.Exchange) bool {
 	if path != "*" {
 		b = append(b, path...)
 	}
-	if r.RawQuery != "" {
+	if r.RawQuery != "" || r.EmptyQuery {
 		b = append(append(b, '?'), r.RawQuery...)
 	}
 	x.ReplyBody(f.status, "redirect", "", nil)

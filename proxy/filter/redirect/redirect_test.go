@@ -71,6 +71,8 @@ func TestLocation(t *testing.T) {
 	plain := at(80)
 	plain.Request.RawQuery = ""
 	location(table.Redirect{}, plain, "http://shop.example/a/b")
+	plain.Request.EmptyQuery = true
+	location(table.Redirect{}, plain, "http://shop.example/a/b?")
 	asterisk := at(80)
 	asterisk.Request.Path, asterisk.Request.RawQuery = "*", ""
 	location(table.Redirect{}, asterisk, "http://shop.example")

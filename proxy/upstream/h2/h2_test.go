@@ -100,10 +100,12 @@ func echo(w http.ResponseWriter, r *http.Request) {
 
 func TestAsk(t *testing.T) {
 	p := serve(t, Config{}, echo)
-	for _, path := range []string{"/", "/a%2Fb", "//double//slash", "/a?b"} {
+	for _, path := range []string{"/", "/a%2Fb", "//double//slash", "/a?b", "/?", "/a?"} {
 		s := open(t, p)
 		x := exchangeOf("POST", path)
-		x.Request.Path, x.Request.RawQuery, _ = strings.Cut(path, "?")
+		var question bool
+		x.Request.Path, x.Request.RawQuery, question = strings.Cut(path, "?")
+		x.Request.EmptyQuery = question && x.Request.RawQuery == ""
 		x.Request.Header.Add("Connection", "close")
 		if _, err := s.Ask(x, []byte("hello")); err != nil {
 			t.Fatalf("%s: %v", path, err)

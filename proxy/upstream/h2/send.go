@@ -32,7 +32,7 @@ func (s *Stream) Send(x *exchange.Exchange) {
 func (s *Stream) head(x *exchange.Exchange, length int64) {
 	q := &x.Request
 	s.method = q.Method
-	r := frame.Request{Method: q.Method, Scheme: s.pool.dialer.scheme, Authority: q.Authority, Path: q.Path, RawQuery: q.RawQuery}
+	r := frame.Request{Method: q.Method, Scheme: s.pool.dialer.scheme, Authority: q.Authority, Path: q.Path, RawQuery: q.RawQuery, EmptyQuery: q.EmptyQuery}
 	if r.Authority == "" {
 		r.Authority = s.pool.addr
 	}
