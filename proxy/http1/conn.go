@@ -198,6 +198,10 @@ func (c *conn) process(fresh int) outcome {
 		c.headBy = time.Time{}
 		s.x.Start = time.Now()
 		s.fill()
+		if err := s.flawed(); err != nil {
+			s.x.Request.Body = nil
+			return c.refuse(err)
+		}
 		if c.driving && (s.x.Request.Upgrade != "" || s.x.Request.Body != nil && !s.body.here()) {
 			return outside
 		}

@@ -42,6 +42,14 @@ func TestMalformedReachesNoBackend(t *testing.T) {
 	refused(501, head("Transfer-Encoding: gzip, chunked")+"0\r\n\r\n")
 	refused(400, head("Transfer-Encoding:\x0bchunked")+"0\r\n\r\n")
 	refused(400, "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+	// Chunks that come with their head (section 7.1).
+	chunked := head("Transfer-Encoding: chunked")
+	refused(400, chunked+"5;\r\nhello\r\n0\r\n\r\n")
+	refused(400, chunked+"5 \r\nhello\r\n0\r\n\r\n")
+	refused(400, chunked+"1_0\r\nhello\r\n0\r\n\r\n")
+	refused(400, chunked+"5\r\nhello!\r\n0\r\n\r\n")
+	refused(400, chunked+"5\r\nhello\n0\r\n\r\n")
+	refused(400, chunked+"5\r\nhello\r\n0\r\nX : 1\r\n\r\n")
 	// Field syntax (section 5).
 	refused(400, head("Transfer-Encoding : chunked")+"0\r\n\r\n")
 	refused(400, head("X-A: 1\r\n folded"))
