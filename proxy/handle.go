@@ -25,7 +25,7 @@ func (s *Server) Handle(x *exchange.Exchange) {
 	}
 	switch {
 	case action == nil:
-		x.Reply(404, "no_route", "no route takes this request")
+		x.ReplyUnrouted()
 		_ = x.WriteReply() // if the client is gone, the protocol sees it too
 	case action.Table.Reply != nil:
 		forward.Answer(x, action.Table.Reply)

@@ -45,6 +45,23 @@ func (x *Exchange) ReplyBody(status int, code, contentType string, body []byte) 
 	x.Response.Header.Add("Gatehouse-Decision", id)
 }
 
+// ReplyEmpty sets up an answer of our own that has nothing to say but its status.
+func (x *Exchange) ReplyEmpty(status int, code string) {
+	a := &x.Response
+	a.Header, a.Body, a.ContentLength = a.Header[:0], nil, 0
+	a.Status, a.Code = status, code
+}
+
+// ReplyUnrouted sets up the answer to a request that no route takes. One with * asks about
+// the server and no resource (RFC 9110, section 9.3.7), and the server is the gateway.
+func (x *Exchange) ReplyUnrouted() {
+	if x.Request.Path == "*" {
+		x.ReplyEmpty(204, "server_options")
+		return
+	}
+	x.Reply(404, "no_route", "no route takes this request")
+}
+
 // own makes x.Response an answer of our own and gives it its decision id.
 func (x *Exchange) own(status int, code string) (id string) {
 	x.Response.Header = x.Response.Header[:0]

@@ -187,7 +187,7 @@ func (e *Explanation) run(r *router.Router, x *exchange.Exchange, claims map[str
 	}
 	switch {
 	case a == nil:
-		x.Reply(404, "no_route", "no route takes this request")
+		x.ReplyUnrouted()
 		e.Near = near(l, x.Request.Host)
 	case a.Table.Reply != nil:
 		x.Trace.Route, x.Trace.Rule = a.Table.Route, a.Table.Rule

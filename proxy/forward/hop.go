@@ -9,10 +9,15 @@ import (
 
 // hop takes one from the Max-Forwards of a TRACE or OPTIONS, and reports false where
 // there is none left: x is not to go on then, and its answer is set up (RFC 9110,
-// section 7.6.2). Other methods' means nothing, nor does one that is no number.
+// section 7.6.2). Other methods' means nothing, nor does one that is no number. A TRACE
+// with content does not go on either.
 func hop(x *exchange.Exchange) bool {
-	if m := x.Request.Method; m != "OPTIONS" && m != "TRACE" {
+	switch m := x.Request.Method; {
+	case m != "OPTIONS" && m != "TRACE":
 		return true
+	case m == "TRACE" && x.Request.Body != nil: // no client sends any (section 9.3.8), and to the backend we are one
+		x.Reply(400, "trace_content", "a TRACE has no content")
+		return false
 	}
 	const name = "max-forwards"
 	value, ok := x.Request.Header.Get(name)
@@ -29,9 +34,7 @@ func hop(x *exchange.Exchange) bool {
 	case x.Request.Method == "TRACE":
 		x.Reply(501, "max_forwards", "the gateway, where the request was to end, sends no request back")
 	default:
-		a := &x.Response
-		a.Header, a.Body, a.ContentLength = a.Header[:0], nil, 0
-		a.Status, a.Code = 204, "max_forwards"
+		x.ReplyEmpty(204, "max_forwards")
 	}
 	return false
 }

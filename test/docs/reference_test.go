@@ -191,7 +191,7 @@ func called(call *ast.CallExpr, note func(ast.Expr)) {
 			note(call.Args[i])
 		}
 	}
-	if f, ok := call.Fun.(*ast.SelectorExpr); ok && len(call.Args) >= 3 && strings.HasPrefix(f.Sel.Name, "Reply") {
+	if f, ok := call.Fun.(*ast.SelectorExpr); ok && len(call.Args) >= 2 && strings.HasPrefix(f.Sel.Name, "Reply") {
 		note(call.Args[1])
 	}
 }

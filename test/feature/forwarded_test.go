@@ -109,3 +109,27 @@ func TestMaxForwards(t *testing.T) {
 	is("OPTIONS http://a/", 200, "99999999999", "max-forwards: 99999999999")
 	is("OPTIONS http://a/", 200, "1|0", "max-forwards: 1", "max-forwards: 0")
 }
+
+// What asks about the server and no resource (RFC 9110, section 9.3.7) the gateway answers,
+// whoever has the host; what may have no content (section 9.3.8) goes nowhere with some.
+func TestOptionsAndTrace(t *testing.T) {
+	t.Parallel()
+	w := Start(t, Base+Route("r", toAPI))
+	is := func(status int, asked int64, text string) {
+		t.Helper()
+		before := w.Backend("shop/api").Asked()
+		if got := w.Raw(text); len(got) != 1 || got[0] != status {
+			t.Errorf("%q: answers %v, want %d", text, got, status)
+		}
+		if n := w.Backend("shop/api").Asked() - before; int64(n) != asked {
+			t.Errorf("%q: the backend was asked %d times, want %d", text, n, asked)
+		}
+	}
+	const end = "Host: a\r\nConnection: close\r\n"
+	is(204, 0, "OPTIONS * HTTP/1.1\r\n"+end+"\r\n")
+	is(204, 0, "OPTIONS http://a HTTP/1.1\r\n"+end+"\r\n")
+	is(200, 1, "OPTIONS / HTTP/1.1\r\n"+end+"\r\n")
+	is(200, 1, "TRACE / HTTP/1.1\r\n"+end+"\r\n")
+	is(400, 0, "TRACE / HTTP/1.1\r\n"+end+"Content-Length: 1\r\n\r\na")
+	is(400, 0, "TRACE / HTTP/1.1\r\n"+end+"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n")
+}
