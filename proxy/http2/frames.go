@@ -254,6 +254,10 @@ func (c *conn) set(id frame.Setting, v uint32) *fault {
 		if v > 1 {
 			return errSetting
 		}
+	case frame.NoPriorities:
+		if v > 1 {
+			return errSetting // RFC 9218, section 2.1
+		}
 	case frame.InitialWindowSize:
 		if v > frame.MaxWindow {
 			return errWindow

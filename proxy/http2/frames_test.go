@@ -26,6 +26,7 @@ func TestFrames(t *testing.T) {
 		"ping":                      {func(r *raw) { r.send(frame.Ping, 0, 0, []byte("12345678")...) }, "ping 12345678"},
 		"ping on a stream":          {func(r *raw) { r.send(frame.Ping, 0, 1, []byte("12345678")...) }, "goaway PROTOCOL_ERROR 0"},
 		"short ping":                {func(r *raw) { r.send(frame.Ping, 0, 0, 1) }, "goaway FRAME_SIZE_ERROR 0"},
+		"priorities, or not":        {func(r *raw) { r.send(frame.Settings, 0, 0, 0, 9, 0, 0, 0, 2) }, "goaway PROTOCOL_ERROR 0"},
 		"unknown type":              {func(r *raw) { r.send(0xfa, 0xff, 1, 1); r.ask(1, true, common("GET")...) }, "200 on 1 end"},
 		"frame too large":           {func(r *raw) { r.send(frame.Data, 0, 1, make([]byte, 16385)...) }, "goaway FRAME_SIZE_ERROR 0"},
 		"data on no stream":         {func(r *raw) { r.send(frame.Data, 0, 0, 1) }, "goaway PROTOCOL_ERROR 0"},
@@ -163,6 +164,8 @@ func TestRequestForms(t *testing.T) {
 		"empty authority":     {":method", "GET", ":scheme", "http", ":authority", "", ":path", "/"},
 		"empty, with host":    {":method", "GET", ":scheme", "http", ":authority", "", ":path", "/", "host", "a"},
 		"two hosts":           common("GET", "host", "a", "host", "a"),
+		"host of another":     common("GET", "host", "b"),
+		"host, another port":  common("GET", "host", "a:443"),
 		"user information":    {":method", "GET", ":scheme", "http", ":authority", "u@a", ":path", "/"},
 		"connect with path":   common("CONNECT"),
 		"space in front":      common("GET", "x", " y"),
@@ -191,9 +194,18 @@ func TestRequestForms(t *testing.T) {
 		r.ask(3, true, common("GET")...) // the connection goes on
 		r.until("200 on 3")
 	}
-	r := dial(t, url)
-	r.ask(1, true, ":method", "GET", ":scheme", "https", ":path", "/", "host", "a", "te", "trailers", "content-length", "0")
-	r.until("200 on 1")
+	for i, fields := range [][]string{
+		{":method", "GET", ":scheme", "https", ":path", "/", "host", "a", "te", "trailers", "content-length", "0"},
+		{":method", "GET", ":scheme", "https", ":authority", "a:", ":path", "/?", "host", "A:443"},
+		{":method", "GET", ":scheme", "http", ":authority", "a:80", ":path", "/", "host", "a"},
+		{":method", "POST", ":scheme", "http", ":authority", "a", ":path", "/", "content-length", "00000000000000000000"},
+	} {
+		r := dial(t, url)
+		r.ask(1, true, fields...)
+		if got := r.next(); !strings.HasPrefix(got, "200 on 1") {
+			t.Errorf("%d: %s", i, got)
+		}
+	}
 }
 
 // TestCookies has a client that sends its cookies one by one.
