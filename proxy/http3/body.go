@@ -142,7 +142,7 @@ func (b *body) later() bool {
 	return !b.cancelled.Load() // before the deadline was moved
 }
 
-// frame finds the next DATA frame; io.EOF when none follows.
+// frame finds the next DATA frame that is not empty; io.EOF when none follows.
 func (b *body) frame() error {
 	in, declared := &b.st.in, b.st.Request.ContentLength
 	for {
@@ -156,8 +156,9 @@ func (b *body) frame() error {
 			if declared >= 0 && length > uint64(declared-b.total) {
 				return section.ErrLength
 			}
-			b.left = length
-			return nil
+			if b.left = length; length > 0 {
+				return nil
+			}
 		case kind == frameHeaders:
 			if declared > b.total {
 				return section.ErrLength

@@ -202,6 +202,9 @@ func TestRequests(t *testing.T) {
 		{"unknown frames", "200|GET a.example /  xy", [][]byte{grease, with(), grease, data("x"), grease, data("y"), grease}},
 		{"trailers", "200|GET a.example /  x|1", [][]byte{with(), data("x"), headers("x-sum", "1")}},
 		{"length", "200|GET a.example /  xy", [][]byte{with("content-length", "2"), data("x"), data("y")}},
+		{"length 0", "200|GET a.example /  ", [][]byte{with("content-length", "0"), data("")}},
+		{"empty data", "200|GET a.example /  xy", [][]byte{with("content-length", "2"), data(""), data("x"), data(""), data("y")}},
+		{"host, port of the scheme", "200|GET a.example /  ", [][]byte{with("host", "a.example:443")}},
 		{"host alone", "200|GET b /  ", [][]byte{headers(":method", "GET", ":scheme", "https", ":path", "/", "host", "b")}},
 		{"large", "413", [][]byte{with("content-length", "2000000")}},
 		{"connect", "501", [][]byte{headers(":method", "CONNECT", ":authority", "a")}},
@@ -246,6 +249,24 @@ func TestRequests(t *testing.T) {
 		if n := handled.Load(); n > 0 && strings.HasPrefix(c.want, "reset") && !strings.HasPrefix(c.name, "content ") {
 			t.Errorf("%s: the handler heard of it", c.name)
 		}
+	}
+}
+
+// Content that comes behind a length of 0 makes a request malformed (section 4.1.2), which
+// nobody is to get.
+func TestContentOfNoLength(t *testing.T) {
+	_, addr := serve(t, func(*exchange.Exchange) { t.Error("the handler heard of it") })
+	c := dial(t, addr)
+	str, err := c.OpenStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = str.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = str.Write(headers(":method", "POST", ":scheme", "https", ":authority", "a", ":path", "/", "content-length", "0"))
+	time.Sleep(50 * time.Millisecond) // in packets of their own
+	_, _ = str.Write(data("x"))
+	if got := answer(t, c, str); got != "reset 10e" {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -217,12 +217,12 @@ func (st *stream) fill() error {
 	return nil
 }
 
-// content finds out whether the request has any. Where its length is not said and
-// its method has content seldom, what comes next is waited for: the end, as a rule,
+// content finds out whether the request has any. Where its length is 0, or is not said
+// and its method has content seldom, what comes next is waited for: the end, as a rule,
 // in a packet of its own.
 func (st *stream) content() error {
 	b, q := &st.body, &st.Request
-	if st.in.end || q.ContentLength < 0 && plain(q.Method) {
+	if st.in.end || q.ContentLength == 0 || q.ContentLength < 0 && plain(q.Method) {
 		if err := b.frame(); err != nil && err != io.EOF {
 			return b.fail(err)
 		} else if err == io.EOF {
