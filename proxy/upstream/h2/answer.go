@@ -42,6 +42,7 @@ type block struct {
 	size   int    // decompressed, as section 6.5.2 counts
 	status int    // 0 for none
 	length int64  // -1 for none
+	plain  bool   // a field that is no pseudo-header field has come
 	fields exchange.Header
 	err    error // what is wrong with the answer
 }
@@ -106,9 +107,11 @@ func (c *conn) field(f hpack.HeaderField) {
 		c.dec.SetEmitEnabled(false)
 		return
 	}
+	status := f.Name == ":status"
+	b.plain = b.plain || !status
 	switch {
-	case f.Name == ":status":
-		if b.status > 0 || len(b.fields) > 0 || len(f.Value) != 3 || f.Value[0] < '1' || f.Value[0] > '5' {
+	case status:
+		if b.status > 0 || b.plain || len(f.Value) != 3 || f.Value[0] < '1' || f.Value[0] > '5' {
 			b.err = errMalformed
 			return
 		}

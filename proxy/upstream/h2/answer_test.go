@@ -123,6 +123,7 @@ func TestBackendsThatLie(t *testing.T) {
 		"content before a head":    {"GET", [][]byte{settings, data(1, end, "hi")}, errMalformed},
 		"no status":                {"GET", [][]byte{settings, headers(0, "x", "y")}, errMalformed},
 		"status behind a field":    {"GET", [][]byte{settings, headers(0, "x", "y", ":status", "200")}, errMalformed},
+		"status behind a length":   {"GET", [][]byte{settings, headers(end, "content-length", "0", ":status", "200")}, errMalformed},
 		"two statuses":             {"GET", [][]byte{settings, headers(0, ":status", "200", ":status", "201")}, errMalformed},
 		"status 20":                {"GET", [][]byte{settings, headers(0, ":status", "20")}, errMalformed},
 		"status 101":               {"GET", [][]byte{settings, headers(0, ":status", "101")}, errMalformed},
