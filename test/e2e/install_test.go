@@ -116,7 +116,8 @@ func TestUninstallWithDefinitions(t *testing.T) {
 	nothingLeft(t, before)
 }
 
-// TestAutoscalingTurnedOn hands the number of pods over to the autoscaler, which must not take any of them away.
+// TestAutoscalingTurnedOn hands the number of pods over to the autoscaler, which must not take any of them away, and is not in the way of
+// upgrades and rollbacks from then on.
 func TestAutoscalingTurnedOn(t *testing.T) {
 	absent(t)
 	flags := []string{"gatehouse", "charts/gatehouse", "--namespace", system, "--wait", "--timeout=90s", "--set"}
@@ -137,6 +138,18 @@ func TestAutoscalingTurnedOn(t *testing.T) {
 	// Another number would have made another generation, however soon the autoscaler had mended it.
 	if now := deployment(); now.Generation != before.Generation || *now.Spec.Replicas != 3 {
 		t.Errorf("there were 3 pods in generation %d, and there are %d in %d", before.Generation, *now.Spec.Replicas, now.Generation)
+	}
+	scale := func(replicas int32) {
+		theCluster.kubectl(t, "scale", "-n", system, "deployment/gatehouse", fmt.Sprintf("--replicas=%d", replicas)) // as the autoscaler does
+	}
+	for _, annotation := range []string{"one", "two"} {
+		scale(4)
+		theCluster.helm(t, append([]string{"upgrade"}, append(flags, "autoscaling.enabled=true,autoscaling.minReplicas=3,podAnnotations.a="+annotation)...)...)
+		scale(5)
+	}
+	theCluster.helm(t, "rollback", "gatehouse", "--namespace", system, "--wait", "--timeout=90s")
+	if now := deployment(); now.Spec.Template.Annotations["a"] != "one" || *now.Spec.Replicas != 5 {
+		t.Errorf("there were 5 pods, and after the rollback there are %d, with annotation %q", *now.Spec.Replicas, now.Spec.Template.Annotations["a"])
 	}
 }
 

@@ -50,3 +50,21 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
 {{- end -}}
 {{- end -}}
+
+{{/* Whether the Deployment's number of pods stays when the release no longer has it: it is somebody else's too, or was never the release's. A
+Helm that patches, and does not apply on the server, would take it away. */}}
+{{- define "gatehouse.scaled" -}}
+{{- $applied := false -}}
+{{- $ours := false -}}
+{{- $theirs := false -}}
+{{- range .metadata.managedFields -}}
+{{- $replicas := hasKey (dig "f:spec" dict (default dict .fieldsV1)) "f:replicas" -}}
+{{- if and (eq .manager "helm") (eq .operation "Apply") -}}
+{{- $applied = true -}}
+{{- $ours = $replicas -}}
+{{- else if $replicas -}}
+{{- $theirs = true -}}
+{{- end -}}
+{{- end -}}
+{{- if and $applied (or $theirs (not $ours)) -}}true{{- end -}}
+{{- end -}}
