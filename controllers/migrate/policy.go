@@ -202,7 +202,9 @@ func (s *source) networks() (out *v1alpha1.CIDRRule, shut bool) {
 				continue
 			}
 			*l.to = append(*l.to, v1alpha1.CIDR(text))
-			s.carried(l.name)
+		}
+		if len(*l.to) > 0 && len(networks) > 0 {
+			s.say(l.name, Different, "the Service of the Gateway may show a node's address instead of the caller's; with spec.service.externalTrafficPolicy Local in the Gateway's GatewayParameters it does not")
 		}
 		shut = shut || len(networks) > 0 && len(*l.to) == 0
 	}
