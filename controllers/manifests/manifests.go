@@ -41,17 +41,11 @@ type Problem struct {
 
 // String is the problem on one line, with the place first, as compilers print it.
 func (p Problem) String() string {
-	var b strings.Builder
-	b.WriteString(p.File)
+	place := p.File
 	if p.Line > 0 {
-		fmt.Fprintf(&b, ":%d", p.Line)
+		place += fmt.Sprintf(":%d", p.Line)
 	}
-	for _, part := range []string{p.Object, p.Field} {
-		if part != "" {
-			b.WriteString(": " + part)
-		}
-	}
-	return b.String() + ": " + p.Message
+	return strings.Join(slices.DeleteFunc([]string{place, p.Object, p.Field, p.Message}, func(s string) bool { return s == "" }), ": ")
 }
 
 // Manifest is one object and where it came from.

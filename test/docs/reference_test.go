@@ -35,8 +35,12 @@ func TestConfigurationListsEveryFlag(t *testing.T) {
 		if c.Name() == "help" || c.Name() == "completion" {
 			continue
 		}
-		fmt.Fprintf(&b, "\n## gatehouse %s\n\n%s.\n\n| Flag | Variable | Default | What for |\n|---|---|---|---|\n", c.Name(), c.Short)
-		flags += listFlags(&b, c, host)
+		if !c.HasSubCommands() {
+			flags += listFlags(&b, c, host)
+		}
+		for _, sub := range c.Commands() {
+			flags += listFlags(&b, sub, host)
+		}
 	}
 	want := b.String() + "\n"
 	if got := generated(t, "docs/configuration.md", want); got != want {
@@ -48,6 +52,8 @@ func TestConfigurationListsEveryFlag(t *testing.T) {
 }
 
 func listFlags(w io.Writer, c *cobra.Command, host string) (n int) {
+	fmt.Fprintf(w, "\n## %s\n\n%s.\n\n| Flag | Variable | Default | What for |\n|---|---|---|---|\n", c.CommandPath(), c.Short)
+	c.InheritedFlags() // which has them among Flags
 	c.Flags().VisitAll(func(f *pflag.Flag) {
 		if f.Name == "help" {
 			return

@@ -73,10 +73,3 @@ func ask(ctx context.Context, address, path string, body, into any) error {
 	}
 	return json.Unmarshal(text, into)
 }
-
-// printJSON writes v for a program to read.
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/migration"
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/usage"
 )
 
 // New returns the root command. Results go to out, everything else to errs.
@@ -38,6 +39,7 @@ GATEHOUSE_ACCESS_LOG_SAMPLE. The flag wins.`,
 	root.SetOut(results)
 	root.SetErr(errs)
 	root.AddCommand(newRun(), newStandalone(), newTable(), newExplain(), newWhy(), newExposure(), newKey(), migration.New(connect, systemNamespace), newVersion())
+	usage.Finish(root)
 	return root
 }
 

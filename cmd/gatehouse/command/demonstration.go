@@ -21,8 +21,9 @@ type demonstration struct {
 	out  io.Writer
 }
 
-func newDemonstration(out io.Writer) (*demonstration, error) {
-	d, err := demo.Start(nil)
+// newDemonstration begins one by demo.Start or demo.Pretend.
+func newDemonstration(begin func([]*corev1.Service) (*demo.Demo, error), out io.Writer) (*demonstration, error) {
+	d, err := begin(nil)
 	if err != nil {
 		return nil, fmt.Errorf("starting the demo: %w", err)
 	}

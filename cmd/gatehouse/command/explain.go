@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/usage"
 	"github.com/gatehouse-dev/gatehouse/proxy/explain"
 )
 
@@ -35,7 +36,7 @@ Credentials given by --header are checked for real.`,
 		Example: `  gatehouse explain GET http://localhost:8080/account -f config/samples/quickstart
   gatehouse explain POST https://shop.example.com/orders --jwt-claims '{"iss":"https://issuer.example","aud":"orders","scope":"orders.write"}'
   gatehouse explain GET http://shop.example.com/ --client-ip 192.0.2.7 -H 'X-API-Key: …' --output json`,
-		Args: cobra.ExactArgs(2),
+		Args: usage.Exactly("METHOD", "URL"),
 		RunE: func(c *cobra.Command, args []string) error { return a.run(c, args) },
 	}
 	addFilename(c, &a.paths)
@@ -46,7 +47,7 @@ Credentials given by --header are checked for real.`,
 	f.StringVar(&a.query.Content, "data", "", "content of the request")
 	f.StringVar(&a.claims, "jwt-claims", "", "claims, as a JSON object, of a token that counts as signed")
 	f.StringVar(&a.query.Gateway, "gateway", "", "namespace/name of the Gateway the request comes to; default: each that listens on the URL's port")
-	addOutput(c, &a.output)
+	usage.Output(c, &a.output)
 	return c
 }
 
@@ -61,8 +62,8 @@ func (a *asking) run(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if a.output == "json" {
-		return printJSON(c.OutOrStdout(), answers)
+	if a.output != "text" {
+		return usage.Print(c.OutOrStdout(), a.output, answers)
 	}
 	for i := range answers {
 		if i > 0 {

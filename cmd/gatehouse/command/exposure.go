@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/usage"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -43,15 +44,15 @@ func newExposure() *cobra.Command {
 everybody on, "conditional" ones those for whom further conditions hold. It reads manifests with
 --filename, or asks a running gateway.`,
 		Example: "  gatehouse exposure -f config/samples/quickstart\n  gatehouse exposure --all --output json | jq '.[] | select(.anonymous == \"open\")'",
-		Args:    cobra.NoArgs,
+		Args:    usage.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			t, err := tableOf(c, paths, gateways)
 			if err != nil {
 				return err
 			}
 			list := exposure(t, all, time.Now())
-			if output == "json" {
-				return printJSON(c.OutOrStdout(), list)
+			if output != "text" {
+				return usage.Print(c.OutOrStdout(), output, list)
 			}
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "ANONYMOUS\tLISTENER\tHOST\tMATCH\tRULE\tBECAUSE")
@@ -64,7 +65,7 @@ everybody on, "conditional" ones those for whom further conditions hold. It read
 	addFilename(c, &paths)
 	gateways.add(c)
 	c.Flags().BoolVar(&all, "all", false, "list what is closed to such callers too")
-	addOutput(c, &output)
+	usage.Output(c, &output)
 	return c
 }
 

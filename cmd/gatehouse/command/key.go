@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/keytext"
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/usage"
 	"github.com/gatehouse-dev/gatehouse/controllers/keysecret"
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
 )
@@ -40,6 +41,7 @@ key's hash; the key itself is printed once, when it is made, and is kept nowhere
 
 Keys look like ghk_ and 49 letters and digits, the last six of them a checksum, so that scanners
 for leaked secrets can tell one from chance: ghk_[0-9A-Za-z]{49}.`,
+		Example: "  gatehouse key new acme -n shop --for orders\n  gatehouse key list -n shop",
 	}
 	f := c.PersistentFlags()
 	f.StringVar(&k.kubeconfig, "kubeconfig", "", "how to reach the API server; default: the pod's service account, or KUBECONFIG, or ~/.kube/config")
@@ -55,7 +57,7 @@ func (k *keys) newNew() *cobra.Command {
 		Short: "Make a key, and print it once",
 		Example: `  gatehouse key new acme -n shop --for orders --subject acme --scopes orders.read,orders.write --expires 90d
   gatehouse key new acme -n shop --for orders --dry-run > acme.yaml   # the Secret; the key goes to standard error`,
-		Args: cobra.ExactArgs(1),
+		Args: usage.Exactly("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
 			m.name = args[0]
 			text, err := keytext.New()
@@ -91,7 +93,7 @@ func (k *keys) newRotate() *cobra.Command {
 expire when --grace is over: until then both keys count. It refuses while more than one key of the
 holder is live.`,
 		Example: "  gatehouse key rotate acme -n shop --grace 7d",
-		Args:    cobra.ExactArgs(1),
+		Args:    usage.Exactly("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return k.rotate(c, args[0], grace)
 		},
@@ -108,14 +110,14 @@ func (k *keys) newList() *cobra.Command {
 		Use:     "list",
 		Short:   "List keys, whose they are and whether they count",
 		Example: "  gatehouse key list -n shop\n  gatehouse key list --all-namespaces --for orders --output json",
-		Args:    cobra.NoArgs,
+		Args:    usage.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return k.list(c, all, purpose)
 		},
 	}
 	c.Flags().BoolVarP(&all, "all-namespaces", "A", false, "look in every namespace")
 	c.Flags().StringVar(&purpose, "for", "", "only keys with this value of the label gatehouse.dev/api-key")
-	addOutput(c, &k.output)
+	usage.Output(c, &k.output)
 	return c
 }
 
@@ -124,7 +126,7 @@ func (k *keys) newRevoke() *cobra.Command {
 		Use:     "revoke NAME...",
 		Short:   "Delete keys; every replica refuses them within a second",
 		Example: "  gatehouse key revoke acme -n shop",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    usage.Between(1, -1, "NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
 			api, err := k.client()
 			if err != nil {
@@ -292,8 +294,8 @@ func (k *keys) list(c *cobra.Command, all bool, purpose string) error {
 		out = append(out, describe(&secrets.Items[i], k.now()))
 	}
 	slices.SortFunc(out, func(a, b listed) int { return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name) })
-	if k.output == "json" {
-		return printJSON(c.OutOrStdout(), out)
+	if k.output != "text" {
+		return usage.Print(c.OutOrStdout(), k.output, out)
 	}
 	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "KEY\tFOR\tSUBJECT\tPLAN\tSCOPES\tSTATE\tEXPIRES")

@@ -17,6 +17,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/replicas"
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/usage"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/controllers/sharedkey"
@@ -53,7 +54,7 @@ their ports on the machine itself, which the Gateways share.
 
 While the API server is away the last table goes on being served.`,
 		Example: "  gatehouse run\n  gatehouse run --kubeconfig ~/.kube/config --gateways=host --addresses 192.0.2.10 --leader-elect=false",
-		Args:    cobra.NoArgs,
+		Args:    usage.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			log, err := r.logger(c.ErrOrStderr())
 			if err := cmp.Or(err, r.checkGateways()); err != nil {
@@ -65,8 +66,8 @@ While the API server is away the last table goes on being served.`,
 	r.add(c.Flags())
 	f := c.Flags()
 	f.StringVar(&r.kubeconfig, "kubeconfig", "", "how to reach the API server; default: the pod's service account, or KUBECONFIG, or ~/.kube/config")
-	f.StringVar(&r.namespace, "namespace", or(os.Getenv("POD_NAMESPACE"), systemNamespace), "namespace of the replicas, of the Services that Ingresses are reached at, and of the lease they elect their leader with")
-	f.StringVar(&r.identity, "identity", or(os.Getenv("POD_NAME"), hostname()), "name of this replica, which is different for each")
+	f.StringVar(&r.namespace, "namespace", cmp.Or(os.Getenv("POD_NAMESPACE"), systemNamespace), "namespace of the replicas, of the Services that Ingresses are reached at, and of the lease they elect their leader with")
+	f.StringVar(&r.identity, "identity", cmp.Or(os.Getenv("POD_NAME"), hostname()), "name of this replica, which is different for each")
 	f.StringVar(&r.node, "node", os.Getenv("NODE_NAME"), "with --gateways=host: node whose addresses the Gateways are given when --addresses is not set")
 	f.StringSliceVar(&r.addresses, "addresses", nil, "IP addresses or host names at which callers reach the machine; in front of Services they count for those of type NodePort")
 	f.StringVar(&r.gateways, "gateways", byService, "how callers get to Gateways: service (each has its own) or host (the ports of the machine)")

@@ -11,7 +11,9 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/demo"
 	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/follow"
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/usage"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/proxy"
@@ -41,7 +43,7 @@ a fault in it is refused whole, with the file, the line and the fix; what was se
 Addresses of Services come from EndpointSlices beside them, or with --demo from backends made up on
 the spot.`,
 		Example: "  gatehouse standalone -f config/samples/quickstart --demo\n  gatehouse standalone -f gateway.yaml -f routes/ --access-log-sample 1",
-		Args:    cobra.NoArgs,
+		Args:    usage.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			s.in, s.out, s.errs = c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()
 			return s.run(c.Context())
@@ -79,7 +81,7 @@ func (s *standalone) run(ctx context.Context) error {
 	s.guide = func(*table.Table) error { return nil }
 	source.trial.checks = !s.demo
 	if s.demo {
-		d, err := newDemonstration(s.out)
+		d, err := newDemonstration(demo.Start, s.out)
 		if err != nil {
 			return err
 		}

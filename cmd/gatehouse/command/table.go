@@ -1,11 +1,12 @@
 package command
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/demo"
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/usage"
 	"github.com/gatehouse-dev/gatehouse/controllers"
 	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -14,22 +15,23 @@ import (
 func newTable() *cobra.Command {
 	var paths []string
 	var output string
-	var demo bool
+	var pretend bool
 	c := &cobra.Command{
-		Use:   "table",
-		Short: "Print the table that manifests compile to, and the statuses they would get",
+		Use:     "table",
+		Aliases: []string{"check"},
+		Short:   "Print the table that manifests compile to, and the statuses they would get",
 		Long: `Table reads manifests, resolves and compiles them as a running gateway would, and prints the
 routing table and each object's conditions. It needs no cluster and changes nothing.
 It exits with 1 if a manifest is at fault.`,
 		Example: "  gatehouse table -f config/samples/quickstart --demo\n  gatehouse table -f shop.yaml --output json | jq .statuses",
-		Args:    cobra.NoArgs,
+		Args:    usage.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, err := newSource(c.InOrStdin(), defaultController, ingressController, nil, paths)
 			if err != nil {
 				return err
 			}
-			if demo {
-				d, err := newDemonstration(c.OutOrStdout())
+			if pretend {
+				d, err := newDemonstration(demo.Pretend, c.OutOrStdout())
 				if err != nil {
 					return err
 				}
@@ -44,8 +46,8 @@ It exits with 1 if a manifest is at fault.`,
 		},
 	}
 	addFilename(c, &paths)
-	c.Flags().BoolVar(&demo, "demo", false, "make up what the manifests need and standalone --demo makes up: certificates and backends")
-	addOutput(c, &output)
+	c.Flags().BoolVar(&pretend, "demo", false, "make up what the manifests need and standalone --demo makes up: certificates and backends")
+	usage.Output(c, &output)
 	return c
 }
 
@@ -60,15 +62,13 @@ func printReading(c *cobra.Command, r reading, output string) error {
 	if r.graph != nil {
 		statuses = controllers.Conditions(r.graph, r.policies)
 	}
-	if output == "json" {
+	if output != "text" {
 		out := struct {
 			Table    *table.Table            `json:"table,omitempty"`
 			Statuses []controllers.Condition `json:"statuses"`
 			Problems []manifests.Problem     `json:"problems"`
 		}{r.table, statuses, r.problems}
-		e := json.NewEncoder(c.OutOrStdout())
-		e.SetIndent("", "  ")
-		if err := e.Encode(out); err != nil {
+		if err := usage.Print(c.OutOrStdout(), output, out); err != nil {
 			return err
 		}
 	} else {

@@ -1,12 +1,14 @@
 package command
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/usage"
 )
 
 // version is set by the linker: -X .../command.version=v0.1.0.
@@ -23,7 +25,7 @@ type build struct {
 
 // String is b on one line.
 func (b build) String() string {
-	return fmt.Sprintf("gatehouse %s (commit %s, %s, %s, Gateway API %s)\n", b.Version, or(b.Commit, "unknown"), b.Go, b.Platform, b.GatewayAPI)
+	return fmt.Sprintf("gatehouse %s (commit %s, %s, %s, Gateway API %s)\n", b.Version, cmp.Or(b.Commit, "unknown"), b.Go, b.Platform, b.GatewayAPI)
 }
 
 func newVersion() *cobra.Command {
@@ -32,17 +34,17 @@ func newVersion() *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version, and what it was built from",
 		Example: "  gatehouse version\n  gatehouse version --output json",
-		Args:    cobra.NoArgs,
+		Args:    usage.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			b := thisBuild()
-			if output == "json" {
-				return json.NewEncoder(c.OutOrStdout()).Encode(b)
+			if output != "text" {
+				return usage.Print(c.OutOrStdout(), output, b)
 			}
 			_, err := fmt.Fprint(c.OutOrStdout(), b)
 			return err
 		},
 	}
-	addOutput(c, &output)
+	usage.Output(c, &output)
 	return c
 }
 
@@ -63,32 +65,4 @@ func thisBuild() build {
 		}
 	}
 	return b
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
-
-// outputFlag is the form in which a result is printed.
-type outputFlag struct{ value *string }
-
-func (f outputFlag) String() string { return *f.value }
-func (f outputFlag) Type() string   { return "text|json" }
-
-func (f outputFlag) Set(s string) error {
-	if s != "text" && s != "json" {
-		return fmt.Errorf("%q is not an output form; use text or json", s)
-	}
-	*f.value = s
-	return nil
-}
-
-// addOutput gives c an --output flag.
-func addOutput(c *cobra.Command, value *string) {
-	*value = "text"
-	c.Flags().VarP(outputFlag{value}, "output", "o", "form of the result")
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 }

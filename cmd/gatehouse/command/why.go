@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/usage"
 	"github.com/gatehouse-dev/gatehouse/proxy/decision"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 )
@@ -35,7 +36,7 @@ It exits with 1 if no gateway asked remembers the decision.`,
 		Example: `  gatehouse why 9f0c6a1d2b3e4f50
   gatehouse why --output json 9f0c6a1d2b3e4f50 | jq .steps
   kubectl -n gatehouse-system exec deploy/gatehouse -- gatehouse why 9f0c6a1d2b3e4f50`,
-		Args: cobra.MaximumNArgs(1),
+		Args: usage.Between(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return listDecisions(c, gateways, last, output)
@@ -44,15 +45,15 @@ It exits with 1 if no gateway asked remembers the decision.`,
 			if err != nil {
 				return err
 			}
-			if output == "json" {
-				return printJSON(c.OutOrStdout(), r)
+			if output != "text" {
+				return usage.Print(c.OutOrStdout(), output, r)
 			}
 			return printDecision(c.OutOrStdout(), r)
 		},
 	}
 	gateways.add(c)
 	c.Flags().IntVar(&last, "last", 20, "how many decisions to list when no id is given")
-	addOutput(c, &output)
+	usage.Output(c, &output)
 	return c
 }
 
@@ -79,8 +80,8 @@ func listDecisions(c *cobra.Command, gateways admins, last int, output string) e
 		}
 		all = append(all, some...)
 	}
-	if output == "json" {
-		return printJSON(c.OutOrStdout(), all)
+	if output != "text" {
+		return usage.Print(c.OutOrStdout(), output, all)
 	}
 	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tTIME\tREQUEST\tANSWER\tPOLICY")

@@ -45,10 +45,24 @@ func startPod(name, address string, handler podHandler) (*pod, error) {
 	return p, nil
 }
 
+// idlePod is a pod that does not listen. A port that any would do for is the first.
+func idlePod(name, address string, _ podHandler) (*pod, error) {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil, err
+	}
+	if at.Port() == 0 {
+		at = netip.AddrPortFrom(at.Addr(), 1)
+	}
+	return &pod{name: name, address: at}, nil
+}
+
 // stop closes the pod's connections too; requests under way are cut off.
 func (p *pod) stop() {
-	_ = p.http.Close()
-	<-p.done
+	if p.http != nil {
+		_ = p.http.Close()
+		<-p.done
+	}
 }
 
 // answer is what an echo backend was asked.

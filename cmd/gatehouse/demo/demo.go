@@ -46,6 +46,7 @@ type Demo struct {
 	keyID   string
 	certPEM []byte
 	keyPEM  []byte
+	idle    bool // nobody calls the backends: they have addresses and do not listen
 
 	mu       sync.Mutex
 	services map[string]*service // by namespace/name
@@ -69,7 +70,16 @@ type wish struct {
 // Start starts backends for those of services that are annotated. An error
 // names the Service and what is wrong with it; nothing runs then.
 func Start(services []*corev1.Service) (*Demo, error) {
-	d := &Demo{services: map[string]*service{}}
+	return begin(&Demo{}, services)
+}
+
+// Pretend is Start for who only wants to know what there would be: nothing listens, so
+// that it does not matter what else does.
+func Pretend(services []*corev1.Service) (*Demo, error) {
+	return begin(&Demo{idle: true}, services)
+}
+
+func begin(d *Demo, services []*corev1.Service) (*Demo, error) {
 	var err error
 	if d.key, d.keyID, err = newKey(); err != nil {
 		return nil, err
@@ -168,8 +178,12 @@ func (d *Demo) start(s *service) error {
 	case "issuer":
 		handler, address = d.issuer(s.want.address), s.want.address
 	}
+	start := startPod
+	if d.idle {
+		start = idlePod
+	}
 	for i := range count {
-		p, err := startPod(s.object.Name+"-"+strconv.Itoa(i+1), address, handler)
+		p, err := start(s.object.Name+"-"+strconv.Itoa(i+1), address, handler)
 		if err != nil {
 			return err
 		}

@@ -290,3 +290,20 @@ func TestGuideTellsOnlyOfWhatIsServed(t *testing.T) {
 		t.Errorf("of an empty table the guide tells\n%s", got)
 	}
 }
+
+// TestPretend: what somebody else listens on is in nobody's way.
+func TestPretend(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	d, err := Pretend([]*corev1.Service{made("issuer", "backend", "issuer", "address", taken.Addr().String()), made("site", "backend", "echo")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if got := len(d.EndpointSlices()); got != 3 {
+		t.Errorf("there are %d slices", got)
+	}
+}

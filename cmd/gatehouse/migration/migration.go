@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/usage"
 	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
 	"github.com/gatehouse-dev/gatehouse/controllers/migrate"
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
@@ -61,17 +62,20 @@ It exits with 0 when all was carried over, with 3 when something was not, and wi
 cannot be read.`,
 		Example: "  gatehouse migrate -f ingresses/ > gateway.yaml\n  kubectl get ingress,service -A -o yaml | gatehouse migrate -f - --output-dir migrated --report json\n" +
 			"  gatehouse migrate --kubeconfig ~/.kube/config --ingress-class nginx --gateway infra/edge",
-		Args: cobra.NoArgs,
+		Args: usage.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error { return m.run(c) },
 	}
 	f := c.Flags()
 	f.StringSliceVarP(&m.paths, "filename", "f", nil, "manifest file, or folder of them, to read, or - for standard input; without it a cluster is read")
+	_ = c.MarkFlagFilename("filename", "yaml", "yml", "json")
 	f.StringVar(&m.kubeconfig, "kubeconfig", "", "how to reach the API server; default: KUBECONFIG, or ~/.kube/config")
 	f.StringVar(&m.only, "ingress-class", "", "migrate the Ingresses of this class; empty for all")
 	f.StringVar(&m.gateway, "gateway", namespace+"/ingress", "namespace/name of the Gateway to write and attach everything to")
 	f.StringVar(&m.class, "gateway-class", "gatehouse", "its gatewayClassName")
 	f.StringVarP(&m.output, "output", "o", "yaml", "form of the manifests: yaml or json")
+	usage.Choices(c, "output", "yaml", "json")
 	f.StringVar(&m.folder, "output-dir", "", "folder to write them to, a file each; default: standard output")
+	_ = c.MarkFlagDirname("output-dir")
 	f.StringVar(&m.report, "report", "text", "form of the account, on standard error: text or json")
 	return c
 }
