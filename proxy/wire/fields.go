@@ -257,12 +257,19 @@ func (f *fields) take(l *line, text string) *exchange.Error {
 }
 
 // contentLength takes a Content-Length (RFC 9112, section 6.3): digits alone. A
-// request has one at most; an answer may repeat it.
+// request has one at most; an answer may repeat it, also as a list.
 func (f *fields) contentLength(value string) *exchange.Error {
 	if f.transfer != identity {
 		return errFraming
 	}
-	n, ok := Length(value)
+	first, rest, more := value, "", false
+	if f.response { // from whatever has put its lines together
+		first, rest, more = element(value)
+	}
+	n, ok := Length(first)
+	for same := ""; ok && more; ok = ok && same == first {
+		same, rest, more = element(rest)
+	}
 	if !ok {
 		return errLength
 	}

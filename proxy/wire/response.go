@@ -13,7 +13,7 @@ import (
 //
 // It is as strict as ParseRequest, with two allowances for what servers really
 // send: the space before an empty reason may be missing, and Content-Length may
-// be repeated if its values are equal (RFC 9112, section 6.3).
+// be repeated, as lines or as a list, if its values are equal (RFC 9112, section 6.3).
 func ParseResponse(b []byte, method string, h *ResponseHead, l Limits, seen *Seen) (int, *exchange.Error) {
 	n, err := response(b, method, h, l, seen)
 	if err != nil {
