@@ -441,6 +441,7 @@ func TestEarlyAnswer(t *testing.T) {
 	}{
 		{post, false, "403"},
 		{append(post, "content-length", "2000000"), false, "413"},
+		{append(post, "x", strings.Repeat("y", 64<<10)), false, "431"},
 		{post, true, "403"},
 	} {
 		endless := ask.endless

@@ -148,7 +148,8 @@ func (st *stream) refuse(err *exchange.Error) {
 	if section.Malformed(err) {
 		st.reset(codeMessage)
 	} else {
-		_ = st.WriteReply() // a client that is gone needs no answer
+		_ = st.WriteReply()                                           // a client that is gone needs no answer
+		st.Request.Body, st.body.expect = &st.body, st.section.Expect // for linger: the client may be sending it
 	}
 	if refused := st.k.cfg.Refused; refused != nil {
 		refused(&st.Exchange)
@@ -211,7 +212,6 @@ func (st *stream) fill() error {
 	}
 	st.Request.ContentLength = f.Length
 	if c.MaxBody > 0 && f.Length > c.MaxBody {
-		st.body.expect, st.Request.Body = f.Expect, &st.body // for linger: the client may be sending it
 		return errTooLarge
 	}
 	return nil
