@@ -199,9 +199,3 @@ func (c *Client) note(err error) {
 
 // Close closes the connections that are idle. Calls under way end by themselves.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
-
-// Timeout reports whether a call failed because its time was over.
-func Timeout(err error) bool {
-	var t interface{ Timeout() bool }
-	return errors.As(err, &t) && t.Timeout()
-}

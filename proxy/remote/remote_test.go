@@ -64,10 +64,10 @@ func TestAnswers(t *testing.T) {
 	if _, err := ask("/large"); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("a large answer: %v", err)
 	}
-	if _, err := ask("/slow"); !Timeout(err) {
+	if _, err := ask("/slow"); !timeout(err) {
 		t.Errorf("a slow answer: %v", err)
 	}
-	if _, err := ask("/head"); err == nil || Timeout(err) {
+	if _, err := ask("/head"); err == nil || timeout(err) {
 		t.Errorf("a large head: %v", err)
 	}
 }
@@ -440,4 +440,10 @@ func TestClose(t *testing.T) {
 			t.Errorf("after Close: %v", err)
 		}
 	})
+}
+
+// timeout reports whether a call failed because its time was over.
+func timeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
 }

@@ -130,7 +130,7 @@ func TestThroughFails(t *testing.T) {
 			t.Errorf("a caller that goes away: %v after %v", err, time.Since(start))
 		}
 		short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		if _, err := c.Do(post(short, t, "/", "content")); err == nil || !Timeout(err) && !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := c.Do(post(short, t, "/", "content")); err == nil || !timeout(err) && !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a service that hangs: %v", err)
 		}
 		cancel()
