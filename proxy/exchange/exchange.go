@@ -45,7 +45,6 @@ type Conn struct {
 	Peer      netip.AddrPort // address it connected from; one of IPv4 as such
 	Target    uint16         // port of the socket where that is another than Local's (table.Listener); 0: Local's
 	TLS       bool           //
-	Listener  uint32         // index the listener package gave the socket's port
 	Exchanges int            // how many requests were read from it so far
 	AltSvc    string         // where else the listener is served (RFC 7838); empty for nowhere
 	Requests  Gate           // of those in flight on its port; nil: nobody counts them

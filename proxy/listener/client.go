@@ -108,7 +108,7 @@ func (c *client) serve() {
 		}
 	}
 	c.info = exchange.Conn{
-		Listener: k.id, Local: netip.AddrPortFrom(netip.Addr{}, p.number), Socket: &c.conn, Target: p.target, Peer: peer, Protocol: "HTTP/1.1",
+		Local: netip.AddrPortFrom(netip.Addr{}, p.number), Socket: &c.conn, Target: p.target, Peer: peer, Protocol: "HTTP/1.1",
 		Limits: p.limits, Requests: k.crowd,
 	}
 	if !c.meet(p, peer.Addr()) {

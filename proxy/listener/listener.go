@@ -104,7 +104,7 @@ func New(cfg Config) *Set {
 
 // Plan is sockets bound and certificates parsed for a table, not yet in use.
 type Plan struct {
-	Ports  map[uint32]*Port // by exchange.Conn.Listener
+	Ports  map[uint32]*Port // by the id of their socket
 	Failed map[string]error // by table.Listener.ID; the rest of the table is served
 	set    *Set
 	groups []group

@@ -246,7 +246,7 @@ func (k *quicSocket) serve(c *quic.Conn) {
 	}
 	state := c.ConnectionState().TLS
 	conn := &exchange.Conn{
-		Listener: k.id, Local: netip.AddrPortFrom(local.Addr(), p.number), Target: p.target, Peer: peer,
+		Local: netip.AddrPortFrom(local.Addr(), p.number), Target: p.target, Peer: peer,
 		TLS: true, SNI: strings.ToLower(state.ServerName), Limits: p.limits, Requests: k.crowd,
 	}
 	if len(state.PeerCertificates) > 0 {
