@@ -265,7 +265,10 @@ func (r *Reader) object(file string, node *yaml.Node) (*Manifest, []Problem) {
 	// What kubectl get prints says of which version it is, and who edits it leaves that as it was.
 	object.SetResourceVersion("")
 	object.SetGeneration(0)
-	if object.GetNamespace() == "" && kind != "GatewayClass" && kind != "IngressClass" && kind != "Namespace" {
+	switch {
+	case kind == "GatewayClass" || kind == "IngressClass" || kind == "Namespace":
+		object.SetNamespace("") // as an API server does: kustomize gives one to whatever it does not know
+	case object.GetNamespace() == "":
 		object.SetNamespace(metav1.NamespaceDefault)
 	}
 	if secret, ok := object.(*corev1.Secret); ok {

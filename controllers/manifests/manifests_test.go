@@ -207,6 +207,37 @@ metadata: {name: key, uid: u, resourceVersion: "8", generation: 1, labels: {is: 
 	}
 }
 
+// TestKindsWithoutNamespace: what is of no namespace is found by its name, whatever the file
+// says, as it is in a cluster.
+func TestKindsWithoutNamespace(t *testing.T) {
+	ms, problems := reader(t).Parse("a.yaml", []byte(`
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: one, namespace: shop}
+spec: {controllerName: example.com/c}
+---
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {name: one, namespace: shop}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: one, namespace: shop}
+`))
+	if len(problems) > 0 || len(ms) != 3 {
+		t.Fatalf("got %d manifests, problems %v", len(ms), problems)
+	}
+	held := store.New()
+	for _, m := range ms {
+		if held.Apply(m.Object); m.Object.GetNamespace() != "" {
+			t.Errorf("%s is in namespace %q", m.Name(), m.Object.GetNamespace())
+		}
+	}
+	if r := held.Read(); r.GatewayClass("one") == nil || r.Namespace("one") == nil {
+		t.Error("they are not found")
+	}
+}
+
 // TestPaths: a path may be standard input, which is read once, and a link to a folder.
 func TestPaths(t *testing.T) {
 	folder := t.TempDir()
