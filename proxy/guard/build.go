@@ -143,6 +143,9 @@ func (c *compiler) method(t *table.AuthMethod) {
 	if err != nil {
 		return
 	}
+	if o := t.OIDC; o != nil && o.Forward != nil && !strings.EqualFold(o.Forward.Name, "authorization") { // which may be another method's credential
+		c.policy.identities = append(c.policy.identities, strings.ToLower(o.Forward.Name))
+	}
 	m.interactive, _ = m.method.(auth.Interactive)
 	m.forwarder, _ = m.method.(auth.Forwarder)
 	m.challenge = m.method.Challenge()

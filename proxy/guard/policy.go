@@ -33,7 +33,7 @@ type Policy struct {
 // disclosed is what the backend is told.
 type disclosed struct {
 	headers    []header
-	identities []string // names of headers, those of vouchers and of services that are asked too
+	identities []string // names of headers, those of vouchers, of logins' tokens and of services that are asked too
 	vouchers   []voucher
 }
 
