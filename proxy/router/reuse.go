@@ -1,7 +1,6 @@
 package router
 
 import (
-	"bytes"
 	"slices"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -29,9 +28,7 @@ func newReuse(t *table.Table, prev *Router) reuse {
 	return u
 }
 
-func sameKeys(a, b *table.KeySet) bool {
-	return a == b || a.URI == b.URI && a.Discovery == b.Discovery && bytes.Equal(a.Inline, b.Inline)
-}
+func sameKeys(a, b *table.KeySet) bool { return a == b || table.Sum(a) == table.Sum(b) }
 
 // host returns what the router before has built from t, or nil.
 func (u *reuse) host(t *table.Host) *host {

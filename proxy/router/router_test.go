@@ -2,6 +2,7 @@ package router
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -308,9 +309,10 @@ func TestChangedKeysAreNotReused(t *testing.T) {
 	guarded, shadowed, open := prefix("/guarded"), prefix("/shadowed"), prefix("/open")
 	guarded.Action.Auth, shadowed.Action.ShadowAuth = auth, auth
 	hosts := []*table.Host{on("a", guarded), on("b", shadowed), on("c", open)}
-	next := func(prev *Router, keys string) *Router {
+	next := func(prev *Router, keys table.KeySet) *Router {
 		t.Helper()
-		tt := &table.Table{Listeners: []*table.Listener{at("", hosts...)}, KeySets: []*table.KeySet{{ID: "keys", Inline: []byte(keys)}}}
+		keys.ID = "keys"
+		tt := &table.Table{Listeners: []*table.Listener{at("", hosts...)}, KeySets: []*table.KeySet{&keys}}
 		o.Guard.SetKeySets(tt.KeySets)
 		r, err := Build(tt, prev, o)
 		if err != nil {
@@ -321,17 +323,25 @@ func TestChangedKeysAreNotReused(t *testing.T) {
 		}
 		return r
 	}
-	const old, new = `{"keys":[]}`, `{"keys": []}`
-	first := next(nil, old)
-	same := next(first, old)
-	changed := next(same, new)
-	for i, h := range hosts {
-		a := h.Rules[0].Action
-		if same.actions[a] != first.actions[a] || same.hosts[h] != first.hosts[h] {
-			t.Errorf("host %s was built again for the same keys", h.Name)
-		}
-		if kept := changed.actions[a] == first.actions[a] || changed.hosts[h] == first.hosts[h]; kept != (i == 2) {
-			t.Errorf("host %s: kept for other keys is %v", h.Name, kept)
+	shared := func(text string) table.KeySet {
+		return table.KeySet{Shared: []table.SharedKey{{ID: "k", Secret: table.Secret(strings.Repeat(text, 32))}}}
+	}
+	for _, keys := range [][2]table.KeySet{
+		{{Inline: []byte(`{"keys":[]}`)}, {Inline: []byte(`{"keys": []}`)}},
+		{shared("a"), shared("b")},
+		{{Backend: "idp/keys:80", Path: "/a"}, {Backend: "idp/keys:80", Path: "/b"}},
+	} {
+		first := next(nil, keys[0])
+		same := next(first, keys[0])
+		changed := next(same, keys[1])
+		for i, h := range hosts {
+			a := h.Rules[0].Action
+			if same.actions[a] != first.actions[a] || same.hosts[h] != first.hosts[h] {
+				t.Errorf("host %s was built again for the same keys", h.Name)
+			}
+			if kept := changed.actions[a] == first.actions[a] || changed.hosts[h] == first.hosts[h]; kept != (i == 2) {
+				t.Errorf("host %s: kept for other keys than %v is %v", h.Name, keys[0], kept)
+			}
 		}
 	}
 }
