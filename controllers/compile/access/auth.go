@@ -216,7 +216,7 @@ func holder(s *corev1.Secret, k *keysecret.APIKey) table.APIKey {
 	}
 }
 
-// basic compiles the htpasswd lines that can be used.
+// basic compiles the htpasswd lines that name a user.
 func basic(spec *v1alpha1.BasicAuthentication, parts attach.Parts) (*table.Basic, error) {
 	if len(parts.Secrets) != 1 {
 		return nil, fmt.Errorf("secretRef: %d Secrets", len(parts.Secrets))
@@ -229,7 +229,7 @@ func basic(spec *v1alpha1.BasicAuthentication, parts attach.Parts) (*table.Basic
 	for line := range strings.Lines(string(s.Data[v1alpha1.HtpasswdKey])) {
 		line = strings.TrimSpace(line)
 		name, hash, ok := strings.Cut(line, ":")
-		if ok && name != "" && hash != "" && !strings.HasPrefix(line, "#") {
+		if ok && name != "" && !strings.HasPrefix(line, "#") { // without a hash too: it locks the user out
 			out.Users = append(out.Users, table.BasicUser{Name: name, Hash: table.Secret(hash)})
 		}
 	}

@@ -39,15 +39,21 @@ type user struct {
 
 // NewUsers parses the hashes of t. A user whose hash cannot be used cannot log
 // in; the control half says so (ValidateHash). Of two lines for one user the
-// first counts, as it does elsewhere.
+// first counts, as it does elsewhere, also where it lets nobody in: "ann:!" locks
+// ann out.
 func NewUsers(t *table.Basic) *Users {
 	us := &Users{byName: make(map[string]*user, len(t.Users)), realm: t.Realm}
 	if us.realm == "" {
 		us.realm = "gatehouse"
 	}
+	seen := make(map[string]bool, len(t.Users))
 	for _, b := range t.Users {
+		if seen[b.Name] {
+			continue
+		}
+		seen[b.Name] = true
 		v, err := parseHash(string(b.Hash))
-		if err != nil || us.byName[b.Name] != nil {
+		if err != nil {
 			continue
 		}
 		us.byName[b.Name] = &user{name: b.Name, verifier: v, identity: sha256.Sum256([]byte(b.Name + "\x00" + string(b.Hash)))}

@@ -99,6 +99,7 @@ func method(now func() time.Time) *Method {
 		{Name: "ann", Hash: table.Secret(argon("secret"))},
 		{Name: "ann", Hash: table.Secret(argon("second"))},
 		{Name: "bob", Hash: table.Secret("garbage")},
+		{Name: "bob", Hash: table.Secret(argon("garbage"))},
 		{Name: "eve", Hash: table.Secret(argon("a:b"))},
 	}}), place{}, NewChecker(now))
 }
