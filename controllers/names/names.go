@@ -3,7 +3,8 @@
 //
 // The pipeline says which names are wanted; cmd runs a Resolver, which asks DNS
 // beside the traffic and hands back what it found. It calls the resolver of the
-// Go runtime: that of the machine, with its search list and its hosts file.
+// Go runtime: that of the machine, with its hosts file. Its search list does not
+// count: in a pod that makes a Service of other.svc or of other.ns.
 //
 // A name is asked for again every half minute, whatever the TTL of its records,
 // which that resolver does not tell. What was found last stands while DNS does not
@@ -18,6 +19,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,7 +33,7 @@ type Options struct {
 	// Found is told the endpoints of a backend when they change, from any
 	// goroutine.
 	Found  func(backend string, eps []table.Endpoint)
-	Lookup func(ctx context.Context, host string) ([]netip.Addr, error) // default: the machine's resolver
+	Lookup func(ctx context.Context, host string) ([]netip.Addr, error) // of a whole name, which ends in a dot; default: the machine's resolver
 	Allow  func(netip.Addr) bool                                        // addresses that may be sent to; default Public
 	Log    logr.Logger
 
@@ -194,7 +196,7 @@ func (r *Resolver) ask(ctx context.Context, name table.Name) ([]table.Endpoint, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
-	found, err := r.opts.Lookup(ctx, name.Host)
+	found, err := r.opts.Lookup(ctx, strings.TrimSuffix(name.Host, ".")+".")
 	if err != nil {
 		return nil, err
 	}

@@ -277,7 +277,7 @@ func (w *World) Host(name, address string) {
 func (w *World) lookup(_ context.Context, name string) ([]netip.Addr, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	address, err := netip.ParseAddr(w.hosts[name])
+	address, err := netip.ParseAddr(w.hosts[strings.TrimSuffix(name, ".")])
 	return []netip.Addr{address}, err
 }
 
