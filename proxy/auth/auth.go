@@ -67,7 +67,22 @@ type Interactive interface {
 	// Invite answers a caller whom nothing has authenticated, in place of 401, and
 	// reports whether it did: a person's browser is sent where it can log in.
 	Invite(x *exchange.Exchange) bool
+	// Answers reports whether path is one of the method's own.
+	Answers(path string) bool
+	// Addressed says how far x, which asks for one of them, is known to be for this
+	// method, where others have that path too. Content it looks at is there again.
+	Addressed(x *exchange.Exchange) Certainty
 }
+
+// Certainty is how far something is known.
+type Certainty uint8
+
+// The certainties.
+const (
+	Unknown Certainty = iota
+	Likely
+	Certain
+)
 
 // Forwarder is a Method that hands the backend something of its own.
 type Forwarder interface {

@@ -27,7 +27,8 @@ type Policy struct {
 	disclosed
 	unauthenticated *table.Reply
 	denied          *table.Reply
-	forward         bool // credentials stay in the forwarded request
+	forward         bool      // credentials stay in the forwarded request
+	beside          []*Policy // whose methods may be meant where those of this one have the path
 }
 
 // disclosed is what the backend is told.

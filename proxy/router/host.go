@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/guard"
 	"github.com/gatehouse-dev/gatehouse/proxy/match"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
@@ -18,6 +19,8 @@ type host struct {
 	longest int                    // bytes of the longest prefix
 	lengths uint64                 // bit n: some prefix has n bytes; bit 63: 63 or more
 	actions []*Action              // what its rules lead to
+
+	logins map[string][]*guard.Policy // by the path that methods of theirs answer
 }
 
 // rule is one match, its path aside, and where it leads.
@@ -59,7 +62,9 @@ func (h *host) add(m *table.Match, a *Action) error {
 	r := rule{conditions: conditions, action: a}
 	switch m.Path.Kind {
 	case table.PathExact:
-		appendRule(&h.exact, match.CanonicalPath(m.Path.Value), r)
+		path := match.CanonicalPath(m.Path.Value)
+		appendRule(&h.exact, path, r)
+		h.login(path, a)
 	case table.PathRegex:
 		if r.path, err = match.NewPattern(m.Path.Value); err != nil {
 			return fmt.Errorf("path: %w", err)

@@ -61,6 +61,7 @@ type Listener struct {
 	Metrics *telemetry.Listener
 
 	hosts   names[host]
+	logins  bool                    // some host has any
 	clients *clientcert.Authorities // nil: whoever connects may ask
 	next    *Listener
 }
@@ -138,6 +139,7 @@ func (b *builder) buildListener(t *table.Listener) (*Listener, error) {
 			return nil, fmt.Errorf("listener %s host %s: %w", t.ID, th.Name, err)
 		}
 		l.hosts.add(th.Name, h)
+		l.logins = l.logins || len(h.logins) > 0
 	}
 	b.listeners[t] = l
 	return l, nil
@@ -274,6 +276,9 @@ func (l *Listener) match(x *exchange.Exchange) *Action {
 		var h *host
 		if h, at = l.hosts.next(x.Request.Host, at); h != nil {
 			if a := h.match(x); a != nil {
+				if l.logins && a.Auth != nil && a.Auth.Answers(x.Request.Path) {
+					return l.together(x, a)
+				}
 				return a
 			}
 		}

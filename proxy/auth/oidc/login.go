@@ -41,6 +41,7 @@ func (m *Method) Invite(x *exchange.Exchange) bool {
 		browser = strings.Clone(browser)
 	}
 	id := random(stateID)
+	copy(id, m.mark[:])
 	where := m.authorizeURL(x, p, id, browser)
 	redirect(x, CodeLogin, where)
 	m.setCookie(x, true, browser, loginTime)

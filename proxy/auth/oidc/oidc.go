@@ -79,6 +79,7 @@ type Method struct {
 	needs     Needs
 	names     Names
 	seals     seals
+	mark      [4]byte // of the config: begins the ids of its logins
 	provider  provider
 	logins    singleflight.Group // by the id of their state
 	refreshes singleflight.Group
@@ -101,7 +102,10 @@ func New(t *table.OIDC, n Needs) (*Method, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Method{config: t, needs: n, names: NamesOf(t), seals: s, provider: newProvider(t, n)}, nil
+	m := &Method{config: t, needs: n, names: NamesOf(t), seals: s, provider: newProvider(t, n)}
+	sum := table.Sum(t)
+	copy(m.mark[:], sum[:])
+	return m, nil
 }
 
 func checkPaths(p table.OIDCPaths) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -321,4 +322,56 @@ func TestAuthenticateAllocates(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { m.Authenticate(x, &x.Principal) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
+}
+
+// Where several clients have a path, each knows what is addressed to it.
+func TestAddressed(t *testing.T) {
+	m := newMethod(t)
+	same := alike(t, m, func(c *table.OIDC, _ *Needs) { c.UserInfo = true })
+	other := alike(t, m, func(c *table.OIDC, n *Needs) {
+		c.ClientID, c.ClientSecret = "other", table.Secret("another")
+		names := NamesOf(c)
+		n.Cookies = Cookies{cookiePlace(names.Session), cookiePlace(names.PlainSession), cookiePlace(names.Login), cookiePlace(names.PlainLogin)}
+	})
+	are := func(what string, x func() *exchange.Exchange, want ...auth.Certainty) {
+		t.Helper()
+		for i, o := range []*Method{m, same, other} {
+			if got := o.Addressed(x()); got != want[i] || !o.Answers(x().Request.Path) {
+				t.Errorf("%s: %d for method %d, want %d", what, got, i, want[i])
+			}
+		}
+	}
+	for i, o := range []*Method{m, same, other} {
+		invited := request("GET", "/app", "accept", "text/html")
+		if !o.Invite(invited) {
+			t.Fatal("no invitation")
+		}
+		where, _ := invited.Response.Header.Get("location")
+		u, err := url.Parse(where)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := [][]auth.Certainty{{auth.Certain, auth.Likely, auth.Unknown}, {auth.Likely, auth.Certain, auth.Unknown}, {auth.Unknown, auth.Unknown, auth.Certain}}[i]
+		are("a callback", func() *exchange.Exchange {
+			return request("GET", "/oauth2/callback?code=c&state="+url.QueryEscape(u.Query().Get("state")))
+		}, want...)
+	}
+	are("a callback of nobody's", func() *exchange.Exchange { return request("GET", "/oauth2/callback?code=c&state=x") }, 0, 0, 0)
+	cookie := strings.Repeat("a", tokenText)
+	are("a logout", func() *exchange.Exchange { return request("GET", "/logout", "cookie", other.names.Session+"="+cookie) }, 0, 0, auth.Likely)
+	for _, claims := range []map[string]any{{"iss": "https://i.example", "aud": "other"}, {"iss": "https://i.example", "aud": []any{"x", "other"}}} {
+		x := request("POST", "/backchannel", "content-type", "application/x-www-form-urlencoded")
+		form := "logout_token=" + jwt(t, claims)
+		x.Request.Body = &exchange.Buffered{Content: []byte(form)}
+		are("a logout token", func() *exchange.Exchange { return x }, 0, 0, auth.Likely)
+		if left, err := x.Hold(nil, maxForm, nil); err != nil || string(left) != form {
+			t.Errorf("the content is %q then, %v", left, err)
+		}
+	}
+	are("a logout token of another provider", func() *exchange.Exchange {
+		x := request("POST", "/backchannel")
+		x.Request.Body = &exchange.Buffered{Content: []byte("logout_token=" + jwt(t, map[string]any{"iss": "https://j.example", "aud": "other"}))}
+		return x
+	}, 0, 0, 0)
+	are("no content", func() *exchange.Exchange { return request("POST", "/backchannel") }, 0, 0, 0)
 }
