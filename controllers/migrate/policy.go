@@ -130,6 +130,10 @@ func (s *source) until() string {
 	return "until then AuthPolicy " + s.Name + " closes the routes: mend its method " + closed
 }
 
+// alone are the paths at which services that log people in are asked by nginx, and
+// below which they know none: those of oauth2-proxy, Authelia and authentik.
+var alone = []string{"/oauth2/auth", "/api/verify", "/api/authz/auth-request", "/outpost.goauthentik.io/auth/nginx"}
+
 // asked reads the service that is asked about each request; unclear says that it
 // cannot be asked in the way of a policy.
 func (s *source) asked() (out *v1alpha1.ExternalAuth, unclear bool) {
@@ -141,6 +145,13 @@ func (s *source) asked() (out *v1alpha1.ExternalAuth, unclear bool) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || strings.Contains(target, "$") {
 		s.say("auth-url", NotCarried, "a policy asks at a URL without variables and query: write a rule externalAuth; %s", s.until())
 		return nil, true
+	}
+	for _, path := range alone {
+		if strings.HasSuffix(u.Path, path) {
+			s.say("auth-url", NotCarried, "a policy puts the caller's path behind that of the URL, and a service that answers at %s knows no path below it, so that nobody would pass: "+
+				"log people in with the method oidc in its place; %s", path, s.until())
+			return nil, true
+		}
 	}
 	out = &v1alpha1.ExternalAuth{URL: &target, HTTP: &v1alpha1.ExternalHTTP{Headers: []gatewayv1.HTTPHeaderName{"Cookie"}, Forwarded: true}}
 	for _, name := range list(headers) {
