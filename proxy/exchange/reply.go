@@ -103,7 +103,9 @@ func (x *Exchange) RetryAfter(d time.Duration) {
 }
 
 func (x *Exchange) content(contentType string, body []byte) {
-	x.Response.Header.Add("Content-Type", contentType)
+	if contentType != "" {
+		x.Response.Header.Add("Content-Type", contentType)
+	}
 	x.Response.Body = body
 	x.Response.ContentLength = int64(len(body))
 }

@@ -427,6 +427,7 @@ func TestHTTP(t *testing.T) {
 	is(s.service(t, table.ExternalAuth{}), 200, []string{"X-User", "alice"}, "", "passed x-user=forged authorization=mine")
 	is(filter, 401, []string{"WWW-Authenticate", "Bearer", "Content-Type", "text/x"}, "no", "401 forbidden_by_service content-type=text/x www-authenticate=Bearer")
 	is(listed, 302, []string{"Location", "https://login.example", "X-Secret", "s", "Content-Type", "text/x"}, "", "302 forbidden_by_service content-type=text/x location=https://login.example")
+	is(listed, 302, []string{"Location", "https://login.example"}, "", "302 forbidden_by_service location=https://login.example")
 	is(filter, 403, nil, "", "403 forbidden_by_service content-type=application/problem+json")
 	is(filter, 204, nil, "", "403 forbidden_by_service content-type=application/problem+json") // only 200 allows
 	is(filter, 201, []string{"Content-Type", "text/x"}, "made", "403 forbidden_by_service content-type=text/x")
@@ -733,5 +734,29 @@ func TestOverload(t *testing.T) {
 	}
 	if n := s.bodies.Load(); n != maxBodies-3 {
 		t.Errorf("%d bytes", n)
+	}
+}
+
+// A kept answer is good for another address only where the service is not told any.
+func TestKeptByAddress(t *testing.T) {
+	s := newStage(t)
+	for _, c := range []struct {
+		config table.ExternalAuth
+		alike  bool
+	}{
+		{table.ExternalAuth{}, true}, {table.ExternalAuth{Forwarded: true}, false}, {table.ExternalAuth{GRPC: true}, false},
+	} {
+		c.config.Cache = &table.AuthCache{Headers: []string{"authorization"}, TTL: time.Minute}
+		k := s.service(t, c.config).cache
+		one, same, other := request(), request(), request()
+		same.Conn.Peer = netip.MustParseAddrPort("198.51.100.7:5000")
+		other.Request.ClientIP = netip.MustParseAddr("198.51.100.8")
+		first, _ := k.key(one)
+		if again, _ := k.key(same); again != first {
+			t.Errorf("%+v: another port is another key", c.config)
+		}
+		if second, _ := k.key(other); (second == first) != c.alike {
+			t.Errorf("%+v: %q and %q", c.config, first, second)
+		}
 	}
 }

@@ -18,11 +18,12 @@ type keeper struct {
 	id      string // of the service: what is before every key
 	program *expr.Program
 	headers []string
+	address bool // it is told the caller's address
 }
 
 func newKeeper(t *table.ExternalAuth, o *Owner) (*keeper, error) {
 	c := t.Cache
-	k := &keeper{owner: o, id: id(t)}
+	k := &keeper{owner: o, id: id(t), address: t.GRPC || t.Forwarded}
 	switch {
 	case c.TTL <= 0:
 		return nil, errors.New("cache: ttl is not above 0")
@@ -57,6 +58,10 @@ func (k *keeper) key(x *exchange.Exchange) (string, bool) {
 	b := append(x.Arena.Alloc(size)[:0], k.id...)
 	for _, part := range [...]string{q.Method, q.Scheme, q.Authority, q.Path, q.RawQuery} {
 		b = remote.AppendPart(b, part)
+	}
+	if k.address { // by which it may decide
+		a := q.ClientIP.As16()
+		b = append(b, a[:]...)
 	}
 	if q.EmptyQuery {
 		b = append(b, '?')
