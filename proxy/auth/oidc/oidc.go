@@ -83,6 +83,7 @@ type Method struct {
 	provider  provider
 	logins    singleflight.Group // by the id of their state
 	refreshes singleflight.Group
+	patience  time.Duration // of a request, with a refresh
 }
 
 // New checks t.
@@ -102,7 +103,7 @@ func New(t *table.OIDC, n Needs) (*Method, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Method{config: t, needs: n, names: NamesOf(t), seals: s, provider: newProvider(t, n)}
+	m := &Method{config: t, needs: n, names: NamesOf(t), seals: s, provider: newProvider(t, n), patience: callTime}
 	sum := table.Sum(t)
 	copy(m.mark[:], sum[:])
 	return m, nil

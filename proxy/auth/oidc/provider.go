@@ -20,9 +20,10 @@ import (
 // The bounds of calling a token endpoint.
 const (
 	callTime     = 5 * time.Second
-	loginsAtOnce = 32 // others wait, for callTime at most
-	callsAtOnce  = 64 // of all kinds: strangers' logins leave refreshes room
-	patience     = 3  // failures in a row, after which it is left alone
+	refreshTime  = 20 * time.Second // what a provider answers later is lost, and with it the session where refresh tokens are good once
+	loginsAtOnce = 32               // others wait, for callTime at most
+	callsAtOnce  = 64               // and as many refreshes: strangers' logins leave them room
+	patience     = 3                // failures in a row, after which it is left alone
 	restFirst    = time.Second
 	restLast     = 30 * time.Second
 )
@@ -44,18 +45,21 @@ type provider struct {
 	config  *table.OIDC
 	fetched func() []byte
 	client  *http.Client
+	patient *http.Client // for refreshes
 	now     func() time.Time
 	last    *atomic.Pointer[metadata]
 	logins  chan struct{} // as many as ask at a time
 }
 
 func newProvider(t *table.OIDC, n Needs) provider {
-	calls := remote.NewClient(remote.Config{
-		Transport: n.Transport, Timeout: callTime, Calls: callsAtOnce, Patience: patience,
-		Backoff: remote.Backoff{First: restFirst, Last: restLast}, Now: n.Now,
-	})
+	client := func(timeout time.Duration) *http.Client {
+		return remote.NewClient(remote.Config{
+			Transport: n.Transport, Timeout: timeout, Calls: callsAtOnce, Patience: patience,
+			Backoff: remote.Backoff{First: restFirst, Last: restLast}, Now: n.Now,
+		}).HTTP()
+	}
 	return provider{
-		config: t, fetched: n.Metadata, client: calls.HTTP(), now: n.Now,
+		config: t, fetched: n.Metadata, client: client(callTime), patient: client(refreshTime), now: n.Now,
 		last: &atomic.Pointer[metadata]{}, logins: make(chan struct{}, loginsAtOnce),
 	}
 }
@@ -96,7 +100,7 @@ func (p *provider) exchange(redirectURI, code, verifier string) (*record, string
 	case <-late.C:
 		return nil, CodeProvider
 	}
-	r, failure := p.call(redirectURI, func(ctx context.Context, c *oauth2.Config) (*oauth2.Token, error) {
+	r, failure := p.call(p.client, redirectURI, func(ctx context.Context, c *oauth2.Config) (*oauth2.Token, error) {
 		return c.Exchange(ctx, code, oauth2.VerifierOption(verifier))
 	})
 	if failure == "" && r.IDToken == "" {
@@ -108,18 +112,18 @@ func (p *provider) exchange(redirectURI, code, verifier string) (*record, string
 // refresh gets new tokens for a refresh token; CodeCode where the provider
 // refuses it.
 func (p *provider) refresh(token string) (*record, string) {
-	return p.call("", func(ctx context.Context, c *oauth2.Config) (*oauth2.Token, error) {
+	return p.call(p.patient, "", func(ctx context.Context, c *oauth2.Config) (*oauth2.Token, error) {
 		return c.TokenSource(ctx, &oauth2.Token{RefreshToken: token}).Token()
 	})
 }
 
-// call calls the token endpoint on the request's own goroutine.
-func (p *provider) call(redirectURI string, do func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*record, string) {
+// call calls the token endpoint on the caller's own goroutine.
+func (p *provider) call(client *http.Client, redirectURI string, do func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*record, string) {
 	md := p.metadata()
 	if md == nil {
 		return nil, CodeProvider
 	}
-	ctx := context.WithValue(context.Background(), oauth2.HTTPClient, p.client)
+	ctx := context.WithValue(context.Background(), oauth2.HTTPClient, client)
 	c := &oauth2.Config{
 		ClientID: p.config.ClientID, ClientSecret: string(p.config.ClientSecret), RedirectURL: redirectURI,
 		Endpoint: oauth2.Endpoint{TokenURL: md.Token, AuthStyle: md.style()},

@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth"
@@ -10,7 +11,7 @@ import (
 const (
 	refreshAhead = 30               // seconds before the access token runs out; half its life, if that is less
 	refreshAgain = 10               // seconds after a provider that could not be asked
-	claimTime    = 15 * time.Second // one replica at a time refreshes a session, for so long at most
+	claimTime    = 30 * time.Second // one replica at a time refreshes a session, for so long at most: longer than refreshTime and callTime
 	claimPoll    = 100 * time.Millisecond
 	claimWait    = 3 * time.Second
 )
@@ -18,7 +19,8 @@ const (
 // renew has a session refreshed that is due. One request does it; others go on
 // with what there is, and wait only where they would forward a token that has run
 // out. It returns nil when the session is over; a provider that cannot be asked
-// ends none.
+// ends none. Where one is slow requests go on with what there is, and what it says
+// is still taken: the refresh token may be used up.
 func (m *Method) renew(s *session, token string, now time.Time) *session {
 	mustWait := m.config.NeedsToken() && now.Unix() >= s.expires
 	first := s.underWay.CompareAndSwap(false, true)
@@ -28,9 +30,18 @@ func (m *Method) renew(s *session, token string, now time.Time) *session {
 	if first {
 		defer s.underWay.Store(false)
 	}
-	v, _, _ := m.refreshes.Do(string(s.id[:]), func() (any, error) { return m.refresh(s, token), nil })
-	next, _ := v.(*session)
-	return next
+	token = strings.Clone(token) // the request may be over before the refresh is
+	result := m.refreshes.DoChan(string(s.id[:]), func() (any, error) { return m.refresh(s, token), nil })
+	late := time.NewTimer(m.patience)
+	defer late.Stop()
+	select {
+	case r := <-result:
+		next, _ := r.Val.(*session)
+		return next
+	case <-late.C:
+		s.again.Store(m.needs.Now().Unix() + refreshAgain)
+		return s
+	}
 }
 
 // refreshClaim is the key under which a replica notes that it refreshes a session.

@@ -2,6 +2,8 @@ package oidc
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"net/url"
 	"testing"
 	"time"
@@ -187,4 +189,57 @@ func TestRefreshWithoutSid(t *testing.T) {
 		t.Fatal(err)
 	}
 	asks(t, m, token, auth.Absent)
+}
+
+// A provider that is slow to answer has used up the refresh token meanwhile. Requests
+// go on without waiting for it, and the session with what it says in the end.
+func TestRefreshOfASlowProvider(t *testing.T) {
+	p, d, now := &rotating{good: 1}, &desk{}, time.Now()
+	release := make(chan struct{})
+	d.answer = func(form url.Values) (int, string) {
+		status, content := p.answer(form)
+		<-release
+		return status, content
+	}
+	m := clocked(t, d, &now, func(*table.OIDC, *Needs) {})
+	m.patience = time.Millisecond
+	token := due(t, m, now)
+	for range 3 {
+		if got := asks(t, m, token, auth.Accepted); got != "access-1" {
+			t.Errorf("the token %q while the provider thinks", got)
+		}
+	}
+	close(release)
+	for late := time.Now().Add(time.Minute); asks(t, m, token, auth.Accepted) != "access-2"; time.Sleep(time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatal("what the provider said is lost")
+		}
+	}
+	if p.refused != 0 || d.asked.Load() != 1 {
+		t.Errorf("%d refreshes, %d refusals", d.asked.Load(), p.refused)
+	}
+}
+
+// deadlines notes how long the calls of each kind may take.
+type deadlines map[string]time.Duration
+
+func (d deadlines) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := r.ParseForm(); err != nil {
+		return nil, err
+	}
+	late, _ := r.Context().Deadline()
+	d[r.PostForm.Get("grant_type")] = time.Until(late)
+	return nil, io.ErrUnexpectedEOF
+}
+
+// A login does not wait for a slow provider as long as a refresh does, whose answer
+// must not be lost.
+func TestRefreshesAreGivenTime(t *testing.T) {
+	d := deadlines{}
+	m := alike(t, newMethod(t), func(_ *table.OIDC, n *Needs) { n.Transport = d })
+	m.provider.refresh("r")
+	m.provider.exchange("https://shop.example/oauth2/callback", "a", "v")
+	if login, refresh := d["authorization_code"], d["refresh_token"]; login > callTime || refresh <= callTime || refresh+callTime >= claimTime {
+		t.Errorf("a login %v, a refresh %v", login, refresh)
+	}
 }
