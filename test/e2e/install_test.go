@@ -3,10 +3,14 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"net"
+	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -53,6 +57,30 @@ func TestInstallByKubectl(t *testing.T) {
 	l.stop()
 	theCluster.kubectl(t, "delete", "namespace", s.namespace)
 	absent(t)
+	nothingLeft(t, before)
+}
+
+// TestInstallOnHostNetwork reaches Gateways at the node's address, and the admin address at none that callers reach.
+func TestInstallOnHostNetwork(t *testing.T) {
+	absent(t)
+	before := everything(t)
+	theCluster.kubectl(t, "apply", "-k", "config/host-network")
+	t.Cleanup(func() { theCluster.kubectl(t, "delete", "-k", "config/host-network", "--ignore-not-found") })
+	theCluster.kubectl(t, "rollout", "status", "-n", system, "deployment/gatehouse", "--timeout=90s")
+	s := newSite(t, "host")
+	at, err := url.Parse(s.target(t, "http", 80).URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := net.JoinHostPort(at.Hostname(), "9901")
+	if c, err := theCluster.network.dial(t.Context(), "tcp", admin); err == nil {
+		c.Close()
+		t.Errorf("the admin address is open to callers, at %s", admin)
+	} else if !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Error(err)
+	}
+	theCluster.kubectl(t, "delete", "namespace", s.namespace)
+	theCluster.kubectl(t, "delete", "-k", "config/host-network")
 	nothingLeft(t, before)
 }
 
