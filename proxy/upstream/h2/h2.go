@@ -135,7 +135,7 @@ func (a *attempt) wait(ctx context.Context, at time.Time) error {
 	case <-a.done:
 		return a.err
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return ctx.Err()
 	case <-timer.C:
 		return context.DeadlineExceeded
 	}

@@ -174,10 +174,10 @@ func TestEnds(t *testing.T) {
 		<-r.Context().Done()
 		told <- struct{}{}
 	})
-	f := func(name, path string, fill bool, want error, end func(s *Stream, gone context.CancelFunc)) {
+	f := func(name, path string, fill bool, want error, end func(s *Stream, gone context.CancelCauseFunc)) {
 		t.Helper()
-		ctx, gone := context.WithCancel(context.Background())
-		defer gone()
+		ctx, gone := context.WithCancelCause(context.Background())
+		defer gone(nil)
 		s, err := p.Open(ctx, time.Now().Add(10*time.Second))
 		if err != nil {
 			t.Fatal(err)
@@ -214,10 +214,24 @@ func TestEnds(t *testing.T) {
 	}
 	for _, path := range []string{"/", "/head"} {
 		for _, fill := range []bool{false, true} {
-			f("time", path, fill, os.ErrDeadlineExceeded, func(s *Stream, _ context.CancelFunc) { s.Expire(time.Now().Add(20*time.Millisecond), 0) })
-			f("client", path, fill, context.Canceled, func(_ *Stream, gone context.CancelFunc) { gone() })
-			f("caller", path, fill, errRefused, func(s *Stream, _ context.CancelFunc) { s.Abort() })
+			f("time", path, fill, os.ErrDeadlineExceeded, func(s *Stream, _ context.CancelCauseFunc) { s.Expire(time.Now().Add(20*time.Millisecond), 0) })
+			f("client", path, fill, context.Canceled, func(_ *Stream, gone context.CancelCauseFunc) { gone(nil) })
+			f("reset", path, fill, context.Canceled, func(_ *Stream, gone context.CancelCauseFunc) { gone(errTaken) })
+			f("caller", path, fill, errRefused, func(s *Stream, _ context.CancelCauseFunc) { s.Abort() })
 		}
+	}
+}
+
+// errTaken is why the context of a stream of HTTP/3 has ended: quic-go says that as its cause.
+var errTaken = errors.New("the client has reset the stream")
+
+// TestGone has a client leave while its request waits for a connection.
+func TestGone(t *testing.T) {
+	ctx, gone := context.WithCancelCause(context.Background())
+	gone(errTaken)
+	a := &attempt{done: make(chan struct{})}
+	if err := a.wait(ctx, time.Now().Add(time.Minute)); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 

@@ -1,7 +1,6 @@
 package h2
 
 import (
-	"context"
 	"errors"
 	"os"
 	"time"
@@ -163,7 +162,7 @@ func (c *conn) stall(s *Stream) {
 func (s *Stream) late(c *conn) {
 	switch {
 	case s.ctx.Err() != nil:
-		c.abort(s, context.Cause(s.ctx), frame.Cancel)
+		c.abort(s, s.ctx.Err(), frame.Cancel)
 	case time.Now().Before(s.until):
 	case s.moved && s.patience > 0: // it waits for the rest of the request, not we for the backend
 		s.moved, s.until = false, time.Now().Add(s.patience)
