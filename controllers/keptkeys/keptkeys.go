@@ -76,6 +76,7 @@ type Keeper struct {
 
 	mu   sync.Mutex
 	kept map[string]Set // what the ConfigMap had when it was last seen, by source
+	gone int            // how often it was found to be no more
 }
 
 // New returns a Keeper.
@@ -107,6 +108,7 @@ func (k *Keeper) Gone(o client.Object) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		k.kept = nil
+		k.gone++
 	}
 }
 
@@ -158,6 +160,9 @@ func newer(s, old Set) bool {
 // write puts fetched into the ConfigMap, beside what it has of other sets: those
 // were fetched for tables that may come again.
 func (k *Keeper) write(ctx context.Context, fetched []Set) error {
+	k.mu.Lock()
+	gone := k.gone
+	k.mu.Unlock()
 	c := &corev1.ConfigMap{}
 	err := k.opts.Client.Get(ctx, k.name, c)
 	absent := apierrors.IsNotFound(err)
@@ -172,17 +177,19 @@ func (k *Keeper) write(ctx context.Context, fetched []Set) error {
 		}
 	}
 	before := c.Data
-	if c.Data, err = k.data(kept); err != nil || !absent && maps.Equal(before, c.Data) {
+	if c.Data, err = k.data(kept); err != nil {
 		return err
 	}
-	if absent {
+	switch {
+	case !absent && maps.Equal(before, c.Data):
+	case absent:
 		c.Namespace, c.Name = k.name.Namespace, k.name.Name
 		c.Labels = map[string]string{store.ManagedBy: store.Manager}
 		if k.opts.Owner != nil {
 			c.OwnerReferences = k.opts.Owner(ctx)
 		}
 		err = k.opts.Client.Create(ctx, c)
-	} else {
+	default:
 		err = k.opts.Client.Update(ctx, c) // of the version read: two leaders cannot both
 	}
 	if err != nil {
@@ -190,7 +197,9 @@ func (k *Keeper) write(ctx context.Context, fetched []Set) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.kept, _ = read(c)
+	if k.gone == gone { // else it may have been this one
+		k.kept, _ = read(c)
+	}
 	return nil
 }
 

@@ -36,6 +36,7 @@ type replica struct {
 	fetched  []Set
 	restored []Set
 	writes   int
+	written  func(client.Object) // is told of each write, if it is there
 	log      strings.Builder
 }
 
@@ -48,7 +49,11 @@ func newReplica(t *testing.T, objects ...client.Object) *replica {
 		},
 		Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
 			r.writes++
-			return c.Update(ctx, o, opts...)
+			err := c.Update(ctx, o, opts...)
+			if r.written != nil {
+				r.written(o)
+			}
+			return err
 		},
 	}).Build()
 	r.Keeper = New(Options{
@@ -246,5 +251,24 @@ func TestRun(t *testing.T) {
 	}
 	if all, err := read(made); err != nil || !slices.Equal([]string{"a=1"}, strings.Fields(print(sorted(all)))) {
 		t.Error(all, err)
+	}
+}
+
+// What is deleted while it is written comes again.
+func TestDeletedMeanwhile(t *testing.T) {
+	r := newReplica(t)
+	r.fetched = []Set{of("a", time.Minute, `1`)}
+	r.look(t)
+	r.fetched = []Set{of("a", 0, `2`)}
+	r.written = func(o client.Object) {
+		if err := r.client.Delete(t.Context(), o); err != nil {
+			t.Error(err)
+		}
+		r.Gone(o)
+	}
+	r.look(t)
+	r.written = nil
+	if c := r.look(t); c == nil || len(c.Data) != 1 || r.writes != 3 {
+		t.Errorf("%+v after %d writes", c, r.writes)
 	}
 }
