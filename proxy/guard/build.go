@@ -33,7 +33,8 @@ const (
 // Build makes a policy. An error names the part that cannot be used; the router
 // then closes the rule, for a policy is used whole or not at all.
 func (b *Builder) Build(a *table.Auth) (*Policy, error) {
-	p := &Policy{closed: a.Closed, public: a.Public, now: b.now, watched: b.watched, unauthenticated: a.Unauthenticated, denied: a.Denied, forward: a.ForwardCredentials}
+	p := &Policy{closed: a.Closed, public: a.Public, now: b.now, watched: b.watched, unauthenticated: a.Unauthenticated, denied: a.Denied}
+	p.forward = a.ForwardCredentials
 	if len(a.Sources) > maxSources || len(a.Headers) > maxHeaders || len(a.Credentials) > maxCredentials {
 		return nil, fmt.Errorf("%d policies, %d headers and %d credentials meet on one rule; use at most %d, %d and %d",
 			len(a.Sources), len(a.Headers), len(a.Credentials), maxSources, maxHeaders, maxCredentials)

@@ -27,7 +27,6 @@ type Policy struct {
 	disclosed
 	unauthenticated *table.Reply
 	denied          *table.Reply
-	forward         bool      // credentials stay in the forwarded request
 	beside          []*Policy // whose methods may be meant where those of this one have the path
 }
 
@@ -36,6 +35,7 @@ type disclosed struct {
 	headers    []header
 	identities []string // names of headers, those of vouchers, of logins' tokens and of services that are asked too
 	vouchers   []voucher
+	forward    bool // credentials stay in the forwarded request
 }
 
 type source struct {
