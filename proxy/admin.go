@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -50,11 +51,30 @@ func (a *admin) close(ctx context.Context) {
 	_ = a.ln.Close()
 }
 
-// Admin answers /metrics, /healthz, /readyz, /jwks, /debug/table, /debug/decisions,
+// adminIndex is what a browser shows at /: what there is.
+const adminIndex = `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Gatehouse</title>
+<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:4rem auto;padding:0 1rem}dd{margin:0 0 .5rem}</style>
+<h1>Gatehouse</h1><dl>
+<dt><a href="metrics">/metrics</a><dd>metrics, for Prometheus
+<dt><a href="healthz">/healthz</a><dd>200 while the process runs
+<dt><a href="readyz">/readyz</a><dd>200 while it takes requests, or why it does not
+<dt><a href="jwks">/jwks</a><dd>the keys that backends verify the gateway's tokens by
+<dt><a href="debug/table">/debug/table</a><dd>the table in force; <a href="debug/table?format=json">?format=json</a> for programs
+<dt><a href="debug/decisions?n=20">/debug/decisions?n=20</a><dd>the last answers of the gateway's own, and why; /debug/decisions/ID is one
+<dt>POST /debug/explain<dd>what would become of a request: <code>gatehouse explain</code>
+<dt><a href="debug/pprof/">/debug/pprof/</a><dd>profiles of the process
+</dl>
+`
+
+// Admin answers / with what there is: /metrics, /healthz, /readyz, /jwks, /debug/table, /debug/decisions,
 // /debug/explain and /debug/pprof/. It is served on Options.Admin.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.Registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, adminIndex) // the client went away
+	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { health(w, s.Ready()) })
 	mux.HandleFunc("GET /jwks", s.jwks)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -238,7 +239,17 @@ func TestAdmin(t *testing.T) {
 		t.Errorf("unknown format: %d", a.StatusCode)
 	}
 	contains(t, s.adminGet("/debug/pprof/").body, "goroutine")
-	if a := s.adminGet("/"); a.StatusCode != 404 {
+	index := s.adminGet("/").body
+	links := regexp.MustCompile(`href="([^"]+)"`).FindAllStringSubmatch(index, -1)
+	for _, link := range links {
+		if a := s.adminGet("/" + link[1]); a.StatusCode != 200 {
+			t.Errorf("the index links to %s, which answers %d", link[1], a.StatusCode)
+		}
+	}
+	if len(links) < 8 {
+		t.Errorf("the index has %d links:\n%s", len(links), index)
+	}
+	if a := s.adminGet("/nothing"); a.StatusCode != 404 {
 		t.Errorf("root: %d", a.StatusCode)
 	}
 }

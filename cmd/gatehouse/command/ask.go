@@ -29,9 +29,6 @@ func (a admins) first() string {
 	return a[0]
 }
 
-// errUnknown is what a gateway says that does not have what was asked for.
-var errUnknown = errors.New("not known")
-
 // maxAnswer bounds what is read of an answer.
 const maxAnswer = 16 << 20
 
@@ -66,8 +63,6 @@ func ask(ctx context.Context, address, path string, body, into any) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %w", address, err)
-	case answer.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("%s: %s: %w", address, bytes.TrimSpace(text), errUnknown)
 	case answer.StatusCode != http.StatusOK:
 		return fmt.Errorf("%s: %s", address, bytes.TrimSpace(text))
 	}

@@ -47,7 +47,7 @@ type serving struct {
 func (s *serving) add(f *pflag.FlagSet) {
 	f.StringVar(&s.controller, "controller-name", defaultController, "spec.controllerName of the GatewayClasses to serve")
 	f.StringVar(&s.ingress, "ingress-controller-name", ingressController, "spec.controller of the IngressClasses to serve; empty for no Ingresses")
-	f.StringVar(&s.admin, "admin-address", "127.0.0.1:9901", "address for /metrics, /healthz, /readyz and /debug; keep it from callers")
+	f.StringVar(&s.admin, "admin-address", "127.0.0.1:9901", "address for /metrics, /healthz, /readyz, /jwks and /debug, listed at /; keep it from callers")
 	f.StringVar(&s.listen, "listen-address", "", "IP address that listeners bind where their Gateway names none; default: every address of the machine")
 	f.StringVar(&s.logLevel, "log-level", "info", "least level that is logged: debug, info, warn or error")
 	f.StringVar(&s.logFormat, "log-format", "text", "form of the log: text or json")
@@ -72,6 +72,11 @@ func (s *serving) logger(w io.Writer) (logr.Logger, error) {
 		return logr.FromSlogHandler(slog.NewJSONHandler(w, options)), nil
 	}
 	return logr.Logger{}, fmt.Errorf("--log-format %q: use text or json", s.logFormat)
+}
+
+// warn logs what is in order and was probably not meant: logr has no level for it.
+func warn(log logr.Logger, message string, about ...any) {
+	slog.New(logr.ToSlogHandler(log)).Warn(message, about...)
 }
 
 // named gives levels the names that --log-level has for them: logr's V(1) lies between

@@ -7,9 +7,11 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/notes"
 	"github.com/gatehouse-dev/gatehouse/controllers"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
@@ -35,6 +37,7 @@ type reading struct {
 	policies *attach.Policies
 	table    *table.Table
 	problems []manifests.Problem
+	notes    []manifests.Problem // what is in order, and was probably not meant
 }
 
 func newSource(in io.Reader, controller, ingress string, addresses, paths []string) (*source, error) {
@@ -83,6 +86,12 @@ func (s *source) read() reading {
 		}
 		if !slices.Contains(r.problems, p) { // two parents often have the same fault
 			r.problems = append(r.problems, p)
+		}
+	}
+	r.notes = notes.Of(r.objects, time.Now())
+	for i, p := range r.notes {
+		if m := byName[p.Object]; m != nil {
+			r.notes[i].File, r.notes[i].Line = m.File, m.Line(p.Field)
 		}
 	}
 	return r

@@ -95,14 +95,22 @@ func (s *standalone) run(ctx context.Context) error {
 	if n := len(first.problems); n > 0 {
 		return fmt.Errorf("%d problem(s) in the manifests; nothing is served", n)
 	}
-	if why := source.unserved(first); why != "" {
-		s.log.Error(nil, why)
-	}
+	s.tell(source, first)
 	server, err := proxy.New(options)
 	if err != nil {
 		return err
 	}
 	return s.serve(ctx, server, source, first)
+}
+
+// tell logs what of r is in order and was probably not meant.
+func (s *standalone) tell(source *source, r reading) {
+	if why := source.unserved(r); why != "" {
+		warn(s.log, why)
+	}
+	for _, n := range r.notes {
+		warn(s.log, "probably not meant", "note", n.String())
+	}
 }
 
 // serve runs both halves and the file watch until ctx ends.
@@ -130,9 +138,7 @@ func (s *standalone) serve(ctx context.Context, server *proxy.Server, source *so
 				s.log.Error(nil, "the last good table goes on being served")
 				return
 			}
-			if why := source.unserved(next); why != "" {
-				s.log.Error(nil, why)
-			}
+			s.tell(source, next)
 			f.apply(next.objects)
 		})
 	})

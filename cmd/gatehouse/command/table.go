@@ -67,7 +67,8 @@ func printReading(c *cobra.Command, r reading, output string) error {
 			Table    *table.Table            `json:"table,omitempty"`
 			Statuses []controllers.Condition `json:"statuses"`
 			Problems []manifests.Problem     `json:"problems"`
-		}{r.table, statuses, r.problems}
+			Notes    []manifests.Problem     `json:"notes"`
+		}{r.table, statuses, r.problems, r.notes}
 		if err := usage.Print(c.OutOrStdout(), output, out); err != nil {
 			return err
 		}
@@ -77,6 +78,9 @@ func printReading(c *cobra.Command, r reading, output string) error {
 		}
 		for _, s := range statuses {
 			_, _ = fmt.Fprintln(c.OutOrStdout(), s)
+		}
+		for _, p := range r.notes {
+			_, _ = fmt.Fprintln(c.ErrOrStderr(), "note:", p)
 		}
 		for _, p := range r.problems {
 			_, _ = fmt.Fprintln(c.ErrOrStderr(), p)
