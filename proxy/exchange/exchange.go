@@ -84,9 +84,8 @@ type Request struct {
 	Authority     string     // host[:port] from the request target, :authority or Host
 	Host          string     // Authority without its port, lower case, no trailing dot
 	Path          string     // absolute path as sent, still percent-encoded; "*" for OPTIONS *; once routed in the one form of paths
-	Unveiled      string     // Path as backends may read it that make more alike, where that is another one; else empty
 	RawQuery      string     // without the question mark
-	EmptyQuery    bool       // there was a question mark and nothing behind it
+	TargetForm               // what Path and RawQuery do not say of the target
 	Header        Header     // end-to-end fields in the order sent; hop-by-hop ones are gone
 	ContentLength int64      // bytes of content; -1 when not known beforehand
 	Body          Body       // nil when there is no content
@@ -95,6 +94,12 @@ type Request struct {
 	Upgrade       string     // the protocol the client offers to switch to; empty for none
 	ClientIP      netip.Addr // the caller behind trusted proxies; Conn.Peer's address without them
 	Shared        string     // the origin that the answer may be shared with (CORS); empty for none
+}
+
+// TargetForm is how the target of a request may be read, and was written, beside its parts.
+type TargetForm struct {
+	Unveiled   string // Path as backends may read it that make more alike, where that is another one; else empty
+	EmptyQuery bool   // there was a question mark and nothing behind it
 }
 
 // Response is what the client is answered.

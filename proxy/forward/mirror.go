@@ -154,7 +154,7 @@ var copies = sync.Pool{New: func() any { return &exchange.Exchange{Writer: nowhe
 func kept(r *exchange.Request) exchange.Request {
 	out := exchange.Request{
 		Method: strings.Clone(r.Method), Scheme: strings.Clone(r.Scheme), Authority: strings.Clone(r.Authority), Host: strings.Clone(r.Host),
-		Path: strings.Clone(r.Path), RawQuery: strings.Clone(r.RawQuery), EmptyQuery: r.EmptyQuery, ClientIP: r.ClientIP,
+		Path: strings.Clone(r.Path), RawQuery: strings.Clone(r.RawQuery), TargetForm: exchange.TargetForm{EmptyQuery: r.EmptyQuery}, ClientIP: r.ClientIP,
 	}
 	for _, h := range r.Header {
 		if h.Name != "" {

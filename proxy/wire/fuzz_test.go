@@ -10,7 +10,7 @@ import (
 // forward makes of a request head what would be sent on.
 func forward(h *RequestHead) []byte {
 	x := &exchange.Exchange{Request: exchange.Request{
-		Method: h.Method, Authority: h.Authority, Path: h.Path, RawQuery: h.RawQuery, EmptyQuery: h.EmptyQuery,
+		Method: h.Method, Authority: h.Authority, Path: h.Path, RawQuery: h.RawQuery, TargetForm: exchange.TargetForm{EmptyQuery: h.EmptyQuery},
 		Header: h.Header, ContentLength: h.ContentLength, Upgrade: h.Upgrade,
 	}}
 	if h.ContentLength != 0 {

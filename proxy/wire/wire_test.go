@@ -161,7 +161,7 @@ func TestAppendRequestHead(t *testing.T) {
 	header := exchange.Header{{Name: "X", Value: "1"}, {Name: "", Value: "removed"}, {Name: "Y", Value: ""}}
 	check(exchange.Request{Method: "GET", Path: "/a", Authority: "h:1", Header: header}, RequestOptions{}, "GET /a HTTP/1.1\nHost: h:1\nX: 1\nY: \n")
 	check(exchange.Request{Method: "OPTIONS", Path: "*", Authority: "h"}, RequestOptions{Close: true}, "OPTIONS * HTTP/1.1\nHost: h\nConnection: close\n")
-	check(exchange.Request{Method: "GET", Path: "/", EmptyQuery: true, Authority: "h"}, RequestOptions{}, "GET /? HTTP/1.1\nHost: h\n")
+	check(exchange.Request{Method: "GET", Path: "/", TargetForm: exchange.TargetForm{EmptyQuery: true}, Authority: "h"}, RequestOptions{}, "GET /? HTTP/1.1\nHost: h\n")
 	check(exchange.Request{Method: "POST", Path: "/", RawQuery: "a=b", Authority: "h"}, RequestOptions{}, "POST /?a=b HTTP/1.1\nHost: h\nContent-Length: 0\n")
 	check(exchange.Request{Method: "POST", Path: "/", Authority: "h", Body: &body{}, ContentLength: 12}, RequestOptions{}, "POST / HTTP/1.1\nHost: h\nContent-Length: 12\n")
 	check(exchange.Request{Method: "GET", Path: "/", Authority: "h", Body: &body{}, ContentLength: -1}, RequestOptions{Trailers: true},
