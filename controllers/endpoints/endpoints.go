@@ -9,9 +9,9 @@
 // A slice names the port of its Service by name and holds the number pods
 // listen on, whether targetPort was a name or a number. So a headless Service
 // works like any other as long as it has ports; a selectorless one by the slices
-// its owner writes. A Service of type ExternalName has no slices and so no
-// addresses: its backends answer 503. Host names in slices (addressType FQDN)
-// are not addresses and are left out, as is what is neither TCP nor UDP.
+// its owner writes. One of type ExternalName has no addresses, whatever slices bear
+// its name. Host names in slices (addressType FQDN) are not addresses and are left
+// out, as is what is neither TCP nor UDP.
 package endpoints
 
 import (

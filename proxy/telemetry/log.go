@@ -66,14 +66,21 @@ func (l *Log) Close() {
 func (l *Log) write(w io.Writer) {
 	defer close(l.stopped)
 	out := bufio.NewWriterSize(w, mem.Large)
+	waiting := uint64(0) // lines in out
 	put := func(line []byte) {
 		_, err := out.Write(line)
+		if waiting++; err == nil && out.Buffered() <= len(line) { // those before were written to make room
+			waiting = 1
+		}
 		mem.PutSmall(line)
 		if err == nil && len(l.queue) == 0 {
-			err = out.Flush()
+			if err = out.Flush(); err == nil {
+				waiting = 0
+			}
 		}
 		if err != nil { // bufio keeps an error: start over with the next line
-			l.dropped.Add(1)
+			l.dropped.Add(waiting)
+			waiting = 0
 			out.Reset(w)
 		}
 	}

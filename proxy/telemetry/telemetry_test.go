@@ -279,17 +279,27 @@ func TestLogSamples(t *testing.T) {
 	}
 }
 
-type failing struct{}
+// failing fails all writes once it may.
+type failing struct{ release chan struct{} }
 
-func (failing) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+func (f failing) Write([]byte) (int, error) {
+	<-f.release
+	return 0, errors.New("disk full")
+}
 
+// Lines that were to be written together are lost together.
 func TestLogCountsFailures(t *testing.T) {
 	var dropped atomic.Uint64
-	l := NewLog(failing{}, 1, &dropped)
-	l.Record(request(), 0)
+	w := failing{make(chan struct{})}
+	l := NewLog(w, 1, &dropped)
+	const n = 500 // more than fit into one write
+	for range n {
+		l.Record(request(), 0)
+	}
+	close(w.release)
 	l.Close()
-	if dropped.Load() != 1 {
-		t.Errorf("dropped = %d", dropped.Load())
+	if dropped.Load() != n {
+		t.Errorf("%d of %d lines were lost and %d are counted", n, n, dropped.Load())
 	}
 }
 

@@ -45,7 +45,7 @@ func TestGivenUp(t *testing.T) {
 	defer p.Close()
 	m.tick <- struct{}{} // what came has been dealt with
 	for range 2 {
-		s, err := p.Open(context.Background(), time.Now().Add(10*time.Millisecond))
+		s, err := p.Open(context.Background(), time.Now().Add(250*time.Millisecond))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func TestGivenUp(t *testing.T) {
 		s.Close()
 		m.tick <- struct{}{}
 	}
-	for range 1000 {
+	for range 10000 {
 		if c.gone() {
 			return
 		}
