@@ -225,6 +225,7 @@ func TestHead(t *testing.T) {
 // TestStaleConnections has a backend close each connection after its first
 // answer without saying so.
 func TestStaleConnections(t *testing.T) {
+	closed := make(chan struct{}, 1)
 	backend := func(t *testing.T, reset bool) string {
 		return raw(t, func(c *net.TCPConn, r *bufio.Reader, _ int) {
 			q, err := http.ReadRequest(r)
@@ -236,6 +237,8 @@ func TestStaleConnections(t *testing.T) {
 			if reset {
 				c.SetLinger(0)
 			}
+			c.Close()
+			closed <- struct{}{}
 		})
 	}
 	for name, request := range map[string]string{
@@ -249,7 +252,7 @@ func TestStaleConnections(t *testing.T) {
 				for range 20 {
 					c.send(request)
 					c.want(200, "hi")
-					time.Sleep(2 * time.Millisecond)
+					<-closed
 				}
 			})
 		}
