@@ -2,6 +2,8 @@ package load
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"testing"
 	"time"
@@ -88,14 +90,26 @@ func TestLoop(t *testing.T) {
 	}
 }
 
+// port is an address at which nobody listened a moment ago, below the range that
+// outgoing connections take theirs from: of those one may be taken before it is bound.
 func port(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		at := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
+		l, err := net.Listen("tcp", at)
+		if err != nil {
+			continue
+		}
+		l.Close()
+		d, err := net.ListenPacket("udp", at)
+		if err != nil {
+			continue
+		}
+		d.Close()
+		return at
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 func opened(t *testing.T, addr string) {
