@@ -102,6 +102,14 @@ type TargetForm struct {
 	EmptyQuery bool   // there was a question mark and nothing behind it
 }
 
+// Target returns the target in origin-form (RFC 9112, section 3.2.1).
+func (r *Request) Target() string {
+	if r.RawQuery == "" && !r.EmptyQuery {
+		return r.Path
+	}
+	return r.Path + "?" + r.RawQuery
+}
+
 // Response is what the client is answered.
 type Response struct {
 	Status        int

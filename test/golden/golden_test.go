@@ -39,8 +39,11 @@ import (
 
 var update = flag.Bool("update", false, "write what the pipeline says now into testdata")
 
-func TestGolden(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
+// stage is what the tests of this package work on: the files of a pattern, who reads
+// their objects, and how the pipeline is set up.
+func stage(t *testing.T, pattern string) ([]string, *manifests.Reader, config) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no testdata: %v", err)
 	}
@@ -52,7 +55,11 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := config{attach: attach.Config{Controller: controller, Checks: attach.Checks(checks)}}
+	return files, reader, config{attach: attach.Config{Controller: controller, Checks: attach.Checks(checks)}}
+}
+
+func TestGolden(t *testing.T) {
+	files, reader, config := stage(t, "testdata/*.txtar")
 	chain, key := keyPair(t)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {

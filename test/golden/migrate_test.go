@@ -13,11 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gatehouse-dev/gatehouse/controllers"
-	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
 	"github.com/gatehouse-dev/gatehouse/controllers/migrate"
-	"github.com/gatehouse-dev/gatehouse/controllers/watch"
-	"github.com/gatehouse-dev/gatehouse/proxy"
 )
 
 // class is the GatewayClass of what was migrated.
@@ -26,19 +23,7 @@ const class = "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmet
 // TestMigrate shows what becomes of Ingresses: the manifests, the account, and the
 // table that the pipeline makes of the manifests, with no fault in them.
 func TestMigrate(t *testing.T) {
-	files, err := filepath.Glob("testdata/migrate/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no testdata: %v", err)
-	}
-	reader, err := manifests.NewReader(watch.Scheme())
-	if err != nil {
-		t.Fatal(err)
-	}
-	checks, err := proxy.NewChecks()
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := config{attach: attach.Config{Controller: controller, Checks: attach.Checks(checks)}}
+	files, reader, config := stage(t, "testdata/migrate/*.txtar")
 	chain, key := keyPair(t)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {

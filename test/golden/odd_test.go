@@ -3,7 +3,6 @@ package golden
 import (
 	"flag"
 	"math/rand/v2"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -15,12 +14,9 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
-	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/compile"
 	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
-	"github.com/gatehouse-dev/gatehouse/controllers/watch"
-	"github.com/gatehouse-dev/gatehouse/proxy"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -33,19 +29,7 @@ var (
 // refuse too. Whatever they say: nothing panics, builds after a change make what a first
 // build makes, and no rule is open that only policies reach which ask who is calling.
 func TestOddObjects(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no testdata: %v", err)
-	}
-	reader, err := manifests.NewReader(watch.Scheme())
-	if err != nil {
-		t.Fatal(err)
-	}
-	checks, err := proxy.NewChecks()
-	if err != nil {
-		t.Fatal(err)
-	}
-	of := config{attach: attach.Config{Controller: controller, Checks: attach.Checks(checks)}}
+	files, reader, of := stage(t, "testdata/*.txtar")
 	r := rand.New(rand.NewPCG(*oddSeed, *oddSeed))
 	for range *oddFiles {
 		file := files[r.IntN(len(files))]

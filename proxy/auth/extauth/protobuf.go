@@ -101,10 +101,7 @@ func peerMessage(at netip.AddrPort) message {
 func (s *Service) httpRequest(x *exchange.Exchange, content []byte) message {
 	q := &x.Request
 	var m message
-	path := q.Path
-	if q.RawQuery != "" || q.EmptyQuery {
-		path += "?" + q.RawQuery
-	}
+	path := q.Target()
 	m.text(2, q.Method)
 	if s.all {
 		for _, p := range [...][2]string{{":method", q.Method}, {":path", path}, {":authority", q.Authority}, {":scheme", q.Scheme}} {

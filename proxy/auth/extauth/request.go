@@ -105,15 +105,11 @@ func (s *Service) target(q *exchange.Request) *url.URL {
 // what is asked.
 func (s *Service) forwarded(x *exchange.Exchange, h http.Header) {
 	q := &x.Request
-	uri := q.Path
-	if q.RawQuery != "" || q.EmptyQuery {
-		uri += "?" + q.RawQuery
-	}
 	h.Set("X-Forwarded-For", q.ClientIP.Unmap().String())
 	h.Set("X-Forwarded-Method", strings.Clone(q.Method))
 	h.Set("X-Forwarded-Proto", q.Scheme)
 	h.Set("X-Forwarded-Host", strings.Clone(q.Authority))
-	h.Set("X-Forwarded-Uri", strings.Clone(uri))
+	h.Set("X-Forwarded-Uri", strings.Clone(q.Target()))
 }
 
 // check makes the request to a gRPC service.

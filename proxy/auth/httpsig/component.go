@@ -33,9 +33,9 @@ func component(q *exchange.Request, name string) (string, bool) {
 	case "@scheme":
 		return q.Scheme, true
 	case "@target-uri":
-		return q.Scheme + "://" + authority(q) + target(q), true
+		return q.Scheme + "://" + authority(q) + q.Target(), true
 	case "@request-target":
-		return target(q), true
+		return q.Target(), true
 	case "@path":
 		return q.Path, true
 	case "@query":
@@ -52,13 +52,6 @@ func authority(q *exchange.Request) string {
 		return strings.TrimSuffix(a, ":443")
 	}
 	return strings.TrimSuffix(a, ":80")
-}
-
-func target(q *exchange.Request) string {
-	if q.RawQuery == "" && !q.EmptyQuery {
-		return q.Path
-	}
-	return q.Path + "?" + q.RawQuery
 }
 
 // field returns a field's lines, each without space around it, joined (section 2.1).
