@@ -235,6 +235,15 @@ func (x *Exchange) Reset() {
 	x.Arena.Reset()
 }
 
+// Time returns the time that x is judged by: when its head was complete. To ask for
+// it costs nothing, as asking the clock again would.
+func (x *Exchange) Time() time.Time {
+	if x.Start.IsZero() { // no protocol has made it
+		return time.Now()
+	}
+	return x.Start
+}
+
 // Forget drops the facts, and keeps the room for the next ones.
 func (x *Exchange) Forget() {
 	clear(x.Facts)

@@ -2,7 +2,6 @@ package expr
 
 import (
 	"sync"
-	"time"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/interpreter"
@@ -77,10 +76,7 @@ func (v *view) rest(name string) (any, bool) {
 	case "route.listener":
 		return types.String(x.Trace.Listener), true
 	case "context.now":
-		if x.Start.IsZero() {
-			return types.Timestamp{Time: time.Now()}, true
-		}
-		return types.Timestamp{Time: x.Start}, true
+		return types.Timestamp{Time: x.Time()}, true
 	}
 	return nil, false
 }

@@ -33,7 +33,7 @@ const (
 // Build makes a policy. An error names the part that cannot be used; the router
 // then closes the rule, for a policy is used whole or not at all.
 func (b *Builder) Build(a *table.Auth) (*Policy, error) {
-	p := &Policy{closed: a.Closed, public: a.Public, now: b.now, watched: b.watched, unauthenticated: a.Unauthenticated, denied: a.Denied}
+	p := &Policy{replies: replies{closed: a.Closed, unauthenticated: a.Unauthenticated, denied: a.Denied}, public: a.Public, now: b.now, watched: b.watched}
 	p.forward = a.ForwardCredentials
 	if len(a.Sources) > maxSources || len(a.Headers) > maxHeaders || len(a.Credentials) > maxCredentials {
 		return nil, fmt.Errorf("%d policies, %d headers and %d credentials meet on one rule; use at most %d, %d and %d",
@@ -46,8 +46,15 @@ func (b *Builder) Build(a *table.Auth) (*Policy, error) {
 		return p, nil
 	}
 	c := compiler{Builder: b, policy: p}
+	if len(a.Sources) == 0 { // then there is one that applies
+		p.gates = 1
+	}
 	for i, s := range a.Sources {
-		p.sources[i].when = c.conditions(s.When, s.Policy)
+		if p.sources[i].when = c.conditions(s.When, s.Policy); len(s.When) == 0 {
+			p.gates |= 1 << i
+		} else {
+			p.gating = true
+		}
 	}
 	if a.Public != nil {
 		c.source(a.Public.Source, "public")
@@ -72,6 +79,7 @@ func (b *Builder) Build(a *table.Auth) (*Policy, error) {
 		c.credential(&a.Credentials[i])
 	}
 	c.requirement(a.Require)
+	p.needs.findings = p.needs.findings || len(p.facts)+len(p.headers)+len(p.vouchers) > 0
 	if c.err != nil {
 		return nil, c.err
 	}
@@ -148,7 +156,9 @@ func (c *compiler) method(t *table.AuthMethod) {
 		c.policy.identities = append(c.policy.identities, strings.ToLower(o.Forward.Name))
 	}
 	m.interactive, _ = m.method.(auth.Interactive)
+	c.policy.serving = c.policy.serving || m.interactive != nil
 	m.forwarder, _ = m.method.(auth.Forwarder)
+	c.policy.forwarding = c.policy.forwarding || m.forwarder != nil
 	m.challenge = m.method.Challenge()
 	m.refused = m.challenge
 	if strings.HasPrefix(m.challenge, "Bearer ") {
@@ -180,7 +190,7 @@ func (c *compiler) leaf(t *table.AuthMethod, places *credential.Places, from []t
 		return anonymous.New(), nil
 	case t.APIKeys != nil:
 		index := c.api.get(t.APIKeys, func() *apikey.Index { return c.uses.index(t.APIKeys) })
-		return apikey.New(index, places, from[0], c.now), nil
+		return apikey.New(index, places, from[0]), nil
 	case t.Basic != nil:
 		users := c.users.get(t.Basic, func() *basic.Users { return basic.NewUsers(t.Basic) })
 		return basic.New(users, places, c.hashes), nil
@@ -237,6 +247,7 @@ func (c *compiler) rule(t *table.AuthRule) {
 	}
 	c.fail(what, err)
 	c.policy.rules = append(c.policy.rules, r)
+	c.policy.needs.findings = c.policy.needs.findings || t.Shadow || t.External != nil
 }
 
 // external makes a rule that asks a service. What that alone tells the backend is
@@ -281,7 +292,7 @@ func (c *compiler) requirement(text string) {
 		}
 	}
 	if c.policy.requires = text; text == "" {
-		c.policy.requires = strings.Join(names, " || ")
+		c.policy.requires, c.policy.any = strings.Join(names, " || "), true
 	}
 	var err error
 	c.policy.require, err = table.ParseRequire(text, names)

@@ -98,8 +98,7 @@ func (c *compiler) credential(t *table.BackendCredential) {
 
 // furnish gets the credentials that apply. It is done last: what does not pass
 // costs nobody a token.
-func (p *Policy) furnish(x *exchange.Exchange, j *judgement) {
-	d := &j.decision
+func (p *Policy) furnish(x *exchange.Exchange, d *decision) {
 	for i := range p.vouchers {
 		d.at = i
 		v := &p.vouchers[i]
@@ -114,13 +113,13 @@ func (p *Policy) furnish(x *exchange.Exchange, j *judgement) {
 		case !applies:
 			continue
 		case v.voucher == nil:
-			j.credentials[i] = v.fixed
+			d.credentials[i] = v.fixed
 			continue
 		}
 		value, r := v.voucher.Value(x)
 		switch r.Outcome {
 		case auth.Accepted:
-			j.credentials[i] = value
+			d.credentials[i] = value
 			continue
 		case auth.Unavailable:
 			d.verdict = undecidable
@@ -133,14 +132,14 @@ func (p *Policy) furnish(x *exchange.Exchange, j *judgement) {
 }
 
 // vouch sets the credentials in place of whatever else wrote to their fields.
-func (p *Policy) vouch(x *exchange.Exchange, j *judgement) {
+func (p *Policy) vouch(x *exchange.Exchange, d *decision) {
 	for i := range p.vouchers {
-		if j.credentials[i] == "" {
+		if d.credentials[i] == "" {
 			continue
 		}
 		v := &p.vouchers[i]
 		x.Request.Header.DropLike(v.header[:])
-		x.Request.Header.Add(v.header[0], j.credentials[i])
+		x.Request.Header.Add(v.header[0], d.credentials[i])
 	}
 }
 

@@ -10,11 +10,12 @@ import (
 func (p *Policy) Explain(x *exchange.Exchange) (steps []exchange.Step, allowed bool) {
 	before, facts := x.Principal, x.Facts
 	x.Principal, x.Facts = exchange.Principal{}, nil
-	j := p.decide(x)
-	defer p.done(j)
-	steps = p.steps(x, &j.decision)
+	var d decision
+	p.decide(x, &d)
+	defer p.done(&d)
+	steps = p.steps(x, &d)
 	x.Principal, x.Facts = before, facts
-	return steps, j.verdict == allow
+	return steps, d.verdict == allow
 }
 
 // assumer is a method that can judge claims nobody has signed.
@@ -171,8 +172,8 @@ func (p *Policy) ruleStep(x *exchange.Exchange, d *decision, i int) exchange.Ste
 	s := exchange.Step{Part: exchange.PartRule, Name: r.name, Policy: p.policyName(r.source), Outcome: exchange.StepNotTried, Needs: r.needs}
 	last := d.progress == authorizing && i == d.at
 	s.Shadow = r.shadow
-	for _, w := range d.shadows[:d.shadowed] {
-		if w.at == i {
+	for n := 0; d.findings != nil && n < d.shadowed; n++ {
+		if w := d.shadows[n]; w.at == i {
 			s.Outcome, s.Code = exchange.StepDenied, w.code
 			return s
 		}

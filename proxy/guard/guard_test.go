@@ -109,7 +109,7 @@ const (
 
 // request is "METHOD target" and header lines.
 func request(lines ...string) *exchange.Exchange {
-	x := &exchange.Exchange{Conn: &exchange.Conn{Peer: netip.MustParseAddrPort("192.0.2.9:1")}}
+	x := &exchange.Exchange{Start: time.Unix(now, 0), Conn: &exchange.Conn{Peer: netip.MustParseAddrPort("192.0.2.9:1")}}
 	x.Request.ClientIP = netip.MustParseAddr("192.0.2.9")
 	method, target, _ := strings.Cut(lines[0], " ")
 	x.Request.Method = method

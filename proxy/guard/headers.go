@@ -31,8 +31,7 @@ func reserved(name string) bool {
 // compute evaluates the headers on the request as it was sent. A value that
 // fails, or is too long, refuses the request: a backend that misses it might
 // take the caller for somebody with more rights.
-func (p *Policy) compute(x *exchange.Exchange, j *judgement) {
-	d := &j.decision
+func (p *Policy) compute(x *exchange.Exchange, d *decision) {
 	for i := range p.headers {
 		d.at = i
 		h := &p.headers[i]
@@ -40,7 +39,7 @@ func (p *Policy) compute(x *exchange.Exchange, j *judgement) {
 			continue
 		}
 		if h.expr == nil {
-			j.values[i] = h.value
+			d.values[i] = h.value
 			continue
 		}
 		v, ok, err := h.expr.Field(x)
@@ -49,7 +48,7 @@ func (p *Policy) compute(x *exchange.Exchange, j *judgement) {
 			return
 		}
 		if ok {
-			j.values[i] = v
+			d.values[i] = v
 		}
 	}
 }
@@ -57,15 +56,12 @@ func (p *Policy) compute(x *exchange.Exchange, j *judgement) {
 // identify removes what the client sent under the names of headers that the
 // gateway or a service it asks sets, whether or not there is a value to set, and
 // sets the values. Empty ones are not sent.
-func (p *Policy) identify(x *exchange.Exchange, j *judgement) {
-	if len(p.identities) == 0 {
-		return
-	}
+func (p *Policy) identify(x *exchange.Exchange, d *decision) {
 	x.Request.Header.DropLike(p.identities)
 	x.Request.Reserved = p.identities // trailers come later
 	for i := range p.headers {
-		if j.values[i] != "" {
-			x.Request.Header.Add(p.headers[i].name, j.values[i])
+		if d.values[i] != "" {
+			x.Request.Header.Add(p.headers[i].name, d.values[i])
 		}
 	}
 }

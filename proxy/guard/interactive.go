@@ -73,7 +73,7 @@ func (p *Policy) Answers(path string, others ...*Policy) bool {
 // several clients which come back to one path.
 func (p *Policy) Beside(others []*Policy) *Policy {
 	out := *p
-	out.beside = others
+	out.beside, out.serving = others, true
 	return &out
 }
 

@@ -32,7 +32,7 @@ func EqualFold(a, b string) bool {
 		return false
 	}
 	for i := 0; i < len(a); i++ {
-		if a[i] != b[i] && Lower[a[i]] != Lower[b[i]] {
+		if d := a[i] ^ b[i]; d != 0 && (d != 0x20 || a[i]|0x20-'a' > 'z'-'a') { // no table to fetch
 			return false
 		}
 	}

@@ -22,6 +22,20 @@ func TestHasUpper(t *testing.T) {
 	}
 }
 
+// EqualFold takes letters for the same whatever their case, and nothing else.
+func TestEqualFold(t *testing.T) {
+	for a := range 256 {
+		for b := range 256 {
+			if got, want := EqualFold("x"+string([]byte{byte(a)}), "X"+string([]byte{byte(b)})), Lower[a] == Lower[b]; got != want {
+				t.Errorf("%q and %q: %v", rune(a), rune(b), got)
+			}
+		}
+	}
+	if EqualFold("ab", "abc") {
+		t.Error("lengths differ")
+	}
+}
+
 func TestWithin(t *testing.T) {
 	s := strings.Clone("name: value")
 	if !Within(s, 6, s[6:]) || Within(s, 6, s[5:]) || Within(s, 6, strings.Clone("value")) {

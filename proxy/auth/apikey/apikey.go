@@ -7,14 +7,17 @@
 // What a caller could learn by timing is how much of a hash of their own making
 // equals a stored hash; to walk towards a stored hash they would have to find
 // inputs whose SHA-256 begins as they wish, and the stored hash is of a key with
-// at least 128 bits of entropy. Comparing the presented key itself, which would
-// leak it byte by byte, never happens.
+// at least 128 bits of entropy. The presented key itself is compared with one
+// that was accepted before only when all of a keyed sum of both is the same, so
+// that there is nothing to learn byte by byte.
 package apikey
 
 import (
 	"crypto/sha256"
+	"hash/maphash"
+	"math/bits"
+	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -22,11 +25,26 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
+// The bounds of what an index remembers of keys that are in use.
+const (
+	maxRecent  = 1024
+	keepRecent = 2 // seconds
+)
+
 // Index is the keys of one table.APIKeys by hash.
 type Index struct {
-	table *table.APIKeys
-	keys  map[[sha256.Size]byte]entry
-	used  []atomic.Int64 // when each of the table's keys was last accepted, in Unix seconds; 0: never
+	table  *table.APIKeys
+	keys   map[[sha256.Size]byte]entry
+	used   []atomic.Int64 // when each of the table's keys was last accepted, in Unix seconds; 0: never
+	seed   maphash.Seed
+	recent []atomic.Pointer[known] // by the key's sum; a power of two
+}
+
+// known is a key that was accepted, which need not be hashed again.
+type known struct {
+	sum uint64 // under the index's seed
+	key string
+	entry
 }
 
 type entry struct {
@@ -39,7 +57,10 @@ type entry struct {
 // be told whose it is. What before, which may be nil, knows of the use of a
 // Secret's key is taken over.
 func NewIndex(t *table.APIKeys, before *Index) *Index {
-	ix := &Index{table: t, keys: make(map[[sha256.Size]byte]entry, len(t.Keys)), used: make([]atomic.Int64, len(t.Keys))}
+	ix := &Index{
+		table: t, keys: make(map[[sha256.Size]byte]entry, len(t.Keys)), used: make([]atomic.Int64, len(t.Keys)),
+		seed: maphash.MakeSeed(), recent: make([]atomic.Pointer[known], min(maxRecent, 2<<bits.Len(uint(len(t.Keys))))),
+	}
 	earlier := map[string]int64{}
 	if before != nil {
 		before.Used(func(secret string, at int64) { earlier[secret] = at })
@@ -53,6 +74,22 @@ func NewIndex(t *table.APIKeys, before *Index) *Index {
 		ix.keys[k.Hash] = entry{k, auth.KeyClaims(k), &ix.used[i]}
 	}
 	return ix
+}
+
+// find returns the entry of key; without a key in it there is none. Keys in use are
+// remembered, whole: one takes the place of another that has not been used for a while.
+func (ix *Index) find(key string, now int64) entry {
+	sum := maphash.String(ix.seed, key)
+	place := &ix.recent[sum&uint64(len(ix.recent)-1)]
+	before := place.Load()
+	if before != nil && before.sum == sum && before.key == key {
+		return before.entry
+	}
+	e := ix.keys[sha256.Sum256(mem.Bytes(key))]
+	if e.key != nil && (before == nil || before.used.Load() < now-keepRecent) {
+		place.Store(&known{sum, strings.Clone(key), e})
+	}
+	return e
 }
 
 // ID is that of the table's keys.
@@ -73,13 +110,12 @@ type Method struct {
 	index     *Index
 	from      auth.Credential
 	challenge string
-	now       func() time.Time
 }
 
 // New makes the method. source is the first place the key may stand in; the
 // challenge names it.
-func New(index *Index, from auth.Credential, source table.CredentialSource, now func() time.Time) *Method {
-	m := &Method{index: index, from: from, now: now}
+func New(index *Index, from auth.Credential, source table.CredentialSource) *Method {
+	m := &Method{index: index, from: from}
 	switch {
 	case source.Scheme != "":
 		m.challenge = source.Scheme + ` realm="gatehouse"`
@@ -102,11 +138,11 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 		}
 		return auth.Result{Outcome: found}
 	}
-	e := m.index.keys[sha256.Sum256(mem.Bytes(key))]
+	now := x.Time().Unix()
+	e := m.index.find(key, now)
 	if e.key == nil {
 		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeAPIKeyUnknown}
 	}
-	now := m.now().Unix()
 	switch {
 	case e.key.NotBefore != 0 && now < e.key.NotBefore:
 		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeAPIKeyEarly}

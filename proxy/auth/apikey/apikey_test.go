@@ -35,7 +35,7 @@ func keys(n int) *table.APIKeys {
 func TestPrincipal(t *testing.T) {
 	set := keys(3)
 	set.Keys[1].Plan, set.Keys[1].Scopes, set.Keys[1].Metadata = "big", []string{"a", "b"}, map[string]string{"tier": "gold"}
-	m := New(NewIndex(set, nil), place{}, table.CredentialSource{Header: "Key"}, time.Now)
+	m := New(NewIndex(set, nil), place{}, table.CredentialSource{Header: "Key"})
 	x := &exchange.Exchange{}
 	x.Request.Header.Add("Key", "key-1")
 	r := m.Authenticate(x, &x.Principal)
@@ -57,8 +57,8 @@ func TestValidity(t *testing.T) {
 		t.Helper()
 		set := keys(1)
 		set.Keys[0].NotBefore, set.Keys[0].Expires = notBefore, expires
-		m := New(NewIndex(set, nil), place{}, table.CredentialSource{}, func() time.Time { return time.Unix(now, 0) })
-		x := &exchange.Exchange{}
+		m := New(NewIndex(set, nil), place{}, table.CredentialSource{})
+		x := &exchange.Exchange{Start: time.Unix(now, 0)}
 		x.Request.Header.Add("key", "key-0")
 		if r := m.Authenticate(x, &x.Principal); r.Code != want || (want == "") != (x.Principal.Subject != "") {
 			t.Errorf("%d to %d at %d: %+v, want %q", notBefore, expires, now, r, want)
@@ -72,10 +72,65 @@ func TestValidity(t *testing.T) {
 	is(0, 5, 4, "")
 }
 
+// What is remembered of a key is judged like what is looked up: by the clock, and
+// by the whole key.
+func TestRecent(t *testing.T) {
+	set := keys(4000)
+	set.Keys[0].Expires = 100
+	ix := NewIndex(set, nil)
+	m := New(ix, place{}, table.CredentialSource{})
+	is := func(key string, at int64, want string) {
+		t.Helper()
+		x := &exchange.Exchange{Start: time.Unix(at, 0)}
+		x.Request.Header.Add("key", key)
+		if r := m.Authenticate(x, &x.Principal); r.Code != want || want == "" && "key-"+x.Principal.Subject != key {
+			t.Errorf("%s at %d: %+v %+v, want %q", key, at, r, x.Principal, want)
+		}
+	}
+	is("key-0", 99, "")
+	is("key-0", 99, "")
+	is("key-0", 100, auth.CodeAPIKeyExpired)
+	is("key-", 99, auth.CodeAPIKeyUnknown)
+	is("key-00", 99, auth.CodeAPIKeyUnknown)
+	for range 2 {
+		for i := range 4000 {
+			is(fmt.Sprint("key-", i), 50, "")
+		}
+	}
+	held := map[string]bool{}
+	remembered := func() (n int) {
+		for i := range ix.recent {
+			if k := ix.recent[i].Load(); k != nil {
+				if n++; k.entry.key.Subject != k.key[len("key-"):] {
+					t.Errorf("%s is remembered as %s", k.key, k.entry.key.Subject)
+				}
+				held[k.key] = true
+			}
+		}
+		return n
+	}
+	if n := remembered(); n < maxRecent/2 || n > maxRecent {
+		t.Errorf("%d of 4000 keys are remembered", n)
+	}
+	before := len(held)
+	for i := range 4000 { // as often as they come, those in use stay
+		is(fmt.Sprint("key-", i), 51, "")
+	}
+	if remembered(); len(held) != before {
+		t.Errorf("%d places have been taken from keys in use", len(held)-before)
+	}
+	for i := 2000; i < 4000; i++ {
+		is(fmt.Sprint("key-", i), 60, "")
+	}
+	if remembered(); len(held) == before {
+		t.Error("no place has been taken from a key that was not in use any more")
+	}
+}
+
 func TestChallenge(t *testing.T) {
 	is := func(from table.CredentialSource, want string) {
 		t.Helper()
-		if got := New(nil, place{}, from, nil).Challenge(); got != want {
+		if got := New(nil, place{}, from).Challenge(); got != want {
 			t.Errorf("%+v: %s", from, got)
 		}
 	}
@@ -86,7 +141,7 @@ func TestChallenge(t *testing.T) {
 }
 
 func BenchmarkAuthenticate(b *testing.B) {
-	m := New(NewIndex(keys(10_000), nil), place{}, table.CredentialSource{}, time.Now)
+	m := New(NewIndex(keys(10_000), nil), place{}, table.CredentialSource{})
 	x := &exchange.Exchange{}
 	x.Request.Header.Add("key", "key-5000")
 	b.ReportAllocs()

@@ -95,7 +95,7 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 	if version == 0 {
 		return auth.Result{Outcome: auth.Unavailable, Code: auth.CodeKeySet, RetryAfter: retryNoKeys}
 	}
-	now := m.now().Unix()
+	now := x.Time().Unix()
 	if e := m.cache.get(m.config, token, version, now); e != nil {
 		p.Subject, p.Claims, p.Token, p.Expires = e.subject, e.claims, token, e.until-m.leeway()
 		return auth.Result{Outcome: auth.Accepted}

@@ -135,7 +135,7 @@ func method(t testing.TB, k auth.Keys, change func(*table.JWT)) *Method {
 }
 
 func authenticate(m *Method, tokens ...string) (auth.Result, exchange.Principal) {
-	x := &exchange.Exchange{}
+	x := &exchange.Exchange{Start: m.now()}
 	for _, token := range tokens {
 		x.Request.Header.Add("Token", token)
 	}
@@ -424,7 +424,7 @@ func TestNew(t *testing.T) {
 func cachedRequest(t testing.TB) (*Method, *exchange.Exchange) {
 	who := newIssuer(t)
 	m := method(t, who.keyring(), nil)
-	x := &exchange.Exchange{}
+	x := &exchange.Exchange{Start: m.now()}
 	x.Request.Header.Add("Token", mint(t, "RS256", who.rsa, map[string]any{"kid": "r"}, claims(t, map[string]any{"pad": strings.Repeat("x", 300)})))
 	if r := m.Authenticate(x, &x.Principal); r.Outcome != auth.Accepted {
 		t.Fatalf("%+v", r)
