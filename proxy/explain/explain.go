@@ -242,6 +242,7 @@ func told(a *table.Auth, sent, now exchange.Header) (out []string) {
 	for _, f := range now {
 		named := func(name string) bool { return strings.EqualFold(name, f.Name) }
 		switch {
+		case f.Name == "": // removed, as the caller's credential is
 		case slices.ContainsFunc(a.Credentials, func(c table.BackendCredential) bool { return named(c.Into.Name) }):
 			out = append(out, f.Name+": "+unshown)
 		case slices.ContainsFunc(a.Headers, func(h table.HeaderExpr) bool { return named(h.Name) }):
