@@ -103,9 +103,10 @@ func backendID(b *graph.Backend) string {
 }
 
 // backendProtocol reads a Service port's appProtocol (GEP-1911). The ones that
-// cannot be spoken were refused by graph; all but h2c are HTTP/1.1.
+// cannot be spoken were refused by graph. What speaks gRPC speaks HTTP/2, whichever
+// kind of route leads there.
 func backendProtocol(app *string) table.BackendProtocol {
-	if app != nil && *app == "kubernetes.io/h2c" {
+	if app != nil && (*app == "kubernetes.io/h2c" || *app == "grpc") {
 		return table.BackendH2C
 	}
 	return table.BackendHTTP1

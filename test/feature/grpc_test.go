@@ -246,12 +246,14 @@ func TestGRPCBesideHTTP(t *testing.T) {
 // An HTTPRoute's backend speaks HTTP/2 where its Service says so.
 func TestH2CBackends(t *testing.T) {
 	t.Parallel()
-	w := Start(t, Base+Gateway("edge", `{name: http, protocol: HTTP, port: 80}`)+
-		strings.Replace(Service("a"), "port: 80", "port: 80, appProtocol: kubernetes.io/h2c", 1)+Route("r", `{backendRefs: [{name: a, port: 80}]}`))
-	w.Backend("shop/a").Answer(func(rw http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(rw, r.Proto+" "+r.Host) })
-	for _, c := range []*http.Client{w.Client(""), w.Client("", PriorKnowledge)} {
-		if a := w.Over(c, "GET http://a.example/", ""); a.Status != 200 || a.Body != "HTTP/2.0 a.example" {
-			t.Errorf("got %d %q", a.Status, a.Body)
+	for _, protocol := range []string{"kubernetes.io/h2c", "grpc"} {
+		w := Start(t, Base+Gateway("edge", `{name: http, protocol: HTTP, port: 80}`)+
+			strings.Replace(Service("a"), "port: 80", "port: 80, appProtocol: "+protocol, 1)+Route("r", `{backendRefs: [{name: a, port: 80}]}`))
+		w.Backend("shop/a").Answer(func(rw http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(rw, r.Proto+" "+r.Host) })
+		for _, c := range []*http.Client{w.Client(""), w.Client("", PriorKnowledge)} {
+			if a := w.Over(c, "GET http://a.example/", ""); a.Status != 200 || a.Body != "HTTP/2.0 a.example" {
+				t.Errorf("%s: got %d %q", protocol, a.Status, a.Body)
+			}
 		}
 	}
 }
