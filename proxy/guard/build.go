@@ -297,4 +297,30 @@ func (c *compiler) requirement(text string) {
 	var err error
 	c.policy.require, err = table.ParseRequire(text, names)
 	c.fail("policy", err)
+	help := helpful(c.policy.require, len(names))
+	for i := range c.policy.methods {
+		if m := &c.policy.methods[i]; help>>i&1 == 0 {
+			m.challenge, m.refused, m.needs = "", "", ""
+		}
+	}
+}
+
+// helpful is the set of those of n methods that a caller can be told to satisfy:
+// whose yes makes r true where it was not. One that r does not name is none, nor
+// one that must not accept. Where there is none, or there are too many to try
+// every set of them, all are.
+func helpful(r table.Requirement, n int) (out uint64) {
+	const most = 8
+	for i := 0; n <= most && i < n; i++ {
+		for others := uint64(0); others>>n == 0; others++ {
+			with, without := others|1<<i, others&^(1<<i)
+			if r.Decide(without, ^without) != table.True && r.Decide(with, ^with) == table.True {
+				out |= 1 << i
+			}
+		}
+	}
+	if out == 0 {
+		return ^out
+	}
+	return out
 }

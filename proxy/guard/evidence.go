@@ -138,6 +138,9 @@ func (p *Policy) methodStep(x *exchange.Exchange, d *decision, i int) exchange.S
 	case d.seen.tried&bit != 0:
 		s.Outcome = exchange.StepAbsent
 	}
+	if d.progress != authenticating {
+		s.Needs = "" // the requirement is met, or was not looked at
+	}
 	return s
 }
 

@@ -80,6 +80,34 @@ rule reads AuthPolicy shop/a: allowed
 rule then AuthPolicy shop/a: allowed`, "GET /", goodKey)
 }
 
+// What would have passed is what is missing yet of what is asked for.
+func TestStepsNeed(t *testing.T) {
+	s := newStage(t)
+	p := s.build(t, &table.Auth{
+		Methods: []table.AuthMethod{s.apiKey("keys"), s.basic("people"), s.jwt("staff"), s.jwt("unused")},
+		Require: "(keys || people) && staff",
+		Rules:   []table.AuthRule{{Name: "reads", CEL: "request.path != '/no'"}},
+	})
+	is := func(want string, lines ...string) {
+		t.Helper()
+		var got []string
+		steps, _ := p.Explain(request(lines...))
+		for _, s := range steps {
+			if s.Needs != "" {
+				got = append(got, s.Name)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%v: %v, want %s", lines, got, want)
+		}
+	}
+	bearer := "Authorization: Bearer " + s.token(t, noClaims)
+	is("keys people staff reads", "GET /")
+	is("people staff reads", "GET /", goodKey)
+	is("", "GET /", goodKey, bearer)
+	is("reads", "GET /no", goodKey, bearer)
+}
+
 func TestStepsOfFaults(t *testing.T) {
 	s := newStage(t)
 	is := func(want string, a *table.Auth, lines ...string) {

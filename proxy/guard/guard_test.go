@@ -219,7 +219,11 @@ func TestRequire(t *testing.T) {
 	is("401 api_key_unknown | "+askBasic+" | "+askKey, "GET /", annBasic, wrongKey)
 	is = with("people && !robots", s.basic("people"), s.apiKey("robots"))
 	is("people ann", "GET /", annBasic)
-	is("401 auth_missing | "+askBasic+" | "+askKey, "GET /", annBasic, goodKey)
+	is("401 auth_missing | "+askBasic, "GET /", annBasic, goodKey)
+	is = with("robots && (people || !staff)", s.basic("people"), s.apiKey("robots"), s.jwt("staff"), s.jwt("unused"))
+	is("401 auth_missing | "+askBasic+" | "+askKey, "GET /")
+	is = with("!robots", s.apiKey("robots"))
+	is("401 auth_missing | "+askKey, "GET /", goodKey) // a 401 has to have one
 
 	lacking := table.AuthMethod{Name: "lacking", APIKeys: s.keys, Unavailable: "Secret shop/x is missing"}
 	is = with("", lacking, s.basic("people"))

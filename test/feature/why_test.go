@@ -80,6 +80,21 @@ func TestWhy(t *testing.T) {
 	contains(t, why(t, w, w.Do("GET http://a/").Problem().ID), "404 no_route")
 }
 
+// What would have passed is told of what was asked for, tried or not.
+func TestWhyRequirement(t *testing.T) {
+	t.Parallel()
+	w := Start(t, Base+Route("r", toAPI)+key("good", "k-good", "")+Auth("a", guarded, `rules: {require: "cook && keys", authentication: {keys: {`+apiKeys+`}, cook: {`+apiKeys[:len(apiKeys)-1]+`, from: [{cookie: key}]}}, idle: {`+apiKeys+`}}}`))
+	text := why(t, w, w.Do("GET http://a/").Problem().ID)
+	contains(t, text, "what would have passed:", "method cook: ", "method keys: ")
+	if strings.Contains(text, "method idle: ") {
+		t.Error(text)
+	}
+	text, err := gatehouse(t, w, "explain", "GET", "http://a/", "-H", "X-API-Key: k-good", "-H", "Cookie: key=k-good")
+	if err != nil || !strings.Contains(text, "forwarded") || strings.Contains(text, "would have passed") {
+		t.Errorf("%v: %s", err, text)
+	}
+}
+
 func TestWhyShadow(t *testing.T) {
 	t.Parallel()
 	w := Start(t, Base+Route("r", toAPI)+key("good", "k-good", "")+Auth("a", guarded, "mode: Shadow\n"+whyPolicy))

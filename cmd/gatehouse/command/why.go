@@ -155,7 +155,7 @@ func printSteps(out io.Writer, steps []exchange.Step) error {
 	}
 	told := false
 	for _, s := range steps {
-		if s.Needs == "" || s.Code == "" && s.Outcome != exchange.StepAbsent {
+		if s.Needs == "" || s.Code == "" && s.Outcome != exchange.StepAbsent && (s.Outcome != exchange.StepNotTried || s.Part != exchange.PartMethod) {
 			continue
 		}
 		if !told {
