@@ -58,7 +58,7 @@ func addFilename(c *cobra.Command, paths *[]string) {
 }
 
 func printReading(c *cobra.Command, r reading, output string) error {
-	var statuses []controllers.Condition
+	statuses := []controllers.Condition{}
 	if r.graph != nil {
 		statuses = controllers.Conditions(r.graph, r.policies)
 	}
@@ -68,7 +68,7 @@ func printReading(c *cobra.Command, r reading, output string) error {
 			Statuses []controllers.Condition `json:"statuses"`
 			Problems []manifests.Problem     `json:"problems"`
 			Notes    []manifests.Problem     `json:"notes"`
-		}{r.table, statuses, r.problems, r.notes}
+		}{r.table, statuses, append([]manifests.Problem{}, r.problems...), append([]manifests.Problem{}, r.notes...)} // [], not null
 		if err := usage.Print(c.OutOrStdout(), output, out); err != nil {
 			return err
 		}

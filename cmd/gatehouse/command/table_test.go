@@ -37,3 +37,18 @@ func TestTableOfNobody(t *testing.T) {
 		}
 	}
 }
+
+// TestTableLists: programs go through the lists of the result, which are there when they are empty.
+func TestTableLists(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "m.yaml")
+	if err := os.WriteFile(file, []byte(classed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, err := run(t, "table", "-f", file, "-o", "json")
+	if err != nil {
+		t.Fatal(err, errs)
+	}
+	if strings.Contains(out, "null") {
+		t.Error(out)
+	}
+}
