@@ -28,8 +28,9 @@ type Action struct {
 	Sessions         []*session.Session // distinct, of all Backends
 	Metrics          *telemetry.Route   // never nil
 
-	total   uint64 // sum of the backends' weights
-	problem error  // what of it could not be built
+	asked   [][32]byte // what the services that filters ask are to do; see asks
+	total   uint64     // sum of the backends' weights
+	problem error      // what of it could not be built
 }
 
 // Backend is one of an action's. Exactly one of Upstream and Reply is set.
@@ -109,9 +110,11 @@ func (b *builder) fill(a *Action, t *table.Action) error {
 	a.Backends, errs[3] = b.buildBackends(t.Backends)
 	a.Mirrors, errs[4] = b.buildMirrors(t.Filters)
 	errs[5] = b.buildSessions(a, t)
+	a.asks(t.Filters)
 	for i := range a.Backends {
 		a.total += uint64(a.Backends[i].Weight)
 		a.Backends[i].direct(a)
+		a.asks(t.Backends[i].Filters)
 	}
 	return errors.Join(errs[:]...)
 }

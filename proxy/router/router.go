@@ -48,7 +48,7 @@ type Router struct {
 	misdirected *Action
 	badPath     *Action
 	veiled      *Action
-	guarded     bool // some rule has a policy
+	guarded     bool // some rule may keep requests from its backend
 }
 
 // group is the listeners that connections to one address and port can mean.
@@ -80,7 +80,7 @@ func Build(t *table.Table, prev *Router, o Owners) (*Router, error) {
 		keySets:     make(map[string]*table.KeySet, len(t.KeySets)),
 		misdirected: newReply(421, "misdirected_request", "this connection's server name does not serve the request's host"),
 		badPath:     newReply(400, "bad_path", "the path is malformed, or hides where it leads"),
-		veiled:      newReply(400, "bad_path", "the path may be read as another one, which other policies guard"),
+		veiled:      newReply(400, "bad_path", "the path may be read as another one, which is guarded otherwise"),
 	}
 	for _, k := range t.KeySets {
 		r.keySets[k.ID] = k
@@ -107,8 +107,8 @@ func Build(t *table.Table, prev *Router, o Owners) (*Router, error) {
 		}
 	}
 	r.spread(t)
-	for a := range r.actions {
-		if r.guarded = a.Auth != nil; r.guarded {
+	for _, a := range r.actions {
+		if r.guarded = a.guarded(); r.guarded {
 			break
 		}
 	}
@@ -203,7 +203,7 @@ func join(g *group, l *Listener) {
 // rule of one matches. Both are nil when no listener has the host; the action
 // alone is nil when no rule matches. A request that no rule may take gets an
 // action with a Reply: 400 when its path has no such form, or may be read as one
-// that other policies guard, 421 when its host
+// that is guarded otherwise, 421 when its host
 // belongs to another listener than the server name its TLS connection was made
 // for (RFC 9110, section 15.5.20), or when the listener does not believe the
 // certificate its client showed: another connection may show a better one.
@@ -243,7 +243,7 @@ func (r *Router) Match(x *exchange.Exchange) (*Action, *Listener) {
 		}
 		x.Vouched = at.clients != nil && at.clients.Vouches(x.Conn.Client)
 		if a := at.match(x); a != nil {
-			if r.guarded && x.Request.Unveiled != "" && at.hides(x, a) {
+			if r.guarded && x.Request.Unveiled != "" && l.hides(x, a) {
 				return r.veiled, at
 			}
 			return a, at

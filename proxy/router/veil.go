@@ -7,17 +7,46 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
-// hides reports whether x, which a takes, would be guarded by other policies if its
-// path were read as backends may read it: as /admin where it is //admin or /admin;x.
-// Who is let in by a could then reach what they guard.
+// hides reports whether x, which a takes, would be guarded otherwise if its path were
+// read as backends may read it: as /admin where it is //admin or /admin;x. Who is let
+// in by a could then reach what others guard. l is the first listener of x's host.
 func (l *Listener) hides(x *exchange.Exchange, a *Action) bool {
 	path := x.Request.Path
 	x.Request.Path = x.Request.Unveiled
-	b := l.match(x)
+	var b *Action
+	for ; l != nil && b == nil; l = l.next {
+		b = l.match(x)
+	}
 	x.Request.Path = path
-	return b != nil && b != a && b.Table.Auth != nil && !samePolicies(a.Table.Auth, b.Table.Auth)
+	return b != nil && b != a && !a.guardsAs(b)
 }
 
-func samePolicies(a, b *table.Auth) bool {
-	return a == b || a != nil && slices.EqualFunc(a.Sources, b.Sources, func(a, b table.Source) bool { return a.Policy == b.Policy })
+// guarded reports whether a may keep a request from a backend.
+func (a *Action) guarded() bool {
+	return a.Auth != nil || a.Validation != nil || len(a.asked) > 0 || a.Table.Reply != nil
+}
+
+// asks adds what tells the services apart that filters ask whether a request may pass.
+func (a *Action) asks(filters []table.Filter) {
+	for i := range filters {
+		if t := filters[i].ExternalAuth; t != nil {
+			a.asked = append(a.asked, table.Sum(t))
+		}
+	}
+}
+
+// guardsAs reports whether a lets nobody pass whom b does not.
+func (a *Action) guardsAs(b *Action) bool {
+	for _, s := range b.asked {
+		if !slices.Contains(a.asked, s) {
+			return false
+		}
+	}
+	return (b.Table.Reply == nil || a.Table.Reply != nil) &&
+		(b.Table.Auth == nil || a.Table.Auth != nil && samePolicies(a.Table.Auth.Sources, b.Table.Auth.Sources)) &&
+		(b.Table.Validation == nil || a.Table.Validation != nil && samePolicies(a.Table.Validation.Sources, b.Table.Validation.Sources))
+}
+
+func samePolicies(a, b []table.Source) bool {
+	return slices.EqualFunc(a, b, func(a, b table.Source) bool { return a.Policy == b.Policy })
 }

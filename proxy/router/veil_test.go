@@ -56,3 +56,32 @@ func TestVeiledPaths(t *testing.T) {
 		t.Errorf("without policies: %s", got)
 	}
 }
+
+// What guards a path is not its AuthPolicies alone.
+func TestVeiledGuards(t *testing.T) {
+	checked, asked, inner, closed := prefix("/checked"), prefix("/asked"), prefix("/inner"), prefix("/closed")
+	checked.Action.Validation = &table.Validation{Sources: []table.Source{{Policy: "v"}}}
+	ask := []table.Filter{{ExternalAuth: &table.ExternalAuth{URL: "http://127.0.0.1:1", Path: "/check"}}}
+	asked.Action.Filters = ask
+	inner.Action.Backends = []table.WeightedBackend{{Backend: "b", Weight: 1, Filters: ask}}
+	closed.Action.Reply = &table.Reply{Status: 500, Code: "rule_invalid"}
+	also := prefix("/asked/also")
+	also.Action.Filters = []table.Filter{{ExternalAuth: &table.ExternalAuth{URL: "http://127.0.0.1:1", Path: "/check"}}}
+	for what, rule := range map[string]*table.Rule{"checked": checked, "asked": asked, "inner": inner, "closed": closed} {
+		r := build(t, at("", on("*", named("all"), rule)))
+		if got := found(r, get("h", "//"+what)); got != "bad_path" {
+			t.Errorf("//%s: %s", what, got)
+		}
+		if got := found(r, get("h", "/a//"+what)); got != "all" {
+			t.Errorf("/a//%s: %s", what, got)
+		}
+	}
+	r := build(t, at("", on("*", checked)), at("", on("*", named("all"))))
+	if got := found(r, get("h", "//checked")); got != "bad_path" {
+		t.Errorf("what another listener of the host guards: %s", got)
+	}
+	r = build(t, at("", on("*", asked, also)))
+	if got := found(r, get("h", "/asked//also")); got != "prefix /asked" {
+		t.Errorf("the same service is asked: %s", got)
+	}
+}
