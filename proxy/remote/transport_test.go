@@ -214,3 +214,27 @@ func (p *pipes) Close() error {
 }
 
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// The services of a node, at link-local addresses, are not for policies.
+func TestLinkLocalAddressesAreNotAsked(t *testing.T) {
+	tr := NewTransport(1)
+	defer tr.CloseIdleConnections()
+	for _, host := range []string{"169.254.169.254", "[fe80::1]", "[fe80::1%25lo]", "[::ffff:169.254.169.254]"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+":1/", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := tr.RoundTrip(r)
+		if err == nil {
+			_ = answer.Body.Close()
+		}
+		if !errors.Is(err, errLinkLocal) {
+			t.Errorf("%s: %v", host, err)
+		}
+		cancel()
+	}
+	if err := aloof("tcp", "127.0.0.1:80", nil); err != nil {
+		t.Errorf("another one: %v", err)
+	}
+}
