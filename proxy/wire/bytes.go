@@ -13,6 +13,7 @@ const (
 	isHost                    // in a host name
 	isText                    // in a field value or reason: RFC 9110, section 5.5
 	isDigit
+	isMethod // in a method
 )
 
 // class has the classes of each byte.
@@ -21,16 +22,20 @@ const (
 // more unencoded than RFC 3986 lets them; the path may not hold a backslash
 // either, which some servers take for a slash. Host names are the unreserved
 // characters of RFC 3986 alone: no DNS name has others, and a comma or percent
-// sign would read differently behind us.
+// sign would read differently behind us. Methods are tokens without lower case: no
+// registered one has any, and there are programs for which delete is DELETE, and
+// policies for which it is not.
 var class = func() (t [256]uint8) {
 	set := func(c uint8, chars string) {
 		for i := range len(chars) {
 			t[chars[i]] |= c
 		}
 	}
-	const alnum = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	const upper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	const alnum = "abcdefghijklmnopqrstuvwxyz" + upper
 	set(isDigit, "0123456789")
 	set(isToken, alnum+"!#$%&'*+-.^_`|~")
+	set(isMethod, upper+"!#$%&'*+-.^_`|~")
 	set(isHost, alnum+"-._~")
 	for c := 0x21; c < 0x7f; c++ {
 		t[c] |= isPath | isQuery

@@ -11,7 +11,7 @@ import (
 // ParseRequest, since it may leave as HTTP/1.1. h has its Method, Target,
 // Authority and Header; Check fills Path, RawQuery and EmptyQuery.
 func Check(h *RequestHead, l Limits) *exchange.Error {
-	if h.Method == "" || len(h.Method) > maxMethod || !is(h.Method, isToken) {
+	if h.Method == "" || len(h.Method) > maxMethod || !is(h.Method, isMethod) {
 		return errMethod
 	}
 	if len(h.Target) > l.Target {

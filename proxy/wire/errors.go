@@ -6,7 +6,7 @@ import "github.com/gatehouse-dev/gatehouse/proxy/exchange"
 // use: where the next message begins is not known.
 var (
 	errRequestLine = refuse(400, "bad_request_line", "the request line is malformed")
-	errMethod      = refuse(400, "bad_method", "the method is not a token")
+	errMethod      = refuse(400, "bad_method", "the method is not a token in upper case")
 	errTarget      = refuse(400, "bad_target", "the request target is malformed")
 	errVersion     = refuse(505, "http_version_unsupported", "only HTTP/1.0 and HTTP/1.1 are spoken here")
 	errConnect     = refuse(501, "connect_unsupported", "the gateway is no forward proxy")

@@ -100,7 +100,7 @@ func method(b []byte, h *RequestHead) (int, *exchange.Error) {
 		return 0, err
 	}
 	start := i
-	for i < len(b) && class[b[i]]&isToken != 0 {
+	for i < len(b) && class[b[i]]&isMethod != 0 {
 		i++
 	}
 	if i-start > maxMethod {

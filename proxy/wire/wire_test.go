@@ -218,6 +218,7 @@ func TestCheck(t *testing.T) {
 	check("GET", "/a?", "h:", "")
 	check("OPTIONS", "*", "h", "")
 	check("G T", "/", "h", "bad_method")
+	check("delete", "/", "h", "bad_method")
 	check("", "/", "h", "bad_method")
 	check("GET", "", "h", "bad_target")
 	check("GET", "a", "h", "bad_target")
