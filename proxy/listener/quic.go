@@ -24,6 +24,7 @@ import (
 type quicSocket struct {
 	set       *Set
 	id        uint32
+	port      uint16 // table.Listener.HTTP3
 	conn      *net.UDPConn
 	transport *quic.Transport
 	listening *quic.Listener
@@ -83,7 +84,7 @@ func (p *Plan) quic(g group, port *Port) {
 	k := s.quics[g.key]
 	if k == nil {
 		var err error
-		if k, err = s.bindQUIC(beside, s.besideAt(g.key, asking[0])); err != nil {
+		if k, err = s.bindQUIC(beside, g.key, asking[0]); err != nil {
 			for _, l := range asking {
 				p.Failed[l.ID] = fmt.Errorf("HTTP/3, at the same port of UDP: cannot bind: %w", err)
 			}
@@ -104,14 +105,14 @@ func (s *Set) besideAt(k key, l *table.Listener) string {
 	return s.address(key{true, l.Address, l.HTTP3})
 }
 
-// bindQUIC opens the socket of UDP beside one of TCP.
-func (s *Set) bindQUIC(beside *socket, address string) (*quicSocket, error) {
-	conn, err := new(net.ListenConfig).ListenPacket(context.Background(), "udp", address)
+// bindQUIC opens the socket of UDP of l, whose socket of TCP is that of at.
+func (s *Set) bindQUIC(beside *socket, at key, l *table.Listener) (*quicSocket, error) {
+	conn, err := new(net.ListenConfig).ListenPacket(context.Background(), "udp", s.besideAt(at, l))
 	if err != nil {
 		return nil, err
 	}
 	s.lastID++
-	k := &quicSocket{set: s, id: s.lastID, conn: conn.(*net.UDPConn), metrics: beside.metrics, crowd: beside.crowd}
+	k := &quicSocket{set: s, id: s.lastID, port: l.HTTP3, conn: conn.(*net.UDPConn), metrics: beside.metrics, crowd: beside.crowd}
 	var config *quic.Config
 	k.http3, config = s.cfg.HTTP3()
 	config.HandshakeIdleTimeout = s.cfg.Limits.Handshake / 2 // twice that for all of it
@@ -263,20 +264,20 @@ func udpAddress(a net.Addr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// stopQUIC takes out of use the sockets that no group wants, or whose socket of
-// TCP is gone. They accept nothing more and drain; another one can be bound once
-// they have.
+// stopQUIC takes out of use the sockets that no group wants, or wants at another
+// port, or whose socket of TCP is gone. They accept nothing more and drain; another
+// one can be bound at their port once they have.
 func (p *Plan) stopQUIC() {
-	wanted := map[key]bool{}
+	wanted := map[key]uint16{}
 	for _, g := range p.groups {
 		for _, l := range g.listeners {
-			if l.HTTP3 != 0 && l.Protocol == table.HTTPS {
-				wanted[g.key] = true
+			if l.HTTP3 != 0 && l.Protocol == table.HTTPS && wanted[g.key] == 0 { // the first, as in quic
+				wanted[g.key] = l.HTTP3
 			}
 		}
 	}
 	for at, k := range p.set.quics {
-		if !wanted[at] {
+		if wanted[at] != k.port {
 			delete(p.set.quics, at)
 			p.gone = append(p.gone, k)
 		}

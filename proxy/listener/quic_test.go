@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"testing"
 	"time"
 
@@ -74,5 +75,67 @@ func TestResetAfterKill(t *testing.T) {
 				t.Errorf("the client was told %v", err)
 			}
 		})
+	}
+}
+
+// A listener whose HTTP/3 alone changes, while its TCP stays as it is.
+func TestHTTP3ChangesAlone(t *testing.T) {
+	f := newFixture(t, 10)
+	f.set.cfg.HTTP3 = func() (HTTP3, *quic.Config) { return greeting{}, &quic.Config{} }
+	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.set.cfg.Bind = func(_ string, port uint16) string {
+		switch port {
+		case 1:
+			return taken.LocalAddr().String()
+		case 2:
+			return free.LocalAddr().String()
+		}
+		return "127.0.0.1:0"
+	}
+	certificates := []*table.Certificate{pair(t, "a", "a.example.com")}
+	with := func(http3 uint16) *table.Listener {
+		return &table.Listener{ID: "a", Port: 443, HTTP3: http3, Protocol: table.HTTPS, Certificates: certificates}
+	}
+	at := func() string {
+		for _, k := range f.set.quics {
+			return k.conn.LocalAddr().String()
+		}
+		return ""
+	}
+	tcp := func() string { return f.set.Addr(with(0)).String() }
+
+	if failed := f.update(with(1)); failed["a"] == nil || at() != "" {
+		t.Fatalf("a taken port of UDP: %v, HTTP/3 at %q", failed["a"], at())
+	}
+	before, address := tcp(), taken.LocalAddr().String()
+	_ = taken.Close()
+	if failed := f.update(with(1)); failed["a"] != nil || at() != address {
+		t.Fatalf("when it is free: %v, HTTP/3 at %q, want %q", failed["a"], at(), address)
+	}
+	address = free.LocalAddr().String()
+	if failed := f.update(with(2)); failed["a"] == nil || at() != "" {
+		t.Fatalf("another port, which is taken: %v, HTTP/3 at %q", failed["a"], at())
+	}
+	_ = free.Close()
+	if failed := f.update(with(2)); failed["a"] != nil || at() != address {
+		t.Fatalf("when that is free: %v, HTTP/3 at %q, want %q", failed["a"], at(), address)
+	}
+	if f.update(with(0)); at() != "" {
+		t.Fatalf("without HTTP/3: at %q", at())
+	}
+	for end := time.Now().Add(20 * time.Second); f.update(with(2))["a"] != nil; time.Sleep(10 * time.Millisecond) { // until the one before has drained
+		if time.Now().After(end) {
+			t.Fatal("with it again: not bound")
+		}
+	}
+	if at() != address || tcp() != before {
+		t.Errorf("HTTP/3 at %q, want %q; TCP at %q, want %q", at(), address, tcp(), before)
 	}
 }
