@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net"
 	"net/http"
@@ -57,7 +58,7 @@ const adminIndex = `<!doctype html><html lang="en"><meta charset="utf-8"><meta n
 <h1>Gatehouse</h1><dl>
 <dt><a href="metrics">/metrics</a><dd>metrics, for Prometheus
 <dt><a href="healthz">/healthz</a><dd>200 while the process runs
-<dt><a href="readyz">/readyz</a><dd>200 while it takes requests, or why it does not
+<dt><a href="readyz">/readyz</a><dd>200 while it takes requests, or why it does not; <a href="readyz?verbose">?verbose</a> names the listeners that cannot serve
 <dt><a href="jwks">/jwks</a><dd>the keys that backends verify the gateway's tokens by
 <dt><a href="debug/table">/debug/table</a><dd>the table in force; <a href="debug/table?format=json">?format=json</a> for programs
 <dt><a href="debug/decisions?n=20">/debug/decisions?n=20</a><dd>the last answers of the gateway's own, and why; /debug/decisions/ID is one
@@ -66,17 +67,35 @@ const adminIndex = `<!doctype html><html lang="en"><meta charset="utf-8"><meta n
 </dl>
 `
 
+// index shows a person what there is, and what cannot serve.
+func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = io.WriteString(w, adminIndex) // the client went away
+	applied := s.Applied()
+	for _, line := range applied.failing() {
+		_, _ = fmt.Fprintf(w, "<p>%s\n", html.EscapeString(line))
+	}
+}
+
+// readyz says whether the server is ready, and verbose also which listeners cannot serve.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	health(w, s.Ready())
+	if r.URL.Query().Has("verbose") {
+		applied := s.Applied()
+		for _, line := range applied.failing() {
+			_, _ = fmt.Fprintln(w, line) // the client went away
+		}
+	}
+}
+
 // Admin answers / with what there is: /metrics, /healthz, /readyz, /jwks, /debug/table, /debug/decisions,
 // /debug/explain and /debug/pprof/. It is served on Options.Admin.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.Registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = io.WriteString(w, adminIndex) // the client went away
-	})
+	mux.HandleFunc("GET /{$}", s.index)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, nil) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { health(w, s.Ready()) })
+	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.HandleFunc("GET /jwks", s.jwks)
 	mux.HandleFunc("GET /debug/table", s.debugTable)
 	mux.HandleFunc("GET /debug/decisions", s.debugDecisions)

@@ -336,7 +336,14 @@ func TestTakenAddressIsTriedAgain(t *testing.T) {
 	if s.Applied().Listeners["ns/gw/http"] == nil || s.Addr("ns/gw/http") != nil {
 		t.Errorf("applied %v", s.Applied())
 	}
-	contains(t, s.metrics(), "gatehouse_table_rejected_parts 1")
+	contains(t, s.metrics(), "gatehouse_table_rejected_parts 1", `gatehouse_listener_bound{gateway="ns/gw",listener="http",transport="tcp"} 0`)
+	if applied := s.Applied(); !applied.Unbound("ns/gw/http") {
+		t.Error("not said to be unbound")
+	}
+	if a := s.adminGet("/readyz"); a.StatusCode != 503 || !strings.HasPrefix(a.body, "listener ns/gw/http: cannot bind: ") {
+		t.Errorf("ready without a port: %d %q", a.StatusCode, a.body)
+	}
+	contains(t, s.adminGet("/").body, "<p>listener ns/gw/http: cannot bind: ")
 	_ = taken.Close()
 	for end := time.Now().Add(20 * time.Second); s.Addr("ns/gw/http") == nil && time.Now().Before(end); {
 		time.Sleep(20 * time.Millisecond)
@@ -344,7 +351,43 @@ func TestTakenAddressIsTriedAgain(t *testing.T) {
 	if s.Addr("ns/gw/http") == nil {
 		t.Error("not bound")
 	}
-	contains(t, s.metrics(), "gatehouse_table_rejected_parts 0")
+	contains(t, s.metrics(), "gatehouse_table_rejected_parts 0", `gatehouse_listener_bound{gateway="ns/gw",listener="http",transport="tcp"} 1`)
+	if a := s.adminGet("/readyz"); a.StatusCode != 200 {
+		t.Errorf("not ready with its port: %d %q", a.StatusCode, a.body)
+	}
+}
+
+// A port that comes with a later table and cannot be bound takes none of the others out of service.
+func TestTakenAddressOfALaterTable(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	s := start(t, one(map[string]*table.Action{"/": to("ns/svc:80")}), func(o *proxy.Options) {
+		o.Bind = func(_ string, port uint16) string {
+			if port == 81 {
+				return taken.Addr().String()
+			}
+			return "127.0.0.1:0"
+		}
+	})
+	tab := one(map[string]*table.Action{"/": to("ns/svc:80")})
+	tab.Listeners = append(tab.Listeners, &table.Listener{ID: "ns/gw/more", Port: 81, Protocol: table.HTTP})
+	if err := s.Swap(tab); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.adminGet("/readyz"); a.StatusCode != 200 || a.body != "ok\n" {
+		t.Errorf("ready: %d %q", a.StatusCode, a.body)
+	}
+	if a := s.adminGet("/readyz?verbose"); a.StatusCode != 200 || !strings.HasPrefix(a.body, "ok\nlistener ns/gw/more: cannot bind: ") {
+		t.Errorf("ready, in words: %d %q", a.StatusCode, a.body)
+	}
+	contains(t, s.metrics(), `gatehouse_listener_bound{gateway="ns/gw",listener="http",transport="tcp"} 1`, `gatehouse_listener_bound{gateway="ns/gw",listener="more",transport="tcp"} 0`)
+	s.backend(sayOK)
+	if a := get(t, s.client("ns/gw/http", false), "http://a/"); a.StatusCode != 200 {
+		t.Errorf("the other port answers %d", a.StatusCode)
+	}
 }
 
 func TestSessionTicketsOutliveCertificates(t *testing.T) {

@@ -50,6 +50,8 @@ type Server struct {
 	door      door
 	admin     *admin
 
+	ports ports
+
 	mu      sync.Mutex // one swap at a time; guards the rest
 	sockets *listener.Set
 	applied Applied
@@ -211,13 +213,9 @@ func (s *Server) swap(t *table.Table) error {
 	plan := s.sockets.Prepare(t.Listeners)
 	s.state.Store(&state{table: t, router: r, ports: plan.Ports})
 	plan.Commit()
+	s.tellFailed(t, plan.Failed)
+	s.ports.took(time.Now(), len(plan.Ports), plan.Failed)
 	s.retain(t)
-	for id, err := range plan.Failed {
-		if old := s.applied.Listeners[id]; old == nil || old.Error() != err.Error() {
-			s.log.Error(err, "a listener cannot serve; it is tried again", "listener", id)
-		}
-	}
-	s.applied.Listeners = plan.Failed
 	s.metrics.Table.Rejected.Store(int64(len(t.Rejected) + len(plan.Failed)))
 	return nil
 }
@@ -225,9 +223,6 @@ func (s *Server) swap(t *table.Table) error {
 // retain keeps what outlives tables for all that is in t, whether a request can come to
 // it or not, and drops the rest.
 func (s *Server) retain(t *table.Table) {
-	for _, l := range t.Listeners {
-		s.metrics.Listener(l)
-	}
 	ids := make([]string, len(t.Backends))
 	for i, b := range t.Backends {
 		s.metrics.Backend(b.ID)
@@ -298,7 +293,7 @@ func (s *Server) Applied() Applied {
 	return s.applied
 }
 
-// Ready returns nil once a table is served, until the Server drains.
+// Ready returns nil once a table is served at its ports, until the Server drains.
 func (s *Server) Ready() error {
 	switch {
 	case s.draining.Load():
@@ -306,7 +301,7 @@ func (s *Server) Ready() error {
 	case s.metrics.Table.Generation.Load() == 0:
 		return errors.New("no table yet")
 	}
-	return nil
+	return s.ports.missing()
 }
 
 // Addr returns the address that a listener of the table is bound to; nil when it

@@ -157,11 +157,11 @@ func (p *Plan) group(listeners []*table.Listener) {
 		default:
 			g := &p.groups[i]
 			if together, ok := join(g.kind, kind); ok && !l.Proxies.Equal(g.listeners[0].Proxies) {
-				p.Failed[l.ID] = fmt.Errorf("port %d already takes PROXY headers otherwise", l.Port)
+				p.Failed[l.ID] = &Unbound{k.udp, fmt.Errorf("port %d already takes PROXY headers otherwise", l.Port)}
 			} else if ok {
 				g.kind, g.listeners = together, append(g.listeners, l)
 			} else {
-				p.Failed[l.ID] = fmt.Errorf("port %d already speaks %s", l.Port, g.listeners[0].Protocol)
+				p.Failed[l.ID] = &Unbound{k.udp, fmt.Errorf("port %d already speaks %s", l.Port, g.listeners[0].Protocol)}
 			}
 		}
 	}

@@ -99,6 +99,19 @@ func (p *Plan) bound(g group) (id uint32, ok bool) {
 // failed says that nothing can be bound for g.
 func (p *Plan) failed(g group, err error) {
 	for _, l := range g.listeners {
-		p.Failed[l.ID] = fmt.Errorf("cannot bind: %w", err)
+		p.Failed[l.ID] = &Unbound{g.key.udp, fmt.Errorf("cannot bind: %w", err)}
 	}
 }
+
+// Unbound is why a listener does not have its port; with UDP beside HTTPS it is HTTP/3
+// alone that does not have it.
+type Unbound struct {
+	UDP bool
+	Err error
+}
+
+// Error implements error.
+func (e *Unbound) Error() string { return e.Err.Error() }
+
+// Unwrap is for errors.Is.
+func (e *Unbound) Unwrap() error { return e.Err }

@@ -77,7 +77,7 @@ func (p *Plan) quic(g group, port *Port) {
 	}
 	if port.proxy != nil && !port.proxy.Optional { // who calls comes by a proxy's word alone, and QUIC has none
 		for _, l := range asking {
-			p.Failed[l.ID] = errors.New("HTTP/3 does not go with a PROXY header that must come first; make it Optional, or leave HTTP/3 out")
+			p.Failed[l.ID] = &Unbound{true, errors.New("HTTP/3 does not go with a PROXY header that must come first; make it Optional, or leave HTTP/3 out")}
 		}
 		return
 	}
@@ -86,7 +86,7 @@ func (p *Plan) quic(g group, port *Port) {
 		var err error
 		if k, err = s.bindQUIC(beside, g.key, asking[0]); err != nil {
 			for _, l := range asking {
-				p.Failed[l.ID] = fmt.Errorf("HTTP/3, at the same port of UDP: cannot bind: %w", err)
+				p.Failed[l.ID] = &Unbound{true, fmt.Errorf("HTTP/3, at the same port of UDP: cannot bind: %w", err)}
 			}
 			return
 		}

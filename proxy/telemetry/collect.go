@@ -15,7 +15,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // descs is every series of ours, in the order in which they are documented.
 type descs struct {
 	build                            *prometheus.Desc
-	requests                         *prometheus.Desc
+	requests, bound                  *prometheus.Desc
 	route                            routeDescs
 	answers, badRequests             *prometheus.Desc
 	denials, shadowDenials, refusals *prometheus.Desc
@@ -50,6 +50,8 @@ func newDescs() descs {
 		build: desc("build_info", "Always 1; the labels say what is running.", "version", "goversion"),
 		requests: desc("requests_total", "Requests answered, by Gateway listener and status class. Class 0xx: the client left first.",
 			"gateway", "listener", "code_class"),
+		bound: desc("listener_bound", "1 while a Gateway listener has its port of TCP, or of UDP, as for HTTP/3; 0 while it does not: it is tried again every 5 s.",
+			"gateway", "listener", "transport"),
 		route: routeDescs{
 			requests: desc("route_requests_total", "Requests answered, by route rule and status class. Class 0xx: the client left first.",
 				"route", "rule", "code_class"),
@@ -138,7 +140,11 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 }
 
 func (c collector) requests(d *descs, o output) {
-	c.m.listeners.each(func(l *Listener) { o.classes(d.requests, &l.Classes, l.Gateway, l.Name) })
+	c.m.listeners.each(func(l *Listener) {
+		o.classes(d.requests, &l.Classes, l.Gateway, l.Name)
+		o.flag(d.bound, &l.TCP, l.Gateway, l.Name, "tcp")
+		o.flag(d.bound, &l.UDP, l.Gateway, l.Name, "udp")
+	})
 	c.m.routes.each(func(r *Route) {
 		o.classes(d.route.requests, &r.Classes, r.Route, r.Rule)
 		// Thousands of rules that nobody asks would make every scrape megabytes, and a peak of memory.
@@ -224,6 +230,12 @@ func (o output) gauge(d *prometheus.Desc, v float64, labels ...string) {
 
 func (o output) counter(d *prometheus.Desc, n *atomic.Uint64, labels ...string) {
 	o.send(d, prometheus.CounterValue, float64(n.Load()), labels...)
+}
+
+func (o output) flag(d *prometheus.Desc, f *Flag, labels ...string) {
+	if state := f.state.Load(); state != untold {
+		o.gauge(d, float64(state-no), labels...)
+	}
 }
 
 // classes sends the classes that have been seen, so that a quiet rule is one series, not six.

@@ -32,6 +32,7 @@ type Metrics struct {
 	Mirrored      Causes // by backend and outcome: requests that were to be mirrored
 
 	Table      Table
+	Leader     Flag          // whether this replica writes
 	LogDropped atomic.Uint64 // access log lines lost to a full queue or a failing writer
 
 	questions
@@ -111,6 +112,29 @@ func (r *Route) Observe(status int, d time.Duration, retries int) {
 type Listener struct {
 	Gateway, Name string
 	Classes       Classes
+	TCP, UDP      Flag // whether it has its port
+}
+
+// Flag is 1 or 0, or nothing that is to be told of: then it has no series.
+type Flag struct{ state atomic.Int32 }
+
+// The states of a Flag.
+const (
+	untold = iota
+	no
+	yes
+)
+
+// Set says whether there is something to be told of, and what.
+func (f *Flag) Set(told, is bool) {
+	switch {
+	case !told:
+		f.state.Store(untold)
+	case !is:
+		f.state.Store(no)
+	default:
+		f.state.Store(yes)
+	}
 }
 
 // Port is the counters of one listening socket.

@@ -1,0 +1,42 @@
+package proxy
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/listener"
+)
+
+func TestPortsThatAreMissing(t *testing.T) {
+	type step struct {
+		after    time.Duration // since the first
+		bound    int
+		unbound  bool
+		notReady bool
+	}
+	const soon, late = patience / 2, patience
+	for name, steps := range map[string][]step{
+		"all there":                         {{0, 2, false, false}, {soon, 1, true, false}, {late, 0, true, false}},
+		"no listeners yet":                  {{0, 0, false, false}, {soon, 0, true, false}},
+		"one comes a little later":          {{0, 1, true, true}, {soon, 2, false, false}, {late, 1, true, false}},
+		"one never comes":                   {{0, 1, true, true}, {soon, 1, true, true}, {late, 1, true, false}, {2 * late, 0, true, false}},
+		"none ever comes":                   {{0, 0, true, true}, {late, 0, true, true}, {10 * late, 0, true, true}},
+		"none comes for long, then some do": {{0, 0, true, true}, {late, 0, true, true}, {2 * late, 1, true, false}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var p ports
+			start := time.Now()
+			for i, at := range steps {
+				failed := map[string]error{"ns/gw/other": errors.New("no certificate")}
+				if at.unbound {
+					failed["ns/gw/http"] = &listener.Unbound{Err: errors.New("taken")}
+				}
+				p.took(start.Add(at.after), at.bound, failed)
+				if err := p.missing(); (err != nil) != at.notReady {
+					t.Errorf("step %d: %v, want not ready = %v", i, err, at.notReady)
+				}
+			}
+		})
+	}
+}
