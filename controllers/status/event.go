@@ -10,9 +10,9 @@ import (
 )
 
 // tell sends an event for every condition of an object that, with this write,
-// came to say "not accepted", or came to say it differently; for Gateways whose
-// Service or address cannot be had; and for policies whose status has no room
-// (GEP-713).
+// came to say "not accepted", "does not find what it refers to" or "in part not
+// served", or came to say it differently; for Gateways whose Service, address or port
+// cannot be had; and for policies whose status has no room (GEP-713).
 func (w *Writer) tell(before, after client.Object) {
 	was := map[string]bool{}
 	for _, c := range complaints(before, w.opts.Controller) {
@@ -30,7 +30,7 @@ func (w *Writer) tell(before, after client.Object) {
 func complaints(obj client.Object, controller gatewayv1.GatewayController) (out []metav1.Condition) {
 	add := func(list []metav1.Condition) {
 		for _, c := range list {
-			if c.Status == metav1.ConditionFalse && (c.Type == string(gatewayv1.GatewayConditionAccepted) || wanting(c)) || c.Type == typeUnreported {
+			if complaint(c) {
 				out = append(out, c)
 			}
 		}
@@ -76,11 +76,27 @@ func complaints(obj client.Object, controller gatewayv1.GatewayController) (out 
 	return out
 }
 
-// wanting says whether a condition is that of a Gateway that something has to be
-// done for outside of it.
-func wanting(c metav1.Condition) bool {
-	return c.Type == string(gatewayv1.GatewayConditionProgrammed) &&
-		(c.Reason == string(gatewayv1.GatewayReasonNoResources) || c.Reason == string(gatewayv1.GatewayReasonAddressNotUsable))
+// complaint says whether an event goes with a condition.
+func complaint(c metav1.Condition) bool {
+	switch c.Type {
+	case string(gatewayv1.GatewayConditionAccepted), string(gatewayv1.RouteConditionResolvedRefs):
+		return c.Status == metav1.ConditionFalse
+	case string(gatewayv1.GatewayConditionProgrammed):
+		return c.Status == metav1.ConditionFalse && wanting(c.Reason)
+	case string(gatewayv1.RouteConditionPartiallyInvalid), typeUnreported:
+		return c.Status == metav1.ConditionTrue
+	}
+	return false
+}
+
+// wanting says whether a Gateway or listener is not programmed for something that has
+// to be done outside of it.
+func wanting(reason string) bool {
+	switch reason {
+	case string(gatewayv1.GatewayReasonNoResources), string(gatewayv1.GatewayReasonAddressNotUsable), string(gatewayv1.ListenerReasonPortUnavailable):
+		return true
+	}
+	return false
 }
 
 func addParents(list []gatewayv1.RouteParentStatus, controller gatewayv1.GatewayController, add func([]metav1.Condition)) {

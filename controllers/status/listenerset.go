@@ -18,8 +18,8 @@ import (
 func (p projection) listeners(list []*graph.Listener, of attach.TargetKey, generation int64) (out []gatewayv1.ListenerStatus, unbound []string, serving int) {
 	for _, l := range list {
 		conditions := slices.Clone(l.Conditions)
-		if text := p.problem(l); text != "" {
-			setCondition(conditions, p.programmed(generation, string(gatewayv1.ListenerReasonInvalid), text))
+		if reason, text := p.problem(l); text != "" {
+			setCondition(conditions, p.programmed(generation, string(reason), text))
 			unbound = append(unbound, fmt.Sprintf("%s: %s", l.Key.Listener, text))
 		} else if l.Serves {
 			serving++

@@ -26,11 +26,17 @@ import (
 
 // Applied is what the proxy says of the tables it was given.
 type Applied struct {
-	Generation uint64            // tables it has swapped to; 0 before the first
-	BindErrors map[string]string // listeners that cannot serve, by "namespace/gateway/listener", and why
-	Refused    string            // why the newest table was refused whole; "" when it was not
+	Generation uint64               // tables it has swapped to; 0 before the first
+	BindErrors map[string]BindError // listeners that cannot serve, by "namespace/gateway/listener", and why
+	Refused    string               // why the newest table was refused whole; "" when it was not
 	// Services names the Services of Gateways that could not be made as they should, and why.
 	Services map[types.NamespacedName]string
+}
+
+// BindError is why a listener cannot serve.
+type BindError struct {
+	Text string
+	Port bool // it does not have its port
 }
 
 // The kinds that have a status of ours.
@@ -242,18 +248,20 @@ func (p projection) gateway(gw *graph.Gateway) Desired {
 }
 
 // problem says what the proxy has against a listener that the graph lets serve.
-func (p projection) problem(l *graph.Listener) string {
-	switch text := p.applied.BindErrors[l.Key.ID()]; {
+func (p projection) problem(l *graph.Listener) (reason gatewayv1.ListenerConditionReason, text string) {
+	reason = gatewayv1.ListenerReasonInvalid
+	switch failed := p.applied.BindErrors[l.Key.ID()]; {
 	case !l.Serves:
-		return ""
-	case text != "":
-		return text
+	case failed.Port:
+		return gatewayv1.ListenerReasonPortUnavailable, failed.Text
+	case failed.Text != "":
+		return reason, failed.Text
 	case p.applied.Refused != "":
-		return "the configuration was refused, the one before serves on: " + p.applied.Refused
+		return reason, "the configuration was refused, the one before serves on: " + p.applied.Refused
 	case p.applied.Generation == 0:
-		return "nothing is applied yet"
+		return reason, "nothing is applied yet"
 	}
-	return ""
+	return "", ""
 }
 
 // programmed is the condition of what the proxy does not serve: pending until it

@@ -120,9 +120,11 @@ func TestProject(t *testing.T) {
 	f("gateway", nil, applied, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=True/Programmed"+listeners)
 	f("nothing applied", nil, Applied{}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=Unknown/Pending addresses=0"+
 		" | a routes=3 kinds=1 Accepted=True/Accepted Programmed=Unknown/Pending | b routes=0 kinds=1 Accepted=True/Accepted Programmed=Unknown/Pending")
-	f("one not bound", nil, Applied{Generation: 1, BindErrors: map[string]string{"web/gw/b": "in use"}}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=True/Programmed addresses=1"+
+	f("one not bound", nil, Applied{Generation: 1, BindErrors: map[string]BindError{"web/gw/b": {Text: "in use"}}}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=True/Programmed addresses=1"+
 		" | a routes=3 kinds=1 Accepted=True/Accepted Programmed=True/Programmed | b routes=0 kinds=1 Accepted=True/Accepted Programmed=False/Invalid")
-	none := Applied{Generation: 1, BindErrors: map[string]string{"web/gw/a": "in use", "web/gw/b": "in use"}}
+	f("one without its port", nil, Applied{Generation: 1, BindErrors: map[string]BindError{"web/gw/b": {Text: "in use", Port: true}}}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=True/Programmed addresses=1"+
+		" | a routes=3 kinds=1 Accepted=True/Accepted Programmed=True/Programmed | b routes=0 kinds=1 Accepted=True/Accepted Programmed=False/PortUnavailable")
+	none := Applied{Generation: 1, BindErrors: map[string]BindError{"web/gw/a": {Text: "in use"}, "web/gw/b": {Text: "in use"}}}
 	const bothFailed = " addresses=0 | a routes=3 kinds=1 Accepted=True/Accepted Programmed=False/Invalid | b routes=0 kinds=1 Accepted=True/Accepted Programmed=False/Invalid"
 	f("none bound", nil, none, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=False/Invalid"+bothFailed)
 	f("none bound at an address", func(g *picture) {
@@ -135,7 +137,7 @@ func TestProject(t *testing.T) {
 		g.graph.Gateways[0].Listeners[1].Conditions = []metav1.Condition{cond("Accepted", "False", "PortUnavailable"), cond("Programmed", "False", "Invalid")}
 	}, Applied{}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=Unknown/Pending addresses=0"+
 		" | a routes=3 kinds=1 Accepted=True/Accepted Programmed=Unknown/Pending | b routes=0 kinds=1 Accepted=False/PortUnavailable Programmed=False/Invalid")
-	f("another's bind error", nil, Applied{Generation: 1, BindErrors: map[string]string{"web/other/a": "in use"}}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=True/Programmed"+listeners)
+	f("another's bind error", nil, Applied{Generation: 1, BindErrors: map[string]BindError{"web/other/a": {Text: "in use"}}}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=True/Programmed"+listeners)
 
 	service := func(g *picture) { g.graph.Gateways[0].Service = &graph.Service{Name: named("web", "gw-gatehouse")} }
 	f("a Service that is refused", service, Applied{Generation: 1, Services: map[types.NamespacedName]string{named("web", "gw-gatehouse"): "port taken"}},

@@ -233,16 +233,54 @@ func TestEventsOncePerChange(t *testing.T) {
 	long.Message = strings.Repeat("m", 2*maxNote) // an API server takes no such Event
 	f(long, "r UnsupportedValue "+strings.Repeat("m", maxNote-4)+" ...")
 	f(cond("Accepted", "False", "NotAllowedByListeners"), "r NotAllowedByListeners m")
-	events = nil
+	also := func(c metav1.Condition, want string) {
+		t.Helper()
+		events = nil
+		g := edge()
+		g.policies.All = nil
+		g.graph.Routes[0].Parents[0].Conditions = []metav1.Condition{cond("Accepted", "False", "NotAllowedByListeners"), c}
+		before := s.count()
+		pass(t, w, g)
+		pass(t, w, g)
+		pass(t, newWriter(s), g) // the next leader, which knows of none
+		if got := strings.Join(events, ", "); s.count() != before+1 || got != want {
+			t.Errorf("%s became %s: %d writes, events %q, want one and %q", c.Type, c.Status, s.count()-before, got, want)
+		}
+	}
+	also(cond("ResolvedRefs", "False", "BackendNotFound"), "r BackendNotFound m")
+	also(cond("ResolvedRefs", "True", "ResolvedRefs"), "")
+	also(cond("PartiallyInvalid", "True", "UnsupportedValue"), "r UnsupportedValue m")
+	also(cond("Programmed", "False", "Invalid"), "")
+	f(cond("Accepted", "True", "Accepted"), "")
+}
+
+// A listener without its port is told of, and one that is not served yet is not.
+func TestEventsOfListeners(t *testing.T) {
+	s := newServer(t)
+	w := newWriter(s)
+	var applied Applied
+	var events []string
+	w.opts.Applied = func() Applied { return applied }
+	w.opts.Event = func(about client.Object, reason, message string) {
+		events = append(events, about.GetName()+" "+reason+" "+message)
+	}
 	g := edge()
 	g.policies.All = nil
-	g.graph.Routes[0].Parents[0].Conditions = []metav1.Condition{cond("Accepted", "False", "NotAllowedByListeners"), cond("ResolvedRefs", "False", "InvalidKind")}
-	before := s.count()
-	pass(t, w, g)
-	if s.count() == before || len(events) != 0 {
-		t.Errorf("another condition changed: %d writes, events %q, want one and none", s.count()-before, events)
+	f := func(a Applied, want string) {
+		t.Helper()
+		applied, events = a, nil
+		pass(t, w, g)
+		pass(t, w, g)
+		if got := strings.Join(events, ", "); got != want {
+			t.Errorf("events %q, want %q", got, want)
+		}
 	}
-	f(cond("Accepted", "True", "Accepted"), "")
+	f(Applied{}, "")
+	taken := Applied{Generation: 1, BindErrors: map[string]BindError{"web/gw/b": {Text: "in use", Port: true}}}
+	f(taken, "gw PortUnavailable in use")
+	f(Applied{Generation: 1}, "")
+	f(Applied{Generation: 1, BindErrors: map[string]BindError{"web/gw/b": {Text: "no certificate"}}}, "")
+	f(taken, "gw PortUnavailable in use")
 }
 
 func TestEventsOfEveryRoute(t *testing.T) {
@@ -293,7 +331,7 @@ func TestRunNoticesWhatTheProxyApplied(t *testing.T) {
 	publish(w, edge())
 	programmed("True")
 	mu.Lock()
-	applied.BindErrors = map[string]string{"web/gw/a": "in use", "web/gw/b": "in use"}
+	applied.BindErrors = map[string]BindError{"web/gw/a": {Text: "in use"}, "web/gw/b": {Text: "in use"}}
 	mu.Unlock()
 	programmed("False")
 	mu.Lock()
