@@ -9,7 +9,9 @@
 // A slice names the port of its Service by name and holds the number pods
 // listen on, whether targetPort was a name or a number. So a headless Service
 // works like any other as long as it has ports; a selectorless one by the slices
-// its owner writes. One of type ExternalName has no addresses, whatever slices bear
+// its owner writes. A pod of a dual-stack Service stands in a slice of each family: it
+// is one endpoint, at the address of the Service's first family, as for a client that
+// was given the Service's first address. One of type ExternalName has no addresses, whatever slices bear
 // its name. Host names in slices (addressType FQDN) are not addresses and are left
 // out, as is what is neither TCP nor UDP.
 package endpoints
@@ -40,7 +42,8 @@ type Tracker struct {
 
 // service is what is known of one Service; either part may come first.
 type service struct {
-	ports  map[port]string // to name
+	ports  map[port]string         // to name
+	first  discoveryv1.AddressType // of its families
 	slices map[string]*discoveryv1.EndpointSlice
 }
 
@@ -121,7 +124,10 @@ func (t *Tracker) Service(o metav1.Object, deleted bool) {
 			t.set(backendID(name, at), nil)
 		}
 	}
-	known.ports = ports
+	known.ports, known.first = ports, discoveryv1.AddressTypeIPv4
+	if len(s.Spec.IPFamilies) > 0 && s.Spec.IPFamilies[0] == corev1.IPv6Protocol {
+		known.first = discoveryv1.AddressTypeIPv6
+	}
 	t.dirty[name] = true
 }
 
@@ -176,9 +182,41 @@ func (t *Tracker) set(id string, eps []table.Endpoint) {
 	}
 }
 
+// endpoint is one as a slice has it.
+type endpoint struct {
+	table.Endpoint
+	pod    types.UID // or whatever else it is; "" if nobody says
+	second bool      // of the family that is not the Service's first
+}
+
+// better orders endpoints: ready before draining, then the first family before the other.
+func better(a, b endpoint) int {
+	return cmp.Or(compareBool(a.Draining, b.Draining), compareBool(a.second, b.second))
+}
+
 // endpoints merges what the slices say of one port. An address that stands in
 // several is ready if it is in one of them.
 func (s *service) endpoints(port string, udp bool) (out []table.Endpoint) {
+	all := s.all(port, udp)
+	best := map[types.UID]endpoint{} // of the pods
+	for _, e := range all {
+		if was, ok := best[e.pod]; !ok || better(e, was) < 0 {
+			best[e.pod] = e
+		}
+	}
+	for _, e := range all {
+		if e.pod == "" || e.second == best[e.pod].second {
+			out = append(out, e.Endpoint)
+		}
+	}
+	slices.SortFunc(out, func(a, b table.Endpoint) int { // ready before draining
+		return cmp.Or(a.Address.Compare(b.Address), compareBool(a.Draining, b.Draining))
+	})
+	return slices.CompactFunc(out, func(a, b table.Endpoint) bool { return a.Address == b.Address })
+}
+
+// all is every endpoint that the slices have of one port.
+func (s *service) all(port string, udp bool) (out []endpoint) {
 	for _, slice := range s.slices {
 		if slice.AddressType == discoveryv1.AddressTypeFQDN {
 			continue
@@ -195,15 +233,21 @@ func (s *service) endpoints(port string, udp bool) (out []table.Endpoint) {
 			}
 			for _, a := range e.Addresses {
 				if addr, err := netip.ParseAddr(a); err == nil {
-					out = append(out, table.Endpoint{Address: netip.AddrPortFrom(addr.Unmap(), number), Draining: draining})
+					at := table.Endpoint{Address: netip.AddrPortFrom(addr.Unmap(), number), Draining: draining}
+					out = append(out, endpoint{at, pod(e), slice.AddressType != s.first})
 				}
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b table.Endpoint) int { // ready before draining
-		return cmp.Or(a.Address.Compare(b.Address), compareBool(a.Draining, b.Draining))
-	})
-	return slices.CompactFunc(out, func(a, b table.Endpoint) bool { return a.Address == b.Address })
+	return out
+}
+
+// pod is what an endpoint is, by what its slice refers to.
+func pod(e *discoveryv1.Endpoint) types.UID {
+	if e.TargetRef == nil {
+		return ""
+	}
+	return e.TargetRef.UID
 }
 
 // portNumber finds a Service port by its name. A port without a number means

@@ -143,6 +143,41 @@ endpoints: [{addresses: [192.0.2.9]}, {addresses: [192.0.2.1], conditions: {read
 }
 
 // What is deleted leaves no trace.
+// A pod of a dual-stack Service is one endpoint.
+func TestFamilies(t *testing.T) {
+	const (
+		four  = "addressType: IPv4\nports: [{port: 8080}]\nendpoints: "
+		six   = "addressType: IPv6\nports: [{port: 8080}]\nendpoints: "
+		aFour = "{addresses: [192.0.2.1], targetRef: {kind: Pod, name: a, uid: a}}"
+		bFour = "{addresses: [192.0.2.2], targetRef: {kind: Pod, name: b, uid: b}}"
+		aSix  = "{addresses: ['2001:db8::1'], targetRef: {kind: Pod, name: a, uid: a}}"
+		bSix  = "{addresses: ['2001:db8::2'], targetRef: {kind: Pod, name: b, uid: b}}"
+	)
+	f := func(name string, families []corev1.IPFamily, first, second, want string) {
+		t.Helper()
+		tr := NewTracker()
+		s := api(corev1.ServicePort{Port: 80})
+		s.Spec.IPFamilies = families
+		tr.Service(s, false)
+		tr.Apply(slice(t, "four", first))
+		tr.Apply(slice(t, "six", second))
+		if got := text(tr); got != "shop/api:80 "+want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	both, other := []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}, []corev1.IPFamily{corev1.IPv6Protocol, corev1.IPv4Protocol}
+	f("IPv4 first", both, four+"["+aFour+", "+bFour+"]", six+"["+aSix+", "+bSix+"]", "192.0.2.1:8080 192.0.2.2:8080")
+	f("IPv6 first", other, four+"["+aFour+", "+bFour+"]", six+"["+aSix+", "+bSix+"]", "[2001:db8::1]:8080 [2001:db8::2]:8080")
+	f("nobody says", nil, four+"["+aFour+"]", six+"["+aSix+"]", "192.0.2.1:8080")
+	f("a slice that comes later", both, four+"["+aFour+"]", six+"["+aSix+", "+bSix+"]", "192.0.2.1:8080 [2001:db8::2]:8080")
+	f("one that is behind", both, four+"[{addresses: [192.0.2.1], targetRef: {uid: a}, conditions: {ready: false, serving: true, terminating: true}}]", six+"["+aSix+"]",
+		"[2001:db8::1]:8080")
+	f("one that is not ready in one", both, four+"[{addresses: [192.0.2.1], targetRef: {uid: a}, conditions: {ready: false}}]", six+"["+aSix+"]", "[2001:db8::1]:8080")
+	f("whose they are nobody says", both, four+"[{addresses: [192.0.2.1]}]", six+"[{addresses: ['2001:db8::1']}]", "192.0.2.1:8080 [2001:db8::1]:8080")
+	f("two addresses of one family", both, four+"[{addresses: [192.0.2.1], targetRef: {uid: a}}, {addresses: [192.0.2.3], targetRef: {uid: a}}]", six+"["+aSix+"]",
+		"192.0.2.1:8080 192.0.2.3:8080")
+}
+
 func TestForgets(t *testing.T) {
 	tr := NewTracker()
 	s, a := api(corev1.ServicePort{Port: 80}), slice(t, "a", "addressType: IPv4\nports: [{port: 8080}]\nendpoints: [{addresses: [192.0.2.1]}]\n")
