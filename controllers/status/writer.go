@@ -65,29 +65,32 @@ func (o *Options) defaults() {
 	}
 }
 
-// Writer writes statuses. Publish may be called from any goroutine, whether or
-// not this replica leads; Run writes, and is for the leader.
+// Writer writes statuses. Publish and Saw may be called from any goroutine, whether
+// or not this replica leads; Run writes, and is for the leader.
 type Writer struct {
-	opts   Options
-	latest atomic.Pointer[picture]
-	wake   chan struct{}
+	opts    Options
+	latest  atomic.Pointer[picture]
+	wake    chan struct{}
+	changes changes
 
 	// Owned by Run from here on.
 	written map[Key]done // what the API server has of ours
-	missed  bool         // a write of the last pass failed
+	mended  map[Key]mended
+	missed  bool // a write of the last pass failed
 	limit   flowcontrol.RateLimiter
 }
 
-// done is what was last written, and what it was made of.
+// done is what was last written, what it was made of, and the version of the object with it.
 type done struct {
 	desired Desired
 	source  source
+	version string
 }
 
 // New returns a Writer.
 func New(opts Options) *Writer {
 	opts.defaults()
-	return &Writer{opts: opts, wake: make(chan struct{}, 1)}
+	return &Writer{opts: opts, wake: make(chan struct{}, 1), changes: changes{wake: make(chan struct{}, 1)}}
 }
 
 // Publish hands the Writer the newest Graph with its Policies; one that it has not
@@ -109,7 +112,9 @@ func (w *Writer) Start(ctx context.Context) error { return w.Run(ctx) }
 // Run writes until ctx ends. It knows nothing of what an earlier leader wrote, so
 // it begins by comparing everything.
 func (w *Writer) Run(ctx context.Context) error {
-	w.written = map[Key]done{}
+	w.written, w.mended = map[Key]done{}, map[Key]mended{}
+	w.changes.begin(true)
+	defer w.changes.begin(false)
 	w.limit = flowcontrol.NewTokenBucketRateLimiter(w.opts.Rate, w.opts.Burst)
 	recheck, resync := time.NewTicker(w.opts.Recheck), time.NewTicker(w.opts.Resync)
 	defer recheck.Stop()
@@ -141,7 +146,14 @@ func (w *Writer) Run(ctx context.Context) error {
 			if now := w.opts.Applied(); w.missed && time.Now().After(again) || !sameApplied(now, seen) {
 				pass()
 			}
-		case <-resync.C: // somebody else may have changed what we wrote
+			w.mend(ctx, time.Now()) // what had to wait
+		case <-w.changes.wake: // our own writes come back here too
+			if !sleep(ctx, w.opts.Settle) {
+				return nil
+			}
+			w.mend(ctx, time.Now())
+		case <-resync.C: // whatever was missed
+			w.forget(time.Now())
 			for key, was := range w.written {
 				w.written[key] = done{desired: Desired{Key: was.desired.Key, UID: was.desired.UID, Ingress: was.desired.Ingress}}
 			}
@@ -184,7 +196,7 @@ func (w *Writer) pass(ctx context.Context, latest *picture, applied Applied) {
 			return
 		}
 		if was, ok := w.written[d.Key]; ok && reflect.DeepEqual(was.desired, d) {
-			w.written[d.Key] = done{d, s}
+			w.written[d.Key] = done{d, s, was.version}
 			return
 		}
 		w.try(ctx, d, s)
@@ -208,11 +220,11 @@ func (w *Writer) pass(ctx context.Context, latest *picture, applied Applied) {
 
 // try writes one status and remembers whether it is done.
 func (w *Writer) try(ctx context.Context, d Desired, s source) {
-	switch err := w.write(ctx, d); {
+	switch version, err := w.write(ctx, d); {
 	case err == nil && len(d.Parents) == 0 && len(d.Ancestors) == 0 && len(d.Backend) == 0 && d.Class == nil && d.Gateway == nil && d.Set == nil && d.Ingress == nil:
 		delete(w.written, d.Key)
 	case err == nil:
-		w.written[d.Key] = done{d, s}
+		w.written[d.Key] = done{d, s, version}
 	case ctx.Err() == nil:
 		w.missed = true
 		w.opts.Log.Error(err, "a status was not written; it is tried again", "kind", d.Key.Kind, "object", d.Key.NamespacedName)
@@ -224,40 +236,41 @@ const maxTries = 5
 
 // write brings the status of one object up to date: reads, merges, and updates
 // that very version, again if somebody was faster. An object that is gone, or
-// another or newer than the Graph's, is left to the next Graph.
-func (w *Writer) write(ctx context.Context, d Desired) error {
+// another or newer than the Graph's, is left to the next Graph. It returns the version
+// of the object that has the status, "" if none has.
+func (w *Writer) write(ctx context.Context, d Desired) (version string, err error) {
 	from, wait := client.Reader(w.opts.Client), 10*time.Millisecond
 	for tries := 1; ; tries++ {
 		obj := empty(d.Key.Kind)
 		if obj == nil {
-			return fmt.Errorf("status: no kind %q", d.Key.Kind)
+			return "", fmt.Errorf("status: no kind %q", d.Key.Kind)
 		}
 		if err := from.Get(ctx, d.Key.NamespacedName, obj); err != nil {
-			return client.IgnoreNotFound(err)
+			return "", client.IgnoreNotFound(err)
 		}
 		if d.Generation != 0 && obj.GetGeneration() > d.Generation || d.UID != "" && obj.GetUID() != d.UID {
-			return nil
+			return "", nil
 		}
 		before := obj.DeepCopyObject().(client.Object)
 		w.merge(obj, d)
 		if equality.Semantic.DeepEqual(before, obj) {
 			w.tellFaults(obj, d.Ingress)
-			return nil
+			return obj.GetResourceVersion(), nil
 		}
 		if err := w.limit.Wait(ctx); err != nil {
-			return err
+			return "", err
 		}
 		err := w.opts.Client.Status().Update(ctx, obj)
 		if err == nil {
 			w.tell(before, obj)
 			w.tellFaults(obj, d.Ingress)
-			return nil
+			return obj.GetResourceVersion(), nil
 		}
 		if !apierrors.IsConflict(err) || tries == maxTries {
-			return client.IgnoreNotFound(err)
+			return "", client.IgnoreNotFound(err)
 		}
 		if !sleep(ctx, wait) {
-			return ctx.Err()
+			return "", ctx.Err()
 		}
 		from, wait = w.opts.Live, 2*wait
 	}
