@@ -36,10 +36,10 @@ import (
 
 // Server serves traffic by tables.
 type Server struct {
-	opts     Options
-	log      logr.Logger
-	state    atomic.Pointer[state] // what requests are served by; never nil
-	draining atomic.Bool
+	opts  Options
+	log   logr.Logger
+	state atomic.Pointer[state] // what requests are served by; never nil
+	ready readiness
 
 	metrics   *telemetry.Metrics
 	access    *telemetry.Log
@@ -49,8 +49,6 @@ type Server struct {
 	forward   *forward.Forwarder
 	door      door
 	admin     *admin
-
-	ports ports
 
 	mu      sync.Mutex // one swap at a time; guards the rest
 	sockets *listener.Set
@@ -163,7 +161,7 @@ func (s *Server) drain(ctx context.Context) {
 func (s *Server) takeSockets() *listener.Set {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.draining.Store(true)
+	s.ready.draining.Store(true)
 	return s.sockets
 }
 
@@ -202,7 +200,7 @@ func (s *Server) Swap(t *table.Table) error {
 // swap builds everything from t, then stores it, then lets the new sockets
 // accept: none of them ever serves an older table.
 func (s *Server) swap(t *table.Table) error {
-	if s.draining.Load() {
+	if s.ready.draining.Load() {
 		return errors.New("the proxy is shutting down")
 	}
 	s.owners.Guard.SetKeySets(t.KeySets)
@@ -214,7 +212,7 @@ func (s *Server) swap(t *table.Table) error {
 	s.state.Store(&state{table: t, router: r, ports: plan.Ports})
 	plan.Commit()
 	s.tellFailed(t, plan.Failed)
-	s.ports.took(time.Now(), len(plan.Ports), plan.Failed)
+	s.ready.took(time.Now(), len(plan.Ports), plan.Failed)
 	s.retain(t)
 	s.metrics.Table.Rejected.Store(int64(len(t.Rejected) + len(plan.Failed)))
 	return nil
@@ -247,7 +245,7 @@ func (s *Server) retry(ctx context.Context) {
 		case <-tick.C:
 		}
 		s.mu.Lock()
-		if len(s.applied.Listeners) > 0 && !s.draining.Load() {
+		if len(s.applied.Listeners) > 0 && !s.ready.draining.Load() {
 			if err := s.swap(s.state.Load().table); err != nil {
 				s.log.Error(err, "listeners not tried again")
 			}
@@ -283,6 +281,9 @@ func (s *Server) SetResetKey(key [listener.KeyLen]byte) { s.sockets.SetResetKey(
 // few microseconds of work; it returns at once but for once in 50 us.
 func (s *Server) GiveWay() { s.door.turns.Step() }
 
+// Leading notes whether this replica is the one that writes to its cluster.
+func (s *Server) Leading(is bool) { s.metrics.Leader.Set(true, is) }
+
 // Compiled notes how long it took to make a table of changed objects.
 func (s *Server) Compiled(d time.Duration) { s.metrics.Table.Compile.Observe(d) }
 
@@ -296,12 +297,12 @@ func (s *Server) Applied() Applied {
 // Ready returns nil once a table is served at its ports, until the Server drains.
 func (s *Server) Ready() error {
 	switch {
-	case s.draining.Load():
+	case s.ready.draining.Load():
 		return errors.New("draining")
 	case s.metrics.Table.Generation.Load() == 0:
 		return errors.New("no table yet")
 	}
-	return s.ports.missing()
+	return s.ready.missing()
 }
 
 // Addr returns the address that a listener of the table is bound to; nil when it
@@ -309,7 +310,7 @@ func (s *Server) Ready() error {
 func (s *Server) Addr(listenerID string) net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.draining.Load() {
+	if s.ready.draining.Load() {
 		return nil
 	}
 	for _, l := range s.state.Load().table.Listeners {

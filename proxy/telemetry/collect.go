@@ -15,7 +15,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // descs is every series of ours, in the order in which they are documented.
 type descs struct {
 	build                            *prometheus.Desc
-	requests, bound                  *prometheus.Desc
+	requests                         *prometheus.Desc
 	route                            routeDescs
 	answers, badRequests             *prometheus.Desc
 	denials, shadowDenials, refusals *prometheus.Desc
@@ -41,17 +41,15 @@ type asideDescs struct{ mirrored, asked, introspected, reviewed *prometheus.Desc
 // keyDescs are of the keys that callers are known by.
 type keyDescs struct{ setAge, setKept, used *prometheus.Desc }
 
-type portDescs struct{ open, accepted, failed, refused, requests, handshakes, headers *prometheus.Desc }
+type portDescs struct{ bound, open, accepted, failed, refused, requests, handshakes, headers *prometheus.Desc }
 
-type tableDescs struct{ generation, applied, rejected, failed, swap, compile *prometheus.Desc }
+type tableDescs struct{ leader, generation, applied, rejected, failed, swap, compile *prometheus.Desc }
 
 func newDescs() descs {
 	return descs{
 		build: desc("build_info", "Always 1; the labels say what is running.", "version", "goversion"),
 		requests: desc("requests_total", "Requests answered, by Gateway listener and status class. Class 0xx: the client left first.",
 			"gateway", "listener", "code_class"),
-		bound: desc("listener_bound", "1 while a Gateway listener has its port of TCP, or of UDP, as for HTTP/3; 0 while it does not: it is tried again every 5 s.",
-			"gateway", "listener", "transport"),
 		route: routeDescs{
 			requests: desc("route_requests_total", "Requests answered, by route rule and status class. Class 0xx: the client left first.",
 				"route", "rule", "code_class"),
@@ -79,6 +77,7 @@ func newDescs() descs {
 			reviewed:     desc("kubernetes_reviews_total", "What the API server had to be asked about tokens and rights, by review and outcome.", "review", "outcome"),
 		},
 		port: portDescs{
+			bound:      desc("listener_bound", "1 while a Gateway listener has its port of TCP, or of UDP, as for HTTP/3; 0 while it does not: it is tried again every 5 s.", "gateway", "listener", "transport"),
 			open:       desc("client_connections_open", "Client connections open, by the socket they came in on.", "address"),
 			accepted:   desc("client_connections_total", "Client connections accepted, by the socket they came in on.", "address"),
 			failed:     desc("client_accept_errors_total", "How often a client connection could not be accepted, as when no file descriptor is left: it waits until one is.", "address"),
@@ -88,6 +87,7 @@ func newDescs() descs {
 			headers:    desc("proxy_protocol_errors_total", "Client connections closed for a PROXY header that was missing, malformed or not trusted.", "address"),
 		},
 		table: tableDescs{
+			leader:     desc("leader", "1 while this pod is the one that writes statuses and Services, 0 while it is not; nothing without a cluster."),
 			generation: desc("table_generation", "How many tables the proxy has swapped to."),
 			applied:    desc("table_applied_timestamp_seconds", "When the proxy last swapped to a table, in Unix time."),
 			rejected:   desc("table_rejected_parts", "Parts of the configuration that are answered with an error."),
@@ -142,8 +142,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 func (c collector) requests(d *descs, o output) {
 	c.m.listeners.each(func(l *Listener) {
 		o.classes(d.requests, &l.Classes, l.Gateway, l.Name)
-		o.flag(d.bound, &l.TCP, l.Gateway, l.Name, "tcp")
-		o.flag(d.bound, &l.UDP, l.Gateway, l.Name, "udp")
+		o.flag(d.port.bound, &l.TCP, l.Gateway, l.Name, "tcp")
+		o.flag(d.port.bound, &l.UDP, l.Gateway, l.Name, "udp")
 	})
 	c.m.routes.each(func(r *Route) {
 		o.classes(d.route.requests, &r.Classes, r.Route, r.Rule)
@@ -205,6 +205,7 @@ func (c collector) ports(d *portDescs, o output) {
 
 func (c collector) table(d *tableDescs, o output) {
 	t := &c.m.Table
+	o.flag(d.leader, &c.m.Leader)
 	o.gauge(d.generation, float64(t.Generation.Load()))
 	o.gauge(d.applied, time.Duration(t.Applied.Load()).Seconds())
 	o.gauge(d.rejected, float64(t.Rejected.Load()))

@@ -2,23 +2,18 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
-	"time"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/client-go/tools/leaderelection"
-	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/replicas"
 	"github.com/gatehouse-dev/gatehouse/controllers/watch"
 )
 
@@ -106,9 +101,6 @@ func nodeAddresses(ctx context.Context, c client.Reader, name string) ([]string,
 	return nil, nil
 }
 
-// leaseName is the Lease that replicas elect their leader by.
-const leaseName = "gatehouse-leader"
-
 // release returns what goes when Gatehouse is uninstalled: the Lease, which Helm
 // counts to the release. What is made at run time can go with it. Without
 // elections there is none.
@@ -116,51 +108,9 @@ func (r *running) release(c *cluster) func(context.Context) []metav1.OwnerRefere
 	return func(ctx context.Context) []metav1.OwnerReference {
 		lease := &metav1.PartialObjectMetadata{}
 		lease.SetGroupVersionKind(schema.GroupVersionKind{Group: "coordination.k8s.io", Version: "v1", Kind: "Lease"})
-		if !r.elect || c.live.Get(ctx, client.ObjectKey{Namespace: r.namespace, Name: leaseName}, lease) != nil {
+		if !r.elect || c.live.Get(ctx, client.ObjectKey{Namespace: r.namespace, Name: replicas.Lease}, lease) != nil {
 			return nil
 		}
-		return []metav1.OwnerReference{{APIVersion: "coordination.k8s.io/v1", Kind: "Lease", Name: leaseName, UID: lease.UID}}
+		return []metav1.OwnerReference{{APIVersion: "coordination.k8s.io/v1", Kind: "Lease", Name: replicas.Lease, UID: lease.UID}}
 	}
-}
-
-// lead runs do while this replica is the leader. A replica that loses the lease
-// goes on serving and stands for election again.
-func (r *running) lead(ctx context.Context, c *cluster, do func(context.Context) error, log logr.Logger) error {
-	if !r.elect {
-		return do(ctx)
-	}
-	lock := &resourcelock.LeaseLock{
-		LeaseMeta:  metav1.ObjectMeta{Namespace: r.namespace, Name: leaseName},
-		Client:     c.clientset.CoordinationV1(),
-		LockConfig: resourcelock.ResourceLockConfig{Identity: r.identity},
-	}
-	var writing sync.Mutex // a writer ends a moment after it lost the lease: its successor here, and the process, wait for it
-	for ctx.Err() == nil {
-		elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-			Lock:            lock,
-			Name:            "gatehouse",
-			LeaseDuration:   15 * time.Second,
-			RenewDeadline:   10 * time.Second,
-			RetryPeriod:     2 * time.Second,
-			ReleaseOnCancel: true,
-			Callbacks: leaderelection.LeaderCallbacks{
-				OnStartedLeading: func(ctx context.Context) {
-					writing.Lock()
-					defer writing.Unlock()
-					log.Info("leading: this replica writes statuses", "identity", r.identity)
-					if err := do(ctx); err != nil && !errors.Is(err, context.Canceled) {
-						log.Error(err, "writing statuses")
-					}
-				},
-				OnStoppedLeading: func() { log.Info("not leading", "identity", r.identity) },
-			},
-		})
-		if err != nil {
-			return fmt.Errorf("leader election: %w", err)
-		}
-		elector.Run(ctx)
-	}
-	writing.Lock()
-	defer writing.Unlock()
-	return nil
 }

@@ -139,6 +139,7 @@ func (r *running) run(ctx context.Context, log logr.Logger) error {
 	if err != nil {
 		return err
 	}
+	server.Leading(false)
 	group, ctx := errgroup.WithContext(ctx)
 	drained, done := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { // at once: alive, if not ready
@@ -201,7 +202,9 @@ func (r *running) control(ctx, drained context.Context, server *proxy.Server, co
 			return nil
 		case <-synced:
 		}
-		return r.lead(ctx, cluster, together(writer.Run, services.run, shared.Run), log)
+		return replicas.Election{
+			Client: cluster.clientset.CoordinationV1(), Namespace: r.namespace, Identity: r.identity, None: !r.elect, Leading: server.Leading, Log: log,
+		}.Lead(ctx, together(writer.Run, services.run, shared.Run))
 	})
 	group.Go(func() error { return services.watch(ctx) })
 	group.Go(func() error {
@@ -210,6 +213,7 @@ func (r *running) control(ctx, drained context.Context, server *proxy.Server, co
 				pipeline.Upsert(o)
 				services.saw(o)
 				shared.Saw(o)
+				writer.Saw(o)
 			},
 			Delete: func(o watch.Object) {
 				pipeline.Delete(o)

@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/listener"
 )
 
-func TestPortsThatAreMissing(t *testing.T) {
+func TestReadiness(t *testing.T) {
 	type step struct {
 		after    time.Duration // since the first
 		bound    int
@@ -25,15 +25,15 @@ func TestPortsThatAreMissing(t *testing.T) {
 		"none comes for long, then some do": {{0, 0, true, true}, {late, 0, true, true}, {2 * late, 1, true, false}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var p ports
+			var r readiness
 			start := time.Now()
 			for i, at := range steps {
 				failed := map[string]error{"ns/gw/other": errors.New("no certificate")}
 				if at.unbound {
 					failed["ns/gw/http"] = &listener.Unbound{Err: errors.New("taken")}
 				}
-				p.took(start.Add(at.after), at.bound, failed)
-				if err := p.missing(); (err != nil) != at.notReady {
+				r.took(start.Add(at.after), at.bound, failed)
+				if err := r.missing(); (err != nil) != at.notReady {
 					t.Errorf("step %d: %v, want not ready = %v", i, err, at.notReady)
 				}
 			}

@@ -12,15 +12,18 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
-// ports says whether the ports of the tables are there. Of a process that begins one may
-// still be another's, which is about to end: it is ready when it has them all. Once it is
-// ready it stays so: callers of all its other ports would go with the one that is
+// readiness says whether the ports of the tables are there. Of a process that begins one
+// may still be another's, which is about to end: it is ready when it has them all. Once it
+// is ready it stays so: callers of all its other ports would go with the one that is
 // missing. Nor does it wait for ever for one, which may be anybody's Gateway's that asks
 // for what it cannot have; only without any port at all it is of no use to anybody.
-type ports struct {
-	began time.Time             // with the first table
-	had   bool                  // what it takes to be ready
-	lack  atomic.Pointer[error] // what is missing before that; nil: nothing
+type readiness struct {
+	draining atomic.Bool
+	lack     atomic.Pointer[error] // what is missing to be ready; nil: nothing
+
+	// Guarded by Server.mu.
+	began time.Time // with the first table
+	had   bool      // all it takes
 }
 
 // patience is how long a process that begins waits for the last of its ports: as long as
@@ -28,12 +31,12 @@ type ports struct {
 const patience = 30 * time.Second
 
 // took learns what became of a table: of how many ports, and which listeners are without.
-func (p *ports) took(now time.Time, bound int, failed map[string]error) {
-	if p.had {
+func (r *readiness) took(now time.Time, bound int, failed map[string]error) {
+	if r.had {
 		return
 	}
-	if p.began.IsZero() {
-		p.began = now
+	if r.began.IsZero() {
+		r.began = now
 	}
 	var without []error
 	for _, id := range slices.Sorted(maps.Keys(failed)) {
@@ -41,18 +44,18 @@ func (p *ports) took(now time.Time, bound int, failed map[string]error) {
 			without = append(without, fmt.Errorf("listener %s: %w", id, failed[id]))
 		}
 	}
-	if len(without) == 0 || bound > 0 && now.Sub(p.began) >= patience {
-		p.had = true
-		p.lack.Store(nil)
+	if len(without) == 0 || bound > 0 && now.Sub(r.began) >= patience {
+		r.had = true
+		r.lack.Store(nil)
 		return
 	}
 	err := errors.Join(without...)
-	p.lack.Store(&err)
+	r.lack.Store(&err)
 }
 
 // missing is what is missing to be ready. Any goroutine may call it.
-func (p *ports) missing() error {
-	if err := p.lack.Load(); err != nil {
+func (r *readiness) missing() error {
+	if err := r.lack.Load(); err != nil {
 		return *err
 	}
 	return nil
