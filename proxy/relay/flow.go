@@ -15,14 +15,14 @@ import (
 // flows is a relay with a goroutine for each direction.
 type flows struct {
 	idle  time.Duration
-	moved atomic.Int64 // when something last did, Unix nanoseconds
+	began time.Time    // from which moved counts: a wall clock that is set ends no relay, and keeps none
+	moved atomic.Int64 // when something last did
 }
 
 // copy copies one direction until from ends, and passes the end on. It is false
 // when the connection has broken; then both ends have been closed, or the other direction,
 // which is another goroutine's copy, ends by itself.
 func (r *flows) copy(to, from net.Conn, count *atomic.Uint64) bool {
-	r.moved.CompareAndSwap(0, time.Now().UnixNano())
 	w := flow{flows: r, to: to, count: count}
 	if a, ok := to.(*socket.Ahead); ok {
 		w.to = a.Conn
@@ -134,11 +134,11 @@ func (f *flow) chunks(from net.Conn) error {
 // await reads, until nothing has moved in either direction for too long.
 func (f *flow) await(from net.Conn, read func() ([]byte, error)) ([]byte, error) {
 	for {
-		if err := from.SetReadDeadline(time.Unix(0, f.moved.Load()).Add(f.idle)); err != nil {
+		if err := from.SetReadDeadline(f.began.Add(time.Duration(f.moved.Load()) + f.idle)); err != nil {
 			return nil, err
 		}
 		b, err := read()
-		if !errors.Is(err, os.ErrDeadlineExceeded) || time.Now().UnixNano()-f.moved.Load() >= int64(f.idle) {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(f.began)-time.Duration(f.moved.Load()) >= f.idle {
 			return b, err
 		}
 	}
@@ -167,6 +167,6 @@ func (f *flow) write(b []byte) error {
 func (f *flow) add(n int64) {
 	if n > 0 {
 		f.count.Add(uint64(n))
-		f.moved.Store(time.Now().UnixNano())
+		f.moved.Store(int64(time.Since(f.began)))
 	}
 }

@@ -46,7 +46,7 @@ func (r Relay) Join(client, backend net.Conn, n Count) bool {
 	if p := r.pair(client, backend, n); p != nil {
 		return p.run()
 	}
-	both := flows{idle: r.Idle}
+	both := flows{idle: r.Idle, began: time.Now()}
 	done := make(chan bool, 1)
 	go func() { done <- both.copy(backend, client, n.In) }()
 	ok := both.copy(client, backend, n.Out)

@@ -54,7 +54,7 @@ func (r *Relay) Serve(c *net.UDPConn, to func() *stream.Route) {
 	if hub == nil {
 		return
 	}
-	p := &port{cfg: &r.cfg, conn: c, hub: hub, to: to, sessions: map[socket.Peer]*session{}}
+	p := &port{cfg: &r.cfg, conn: c, hub: hub, to: to, began: time.Now(), sessions: map[socket.Peer]*session{}}
 	var running sync.WaitGroup
 	running.Go(hub.Run)
 	for {
@@ -91,10 +91,11 @@ func hubOf(c *net.UDPConn) *socket.Hub {
 
 // port is the sessions of one socket.
 type port struct {
-	cfg  *Config
-	conn *net.UDPConn
-	hub  *socket.Hub
-	to   func() *stream.Route
+	cfg   *Config
+	conn  *net.UDPConn
+	hub   *socket.Hub
+	to    func() *stream.Route
+	began time.Time // from which session.moved counts: a wall clock may be set
 
 	mu       sync.Mutex
 	sessions map[socket.Peer]*session
@@ -108,7 +109,7 @@ type session struct {
 	backend  *upstream.Backend
 	endpoint *upstream.Endpoint
 	spoke    socket.Spoke
-	moved    atomic.Int64 // when something last did, Unix nanoseconds
+	moved    atomic.Int64 // when something last did, nanoseconds since port.began
 	ended    atomic.Bool
 }
 
@@ -164,7 +165,7 @@ func (p *port) begin(from socket.Peer, route *stream.Route, now time.Time) *sess
 		return nil
 	}
 	s := &session{port: p, client: from, route: route, backend: backend, endpoint: e}
-	s.moved.Store(now.UnixNano())
+	s.move(now)
 	p.mu.Lock()
 	p.sessions[from] = s
 	first := len(p.sessions) == 1
@@ -197,7 +198,7 @@ func (p *port) wake(now time.Time) { _ = p.conn.SetReadDeadline(now.Add(p.cfg.Id
 
 // endIdle ends the sessions on which nothing has moved for too long.
 func (p *port) endIdle(now time.Time) {
-	since := now.Add(-p.cfg.Idle).UnixNano()
+	since := int64(now.Sub(p.began) - p.cfg.Idle)
 	if p.end(func(s *session) bool { return s.moved.Load() <= since }) > 0 {
 		p.wake(now)
 	} else {
@@ -222,6 +223,9 @@ func (p *port) end(over func(*session) bool) int {
 	return left
 }
 
+// move notes that something has moved.
+func (s *session) move(now time.Time) { s.moved.Store(int64(now.Sub(s.port.began))) }
+
 // good says whether the session may go on under the route of this moment.
 func (s *session) good(now *stream.Route) bool {
 	if s.ended.Load() || s.endpoint.Gone() {
@@ -235,7 +239,7 @@ func (s *session) good(now *stream.Route) bool {
 func (s *session) send(d socket.Datagrams) socket.Datagrams {
 	n, left, err := s.spoke.Send(d)
 	if n > 0 {
-		s.moved.Store(d.Came.UnixNano())
+		s.move(d.Came)
 		s.route.Metrics.BytesIn.Add(uint64(n))
 	}
 	if err != nil {
@@ -246,7 +250,7 @@ func (s *session) send(d socket.Datagrams) socket.Datagrams {
 
 // Returned counts a datagram that came back from the endpoint; it implements socket.Owner.
 func (s *session) Returned(n int, now time.Time) {
-	s.moved.Store(now.UnixNano())
+	s.move(now)
 	s.route.Metrics.BytesOut.Add(uint64(n))
 }
 

@@ -71,7 +71,8 @@ func (w *window) add(at int64, n int) {
 			}
 			continue
 		}
-		late := old != 0 && int32(uint32(old>>32)-uint32(turn)) > 0 // by a whole window: it counts no more
+		ahead := int32(uint32(old>>32) - uint32(turn))
+		late := old != 0 && ahead > 0 && ahead <= 2*slots // by a whole window: it counts no more; by more than two the clock was set back
 		if n < 0 || late || word.CompareAndSwap(old, tag|uint64(n)) {
 			return
 		}

@@ -62,6 +62,19 @@ func TestBudgetLate(t *testing.T) {
 	}
 }
 
+// A clock that is set back makes no budget boundless.
+func TestBudgetWithAClockSetBack(t *testing.T) {
+	b := newBudget(&table.RetryBudget{ID: "b", Percent: 50, Interval: 10 * time.Second, Least: 1, LeastInterval: time.Millisecond})
+	asked(b, time.Hour, 100)
+	if n := retried(b, time.Hour, 1000); n != 100 {
+		t.Errorf("%d retries before, want 100", n)
+	}
+	asked(b, 10*time.Second, 10)
+	if n := retried(b, 10*time.Second, 1000); n != 10 {
+		t.Errorf("%d retries after, want 10", n)
+	}
+}
+
 // TestBudgetAtOnce has many callers at one moment: together they get no more than
 // the budget.
 func TestBudgetAtOnce(t *testing.T) {

@@ -179,6 +179,13 @@ func (c *Call) Connect(e *Endpoint, fresh, careful bool) *exchange.Error {
 	return err
 }
 
+// fresh reports whether k was used just now, or by somebody who began after now (Unix
+// nanoseconds). Far after it only the clock was, which has been set back.
+func (k *Conn) fresh(now int64) bool {
+	idle := time.Duration(now - k.idle)
+	return idle <= rested && idle >= -time.Minute
+}
+
 // reuse gets an idle connection to e, if there is a good one.
 func (c *Call) reuse(e *Endpoint, careful bool) bool {
 	for {
@@ -186,7 +193,7 @@ func (c *Call) reuse(e *Endpoint, careful bool) bool {
 		if k == nil {
 			return false
 		}
-		if k.unseen = !careful && !k.loaded && k.secure == nil && c.at-k.idle <= int64(rested); k.unseen || c.quiet(k) {
+		if k.unseen = !careful && !k.loaded && k.secure == nil && k.fresh(c.at); k.unseen || c.quiet(k) {
 			c.use(k)
 			return true
 		}

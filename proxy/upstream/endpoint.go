@@ -63,9 +63,11 @@ func (e *Endpoint) reached() {
 // Address returns where the endpoint is.
 func (e *Endpoint) Address() netip.AddrPort { return e.addr }
 
+// up reports whether the endpoint may be asked, at now (Unix nanoseconds). A clock that was
+// set back keeps nobody away for longer than they were to be.
 func (e *Endpoint) up(now int64) bool {
-	down := e.down.Load()
-	return down == 0 || down <= now
+	left := e.down.Load() - now
+	return left <= 0 || left > int64(downLast)
 }
 
 // Conn is one connection to an endpoint.
@@ -142,7 +144,7 @@ func (e *Endpoint) overloaded() *exchange.Error {
 // on their way already, or had nowhere else to go, say nothing new.
 func (e *Endpoint) unreached() *exchange.Error {
 	now, before := time.Now(), e.down.Load()
-	if before <= now.UnixNano() {
+	if e.up(now.UnixNano()) {
 		back := min(downFirst<<min(e.fails.Load(), 10), downLast)
 		if e.down.CompareAndSwap(before, now.Add(back).UnixNano()) {
 			e.fails.Add(1)
@@ -254,8 +256,9 @@ func (p *pool) put(c *Conn) bool {
 	return false
 }
 
-// reap closes the connections idle since before then (Unix nanoseconds).
-func (p *pool) reap(before int64) {
+// reap closes the connections idle since before first (Unix nanoseconds), and those since
+// after last, which has yet to come: the clock was set back.
+func (p *pool) reap(first, last int64) {
 	if !p.made.Load() {
 		return
 	}
@@ -266,7 +269,7 @@ func (p *pool) reap(before int64) {
 		if c == nil || !slot.CompareAndSwap(c, nil) {
 			continue
 		}
-		if c.idle < before || !p.put(c) {
+		if c.idle < first || c.idle > last || !p.put(c) {
 			c.close()
 		}
 	}

@@ -152,7 +152,7 @@ func (s *Set) Run(ctx context.Context) {
 	for {
 		select {
 		case now := <-tick.C:
-			s.reap(now.Add(-s.cfg.IdleTimeout))
+			s.reap(now)
 		case <-ctx.Done():
 			s.Close()
 			return
@@ -164,7 +164,7 @@ func (s *Set) Run(ctx context.Context) {
 // exchange ends.
 func (s *Set) Close() { s.Retain(nil) }
 
-func (s *Set) reap(before time.Time) {
+func (s *Set) reap(now time.Time) {
 	s.mu.Lock()
 	var all []*Endpoint
 	for _, b := range s.backends {
@@ -173,7 +173,7 @@ func (s *Set) reap(before time.Time) {
 	}
 	s.mu.Unlock()
 	for _, e := range all {
-		e.pool.reap(before.UnixNano())
+		e.pool.reap(now.Add(-s.cfg.IdleTimeout).UnixNano(), now.Add(s.cfg.IdleTimeout).UnixNano())
 		e.streams.Load().Reap()
 	}
 }

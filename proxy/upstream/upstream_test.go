@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"sync"
@@ -162,7 +163,7 @@ func TestPool(t *testing.T) {
 	if got := e.open.Load(); got != 2 {
 		t.Errorf("%d connections are open, want 2", got)
 	}
-	e.pool.reap(now.Add(-time.Minute).UnixNano())
+	e.pool.reap(now.Add(-time.Minute).UnixNano(), now.Add(time.Minute).UnixNano())
 	if got := e.open.Load(); got != 1 {
 		t.Errorf("%d connections are open after the old one has gone, want 1", got)
 	}
@@ -207,7 +208,7 @@ func TestPoolRace(t *testing.T) {
 	}
 	running.Go(func() {
 		for range 50 {
-			e.pool.reap(time.Now().UnixNano())
+			e.pool.reap(time.Now().UnixNano(), math.MaxInt64)
 			time.Sleep(100 * time.Microsecond)
 		}
 		e.pool.close()
@@ -252,6 +253,34 @@ func TestBackOff(t *testing.T) {
 	}
 	if n := e.open.Load(); n != 0 {
 		t.Errorf("%d connections are counted, want 0", n)
+	}
+}
+
+// A clock that is set back by an hour neither keeps an endpoint away for as long, nor
+// makes connections of before look fresh.
+func TestClockSetBack(t *testing.T) {
+	cfg := Config{MaxIdle: 2}
+	cfg.defaults()
+	e := newEndpoint(accept(t), &Backend{cfg: &cfg, dialer: New(cfg).dialer})
+	now := time.Now()
+	ahead := now.Add(time.Hour)
+	e.down.Store(ahead.Add(downFirst).UnixNano())
+	if !e.up(now.UnixNano()) {
+		t.Error("the endpoint is away")
+	}
+	_ = e.unreached()
+	if e.up(time.Now().UnixNano()) || !e.up(now.Add(downLast+time.Minute).UnixNano()) {
+		t.Errorf("one that cannot be reached is left alone until %v", time.Unix(0, e.down.Load()))
+	}
+	a, b := connect(t, e), connect(t, e)
+	a.release(ahead.UnixNano())
+	b.release(now.UnixNano())
+	if a.fresh(now.UnixNano()) || !b.fresh(now.UnixNano()) || !b.fresh(now.UnixNano()-1) || b.fresh(now.Add(time.Second).UnixNano()) {
+		t.Error("what is fresh and what is not")
+	}
+	e.pool.reap(now.Add(-time.Minute).UnixNano(), now.Add(time.Minute).UnixNano())
+	if n := e.open.Load(); n != 1 || e.pool.get() != b {
+		t.Errorf("%d connections are open, want b alone", n)
 	}
 }
 
