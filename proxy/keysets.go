@@ -1,9 +1,8 @@
 package proxy
 
 import (
-	"time"
-
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
+	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 )
 
 // KeySets returns what the server has fetched of key sets, so that others can go
@@ -15,12 +14,14 @@ func (s *Server) KeySets() []keyset.Kept { return s.owners.Guard.Kept() }
 // and why.
 func (s *Server) RestoreKeySets(kept []keyset.Kept) error { return s.owners.Guard.Restore(kept) }
 
-// keySets is a telemetry.Sources; sets that have no keys have no age.
-func (s *Server) keySets(f func(id string, age time.Duration, kept bool)) {
+// keySets is a telemetry.Sources.
+func (s *Server) keySets(f func(id string, set telemetry.KeySet)) {
 	s.owners.Guard.KeySets(func(id string, left keyset.Left) {
-		if left.Keys > 0 {
-			f(id, s.opts.Now().Sub(left.Fetched), left.Kept)
+		if left.Keys == 0 {
+			f(id, telemetry.KeySet{Missing: true})
+			return
 		}
+		f(id, telemetry.KeySet{Age: s.opts.Now().Sub(left.Fetched), Kept: left.Kept})
 	})
 }
 

@@ -114,6 +114,7 @@ func TestCertificateReload(t *testing.T) {
 	}
 	s := start(t, with(certs[0]))
 	s.backend(sayOK)
+	contains(t, s.metrics(), fmt.Sprintf("gatehouse_certificate_not_after_timestamp_seconds{secret=%q} ", certs[0].ID))
 	open := s.client("ns/gw/http", false)
 	serial := func(c *http.Client) string {
 		return get(t, c, "https://a.example.com/").TLS.PeerCertificates[0].SerialNumber.String()

@@ -212,6 +212,7 @@ func (s *Server) swap(t *table.Table) error {
 	s.state.Store(&state{table: t, router: r, ports: plan.Ports})
 	plan.Commit()
 	s.tellFailed(t, plan.Failed)
+	s.metrics.Certificates(plan.Valid)
 	s.ready.took(time.Now(), len(plan.Ports), plan.Failed)
 	s.retain(t)
 	s.metrics.Table.Rejected.Store(int64(len(t.Rejected) + len(plan.Failed)))

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/clientcert"
 	"github.com/gatehouse-dev/gatehouse/proxy/stream"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
+	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 )
 
 // certificate is a parsed table.Certificate, or why it cannot be.
@@ -50,6 +51,7 @@ func (p *Plan) names(listeners []*table.Listener, certs map[*table.Certificate]*
 				continue
 			}
 			e.certs = append(e.certs, parsed.tls)
+			p.Valid[c.ID] = telemetry.Validity{NotBefore: parsed.tls.Leaf.NotBefore, NotAfter: parsed.tls.Leaf.NotAfter}
 		}
 		slices.SortStableFunc(e.certs, func(a, b *tls.Certificate) int { return slow(a) - slow(b) })
 		for _, s := range l.Streams {

@@ -104,8 +104,9 @@ func New(cfg Config) *Set {
 
 // Plan is sockets bound and certificates parsed for a table, not yet in use.
 type Plan struct {
-	Ports  map[uint32]*Port // by the id of their socket
-	Failed map[string]error // by table.Listener.ID; the rest of the table is served
+	Ports  map[uint32]*Port              // by the id of their socket
+	Failed map[string]error              // by table.Listener.ID; the rest of the table is served
+	Valid  map[string]telemetry.Validity // certificates, by table.Certificate.ID
 	set    *Set
 	groups []group
 	gone   []interface{ drain(context.Context) }
@@ -115,7 +116,7 @@ type Plan struct {
 // and stops accepting where no listener is left. Nothing is accepted on the new
 // sockets before Commit, which must follow.
 func (s *Set) Prepare(listeners []*table.Listener) *Plan {
-	p := &Plan{Ports: map[uint32]*Port{}, Failed: map[string]error{}, set: s}
+	p := &Plan{Ports: map[uint32]*Port{}, Failed: map[string]error{}, Valid: map[string]telemetry.Validity{}, set: s}
 	p.group(listeners)
 	p.stop()
 	certs := make(map[*table.Certificate]*certificate, len(s.certs))

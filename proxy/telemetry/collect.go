@@ -38,8 +38,8 @@ type backendDescs struct {
 // asideDescs are of requests that others than the backend were sent.
 type asideDescs struct{ mirrored, asked, introspected, reviewed *prometheus.Desc }
 
-// keyDescs are of the keys that callers are known by.
-type keyDescs struct{ setAge, setKept, used *prometheus.Desc }
+// keyDescs are of the keys that callers are known by, and of those the gateway is known by.
+type keyDescs struct{ notBefore, notAfter, setMissing, setAge, setKept, used *prometheus.Desc }
 
 type portDescs struct{ bound, open, accepted, failed, refused, requests, handshakes, headers *prometheus.Desc }
 
@@ -96,9 +96,12 @@ func newDescs() descs {
 			compile:    desc("table_compile_duration_seconds", "Time from changed objects to a compiled table."),
 		},
 		keys: keyDescs{
-			setAge:  desc("key_set_age_seconds", "Time since a key set's keys were last fetched.", "key_set"),
-			setKept: desc("key_set_kept", "1 while a key set goes by keys that were kept from before the process began, 0 once they were fetched.", "key_set"),
-			used:    desc("api_key_last_used_timestamp_seconds", "When the API key of a Secret was last accepted, in Unix time; for the 1,000 keys used last.", "secret"),
+			notBefore:  desc("certificate_not_before_timestamp_seconds", "From when a certificate of a listener is valid, in Unix time, by its Secret.", "secret"),
+			notAfter:   desc("certificate_not_after_timestamp_seconds", "Until when a certificate of a listener is valid, in Unix time, by its Secret.", "secret"),
+			setMissing: desc("key_set_missing", "1 while a key set has no keys and what it guards is answered 503, 0 once it has some.", "key_set"),
+			setAge:     desc("key_set_age_seconds", "Time since a key set's keys were last fetched; nothing where they are in the configuration itself.", "key_set"),
+			setKept:    desc("key_set_kept", "1 while a key set goes by keys that were kept from before the process began, 0 once they were fetched.", "key_set"),
+			used:       desc("api_key_last_used_timestamp_seconds", "When the API key of a Secret was last accepted, in Unix time; for the 1,000 keys used last.", "secret"),
 		},
 		logDropped: desc("access_log_dropped_total", "Access log lines lost to a full queue or a failing writer."),
 		logins:     newLoginDescs(),
@@ -119,6 +122,12 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	c.causes(&d, o)
 	c.backends(&d.backend, o)
 	c.ports(&d.port, o)
+	if all := c.m.valid.Load(); all != nil {
+		for id, v := range *all {
+			o.gauge(d.keys.notBefore, float64(v.NotBefore.Unix()), id)
+			o.gauge(d.keys.notAfter, float64(v.NotAfter.Unix()), id)
+		}
+	}
 	c.streams(o)
 	c.limits(o)
 	c.table(&d.table, o)
@@ -126,14 +135,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		c.m.sources.KeysUsed(func(secret string, at time.Time) { o.gauge(d.keys.used, float64(at.Unix()), secret) })
 	}
 	if c.m.sources.KeySets != nil {
-		c.m.sources.KeySets(func(id string, age time.Duration, kept bool) {
-			o.gauge(d.keys.setAge, age.Seconds(), id)
-			still := 0.0
-			if kept {
-				still = 1
-			}
-			o.gauge(d.keys.setKept, still, id)
-		})
+		c.m.sources.KeySets(func(id string, s KeySet) { o.keySet(&d.keys, id, s) })
 	}
 	o.counter(d.logDropped, &c.m.LogDropped)
 	c.logins(&d.logins, o)
@@ -231,6 +233,20 @@ func (o output) gauge(d *prometheus.Desc, v float64, labels ...string) {
 
 func (o output) counter(d *prometheus.Desc, n *atomic.Uint64, labels ...string) {
 	o.send(d, prometheus.CounterValue, float64(n.Load()), labels...)
+}
+
+func (o output) keySet(d *keyDescs, id string, s KeySet) {
+	is := func(b bool) float64 {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	o.gauge(d.setMissing, is(s.Missing), id)
+	if !s.Missing {
+		o.gauge(d.setAge, s.Age.Seconds(), id)
+		o.gauge(d.setKept, is(s.Kept), id)
+	}
 }
 
 func (o output) flag(d *prometheus.Desc, f *Flag, labels ...string) {

@@ -56,20 +56,28 @@ type series struct {
 	ports     keyed[Port]
 	backends  keyed[Backend]
 	streams   keyed[Stream]
-	census    census // Retain's
+	valid     atomic.Pointer[map[string]Validity] // certificates, by their ids
+	census    census                              // Retain's
 }
 
 // Sources are figures that others keep, read when somebody asks for the
 // metrics. Each may be nil.
 type Sources struct {
-	KeySets  func(f func(id string, age time.Duration, kept bool)) // time since a key set's keys were fetched, and whether that was before the process began
-	KeysUsed func(f func(secret string, at time.Time))             // API keys, and when each was last accepted
-	Backends func(f func(id string, l Load))                       // how busy each backend is
-	Limits   func(f func(l Limit))                                 // what bounds the process, by its names in docs/limits.md
-	Logins   func(f func(event string, n uint64))                  // events of OpenID Connect logins
-	Sessions func() (values, bytes int, lost uint64)               // kept in memory for them
+	KeySets  func(f func(id string, s KeySet))         // key sets
+	KeysUsed func(f func(secret string, at time.Time)) // API keys, and when each was last accepted
+	Backends func(f func(id string, l Load))           // how busy each backend is
+	Limits   func(f func(l Limit))                     // what bounds the process, by its names in docs/limits.md
+	Logins   func(f func(event string, n uint64))      // events of OpenID Connect logins
+	Sessions func() (values, bytes int, lost uint64)   // kept in memory for them
 
 	version string // of the program
+}
+
+// KeySet is what is known of the keys of one set.
+type KeySet struct {
+	Age     time.Duration // since they were fetched
+	Kept    bool          // that was before the process began
+	Missing bool          // there are none, and have not been
 }
 
 // Table counts what became of the tables handed to the proxy.
@@ -193,6 +201,13 @@ func (m *Metrics) Listener(l *table.Listener) *Listener {
 func (m *Metrics) Port(address string) *Port {
 	return m.ports.get(address, func() *Port { return &Port{Address: address} })
 }
+
+// Validity is from when and until when a certificate is valid.
+type Validity struct{ NotBefore, NotAfter time.Time }
+
+// Certificates makes these the certificates there are, by their ids. Nobody may write to
+// the map.
+func (m *Metrics) Certificates(valid map[string]Validity) { m.valid.Store(&valid) }
 
 // Backend returns the counters of the backend id.
 func (m *Metrics) Backend(id string) *Backend {

@@ -50,7 +50,10 @@ func fill(m *Metrics, t *table.Table) {
 
 func TestMetricsLint(t *testing.T) {
 	m := New("v1", Sources{
-		KeySets:  func(f func(string, time.Duration, bool)) { f("https://issuer", 2*time.Second, true) },
+		KeySets: func(f func(string, KeySet)) {
+			f("https://issuer", KeySet{Age: 2 * time.Second, Kept: true})
+			f("https://away", KeySet{Missing: true})
+		},
 		Backends: func(f func(string, Load)) { f("shop/api:80", Load{InFlight: 1, Connections: 2}) },
 	})
 	fill(m, sampleTable())

@@ -143,12 +143,14 @@ func (k *KeySets) Get(id string) *KeySet {
 	return nil
 }
 
-// Each calls f with every set and what it has.
+// Each calls f with every set of the table that is fetched, and what it has.
 func (k *KeySets) Each(f func(id string, left Left)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for id, s := range k.sets {
-		f(id, s.left())
+		if !s.unused && fetches(s.source) {
+			f(id, s.left())
+		}
 	}
 }
 

@@ -1,0 +1,35 @@
+package proxy_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-dev/gatehouse/proxy"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
+)
+
+// nowhere is a transport whose requests get nowhere.
+type nowhere struct{}
+
+func (nowhere) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("nowhere") }
+
+// Whoever watches is told of keys that could never be fetched, and of none that the
+// configuration itself has: those grow old and are not at fault.
+func TestKeySetsThatAreMissing(t *testing.T) {
+	tab := one(map[string]*table.Action{"/": to("ns/svc:80")})
+	tab.KeySets = []*table.KeySet{
+		{ID: "away", URI: "https://issuer.example/keys"},
+		{ID: "here", Inline: []byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`)},
+	}
+	s := start(t, tab, func(o *proxy.Options) { o.KeySets = nowhere{} })
+	contains(t, s.metrics(), `gatehouse_key_set_missing{key_set="away"} 1`)
+	if m := s.metrics(); strings.Contains(m, `{key_set="here"}`) || strings.Contains(m, `gatehouse_key_set_age_seconds{`) {
+		t.Error("keys have an age that are not fetched, or were not yet")
+	}
+	s.swap(one(map[string]*table.Action{"/": to("ns/svc:80")}))
+	if strings.Contains(s.metrics(), `{key_set="away"}`) {
+		t.Error("a key set is missed that nobody wants any more")
+	}
+}
