@@ -27,6 +27,11 @@ func TestLeader(t *testing.T) {
 	first := replica("first", "127.0.0.1").WaitReady()
 	first.WaitLog(30*time.Second, leading)
 	second := replica("second", "127.0.0.2").WaitReady()
+	for g, want := range map[*Gatehouse]string{first: "1", second: "0"} {
+		if _, _, text := ask(fresh, "http://"+g.admin+"/metrics"); !strings.Contains(text, "\ngatehouse_leader "+want+"\n") {
+			t.Errorf("no gatehouse_leader %s in the metrics", want)
+		}
+	}
 
 	change := func(path string, limit time.Duration, addresses ...string) {
 		t.Helper()

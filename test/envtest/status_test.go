@@ -108,6 +108,7 @@ func TestStatus(t *testing.T) {
 		Accepted=True Accepted @0
 		ResolvedRefs=False BackendNotFound @0
 		gatehouse.dev/ValidationPolicyAffected=True PolicyAffected @0`)
+	w.expectEvent("r", "BackendNotFound")
 	if c := condition(route.Status.Parents[0].Conditions, "ResolvedRefs"); !c.LastTransitionTime.After(resolved.LastTransitionTime.Time) {
 		t.Errorf("ResolvedRefs became %s at %v, and was %s at %v", c.Status, c.LastTransitionTime, resolved.Status, resolved.LastTransitionTime)
 	}
