@@ -208,6 +208,10 @@ func (c *conn) data(h *frame.Head, payload []byte) error {
 	r := &s.answer
 	r.received += int64(len(content))
 	end := h.Has(frame.EndStream)
+	if r.headed && s.method == "HEAD" && len(content) > 0 {
+		c.excess(s, len(content), end)
+		return nil
+	}
 	if !r.headed || r.noBody && len(content) > 0 || r.length >= 0 && !r.noBody && (r.received > r.length || end && r.received < r.length) {
 		c.credit(int64(len(content)))
 		c.abort(s, errMalformed, frame.ProtocolError)
@@ -223,4 +227,15 @@ func (c *conn) data(h *frame.Head, payload []byte) error {
 	}
 	s.reading.Signal()
 	return nil
+}
+
+// excess drops content of an answer to HEAD: many servers leave it to the application not to
+// send any, and the answer, which its head is all of, is as good. The connection's lock is held.
+func (c *conn) excess(s *Stream, n int, end bool) {
+	c.credit(int64(n))
+	if end {
+		c.end(s, nil, true)
+	} else {
+		c.abort(s, nil, frame.Cancel)
+	}
 }
