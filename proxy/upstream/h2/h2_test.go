@@ -477,9 +477,14 @@ func hello(s *Stream, x *exchange.Exchange, streamed bool) (untouched bool, err 
 	}
 	x.Request.ContentLength = -1
 	s.Send(x)
-	_ = s.Write([]byte("hello"))
-	s.Last(nil)
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		_ = s.Write([]byte("hello"))
+		s.Last(nil)
+	}()
 	_, _, _, err = s.Head(nil)
+	<-sent
 	return false, err
 }
 

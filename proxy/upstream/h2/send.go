@@ -14,8 +14,10 @@ import (
 // the answer. untouched tells, after an error, that the backend has not looked at it.
 func (s *Stream) Ask(x *exchange.Exchange, b []byte) (untouched bool, err error) {
 	s.head(x, int64(len(b)))
+	s.lock.Lock()
 	s.kept, s.last = b, true
 	s.replay()
+	s.lock.Unlock()
 	err = s.wait()
 	return errors.Is(err, errUnprocessed), err
 }
@@ -23,6 +25,8 @@ func (s *Stream) Ask(x *exchange.Exchange, b []byte) (untouched bool, err error)
 // Send begins to send x's request; its content follows with Write and Last.
 func (s *Stream) Send(x *exchange.Exchange) {
 	s.head(x, x.Request.ContentLength)
+	s.lock.Lock()
+	defer s.lock.Unlock()
 	s.kept = s.own[:0]
 	s.replay()
 }
@@ -56,10 +60,8 @@ func listed(r *frame.Request, h exchange.Header) int64 {
 }
 
 // replay sends what has been given to us so far, on the connection there is room on;
-// nothing if the stream has been aborted meanwhile.
+// nothing if the stream has been aborted meanwhile. The stream's lock is held.
 func (s *Stream) replay() {
-	s.lock.Lock()
-	defer s.lock.Unlock()
 	whole := s.last && len(s.kept) == 0 && len(s.trailer) == 0
 	c := s.conn.Load()
 	c.mu.Lock()
@@ -88,8 +90,10 @@ func (s *Stream) replay() {
 		flags, s.sentLast = frame.EndStream, true
 	}
 	c.stageHeaders(s.id, flags, s.block)
-	if !whole && c.content(s, s.kept, s.last && len(s.trailer) == 0) == nil && s.last {
-		c.finish(s)
+	if !whole {
+		if _, err := c.content(s, s.kept, s.last && len(s.trailer) == 0); err == nil && s.last {
+			c.finish(s)
+		}
 	}
 	c.flush()
 }
@@ -104,26 +108,27 @@ func (c *conn) stageHeaders(id uint32, flags uint8, block []byte) {
 }
 
 // content stages p as the windows and the room in the output let it, and the end
-// of the stream with it. The connection's lock is held but for when it waits.
-func (c *conn) content(s *Stream, p []byte, last bool) error {
-	for len(p) > 0 {
+// of the stream with it; it returns how much was staged before the stream ended. The
+// connection's lock is held but for when it waits.
+func (c *conn) content(s *Stream, p []byte, last bool) (staged int, _ error) {
+	for staged < len(p) {
 		if s.done {
-			return s.refused()
+			return staged, s.refused()
 		}
-		n := c.sendable(s, len(p))
+		n := c.sendable(s, len(p)-staged)
 		if n <= 0 {
 			c.flush()
 			c.stall(s)
 			continue
 		}
 		flags := uint8(0)
-		if last && n == len(p) {
+		if last && staged+n == len(p) {
 			flags, s.sentLast = frame.EndStream, true
 		}
-		c.stageData(s, flags, p[:n])
-		p = p[n:]
+		c.stageData(s, flags, p[staged:staged+n])
+		staged += n
 	}
-	return nil
+	return staged, nil
 }
 
 // sendable returns how much of n bytes of content s can stage now; nothing if that
@@ -171,11 +176,10 @@ func (s *Stream) late(c *conn) {
 	}
 }
 
-// refused is why no more content is taken. Content that is kept for another try
-// counts as taken.
+// refused is why no more content is taken.
 func (s *Stream) refused() error {
-	if s.keeping.Load() && s.err == errUnprocessed {
-		return nil
+	if s.err == errUnprocessed {
+		return errUnprocessed
 	}
 	return errRefused
 }
@@ -194,27 +198,66 @@ func (c *conn) finish(s *Stream) {
 }
 
 // Write sends content, and returns when it has been taken: no more than the
-// backend's windows let it.
+// backend's windows let it. Where the backend has not looked at the request, it waits until
+// that has been sent again, as far as it is kept, by who waits for the answer, and goes on
+// from there: so no more has to be kept than has been sent.
 func (s *Stream) Write(p []byte) error {
 	s.lock.Lock()
 	defer s.lock.Unlock()
-	if s.keeping.Load() {
-		if len(s.kept)+len(p) > replayable {
-			s.keeping.Store(false)
-		} else {
-			s.kept = append(s.kept, p...)
-			s.own = s.kept
+	for {
+		n, err := s.put(p)
+		s.keep(p[:n])
+		if err != errUnprocessed {
+			return err
 		}
+		if !s.retried() {
+			return errRefused
+		}
+		p = p[n:]
 	}
+}
+
+// retried waits until the request may have been sent again, and reports whether it still
+// can be. The stream's lock is held but for when it waits.
+func (s *Stream) retried() bool {
+	if !s.keeping.Load() || s.aborted.Load() {
+		return false
+	}
+	s.lock.Unlock()
+	told := s.resent.Wait(time.Now().Add(glance))
+	s.lock.Lock()
 	c := s.conn.Load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.done {
-		return s.refused()
+	if !told && (s.ctx.Err() != nil || time.Now().After(s.until)) { // nobody waits for the answer
+		s.keeping.Store(false)
 	}
-	err := c.content(s, p, false)
+	return true
+}
+
+// put is content on the stream's connection as it is now.
+func (s *Stream) put(p []byte) (staged int, err error) {
+	c := s.conn.Load()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	staged, err = c.content(s, p, false)
 	c.flush()
-	return err
+	return staged, err
+}
+
+// keep keeps content that has been sent, so that it can be sent again, as long as all
+// of it is little enough.
+func (s *Stream) keep(p []byte) {
+	if !s.keeping.Load() {
+		return
+	}
+	if len(s.kept)+len(p) > replayable {
+		s.keeping.Store(false)
+		s.kept, s.own = nil, nil
+		return
+	}
+	s.kept = append(s.kept, p...)
+	s.own = s.kept
 }
 
 // Last ends the content.

@@ -17,7 +17,9 @@ import (
 // looked at it.
 const repeats = 2
 
-// replayable is how much content is kept so that it can be sent again.
+// replayable is how much content is kept so that it can be sent again. A backend that has
+// not looked at a request lets no more of it through than its first window, which is of 64 KiB
+// with most.
 const replayable = 64 << 10
 
 var errRefused = errors.New("h2: the backend takes no more content")
@@ -46,7 +48,8 @@ type Stream struct {
 	writing  frame.Waiter
 	conn     atomic.Pointer[conn] // with room kept for this stream
 	aborted  atomic.Bool
-	keeping  atomic.Bool // another try is possible
+	keeping  atomic.Bool  // another try is possible
+	resent   frame.Waiter // for who writes: it was made, or is not possible any more
 
 	looks   // the reading goroutine's
 	sending // guarded by its lock
@@ -65,7 +68,7 @@ type sending struct {
 	lock    sync.Mutex // held while content is sent; taken before the connection's
 	block   []byte     // the head; its memory stays with the stream
 	size    int64      // of the head, as section 6.5.2 counts
-	kept    []byte     // the content from its start, for another try
+	kept    []byte     // the content as far as it has been sent, for another try
 	own     []byte     // memory for that
 	last    bool       // the content is complete
 	trailer exchange.Header
@@ -92,6 +95,7 @@ var streams = sync.Pool{New: func() any {
 	s.block = make([]byte, 0, 512)
 	s.reading.Init()
 	s.writing.Init()
+	s.resent.Init()
 	return s
 }}
 
@@ -106,6 +110,7 @@ func (p *Pool) Open(ctx context.Context, at time.Time) (*Stream, error) {
 	s.pool, s.ctx, s.until = p, ctx, at
 	s.reading.Clear()
 	s.writing.Clear()
+	s.resent.Clear()
 	s.conn.Store(c)
 	s.held = true
 	s.keeping.Store(true)
@@ -195,7 +200,18 @@ func (c *conn) end(s *Stream, err error, complete bool) {
 // wait waits for the head of the answer, and sends the request again as long as
 // the backend says that it has not looked at it. To have been one of more than a new
 // connection takes, before that could be known, is no try: it may happen with each.
+// Nothing is sent again after it.
 func (s *Stream) wait() error {
+	err := s.persist()
+	s.keeping.Store(false)
+	if err != nil {
+		s.resent.Signal()
+	}
+	return err
+}
+
+// persist is wait, after which the request may still be sent again.
+func (s *Stream) persist() error {
 	for try, early := 0, 0; ; try++ {
 		err := s.await(func(a *answer) bool { return a.headed })
 		if errors.Is(err, errUnprocessed) && s.unaware() && early < s.pool.dialer.cfg.Conns {
@@ -228,9 +244,9 @@ func (s *Stream) again() bool {
 	if err != nil {
 		return false
 	}
-	s.lock.Lock()          // who writes has been told
-	if !s.keeping.Load() { // more content has come meanwhile than is kept
-		s.lock.Unlock()
+	s.lock.Lock() // who writes has been told
+	defer s.lock.Unlock()
+	if !s.keeping.Load() { // more has been sent than is kept
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.release()
@@ -242,8 +258,8 @@ func (s *Stream) again() bool {
 	s.answer.reset()
 	s.conn.Store(c)
 	before.mu.Unlock()
-	s.lock.Unlock()
 	s.replay()
+	s.resent.Signal()
 	return true
 }
 
@@ -308,7 +324,6 @@ func (s *Stream) Head(h exchange.Header) (status int, length int64, _ exchange.H
 	if err := s.wait(); err != nil {
 		return 0, 0, h, err
 	}
-	s.keeping.Store(false)
 	c := s.conn.Load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -355,7 +370,7 @@ func (s *Stream) Trailer(h exchange.Header) exchange.Header {
 	return append(h, s.answer.trailer...)
 }
 
-// Close ends the stream, resetting it if it is not complete. Nothing of x or of
+// Close ends the stream, resetting it if it is not complete, once nobody writes. Nothing of x or of
 // the caller's memory is used any more, and the stream is of no more use.
 func (s *Stream) Close() {
 	if w, ok := s.ctx.(Watched); ok {
