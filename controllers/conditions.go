@@ -3,14 +3,18 @@ package controllers
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
+	"github.com/gatehouse-dev/gatehouse/controllers/status"
+	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
 // Condition is a condition that a Graph or its Policies ask for, and where.
@@ -45,24 +49,28 @@ func Conditions(g *graph.Graph, policies *attach.Policies) (out []Condition) {
 		}
 		add("GatewayClass "+c.Object.Name, "", c.Conditions)
 	}
+	reached := func(kind store.Kind, o metav1.Object, listener gatewayv1.SectionName, own []metav1.Condition) []metav1.Condition {
+		at := attach.TargetKey{Kind: string(kind), NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}, Section: listener}
+		return slices.Concat(own, status.OfTarget(policies, at, 0))
+	}
 	for _, gw := range g.Gateways {
 		if gw.OfIngresses() {
 			continue
 		}
 		object := "Gateway " + gw.Object.Namespace + "/" + gw.Object.Name
-		add(object, "", gw.Conditions)
+		add(object, "", reached(store.Gateway, gw.Object, "", gw.Conditions))
 		for _, l := range gw.Listeners {
 			if (l.Key.Set == types.NamespacedName{}) {
-				add(object, "listener "+string(l.Key.Listener), l.Conditions)
+				add(object, "listener "+string(l.Key.Listener), reached(store.Gateway, gw.Object, l.Key.Listener, l.Conditions))
 			}
 		}
 	}
 	for _, gw := range g.Gateways {
 		for _, set := range gw.Sets {
 			object := "ListenerSet " + set.Object.Namespace + "/" + set.Object.Name
-			add(object, "", set.Conditions)
+			add(object, "", reached(store.ListenerSet, set.Object, "", set.Conditions))
 			for _, l := range set.Listeners {
-				add(object, "listener "+string(l.Key.Listener), l.Conditions)
+				add(object, "listener "+string(l.Key.Listener), reached(store.ListenerSet, set.Object, l.Key.Listener, l.Conditions))
 			}
 		}
 	}
@@ -76,7 +84,7 @@ func Conditions(g *graph.Graph, policies *attach.Policies) (out []Condition) {
 			continue
 		}
 		for _, p := range r.Parents {
-			add(r.Kind()+" "+r.Object.Namespace+"/"+r.Object.Name, "parent "+p.Gateway.String(), p.Conditions)
+			add(r.Kind()+" "+r.Object.Namespace+"/"+r.Object.Name, "parent "+p.Gateway.String(), reached(store.Kind(r.Kind()), r.Object, "", p.Conditions))
 		}
 	}
 	for _, r := range g.Streams {
@@ -91,10 +99,21 @@ func Conditions(g *graph.Graph, policies *attach.Policies) (out []Condition) {
 	}
 	for _, p := range policies.All {
 		for _, a := range p.Ancestors {
-			add(p.Key.Kind+" "+p.Key.String(), "ancestor "+a.Gateway.String(), a.Conditions)
+			add(p.Key.Kind+" "+p.Key.String(), "ancestor "+ancestor(a), a.Conditions)
 		}
 	}
 	return out
+}
+
+// ancestor is the Gateway, or what was to lead to one and is not there.
+func ancestor(a *attach.Ancestor) string {
+	switch {
+	case a.Missing.Kind == "":
+		return a.Gateway.String()
+	case a.Missing.Section == "":
+		return a.Missing.Kind + " " + a.Missing.String()
+	}
+	return a.Missing.Kind + " " + a.Missing.String() + " " + string(a.Missing.Section)
 }
 
 // typeEvent is the type of what is said in an Event, of objects without conditions.

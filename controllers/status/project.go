@@ -324,6 +324,12 @@ const (
 	typeGuarded    = ownPrefix + "Guarded"
 )
 
+// OfTarget are the conditions of a Gateway, ListenerSet, listener or route that
+// come of the policies that reach it.
+func OfTarget(policies *attach.Policies, target attach.TargetKey, generation int64) []metav1.Condition {
+	return slices.Concat(affectedBy(policies.Affected[target], generation), unguarded(policies.Unguarded[target], generation))
+}
+
 // affectedBy tells an object which policies reach it, one condition per kind
 // (GEP-713, "Target object status").
 func affectedBy(policies []attach.PolicyKey, generation int64) (out []metav1.Condition) {

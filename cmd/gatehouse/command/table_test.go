@@ -52,3 +52,42 @@ func TestTableLists(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+const reached = classed + `---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: open, namespace: shop}
+spec: {parentRefs: [{name: web}], rules: [{filters: [{type: RequestRedirect, requestRedirect: {hostname: a.example}}]}]}
+---
+apiVersion: gatehouse.dev/v1alpha1
+kind: AuthPolicy
+metadata: {name: all, namespace: shop}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: web}]
+  requireAuth: true
+---
+apiVersion: gatehouse.dev/v1alpha1
+kind: AuthPolicy
+metadata: {name: lost, namespace: shop}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: gone, sectionName: a}]
+  rules: {authentication: {a: {anonymous: {}}}}
+`
+
+// TestTableOfPolicies: what policies put into the statuses of others is there too, and a target that is not there is named.
+func TestTableOfPolicies(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "m.yaml")
+	if err := os.WriteFile(file, []byte(reached), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, _, _ := run(t, "table", "-f", file)
+	for _, want := range []string{
+		"status Gateway shop/web: gatehouse.dev/AuthPolicyAffected=True PolicyAffected affected by AuthPolicy shop/all",
+		"status HTTPRoute shop/open parent shop/web: gatehouse.dev/Guarded=False AuthenticationRequired AuthPolicy shop/all requires",
+		"status AuthPolicy shop/lost ancestor HTTPRoute shop/gone a: Accepted=False TargetNotFound",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+}
