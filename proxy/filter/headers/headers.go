@@ -9,6 +9,7 @@ package headers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -17,9 +18,13 @@ import (
 
 // Request is a filter of requests. Host is a field like others to it: setting
 // or adding it changes the authority that is forwarded; it cannot be removed.
+//
+// What it sets or removes the caller does not send as a trailer field either: some
+// backends take one for a field of the head.
 type Request struct {
 	edit edit
 	host string
+	own  []string // names of fields that are set or removed
 }
 
 // Response is a filter of answers.
@@ -46,6 +51,10 @@ func NewRequest(t *table.HeaderEdit) (*Request, error) {
 			}
 		}
 	}
+	for i := range f.edit.set {
+		f.own = append(f.own, f.edit.set[i].Name)
+	}
+	f.own = append(f.own, f.edit.remove...)
 	return f, nil
 }
 
@@ -107,6 +116,13 @@ func (f *Request) FilterRequest(x *exchange.Exchange) bool {
 		x.Request.Authority = f.host
 	}
 	f.edit.apply(&x.Request.Header)
+	if len(f.own) > 0 && x.Request.Body != nil && x.Request.ContentLength < 0 { // a trailer section may come
+		if len(x.Request.Reserved) == 0 {
+			x.Request.Reserved = f.own
+		} else {
+			x.Request.Reserved = slices.Concat(x.Request.Reserved, f.own)
+		}
+	}
 	return true
 }
 

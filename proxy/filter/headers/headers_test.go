@@ -53,6 +53,25 @@ func TestEdits(t *testing.T) {
 	edit(table.HeaderEdit{Set: one("a", "x"), Add: one("a", "y")}, "A=x B=2 a=y")
 }
 
+// A trailer field stands for nothing that the route has set or taken out.
+func TestTrailersAreReserved(t *testing.T) {
+	f, err := NewRequest(&table.HeaderEdit{Set: []table.Header{{Name: "X-Tenant", Value: "shop"}, {Name: "Host", Value: "b"}}, Add: []table.Header{{Name: "X-More", Value: "1"}}, Remove: []string{"X-Role"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := func(want string, length int64, before ...string) {
+		t.Helper()
+		x := &exchange.Exchange{Request: exchange.Request{Body: &exchange.Buffered{}, ContentLength: length, Reserved: before}}
+		f.FilterRequest(x)
+		if got := strings.Join(x.Request.Reserved, " "); got != want {
+			t.Errorf("of %d bytes: %s, want %s", length, got, want)
+		}
+	}
+	is("x-tenant x-role", -1)
+	is("x-user x-tenant x-role", -1, "x-user")
+	is("", 5)
+}
+
 func TestHostIsTheAuthority(t *testing.T) {
 	f, err := NewRequest(&table.HeaderEdit{Set: []table.Header{{Name: "X", Value: "1"}, {Name: "Host", Value: "b.example"}, {Name: "Y", Value: "2"}}})
 	if err != nil {
