@@ -341,7 +341,7 @@ func TestTakenAddressIsTriedAgain(t *testing.T) {
 	if applied := s.Applied(); !applied.Unbound("ns/gw/http") {
 		t.Error("not said to be unbound")
 	}
-	if a := s.adminGet("/readyz"); a.StatusCode != 503 || !strings.HasPrefix(a.body, "listener ns/gw/http: cannot bind: ") {
+	if a := s.adminGet("/readyz"); a.StatusCode != 503 || a.body != "listeners without their ports: ns/gw/http\n" {
 		t.Errorf("ready without a port: %d %q", a.StatusCode, a.body)
 	}
 	contains(t, s.adminGet("/").body, "<p>listener ns/gw/http: cannot bind: ")

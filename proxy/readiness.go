@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -38,10 +39,10 @@ func (r *readiness) took(now time.Time, bound int, failed map[string]error) {
 	if r.began.IsZero() {
 		r.began = now
 	}
-	var without []error
+	var without []string
 	for _, id := range slices.Sorted(maps.Keys(failed)) {
 		if _, unbound := errors.AsType[*listener.Unbound](failed[id]); unbound {
-			without = append(without, fmt.Errorf("listener %s: %w", id, failed[id]))
+			without = append(without, id)
 		}
 	}
 	if len(without) == 0 || bound > 0 && now.Sub(r.began) >= patience {
@@ -49,7 +50,7 @@ func (r *readiness) took(now time.Time, bound int, failed map[string]error) {
 		r.lack.Store(nil)
 		return
 	}
-	err := errors.Join(without...)
+	err := fmt.Errorf("listeners without their ports: %s", strings.Join(without, ", "))
 	r.lack.Store(&err)
 }
 

@@ -69,7 +69,7 @@ func TestTakenPort(t *testing.T) {
 	// A second Gatehouse has neither port while there is the first.
 	second := w.Run()
 	eventually(t, 30*time.Second, func() string {
-		if status, text := second.Ready(); status != http.StatusServiceUnavailable || !strings.Contains(text, "cannot bind") {
+		if status, text := second.Ready(); status != http.StatusServiceUnavailable || !strings.Contains(text, "listeners without their ports") {
 			return fmt.Sprintf("/readyz of the second says %d %s", status, text)
 		}
 		return ""
