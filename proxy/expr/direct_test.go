@@ -37,7 +37,7 @@ func (d dice) one(of ...string) string { return of[d.IntN(len(of))] }
 
 func (d dice) text() string {
 	return d.one("'GET'", "'acme'", "'orders.read'", "''", "'a'", "' '", "'/v1'", "request.method", "request.path", "request.host", "request.scheme",
-		"request.headers['x-tenant']", "request.headers.accept", "request.headers['X-Tenant']", "request.headers.nope", "request.query.limit", "request.query.two",
+		"request.headers['x-tenant']", "request.headers.accept", "request.headers.nope", "request.query.limit", "request.query.two",
 		"request.query['a b']", "auth.method", "auth.subject", "auth.claims.scope", "auth.claims.tenant", "auth.claims['level']", "auth.claims.address.country",
 		"auth.claims.nope.deeper", "auth.claims.none", "auth.metadata.tier", "auth.metadata.nope", "route.name", "route.rule", "route.listener", "source.address",
 		"string(source.port)", "(true ? auth.claims.tenant : 'x')")

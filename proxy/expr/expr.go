@@ -14,8 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
@@ -117,13 +115,16 @@ func (e *Env) check(text string, kind Kind) (*cel.Ast, error) {
 	}
 	checked, issues := e.env.Compile(text)
 	if issues.Err() != nil {
-		return nil, explain(text, issues)
+		return nil, e.explain(text, issues)
 	}
 	if err := checkKind(checked.OutputType(), kind); err != nil {
 		return nil, err
 	}
 	if calls(checked, "format") {
 		return nil, errFormat
+	}
+	if err := capitals(checked); err != nil {
+		return nil, err
 	}
 	cost, err := e.env.EstimateCost(checked, sizes{})
 	if err != nil {
@@ -177,72 +178,6 @@ func checkKind(t *cel.Type, kind Kind) error {
 		return fmt.Errorf("it comes to a %s, and a condition is true or false; compare it with something, as in … == 'value'", cel.FormatCELType(t))
 	}
 	return fmt.Errorf("it comes to a %s, which has no text; use a string, number, boolean or list of strings", cel.FormatCELType(t))
-}
-
-// explain writes the library's findings as "line:column: what; what to do".
-func explain(text string, issues *cel.Issues) error {
-	var lines []string
-	for _, e := range issues.Errors() {
-		at := e.Location
-		lines = append(lines, fmt.Sprintf("%d:%d: %s", at.Line(), at.Column()+1, mend(e.Message, rest(text, at.Line(), at.Column()))))
-		if len(lines) == 10 {
-			break
-		}
-	}
-	return errors.New(strings.Join(lines, "\n"))
-}
-
-// rest is what stands in text from a line on, counted from one, and a column,
-// counted from zero in characters; the library has -1 where it knows no place.
-func rest(text string, line, column int) string {
-	for ; line > 1; line-- {
-		_, text, _ = strings.Cut(text, "\n")
-	}
-	return string([]rune(text)[min(max(column, 0), utf8.RuneCountInString(text)):])
-}
-
-// partOf is the name of the part that text begins by asking of an object, "" for
-// none.
-func partOf(object, text string) string {
-	text, dotted := strings.CutPrefix(strings.TrimSpace(strings.TrimPrefix(text, object)), ".")
-	if !dotted {
-		return ""
-	}
-	text = strings.TrimSpace(text)
-	end := strings.IndexFunc(text, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
-	if end < 0 {
-		return text
-	}
-	return text[:end]
-}
-
-// mend adds the remedy to a finding. found is what stands there.
-func mend(message, found string) string {
-	message = strings.ReplaceAll(strings.TrimSpace(message), "\n", " ")
-	if name, ok := strings.CutPrefix(message, "undeclared reference to '"); ok {
-		name, _, _ = strings.Cut(name, "'")
-		part, fields := partOf(name, found), known(name)
-		switch {
-		case !strings.HasPrefix(fields, name+"."):
-			return fmt.Sprintf("there is no %s; there are %s", name, fields)
-		case part == "":
-			return fmt.Sprintf("%s is no value by itself; there are %s", name, fields)
-		default:
-			return fmt.Sprintf("there is no %s.%s; there are %s", name, part, fields)
-		}
-	}
-	switch {
-	case strings.HasPrefix(message, "found no matching overload"):
-		return message + "; compare values of one type, or convert with string(), int() or double()"
-	case strings.HasPrefix(message, "Syntax error") && found == "":
-		return "it ends too early; complete it"
-	case strings.HasPrefix(message, "Syntax error"):
-		message, _, _ = strings.Cut(message, " expecting ") // a list of all the grammar has
-		return message + "; correct the expression there"
-	case strings.HasPrefix(message, "comprehension exceeds nesting limit"):
-		return fmt.Sprintf("loops are nested more than %d deep; loop once over each list", maxNesting)
-	}
-	return message
 }
 
 // Bool runs a condition. An error, such as a claim that is not there, is for
