@@ -102,14 +102,20 @@ func (r *Rule) Authorize(x *exchange.Exchange) auth.Result {
 	return auth.Result{Outcome: auth.Accepted}
 }
 
+var errNoValue = errors.New("kubernetes: a part has no value")
+
 // about finds out what is asked about.
 func (r *Rule) about(x *exchange.Exchange, a *asked) error {
 	for i := range r.texts {
 		a[i] = r.texts[i].value
 		if r.texts[i].program != nil {
-			v, _, err := r.texts[i].program.String(x)
+			v, there, err := r.texts[i].program.String(x)
 			if err != nil {
 				return err
+			}
+			// An empty part asks about more or about something else: every namespace, the core group, no subresource.
+			if !there {
+				return errNoValue
 			}
 			a[i] = v
 		}

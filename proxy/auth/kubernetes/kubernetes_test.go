@@ -245,6 +245,16 @@ func TestQuestions(t *testing.T) {
 	x.Principal.Subject = "ann"
 	r, _ = s.ask(t, &table.AccessReview{Resource: &table.ResourceAttributes{Resource: table.Text{CEL: "auth.claims.none"}}}, x)
 	is(t, r, auth.CodeRuleError)
+	missing := table.Text{CEL: "request.headers['x-nobody']"}
+	for _, part := range []table.ResourceAttributes{{Namespace: missing}, {Name: missing}, {Group: table.Text{CEL: "auth.claims.none"}}, {Subresource: table.Text{CEL: "null"}}} {
+		part.Resource = value("orders")
+		r, _ = s.ask(t, &table.AccessReview{Resource: &part}, x)
+		is(t, r, auth.CodeRuleError)
+	}
+	for _, part := range []table.AccessReview{{Verb: missing}, {Path: missing}} {
+		r, _ = s.ask(t, &part, x)
+		is(t, r, auth.CodeRuleError)
+	}
 	if n := s.asked.Load() - before; n != 0 {
 		t.Errorf("asked %d times", n)
 	}
