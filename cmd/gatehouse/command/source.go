@@ -9,8 +9,7 @@ import (
 	"strconv"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/implied"
 	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/notes"
 	"github.com/gatehouse-dev/gatehouse/controllers"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
@@ -22,12 +21,13 @@ import (
 
 // source is manifests on disk, read, checked and built on trial.
 type source struct {
-	paths  []string
-	reader *manifests.Reader
-	config control
-	extra  func([]*manifests.Manifest) ([]controllers.Object, []manifests.Problem) // objects that are not on disk; may be nil
-	trial  *trial
-	name   string // the controllerName of classes that are ours
+	paths   []string
+	reader  *manifests.Reader
+	config  control
+	extra   func([]*manifests.Manifest) ([]controllers.Object, []manifests.Problem) // objects that are not on disk; may be nil
+	trial   *trial
+	name    string // the controllerName of classes that are ours
+	ingress string // the controller of IngressClasses that are
 }
 
 // reading is what a source held at one time, and what it amounts to.
@@ -53,7 +53,7 @@ func newSource(in io.Reader, controller, ingress string, addresses, paths []stri
 	if err != nil {
 		return nil, err
 	}
-	return &source{paths: paths, reader: reader, config: config, trial: newTrial(config), name: controller}, nil
+	return &source{paths: paths, reader: reader, config: config, trial: newTrial(config), name: controller, ingress: ingress}, nil
 }
 
 // read reads and checks everything. What it returns is to be used only if it
@@ -69,7 +69,7 @@ func (s *source) read() reading {
 		r.objects = append(r.objects, m.Object)
 		byName[m.Name()] = m
 	}
-	r.objects = append(r.objects, namespaces(r.objects)...)
+	r.objects = append(r.objects, implied.By(r.objects, s.name, s.ingress)...)
 	if s.extra != nil {
 		made, problems := s.extra(ms)
 		r.objects, r.problems = append(r.objects, made...), problems
@@ -103,30 +103,8 @@ func (s *source) unserved(r reading) string {
 	if len(r.problems) > 0 || len(r.graph.Gateways) > 0 {
 		return ""
 	}
-	return "nothing is served: no Gateway and no Ingress here is of a class of ours; a Gateway's is a GatewayClass with controllerName " + s.name
-}
-
-// namespaces are the Namespaces that objects live in and no file defines: an
-// API server would not have taken the objects without them.
-func namespaces(objects []controllers.Object) (made []controllers.Object) {
-	have := map[string]bool{"": true}
-	for _, o := range objects {
-		if n, ok := o.(*corev1.Namespace); ok {
-			have[n.Name] = true
-		}
-	}
-	for _, o := range objects {
-		name := o.GetNamespace()
-		if have[name] {
-			continue
-		}
-		have[name] = true
-		n := &corev1.Namespace{}
-		n.Name = name
-		n.Labels = map[string]string{corev1.LabelMetadataName: name}
-		made = append(made, n)
-	}
-	return made
+	return "nothing is served, and what routes and policies would do is not checked: no Gateway and no Ingress here is of a class of ours. " +
+		"A Gateway's is named " + implied.Class + ", or is a GatewayClass among the manifests with controllerName " + s.name
 }
 
 // listening are the listeners of r that serve, each with its port.
