@@ -89,7 +89,7 @@ func TestSuccessor(t *testing.T) {
 	is("acme-2 acme", key("acme", ""))
 	is("acme-3 acme", key("acme-2", ""))
 	is("acme-3 acme", key("acme", ""), key("acme-2", ", gatehouse.dev/expires-at: '2026-11-02T00:00:00Z'"))
-	is("shop/acme: more than one key of the holder is live already; revoke one first", key("acme", ""), key("acme-2", ""))
+	is("shop/acme: more than one key of the holder is live already; revoke one first: acme-2, acme", key("acme", ""), key("acme-2", ""))
 	is("acme-2 acme 2026-12-25T12:00:00Z", key("acme", ", gatehouse.dev/expires-at: '2026-12-01T00:00:00Z'"))
 	is("acme-2 acme 2026-12-05T12:00:00Z", key("acme", ", gatehouse.dev/not-before: '2026-11-21T00:00:00Z', gatehouse.dev/expires-at: '2026-12-01T00:00:00Z'"))
 }

@@ -97,15 +97,15 @@ func successor(old *corev1.Secret, all []corev1.Secret, now time.Time) (*corev1.
 	if err != nil {
 		return nil, fmt.Errorf("secret %s/%s holds no usable key: %w", old.Namespace, old.Name, err)
 	}
-	live, taken := 0, map[string]bool{}
+	live, taken := []string{}, map[string]bool{}
 	for i := range all {
 		taken[all[i].Name] = true
 		if other, err := keysecret.ParseAPIKey(&all[i]); err == nil && other.Subject == key.Subject && describe(&all[i], now).State == "live" {
-			live++
+			live = append(live, all[i].Name)
 		}
 	}
-	if live > 1 {
-		return nil, fmt.Errorf("%s/%s: %w", old.Namespace, old.Name, errTwoLive)
+	if len(live) > 1 {
+		return nil, fmt.Errorf("%s/%s: %w: %s", old.Namespace, old.Name, errTwoLive, strings.Join(live, ", "))
 	}
 	next := &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
