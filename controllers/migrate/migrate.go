@@ -169,7 +169,7 @@ func (m *migration) source(obj *networkingv1.Ingress) *source {
 func foreign(key string) string {
 	of, _, _ := strings.Cut(key, "/")
 	switch {
-	case strings.HasSuffix(of, "cert-manager.io"):
+	case strings.HasSuffix(of, "cert-manager.io"), key == "kubernetes.io/tls-acme":
 		return "who makes the certificates is asked of the Gateway; annotate Gateway %s with it"
 	case of == "external-dns.alpha.kubernetes.io":
 		return "names are made of routes and Gateways where external-dns has these among its sources; annotate Gateway %s, or the routes"

@@ -146,7 +146,7 @@ func (s *source) timeouts(t *traits) {
 		return
 	}
 	t.timeouts = &gatewayv1.HTTPRouteTimeouts{BackendRequest: pointer(gatewayv1.Duration(fmt.Sprintf("%ds", seconds)))}
-	s.say("proxy-read-timeout", Different, "timeouts.backendRequest is for the whole answer, not for the time between two pieces of it; remove it for streams, which --backend-idle-timeout looks after")
+	s.say("proxy-read-timeout", Different, "timeouts.backendRequest is for the whole answer, not for the time between two pieces of it; remove it for streams and WebSockets, which --backend-idle-timeout and --tunnel-idle-timeout look after")
 }
 
 // session reads what keeps callers at an endpoint.
