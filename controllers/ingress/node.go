@@ -23,11 +23,16 @@ const (
 	ReasonBackendNotFound = string(gatewayv1.RouteReasonBackendNotFound)
 	ReasonInvalidTLS      = "InvalidTLS"
 	ReasonConflict        = "Conflict"
+	ReasonNotGuarded      = "NotGuarded"
 )
 
 // SSLRedirect is the annotation that sends callers of hosts which the Ingress has
 // TLS for from HTTP to HTTPS; "true" or "false", which is the default.
 const SSLRedirect = v1alpha1.GroupName + "/ssl-redirect"
+
+// guards are the annotations by which ingress-nginx keeps callers out. Nothing here goes by them,
+// and who only changes the class of an Ingress would open it without noticing.
+var guards = []string{"auth-type", "auth-url", "auth-tls-secret", "whitelist-source-range", "allowlist-source-range", "denylist-source-range"}
 
 // node is one Ingress, read by itself. It depends on the Ingress, the classes and
 // the Services whose ports it names.
@@ -87,6 +92,11 @@ func (t *Translator) node(r *store.Reader, name types.NamespacedName) *node {
 	case "", "false":
 	default:
 		n.fault(ReasonInvalidTLS, 0, "metadata.annotations[%s]: %q is not true or false; HTTP is not redirected", SSLRedirect, value)
+	}
+	for _, name := range guards {
+		if key := "nginx.ingress.kubernetes.io/" + name; obj.Annotations[key] != "" {
+			n.fault(ReasonNotGuarded, 0, "metadata.annotations[%s]: ingress-nginx keeps callers out by it, and Gatehouse does not: write an AuthPolicy for the Ingress, as gatehouse migrate does, and remove it", key)
+		}
 	}
 	if b := obj.Spec.DefaultBackend; b != nil {
 		n.fallback = n.backend(b, "spec.defaultBackend")
