@@ -12,6 +12,10 @@ import (
 // method whose source does not apply accepts nobody; if no method applies,
 // nobody is asked.
 func (p *Policy) authenticate(x *exchange.Exchange, d *decision) {
+	if p.sole {
+		p.ask(x, d)
+		return
+	}
 	var yes, no, applying uint64
 	for i := range p.methods {
 		if d.gates>>p.methods[i].source&1 != 0 {
@@ -54,6 +58,28 @@ func (p *Policy) authenticate(x *exchange.Exchange, d *decision) {
 		if d.code == auth.CodeMissing {
 			d.source = p.methods[bits.TrailingZeros64(applying)].source
 		}
+	}
+}
+
+// ask authenticates by the only method there is: the usual case, which makes do with
+// a part of what others take.
+func (p *Policy) ask(x *exchange.Exchange, d *decision) {
+	m := &p.methods[0]
+	r := m.method.Authenticate(x, &x.Principal)
+	if r.Outcome == auth.Accepted {
+		x.Principal.Method = m.name
+		d.seen.accept(0)
+		return
+	}
+	x.Principal = exchange.Principal{}
+	var t tally
+	truth := table.False
+	if t.count(x, m, 0, &d.seen, r) == auth.Unavailable {
+		truth = table.Undecided
+	}
+	t.explain(truth, d)
+	if d.code == auth.CodeMissing {
+		d.source = m.source
 	}
 }
 

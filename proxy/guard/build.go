@@ -79,6 +79,7 @@ func (b *Builder) Build(a *table.Auth) (*Policy, error) {
 		c.credential(&a.Credentials[i])
 	}
 	c.requirement(a.Require)
+	p.judging = len(p.facts)+len(p.rules)+len(p.headers) > 0
 	p.needs.findings = p.needs.findings || len(p.facts)+len(p.headers)+len(p.vouchers) > 0
 	if c.err != nil {
 		return nil, c.err
@@ -293,6 +294,10 @@ func (c *compiler) requirement(text string) {
 	}
 	if c.policy.requires = text; text == "" {
 		c.policy.requires, c.policy.any = strings.Join(names, " || "), true
+	}
+	if c.policy.any && len(names) == 1 && c.policy.public == nil && !c.policy.gating {
+		m := &c.policy.methods[0]
+		c.policy.sole = len(m.when) == 0 && c.policy.gates>>m.source&1 != 0
 	}
 	var err error
 	c.policy.require, err = table.ParseRequire(text, names)

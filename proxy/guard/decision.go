@@ -31,8 +31,6 @@ type decision struct {
 	progress   progress      // how far it came
 	at         int           // the step, rule or header that decided, when that progress is the last
 	seen       seen
-	shadows    [4]refusal   // the first rules in shadow that would have refused
-	shadowed   int          // of shadows
 	answer     *auth.Answer // what the service that refused wants answered
 	*findings               // nil where the policy has nothing that finds any
 }
@@ -122,7 +120,17 @@ func (p *Policy) decide(x *exchange.Exchange, d *decision) {
 	if len(p.methods) > 0 || p.public != nil {
 		p.authenticate(x, d)
 	}
-	if d.verdict == allow && len(p.facts) > 0 {
+	if d.verdict == allow && p.judging {
+		p.judge(x, d)
+	}
+	if d.verdict == allow {
+		d.progress = decided
+	}
+}
+
+// judge goes on to what follows authentication.
+func (p *Policy) judge(x *exchange.Exchange, d *decision) {
+	if len(p.facts) > 0 {
 		d.progress = fetching
 		p.fetch(x, d)
 	}
@@ -133,9 +141,6 @@ func (p *Policy) decide(x *exchange.Exchange, d *decision) {
 	if d.verdict == allow && len(p.headers) > 0 {
 		d.progress = computing
 		p.compute(x, d)
-	}
-	if d.verdict == allow {
-		d.progress = decided
 	}
 }
 

@@ -57,6 +57,9 @@ func (p *Policy) compute(x *exchange.Exchange, d *decision) {
 // gateway or a service it asks sets, whether or not there is a value to set, and
 // sets the values. Empty ones are not sent.
 func (p *Policy) identify(x *exchange.Exchange, d *decision) {
+	if len(p.identities) == 0 {
+		return
+	}
 	x.Request.Header.DropLike(p.identities)
 	x.Request.Reserved = p.identities // trailers come later
 	for i := range p.headers {

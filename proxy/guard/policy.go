@@ -33,6 +33,8 @@ type needs struct {
 	gates      uint64 // sources that apply to every request
 	gating     bool   // others have conditions
 	any        bool   // any one of the methods will do
+	sole       bool   // it is one, and applies to every request
+	judging    bool   // something follows authentication
 	findings   bool   // something of it finds what a verdict does not say
 	serving    bool   // a method may answer what asks for its own paths
 	forwarding bool   // one may hand on something of its own
@@ -117,9 +119,15 @@ func (p *Policy) conclude(x *exchange.Exchange, d *decision) bool {
 			m.method.Strip(x)
 		}
 	}
-	if len(p.identities) > 0 {
-		p.identify(x, d)
+	if len(p.identities) > 0 || p.forwarding || d.findings != nil {
+		p.tell(x, d)
 	}
+	return true
+}
+
+// tell hands the backend what it is told of x, which may pass.
+func (p *Policy) tell(x *exchange.Exchange, d *decision) {
+	p.identify(x, d)
 	for i := 0; p.forwarding && i < len(p.methods); i++ {
 		if m := &p.methods[i]; m.forwarder != nil && m.name == x.Principal.Method {
 			m.forwarder.Forward(x)
@@ -131,7 +139,6 @@ func (p *Policy) conclude(x *exchange.Exchange, d *decision) bool {
 		}
 		p.vouch(x, d)
 	}
-	return true
 }
 
 // watch tells what the rules in shadow would have refused of x, which may pass.
