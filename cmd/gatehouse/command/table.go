@@ -19,7 +19,7 @@ func newTable() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "table",
 		Aliases: []string{"check"},
-		Short:   "Print the table that manifests compile to, and the statuses they would get",
+		Short:   "Check manifests: print the table that they compile to, and the statuses they would get",
 		Long: `Table reads manifests, resolves and compiles them as a running gateway would, and prints the
 routing table and each object's conditions. It needs no cluster and changes nothing.
 It exits with 1 if a manifest is at fault.`,
