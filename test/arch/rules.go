@@ -84,7 +84,6 @@ var layers = []layer{
 	{"proxy/section", []string{"proxy/mem", "proxy/wire", "proxy/frame", "proxy/exchange"}},
 	{"proxy/http2", []string{"proxy/table", "proxy/mem", "proxy/socket", "proxy/wire", "proxy/frame", "proxy/section", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/http3", []string{"proxy/table", "proxy/mem", "proxy/wire", "proxy/frame", "proxy/section", "proxy/exchange"}},
-	{"proxy/grpc", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/stream", []string{"proxy/table", "proxy/telemetry", "proxy/upstream"}},
 	{"proxy/tcp", []string{"proxy/mem", "proxy/poll", "proxy/relay", "proxy/socket", "proxy/telemetry", "proxy/upstream", "proxy/stream"}},
 	{"proxy/udp", []string{"proxy/mem", "proxy/socket", "proxy/telemetry", "proxy/upstream", "proxy/stream"}},
@@ -148,7 +147,7 @@ var (
 		{"proxy/filter/*"},
 		{"proxy/auth/*"},
 		{"proxy/upstream/*"},
-		{"proxy/http1", "proxy/http2", "proxy/http3", "proxy/grpc", "proxy/tcp", "proxy/udp"},
+		{"proxy/http1", "proxy/http2", "proxy/http3", "proxy/tcp", "proxy/udp"},
 	}
 	assemblers = []string{"proxy", "proxy/router", "proxy/forward", "proxy/listener"}
 )
