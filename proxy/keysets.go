@@ -21,7 +21,7 @@ func (s *Server) keySets(f func(id string, set telemetry.KeySet)) {
 			f(id, telemetry.KeySet{Missing: true})
 			return
 		}
-		f(id, telemetry.KeySet{Age: s.opts.Now().Sub(left.Fetched), Kept: left.Kept})
+		f(id, telemetry.KeySet{Age: s.now().Sub(left.Fetched), Kept: left.Kept})
 	})
 }
 

@@ -73,9 +73,6 @@ func (o *Options) defaults() {
 	if o.Admin == "" {
 		o.Admin = "127.0.0.1:9901"
 	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
 	c := &o.Clients
 	c.Streams = or(c.Streams, 100)
 	c.HTTP1.Pace.Busy = or(c.HTTP1.Pace.Busy, 4096)

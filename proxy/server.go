@@ -22,6 +22,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/auth"
 	"github.com/gatehouse-dev/gatehouse/proxy/clientip"
 	"github.com/gatehouse-dev/gatehouse/proxy/decision"
 	"github.com/gatehouse-dev/gatehouse/proxy/forward"
@@ -112,6 +113,8 @@ func New(opts Options) (*Server, error) {
 	return s, nil
 }
 
+func (s *Server) now() time.Time { return auth.Clock(s.opts.Now).Now() }
+
 func (s *Server) guarding() guard.Config {
 	return guard.Config{
 		Now: s.opts.Now, Transport: s.opts.KeySets, Report: s.keySetFetched, Trusted: s.trusted.Contains,
@@ -182,13 +185,13 @@ func (s *Server) close() {
 func (s *Server) Swap(t *table.Table) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	start := s.opts.Now()
+	start := s.now()
 	err := s.swap(t)
 	if s.applied.Err = err; err != nil {
 		s.metrics.Table.Failed.Add(1)
 		return fmt.Errorf("proxy: %w", err)
 	}
-	now := s.opts.Now()
+	now := s.now()
 	s.applied.Generation++
 	s.applied.Time = now
 	s.metrics.Table.Generation.Store(s.applied.Generation)

@@ -31,6 +31,26 @@ type Result struct {
 	Answer     *Answer       // what a service that was asked wants done; nil for nothing
 }
 
+// Clock tells what time it is for those who judge a request; nil: when that came.
+type Clock func() time.Time
+
+// At is the time by which x is judged. To ask for when it came costs nothing, as another
+// look at the process's clock would.
+func (c Clock) At(x *exchange.Exchange) time.Time {
+	if c != nil {
+		return c()
+	}
+	return x.Time()
+}
+
+// Now is the time by which is judged what no request came with.
+func (c Clock) Now() time.Time {
+	if c != nil {
+		return c()
+	}
+	return time.Now()
+}
+
 // Method is one way to say who is calling.
 type Method interface {
 	// Authenticate looks for its credential in x and, if it accepts it, fills p.

@@ -235,8 +235,7 @@ func (x *Exchange) Reset() {
 	x.Arena.Reset()
 }
 
-// Time returns the time that x is judged by: when its head was complete. To ask for
-// it costs nothing, as asking the clock again would.
+// Time returns when x came: when its head was complete.
 func (x *Exchange) Time() time.Time {
 	if x.Start.IsZero() { // no protocol has made it
 		return time.Now()

@@ -33,7 +33,7 @@ const (
 // Build makes a policy. An error names the part that cannot be used; the router
 // then closes the rule, for a policy is used whole or not at all.
 func (b *Builder) Build(a *table.Auth) (*Policy, error) {
-	p := &Policy{replies: replies{closed: a.Closed, unauthenticated: a.Unauthenticated, denied: a.Denied}, public: a.Public, now: b.now, watched: b.watched}
+	p := &Policy{replies: replies{closed: a.Closed, unauthenticated: a.Unauthenticated, denied: a.Denied}, public: a.Public, now: b.clock.Now, watched: b.watched}
 	p.forward = a.ForwardCredentials
 	if len(a.Sources) > maxSources || len(a.Headers) > maxHeaders || len(a.Credentials) > maxCredentials {
 		return nil, fmt.Errorf("%d policies, %d headers and %d credentials meet on one rule; use at most %d, %d and %d",
@@ -191,19 +191,19 @@ func (c *compiler) leaf(t *table.AuthMethod, places *credential.Places, from []t
 		return anonymous.New(), nil
 	case t.APIKeys != nil:
 		index := c.api.get(t.APIKeys, func() *apikey.Index { return c.uses.index(t.APIKeys) })
-		return apikey.New(index, places, from[0]), nil
+		return apikey.New(index, places, from[0], c.clock), nil
 	case t.Basic != nil:
 		users := c.users.get(t.Basic, func() *basic.Users { return basic.NewUsers(t.Basic) })
 		return basic.New(users, places, c.hashes), nil
 	case t.ClientCertificate != nil:
-		return mtls.New(t.ClientCertificate, c.now)
+		return mtls.New(t.ClientCertificate, c.clock)
 	case t.JWT != nil:
 		keys := c.keys.Get(t.JWT.KeySet)
 		if keys == nil {
 			return nil, fmt.Errorf("the table has no key set %q", t.JWT.KeySet)
 		}
 		checks := c.jwts.get(fmt.Sprintf("%q", *t.JWT), func() *table.JWT { return t.JWT })
-		return jwt.New(checks, jwt.Needs{Keys: keys, From: places, Cache: c.tokens, Now: c.now})
+		return jwt.New(checks, jwt.Needs{Keys: keys, From: places, Cache: c.tokens, Clock: c.clock})
 	case t.OIDC != nil:
 		keys := c.keys.Get(t.OIDC.KeySet)
 		if keys == nil {
@@ -214,7 +214,7 @@ func (c *compiler) leaf(t *table.AuthMethod, places *credential.Places, from []t
 		s, err := c.introspection.server(t.Introspection)
 		return introspect.New(s, places), err
 	case t.HMAC != nil:
-		return httpsig.New(t.HMAC, c.now)
+		return httpsig.New(t.HMAC, c.clock.Now)
 	case t.Kubernetes != nil:
 		return c.cluster.Method(t.Kubernetes, places), nil
 	}

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/auth"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/apikey"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/basic"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/extauth"
@@ -60,7 +61,7 @@ type Cluster struct {
 // Builder makes policies, and owns what they share across tables. Its methods
 // are called at swap, one at a time.
 type Builder struct {
-	now    func() time.Time
+	clock  auth.Clock
 	env    *expr.Env
 	keys   *keyset.KeySets
 	tokens *jwt.Cache
@@ -96,9 +97,8 @@ type service struct {
 
 // New makes a Builder. Close it.
 func New(c Config) (*Builder, error) {
-	if c.Now == nil {
-		c.Now = time.Now
-	}
+	clock := auth.Clock(c.Now)
+	c.Now = clock.Now
 	env, err := expr.New()
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func New(c Config) (*Builder, error) {
 		return nil, err
 	}
 	return &Builder{
-		now: c.Now, env: env, watched: c.Watched, tokens: jwt.NewCache(c.Tokens), hashes: basic.NewChecker(c.Now),
+		clock: clock, env: env, watched: c.Watched, tokens: jwt.NewCache(c.Tokens), hashes: basic.NewChecker(c.Now),
 		logins: newLogins(c),
 		keys:   keyset.New(keyset.Config{Transport: c.Transport, Through: c.through(), Report: c.Report}),
 		asking: asking{

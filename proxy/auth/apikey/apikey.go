@@ -110,12 +110,13 @@ type Method struct {
 	index     *Index
 	from      auth.Credential
 	challenge string
+	clock     auth.Clock
 }
 
 // New makes the method. source is the first place the key may stand in; the
 // challenge names it.
-func New(index *Index, from auth.Credential, source table.CredentialSource) *Method {
-	m := &Method{index: index, from: from}
+func New(index *Index, from auth.Credential, source table.CredentialSource, clock auth.Clock) *Method {
+	m := &Method{index: index, from: from, clock: clock}
 	switch {
 	case source.Scheme != "":
 		m.challenge = source.Scheme + ` realm="gatehouse"`
@@ -138,7 +139,7 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 		}
 		return auth.Result{Outcome: found}
 	}
-	now := x.Time().Unix()
+	now := m.clock.At(x).Unix()
 	e := m.index.find(key, now)
 	if e.key == nil {
 		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeAPIKeyUnknown}

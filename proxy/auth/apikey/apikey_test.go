@@ -35,7 +35,7 @@ func keys(n int) *table.APIKeys {
 func TestPrincipal(t *testing.T) {
 	set := keys(3)
 	set.Keys[1].Plan, set.Keys[1].Scopes, set.Keys[1].Metadata = "big", []string{"a", "b"}, map[string]string{"tier": "gold"}
-	m := New(NewIndex(set, nil), place{}, table.CredentialSource{Header: "Key"})
+	m := New(NewIndex(set, nil), place{}, table.CredentialSource{Header: "Key"}, nil)
 	x := &exchange.Exchange{}
 	x.Request.Header.Add("Key", "key-1")
 	r := m.Authenticate(x, &x.Principal)
@@ -57,7 +57,7 @@ func TestValidity(t *testing.T) {
 		t.Helper()
 		set := keys(1)
 		set.Keys[0].NotBefore, set.Keys[0].Expires = notBefore, expires
-		m := New(NewIndex(set, nil), place{}, table.CredentialSource{})
+		m := New(NewIndex(set, nil), place{}, table.CredentialSource{}, nil)
 		x := &exchange.Exchange{Start: time.Unix(now, 0)}
 		x.Request.Header.Add("key", "key-0")
 		if r := m.Authenticate(x, &x.Principal); r.Code != want || (want == "") != (x.Principal.Subject != "") {
@@ -78,7 +78,7 @@ func TestRecent(t *testing.T) {
 	set := keys(4000)
 	set.Keys[0].Expires = 100
 	ix := NewIndex(set, nil)
-	m := New(ix, place{}, table.CredentialSource{})
+	m := New(ix, place{}, table.CredentialSource{}, nil)
 	is := func(key string, at int64, want string) {
 		t.Helper()
 		x := &exchange.Exchange{Start: time.Unix(at, 0)}
@@ -130,7 +130,7 @@ func TestRecent(t *testing.T) {
 func TestChallenge(t *testing.T) {
 	is := func(from table.CredentialSource, want string) {
 		t.Helper()
-		if got := New(nil, place{}, from).Challenge(); got != want {
+		if got := New(nil, place{}, from, nil).Challenge(); got != want {
 			t.Errorf("%+v: %s", from, got)
 		}
 	}
@@ -141,7 +141,7 @@ func TestChallenge(t *testing.T) {
 }
 
 func BenchmarkAuthenticate(b *testing.B) {
-	m := New(NewIndex(keys(10_000), nil), place{}, table.CredentialSource{})
+	m := New(NewIndex(keys(10_000), nil), place{}, table.CredentialSource{}, nil)
 	x := &exchange.Exchange{}
 	x.Request.Header.Add("key", "key-5000")
 	b.ReportAllocs()

@@ -48,7 +48,7 @@ type Method struct {
 	keys       auth.Keys
 	from       auth.Credential
 	cache      *Cache
-	now        func() time.Time
+	clock      auth.Clock
 }
 
 // Needs is what a Method works with.
@@ -56,7 +56,7 @@ type Needs struct {
 	Keys  auth.Keys
 	From  auth.Credential
 	Cache *Cache
-	Now   func() time.Time
+	Clock auth.Clock
 }
 
 // New checks t. Algorithms it lists must be known ones; "none" never is.
@@ -76,7 +76,7 @@ func New(t *table.JWT, n Needs) (*Method, error) {
 			return nil, fmt.Errorf("jwt: algorithm %q is not known; use some of %v", a, asymmetric)
 		}
 	}
-	return &Method{t, algorithms, n.Keys, n.From, n.Cache, n.Now}, nil
+	return &Method{t, algorithms, n.Keys, n.From, n.Cache, n.Clock}, nil
 }
 
 // Authenticate implements auth.Method. A token that was verified before is
@@ -95,7 +95,7 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 	if version == 0 {
 		return auth.Result{Outcome: auth.Unavailable, Code: auth.CodeKeySet, RetryAfter: retryNoKeys}
 	}
-	now := x.Time().Unix()
+	now := m.clock.At(x).Unix()
 	if e := m.cache.get(m.config, token, version, now); e != nil {
 		p.Subject, p.Claims, p.Token, p.Expires = e.subject, e.claims, token, e.until-m.leeway()
 		return auth.Result{Outcome: auth.Accepted}
@@ -244,7 +244,7 @@ func (m *Method) claims(t *parsed, now int64) string {
 func (m *Method) Assume(claims map[string]any, p *exchange.Principal) auth.Result {
 	t := &parsed{claims: maps.Clone(claims)}
 	if _, there := t.claims["exp"]; !there {
-		t.claims["exp"] = float64(m.now().Add(time.Hour).Unix())
+		t.claims["exp"] = float64(m.clock.Now().Add(time.Hour).Unix())
 	}
 	switch {
 	case !t.registered():
@@ -252,7 +252,7 @@ func (m *Method) Assume(claims map[string]any, p *exchange.Principal) auth.Resul
 	case t.issuer != m.config.Issuer:
 		return rejected(auth.CodeJWTIssuer)
 	}
-	if code := m.claims(t, m.now().Unix()); code != "" {
+	if code := m.claims(t, m.clock.Now().Unix()); code != "" {
 		return rejected(code)
 	}
 	p.Subject, p.Claims = t.subject, t.claims

@@ -135,7 +135,7 @@ func method(t testing.TB, k auth.Keys, change func(*table.JWT)) *Method {
 }
 
 func authenticate(m *Method, tokens ...string) (auth.Result, exchange.Principal) {
-	x := &exchange.Exchange{Start: m.now()}
+	x := &exchange.Exchange{Start: m.clock.Now()}
 	for _, token := range tokens {
 		x.Request.Header.Add("Token", token)
 	}
@@ -315,7 +315,7 @@ func TestCache(t *testing.T) {
 	ring := who.keyring()
 	m := method(t, ring, nil)
 	clock := time.Unix(now, 0)
-	m.now = func() time.Time { return clock }
+	m.clock = func() time.Time { return clock }
 	token := mint(t, "ES256", who.ec, map[string]any{"kid": "e"}, claims(t, nil))
 	is := func(what, want string) {
 		t.Helper()
@@ -347,7 +347,7 @@ func TestCache(t *testing.T) {
 	}
 	// Another method's checks are not this one's.
 	ring.version = 2
-	other, err := New(&table.JWT{Issuer: "https://issuer", Audiences: []string{"else"}}, Needs{ring, place{}, m.cache, m.now})
+	other, err := New(&table.JWT{Issuer: "https://issuer", Audiences: []string{"else"}}, Needs{ring, place{}, m.cache, m.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -362,7 +362,7 @@ func TestClockJumps(t *testing.T) {
 	who := newIssuer(t)
 	m := method(t, who.keyring(), nil)
 	clock := int64(now)
-	m.now = func() time.Time { return time.Unix(clock, 0) }
+	m.clock = func() time.Time { return time.Unix(clock, 0) }
 	for name, times := range map[string]map[string]any{"nbf": {"nbf": now}, "iat": {"iat": now}, "both": {"nbf": now - 100, "iat": now}} {
 		token := mint(t, "ES256", who.ec, map[string]any{"kid": "e"}, claims(t, times))
 		for _, c := range []struct {
@@ -424,7 +424,7 @@ func TestNew(t *testing.T) {
 func cachedRequest(t testing.TB) (*Method, *exchange.Exchange) {
 	who := newIssuer(t)
 	m := method(t, who.keyring(), nil)
-	x := &exchange.Exchange{Start: m.now()}
+	x := &exchange.Exchange{Start: m.clock.Now()}
 	x.Request.Header.Add("Token", mint(t, "RS256", who.rsa, map[string]any{"kid": "r"}, claims(t, map[string]any{"pad": strings.Repeat("x", 300)})))
 	if r := m.Authenticate(x, &x.Principal); r.Outcome != auth.Accepted {
 		t.Fatalf("%+v", r)

@@ -19,7 +19,7 @@ type Verifier struct{ method *Method }
 
 // NewVerifier checks t as New does.
 func NewVerifier(t *table.JWT, keys auth.Keys, now func() time.Time) (*Verifier, error) {
-	m, err := New(t, Needs{Keys: keys, Now: now})
+	m, err := New(t, Needs{Keys: keys, Clock: now})
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (v *Verifier) Verify(token, typ string) (claims map[string]any, code string
 	if code := v.method.signature(token, t); code != "" {
 		return nil, code
 	}
-	if code := v.method.claims(t, v.method.now().Unix()); code != "" {
+	if code := v.method.claims(t, v.method.clock.Now().Unix()); code != "" {
 		return nil, code
 	}
 	return t.claims, ""

@@ -8,7 +8,6 @@ package mtls
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -18,12 +17,12 @@ import (
 // Method accepts certificates that fit one of its patterns.
 type Method struct {
 	match []pattern // none: any
-	now   func() time.Time
+	clock auth.Clock
 }
 
 // New makes the method. An error names the pattern that cannot be used.
-func New(t *table.ClientCertificate, now func() time.Time) (*Method, error) {
-	m := &Method{now: now}
+func New(t *table.ClientCertificate, clock auth.Clock) (*Method, error) {
+	m := &Method{clock: clock}
 	for i := range t.Match {
 		p, err := parse(&t.Match[i])
 		if err != nil {
@@ -43,7 +42,7 @@ func (m *Method) Authenticate(x *exchange.Exchange, p *exchange.Principal) auth.
 		return auth.Result{Outcome: auth.Absent}
 	case !x.Vouched:
 		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeCertUnverified}
-	case m.now().After(c.NotAfter):
+	case m.clock.At(x).After(c.NotAfter):
 		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeCertExpired}
 	case !m.fits(c):
 		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeCertMismatch}

@@ -63,7 +63,7 @@ func TestOutcomes(t *testing.T) {
 	is(method(t, table.CertificateMatch{CommonName: "else"}), request(c, true), auth.Rejected, auth.CodeCertMismatch)
 	is(method(t, table.CertificateMatch{CommonName: "else"}, table.CertificateMatch{CommonName: "orders"}), request(c, true), auth.Accepted, "")
 	late := method(t)
-	late.now = func() time.Time { return end.Add(time.Second) }
+	late.clock = func() time.Time { return end.Add(time.Second) }
 	is(late, request(c, true), auth.Rejected, auth.CodeCertExpired)
 	if late.Challenge() != "" {
 		t.Error("a challenge that HTTP does not have")
