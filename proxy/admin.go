@@ -71,8 +71,7 @@ const adminIndex = `<!doctype html><html lang="en"><meta charset="utf-8"><meta n
 func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = io.WriteString(w, adminIndex) // the client went away
-	applied := s.Applied()
-	for _, line := range applied.failing() {
+	for _, line := range s.failing() {
 		_, _ = fmt.Fprintf(w, "<p>%s\n", html.EscapeString(line))
 	}
 }
@@ -81,8 +80,7 @@ func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	health(w, s.Ready())
 	if r.URL.Query().Has("verbose") {
-		applied := s.Applied()
-		for _, line := range applied.failing() {
+		for _, line := range s.failing() {
 			_, _ = fmt.Fprintln(w, line) // the client went away
 		}
 	}

@@ -63,7 +63,8 @@ func (r *readiness) missing() error {
 }
 
 // failing names the listeners that cannot serve, each with the reason.
-func (a *Applied) failing() (all []string) {
+func (s *Server) failing() (all []string) {
+	a := s.Applied()
 	for _, id := range slices.Sorted(maps.Keys(a.Listeners)) {
 		all = append(all, fmt.Sprintf("listener %s: %s", id, a.Listeners[id]))
 	}

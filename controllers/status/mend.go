@@ -3,11 +3,11 @@ package status
 import (
 	"context"
 	"reflect"
-	"strconv"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -119,9 +119,8 @@ func (w *Writer) changed(ctx context.Context, key Key, was done) bool {
 
 // older reports whether version a of an object is known to be older than b.
 func older(a, b string) bool {
-	x, errX := strconv.ParseUint(a, 10, 64)
-	y, errY := strconv.ParseUint(b, 10, 64)
-	return errX == nil && errY == nil && x < y
+	order, err := resourceversion.CompareResourceVersion(a, b)
+	return err == nil && order < 0
 }
 
 // forget drops what is too long ago to count.

@@ -236,22 +236,25 @@ func (o output) counter(d *prometheus.Desc, n *atomic.Uint64, labels ...string) 
 }
 
 func (o output) keySet(d *keyDescs, id string, s KeySet) {
-	is := func(b bool) float64 {
-		if b {
-			return 1
-		}
-		return 0
-	}
-	o.gauge(d.setMissing, is(s.Missing), id)
+	o.truth(d.setMissing, s.Missing, id)
 	if !s.Missing {
 		o.gauge(d.setAge, s.Age.Seconds(), id)
-		o.gauge(d.setKept, is(s.Kept), id)
+		o.truth(d.setKept, s.Kept, id)
 	}
+}
+
+// truth sends 1 or 0.
+func (o output) truth(d *prometheus.Desc, is bool, labels ...string) {
+	value := 0.0
+	if is {
+		value = 1
+	}
+	o.gauge(d, value, labels...)
 }
 
 func (o output) flag(d *prometheus.Desc, f *Flag, labels ...string) {
 	if state := f.state.Load(); state != untold {
-		o.gauge(d, float64(state-no), labels...)
+		o.truth(d, state == yes, labels...)
 	}
 }
 

@@ -155,7 +155,7 @@ func printSteps(out io.Writer, steps []exchange.Step) error {
 	}
 	told := false
 	for _, s := range steps {
-		if s.Needs == "" || s.Code == "" && s.Outcome != exchange.StepAbsent && (s.Outcome != exchange.StepNotTried || s.Part != exchange.PartMethod) {
+		if s.Needs == "" || !lacked(&s) {
 			continue
 		}
 		if !told {
@@ -165,4 +165,10 @@ func printSteps(out io.Writer, steps []exchange.Step) error {
 		fmt.Fprintf(out, "  %s: %s\n", strings.TrimSpace(s.Part+" "+s.Name), s.Needs)
 	}
 	return nil
+}
+
+// lacked reports whether s did not let the request pass: by what it said, for want of a
+// credential, or as a method that was not come to.
+func lacked(s *exchange.Step) bool {
+	return s.Code != "" || s.Outcome == exchange.StepAbsent || s.Outcome == exchange.StepNotTried && s.Part == exchange.PartMethod
 }

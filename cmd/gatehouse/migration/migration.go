@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/implied"
 	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/usage"
 	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
 	"github.com/gatehouse-dev/gatehouse/controllers/migrate"
@@ -71,7 +72,7 @@ cannot be read.`,
 	f.StringVar(&m.kubeconfig, "kubeconfig", "", "how to reach the API server; default: KUBECONFIG, or ~/.kube/config")
 	f.StringVar(&m.only, "ingress-class", "", "migrate the Ingresses of this class; empty for all")
 	f.StringVar(&m.gateway, "gateway", namespace+"/ingress", "namespace/name of the Gateway to write and attach everything to")
-	f.StringVar(&m.class, "gateway-class", "gatehouse", "its gatewayClassName")
+	f.StringVar(&m.class, "gateway-class", implied.Class, "its gatewayClassName")
 	f.StringVarP(&m.output, "output", "o", "yaml", "form of the manifests: yaml or json")
 	usage.Choices(c, "output", "yaml", "json")
 	f.StringVar(&m.folder, "output-dir", "", "folder to write them to, a file each; default: standard output")
