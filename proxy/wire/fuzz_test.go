@@ -31,7 +31,7 @@ func sameWithoutLines(t *testing.T, out []byte, header exchange.Header, send fun
 }
 
 // What is accepted stays as it is when more bytes come, and is read the same
-// way by the next one on the path.
+// way by the next one on the path, and by net/http.
 func FuzzParseRequest(f *testing.F) {
 	for _, v := range requests {
 		if len(v.message) < 1000 {
@@ -56,6 +56,7 @@ func FuzzParseRequest(f *testing.F) {
 				t.Fatalf("accepted, but cut at %d: %d, %v", cut, m, err)
 			}
 		}
+		agreeOnRequest(t, b[:n], &h)
 		if h.Minor == 0 && h.Authority == "" {
 			h.Authority = "from.another.place"
 		}
@@ -65,6 +66,7 @@ func FuzzParseRequest(f *testing.F) {
 		if err != nil || m != len(out) {
 			t.Fatalf("%q is sent on as %q, which gives %d, %v", b, out, m, err)
 		}
+		agreeOnRequest(t, out, &again)
 		want := h
 		want.Header = nil
 		for _, f := range h.Header {
@@ -108,6 +110,7 @@ func FuzzParseResponse(f *testing.F) {
 				t.Fatalf("accepted, but cut at %d: %d, %v", cut, m, err)
 			}
 		}
+		agreeOnResponse(t, b[:n], method, &h)
 		x := &exchange.Exchange{Response: exchange.Response{Status: h.Status, Header: h.Header, ContentLength: h.ContentLength}}
 		send := func() []byte {
 			return AppendResponseHead(nil, x, ResponseOptions{Close: h.Close, Chunked: h.Chunked, Upgrade: h.Upgrade})
@@ -118,6 +121,7 @@ func FuzzParseResponse(f *testing.F) {
 		if err != nil || m != len(out) {
 			t.Fatalf("%q is sent on as %q, which gives %d, %v", b, out, m, err)
 		}
+		agreeOnResponse(t, out, method, &again)
 		want := h
 		want.Header = nil
 		for _, f := range h.Header {
@@ -132,7 +136,7 @@ func FuzzParseResponse(f *testing.F) {
 	})
 }
 
-// Chunked content says the same however it is cut, and when it is chunked anew.
+// Chunked content says the same however it is cut, when it is chunked anew, and to net/http.
 func FuzzChunks(f *testing.F) {
 	for _, s := range []string{
 		"0\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n", "1 ; a = b ;c=\"d\\\"\"\r\nx\r\n0\r\nX: y\r\nHost: z\r\n\r\n",
@@ -150,6 +154,7 @@ func FuzzChunks(f *testing.F) {
 		if !done {
 			return
 		}
+		agreeOnContent(t, b, content)
 		var out []byte
 		if content != "" {
 			out = append(append(AppendChunkHead(out, len(content)), content...), "\r\n"...)
