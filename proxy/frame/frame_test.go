@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -121,7 +122,8 @@ func FuzzFields(f *testing.F) {
 	})
 }
 
-// What is appended is parsed as it was, and padding never reaches beyond a payload.
+// What is appended is parsed as it was, here and by another implementation, which takes
+// the padding off alike.
 func FuzzFrame(f *testing.F) {
 	f.Add(uint8(Data), uint8(Padded), uint32(1), []byte{1, 2, 0})
 	f.Add(uint8(Headers), uint8(0), uint32(1<<31), []byte{})
@@ -134,9 +136,21 @@ func FuzzFrame(f *testing.F) {
 		if got := Parse(b); got != h {
 			t.Fatalf("%+v became %+v", h, got)
 		}
+		theirs, err := http2.NewFramer(nil, bytes.NewReader(b)).ReadFrame()
+		if err == nil {
+			got := theirs.Header()
+			if int(got.Length) != h.Length || got.Type != http2.FrameType(kind) || got.Flags != http2.Flags(flags) || got.StreamID != h.Stream {
+				t.Fatalf("%+v is %v to another", h, got)
+			}
+		}
 		content, ok := Unpad(&h, payload)
-		if ok && len(content) > len(payload) || !h.Has(Padded) && !ok {
-			t.Fatalf("%d of %d bytes, %v", len(content), len(payload), ok)
+		if !h.Has(Padded) && !bytes.Equal(content, payload) {
+			t.Fatalf("%q without padding became %q", payload, content)
+		}
+		if h.Type == Data && h.Stream != 0 {
+			if ok != (err == nil) || ok && !bytes.Equal(content, theirs.(*http2.DataFrame).Data()) {
+				t.Fatalf("%q: %q, %v; %v, %v to another", payload, content, ok, theirs, err)
+			}
 		}
 	})
 }

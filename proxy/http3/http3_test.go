@@ -21,7 +21,6 @@ import (
 
 	"github.com/quic-go/qpack"
 	"github.com/quic-go/quic-go"
-	"github.com/quic-go/quic-go/quicvarint"
 	"go.uber.org/goleak"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -510,27 +509,4 @@ func TestGarbage(t *testing.T) {
 	if got := ask(t, addr, headers(":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/")); got != "200|GET a /  " {
 		t.Errorf("after garbage: %q", got)
 	}
-}
-
-// FuzzStream feeds a request stream and a control stream to the readers.
-func FuzzStream(f *testing.F) {
-	f.Add(headers(":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/"))
-	f.Add(append(appendFrame(nil, frameSettings, 2), 6, 0))
-	f.Add(append(quicvarint.Append(nil, 0x21), 0))
-	s := New(Config{Limits: wire.Limits{Head: 1 << 10, Target: 512, Fields: 10}})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		k := &conn{srv: s, cfg: &s.cfg, info: &exchange.Conn{}}
-		st := &stream{k: k, in: input{str: bytes.NewReader(b), buf: make([]byte, 64)}}
-		st.section.Begin()
-		st.Conn = k.info
-		if length, err := st.headers(); err == nil && length <= uint64(s.cfg.Limits.Head) {
-			if block, err := st.in.whole(int(length)); err == nil && decode(&s.cfg, block, st.take) == nil {
-				if err := st.fill(); err == nil && st.Request.Host == "" {
-					t.Errorf("a request without a host: %+v", st.Request)
-				}
-			}
-		}
-		_ = k.hear(&input{str: bytes.NewReader(b), buf: make([]byte, 64)})
-		_ = encoderOf(&input{str: bytes.NewReader(b), buf: make([]byte, 64)})
-	})
 }

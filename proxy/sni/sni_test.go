@@ -114,6 +114,26 @@ func TestParseInPieces(t *testing.T) {
 	}
 }
 
+// told is a connection on which a client has said something and waits.
+type told struct {
+	capture
+	in *bytes.Reader
+}
+
+func (c *told) Read(b []byte) (int, error) { return c.in.Read(b) }
+
+// nameByTLS is the name that crypto/tls hears in a ClientHello, if it takes that.
+func nameByTLS(b []byte) (name string, ok bool) {
+	config := &tls.Config{MinVersion: tls.VersionTLS10, GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) { //nolint:gosec // no connection is made
+		name, ok = h.ServerName, true
+		return nil, net.ErrClosed
+	}}
+	_ = tls.Server(&told{in: bytes.NewReader(b)}, config).Handshake()
+	return name, ok
+}
+
+// What is taken for a whole ClientHello says the same to crypto/tls, and a part of it
+// says nothing else.
 func FuzzParse(f *testing.F) {
 	f.Add(hello("db.example.com"))
 	f.Add(records(hello("a.b.example"), 50))
@@ -129,6 +149,9 @@ func FuzzParse(f *testing.F) {
 		}
 		if !done && err == nil && len(b) > Max {
 			t.Fatal("asks for more than there may be")
+		}
+		if theirs, ok := nameByTLS(b); done && ok && strings.ToLower(theirs) != name {
+			t.Fatalf("%q to crypto/tls, here %q", theirs, name)
 		}
 		if done { // a cut hello is never taken for a whole one
 			for _, n := range []int{0, 5, len(b) / 2} {

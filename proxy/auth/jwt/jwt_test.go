@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -458,6 +459,7 @@ func BenchmarkVerifyES256(b *testing.B) {
 	}
 }
 
+// What is taken says the same to another implementation, if that takes it at all.
 func FuzzParse(f *testing.F) {
 	f.Add("eyJhbGciOiJFUzI1NiIsImtpZCI6ImUifQ.eyJpc3MiOiJodHRwczovL2lzc3VlciIsImV4cCI6MX0.AAAA")
 	f.Add("..")
@@ -472,6 +474,18 @@ func FuzzParse(f *testing.F) {
 		}
 		if strings.Count(token, ".") != 2 || strings.ContainsAny(token, "= \r\n+/") {
 			t.Fatalf("%q was taken", token)
+		}
+		theirs, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(p.algorithm)})
+		if err != nil {
+			return
+		}
+		head := theirs.Signatures[0].Header
+		var claims map[string]any
+		if err := json.Unmarshal(theirs.UnsafePayloadWithoutVerification(), &claims); err != nil {
+			t.Fatalf("%q: %v", token, err)
+		}
+		if head.Algorithm != p.algorithm || head.KeyID != p.keyID || !reflect.DeepEqual(claims, p.claims) {
+			t.Fatalf("%q is %+v of %v to another, here %+v", token, head, claims, p)
 		}
 	})
 }
