@@ -96,17 +96,17 @@ func New(opts Options) (*Server, error) {
 	})
 	s.forward = forward.New(forward.Config{Poll: s.door.loops, Trusted: s.trusted, TunnelIdle: opts.Clients.Tunnel, Mirrors: opts.Mirrors, Mirrored: &s.metrics.Mirrored})
 	s.sockets = listener.New(s.listening())
+	if s.admin, err = newAdmin(opts.Admin, s.Admin()); err != nil {
+		s.door.close()
+		return nil, fmt.Errorf("proxy: %w", err)
+	}
 	if s.owners.Guard, err = guard.New(s.guarding()); err != nil {
+		_ = s.admin.ln.Close()
 		s.door.close()
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
 	s.owners.Env, s.owners.Metrics, s.owners.GiveWay = s.owners.Guard.Expressions(), s.metrics, s.GiveWay
 	s.state.Store(&state{table: &table.Table{}, router: &router.Router{}})
-	if s.admin, err = newAdmin(opts.Admin, s.Admin()); err != nil {
-		s.owners.Guard.Close()
-		s.door.close()
-		return nil, fmt.Errorf("proxy: %w", err)
-	}
 	if opts.AccessLog.Writer != nil {
 		s.access = telemetry.NewLog(opts.AccessLog.Writer, opts.AccessLog.Share, &s.metrics.LogDropped)
 	}
@@ -119,7 +119,7 @@ func (s *Server) guarding() guard.Config {
 	return guard.Config{
 		Now: s.opts.Now, Transport: s.opts.KeySets, Report: s.keySetFetched, Trusted: s.trusted.Contains,
 		Upstreams: s.owners.Upstreams, Asked: s.metrics.Asked.Add, Introspected: s.metrics.Introspected.Add, Fetched: s.metrics.Fetched.Add, Reviewed: s.metrics.Reviewed.Add, Cluster: s.opts.Cluster, Watched: s.watched,
-		Granted: s.metrics.Granted.Add, SessionBytes: s.opts.SessionBytes,
+		Granted: s.metrics.Granted.Add, SessionBytes: s.opts.SessionBytes, Operators: s.AdminAddr(),
 	}
 }
 

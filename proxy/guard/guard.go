@@ -8,6 +8,7 @@
 package guard
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
 	"time"
@@ -42,7 +43,8 @@ type Config struct {
 	Upstreams *upstream.Set                                    // where services that are asked are found; nil: at URLs only
 	Cluster   Cluster                                          // whose API server is asked about tokens and rights
 
-	SessionBytes int // of login sessions kept in memory; 512 MiB when 0
+	SessionBytes int      // of login sessions kept in memory; 512 MiB when 0
+	Operators    net.Addr // the socket that listens for operators, which no policy's URL is to lead to; may be nil
 
 	Asked        func(service, outcome string)                                // counts requests a service was asked about; may be nil
 	Introspected func(server, outcome string)                                 // counts tokens an authorization server was asked about; may be nil
@@ -95,6 +97,9 @@ type service struct {
 	err error
 }
 
+// idle is how many idle connections are kept to one host.
+const idle = 64
+
 // New makes a Builder. Close it.
 func New(c Config) (*Builder, error) {
 	clock := auth.Clock(c.Now)
@@ -109,6 +114,9 @@ func New(c Config) (*Builder, error) {
 	if c.Trusted == nil {
 		c.Trusted = func(netip.Addr) bool { return false }
 	}
+	if c.Transport == nil {
+		c.Transport = remote.NewTransport(idle, c.Operators)
+	}
 	if c.Watched == nil {
 		c.Watched = func(*exchange.Exchange, string, string) bool { return false }
 	}
@@ -121,7 +129,7 @@ func New(c Config) (*Builder, error) {
 		logins: newLogins(c),
 		keys:   keyset.New(keyset.Config{Transport: c.Transport, Through: c.through(), Report: c.Report}),
 		asking: asking{
-			external: extauth.NewOwner(extauth.Config{Through: c.through(), Env: env, Trusted: c.Trusted, Now: c.Now, Asked: c.Asked}),
+			external: extauth.NewOwner(extauth.Config{Through: c.through(), Env: env, Trusted: c.Trusted, Now: c.Now, Asked: c.Asked, Operators: c.Operators}),
 			cluster:  kubernetes.NewOwner(kubernetes.Config{URL: c.Cluster.URL, Transport: c.Cluster.Transport, Env: env, Now: c.Now, Asked: c.Reviewed}),
 			facts:    metadata.NewOwner(metadata.Config{Through: c.through(), Transport: c.Transport, Env: env, Now: c.Now, Asked: c.Fetched}),
 		},

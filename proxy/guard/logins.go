@@ -12,7 +12,6 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/oidc"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/sessions"
-	"github.com/gatehouse-dev/gatehouse/proxy/remote"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -43,9 +42,6 @@ type shared struct {
 }
 
 func newLogins(c Config) logins {
-	if c.Transport == nil {
-		c.Transport = remote.NewTransport(4)
-	}
 	return logins{
 		now: c.Now, trusted: c.Trusted, calls: c.Transport, cache: oidc.NewCache(rememberedSessions),
 		memory: sessions.NewMemory(c.Now, c.SessionBytes), redis: map[[32]byte]*shared{},

@@ -31,7 +31,7 @@ var (
 
 // Config bounds a Client. Zero fields mean the default.
 type Config struct {
-	Transport http.RoundTripper   // NewTransport(8) when nil; the Client owns it
+	Transport http.RoundTripper   // NewTransport(8, nil) when nil; the Client owns it
 	Timeout   time.Duration       // of one call, its answer read; 5 s
 	MaxAnswer int64               // bytes of content; 1 MiB
 	Calls     int                 // at one time, 256; further ones fail with ErrBusy
@@ -63,7 +63,7 @@ type Answer struct {
 // NewClient makes a Client. Close it.
 func NewClient(c Config) *Client {
 	if c.Transport == nil {
-		c.Transport = NewTransport(8)
+		c.Transport = NewTransport(8, nil)
 	}
 	c.Timeout = or(c.Timeout, 5*time.Second)
 	c.MaxAnswer = or(c.MaxAnswer, 1<<20)

@@ -7,11 +7,9 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -31,26 +29,18 @@ const (
 // host. One of HTTP/2 whose other end is gone without a word would take every call
 // until the kernel gives it up, which takes a quarter of an hour.
 //
-// It leads to no link-local address, whatever name has it: the services of the node
-// are there, and give its credentials to who asks from the pod, but are not for those
-// who may write a URL into a policy.
-func NewTransport(idle int) *http.Transport {
+// It leads to no link-local address and to none of a cloud's (clouds), whatever name
+// has it: the services of the node are there, and give its credentials to who asks
+// from the pod, but are not for those who may write a URL into a policy. Nor does it
+// lead to the socket that listens for operators, who are answered without a credential;
+// nil when there is none.
+func NewTransport(idle int, operators net.Addr) *http.Transport {
 	return &http.Transport{
-		DialContext: (&net.Dialer{Control: aloof}).DialContext,
+		DialContext: (&net.Dialer{Control: aloof(operators)}).DialContext,
 		HTTP2:       &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: proof},
 		Proxy:       http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: handshake,
 		MaxIdleConnsPerHost: idle, IdleConnTimeout: idleTime, MaxResponseHeaderBytes: maxHead,
 	}
-}
-
-var errLinkLocal = errors.New("remote: a link-local address is the node's, and no policy's")
-
-// aloof keeps a connection from being opened to a link-local address.
-func aloof(_, address string, _ syscall.RawConn) error {
-	if a, err := netip.ParseAddrPort(address); err == nil && a.Addr().Unmap().IsLinkLocalUnicast() {
-		return errLinkLocal
-	}
-	return nil
 }
 
 // defaultWait is how long a call through a backend may take whose request has no

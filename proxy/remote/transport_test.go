@@ -164,7 +164,7 @@ func TestLostConnection(t *testing.T) {
 		l := &pipes{made: make(chan net.Conn, 8)}
 		server := &http.Server{Handler: http.HandlerFunc(echo), Protocols: http2}
 		go func() { _ = server.Serve(l) }()
-		transport := NewTransport(1)
+		transport := NewTransport(1, nil)
 		transport.Protocols = http2
 		var last *conn
 		transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
@@ -214,27 +214,3 @@ func (p *pipes) Close() error {
 }
 
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
-// The services of a node, at link-local addresses, are not for policies.
-func TestLinkLocalAddressesAreNotAsked(t *testing.T) {
-	tr := NewTransport(1)
-	defer tr.CloseIdleConnections()
-	for _, host := range []string{"169.254.169.254", "[fe80::1]", "[fe80::1%25lo]", "[::ffff:169.254.169.254]"} {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+":1/", http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, err := tr.RoundTrip(r)
-		if err == nil {
-			_ = answer.Body.Close()
-		}
-		if !errors.Is(err, errLinkLocal) {
-			t.Errorf("%s: %v", host, err)
-		}
-		cancel()
-	}
-	if err := aloof("tcp", "127.0.0.1:80", nil); err != nil {
-		t.Errorf("another one: %v", err)
-	}
-}

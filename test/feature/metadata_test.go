@@ -196,6 +196,18 @@ func TestMetadataFaults(t *testing.T) {
 	}
 }
 
+// The gateway's own admin address answers whoever can reach it: who may write a URL
+// into a policy does not get at it by that.
+func TestMetadataOfTheGateway(t *testing.T) {
+	t.Parallel()
+	w := Start(t, Base+Route("r", `{name: a, matches: [{path: {value: /a}}], `+toAPI[1:]))
+	w.Apply(Auth("p", "HTTPRoute/r/a", `rules: {metadata: {account: {http: {url: 'http://`+w.Server.AdminAddr().String()+
+		`', path: "['debug', 'decisions']"}}}, authorization: {all: {cel: "true"}}}`))
+	if a := w.Do("GET http://a.example/a"); a.Status != 503 || a.Code() != "metadata_unavailable" {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
 // An optional step that fails leaves its fact out: a rule that does not mind lets
 // the request pass, and one that reads it refuses.
 func TestOptionalMetadata(t *testing.T) {

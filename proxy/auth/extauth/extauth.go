@@ -15,6 +15,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -56,6 +57,8 @@ type Config struct {
 	Trusted func(peer netip.Addr) bool                         // proxies whose X-Forwarded-Proto and -Host are believed; nobody when nil
 	Now     func() time.Time                                   // time.Now when nil
 	Asked   func(service, outcome string)                      // called once for each request; may be nil
+
+	Operators net.Addr // the socket that listens for operators, which no URL is to lead to; may be nil
 }
 
 // Owner holds what Services share and what outlives them.
@@ -75,7 +78,7 @@ func NewOwner(c Config) *Owner {
 	if c.Trusted == nil {
 		c.Trusted = func(netip.Addr) bool { return false }
 	}
-	o := &Owner{cfg: c, plain: remote.NewTransport(idle), h2c: remote.NewTransport(idle)}
+	o := &Owner{cfg: c, plain: remote.NewTransport(idle, c.Operators), h2c: remote.NewTransport(idle, c.Operators)}
 	o.plain.DisableCompression, o.h2c.DisableCompression = true, true
 	o.h2c.Protocols = new(http.Protocols)
 	o.h2c.Protocols.SetUnencryptedHTTP2(true)

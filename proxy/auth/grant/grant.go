@@ -76,7 +76,7 @@ type Owner struct {
 // NewOwner makes an Owner. Close it.
 func NewOwner(c Config) *Owner {
 	if c.Transport == nil {
-		c.Transport = remote.NewTransport(8)
+		c.Transport = remote.NewTransport(8, nil)
 	}
 	if c.Now == nil {
 		c.Now = time.Now

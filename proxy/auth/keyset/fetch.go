@@ -31,7 +31,7 @@ const (
 // client asks providers.
 func client(transport http.RoundTripper) *remote.Client {
 	if transport == nil {
-		transport = remote.NewTransport(1)
+		transport = remote.NewTransport(1, nil)
 	}
 	return remote.NewClient(remote.Config{Transport: transport, Timeout: timeout, MaxAnswer: maxDocument, Redirects: maxRedirects})
 }

@@ -83,7 +83,7 @@ func NewOwner(c Config) *Owner {
 		c.Now = time.Now
 	}
 	if c.Transport == nil {
-		c.Transport = remote.NewTransport(idle)
+		c.Transport = remote.NewTransport(idle, nil)
 	}
 	rest := remote.Backoff{First: restFirst, Last: restLast}
 	return &Owner{
