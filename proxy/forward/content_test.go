@@ -229,3 +229,47 @@ func TestSlowContentAndTimeout(t *testing.T) {
 		}
 	}
 }
+
+// TestContentOfHead has a backend send content behind its answers to HEAD: at once, and
+// later, when the connection may have been used for another request. It costs the
+// connection, and one request at most.
+func TestContentOfHead(t *testing.T) {
+	const head = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
+	for name, late := range map[string]bool{"at once": false, "late": true} {
+		t.Run(name, func(t *testing.T) {
+			var heads atomic.Int32
+			backend := raw(t, func(c *net.TCPConn, r *bufio.Reader, _ int) {
+				behind := ""
+				for {
+					q, err := http.ReadRequest(r)
+					if err != nil {
+						return
+					}
+					io.WriteString(c, behind)
+					switch {
+					case q.Method != "HEAD":
+						io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+					case heads.Add(1) == 1 && !late:
+						io.WriteString(c, head+"junk")
+					default:
+						io.WriteString(c, head)
+						behind = "junk"
+					}
+				}
+			})
+			c := start(t, options{}, backend).dial()
+			for i := range 5 {
+				c.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n")
+				if a, err := c.read("HEAD"); err != nil || a.StatusCode != 200 || a.ContentLength != 4 {
+					t.Fatalf("HEAD %d: got %v, %v", i, a.Response, err)
+				}
+				c.send(get)
+				if late && i == 0 {
+					c.code(502, "backend_bad_response")
+				} else {
+					c.want(200, "hi")
+				}
+			}
+		})
+	}
+}

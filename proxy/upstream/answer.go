@@ -66,6 +66,7 @@ func (c *Call) readOn(n int, err *exchange.Error, method, upgrade string, gone f
 			n, err = wire.ParseResponse(in.buf[in.r:in.w], method, &c.Head, c.cfg.Limits, &c.conn.seen)
 		}
 		if err != nil {
+			c.blame()
 			return err
 		}
 		in.r += n
@@ -100,6 +101,7 @@ func bad(detail string) *exchange.Error {
 func (c *Call) begin() error {
 	in := &c.in
 	in.base, in.left, in.done = in.r, 0, false
+	c.conn.bare = c.Head.NoBody && c.Head.ContentLength != 0
 	behind := in.buf[in.r:in.w]
 	switch {
 	case c.Head.Chunked:
@@ -118,7 +120,34 @@ func (c *Call) begin() error {
 		in.done = in.left == 0
 		behind = behind[min(int64(len(behind)), in.left):]
 	}
+	if c.conn.bare {
+		c.strip(behind)
+	}
 	return c.alone(behind)
+}
+
+// strip takes an answer that is all head. Some servers leave it to the application to send
+// no content behind one, and some applications do: what comes late would pass for the
+// answer to the next request. So a connection to such an endpoint ends with it.
+//
+//go:noinline // it is rare: kept out of the plain path
+func (c *Call) strip(behind []byte) {
+	wordy := &c.conn.ep.wordy
+	if len(behind) > 0 && !wordy.Load() {
+		wordy.Store(true)
+	}
+	c.Head.Close = c.Head.Close || wordy.Load()
+	// Nothing is to come behind these, unless they name it.
+	if c.Head.ContentLength < 0 && (c.Head.Status == 204 || c.Head.Status == 304) {
+		c.conn.bare = false
+	}
+}
+
+// blame notes that what came is no answer, and may be content of the one before.
+func (c *Call) blame() {
+	if c.conn.bare {
+		c.conn.ep.wordy.Store(true)
+	}
 }
 
 // alone refuses an answer that another one is right behind, on a connection that was

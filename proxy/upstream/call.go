@@ -159,7 +159,7 @@ const rested = 10 * time.Millisecond
 // sent something, such as a 408, that would pass for the answer to this request.
 // With careful, for requests that cannot be sent twice, and over TLS, every one is;
 // and so is one that has carried content, which a backend could take for a request
-// of its own, and answer.
+// of its own, and answer, or whose last answer spoke of content that it did not have.
 func (c *Call) Connect(e *Endpoint, fresh, careful bool) *exchange.Error {
 	c.cfg, c.look = e.cfg, e.cfg.Look
 	if c.told {
@@ -193,7 +193,7 @@ func (c *Call) reuse(e *Endpoint, careful bool) bool {
 		if k == nil {
 			return false
 		}
-		if k.unseen = !careful && !k.loaded && k.secure == nil && k.fresh(c.at); k.unseen || c.quiet(k) {
+		if k.unseen = !careful && !k.loaded && !k.bare && k.secure == nil && k.fresh(c.at); k.unseen || c.quiet(k) {
 			c.use(k)
 			return true
 		}

@@ -32,6 +32,7 @@ type Endpoint struct {
 	open  atomic.Int32 // connections, idle or busy
 	fails atomic.Int32 // in a row: times that it was left alone for
 	down  atomic.Int64 // left alone until then, Unix nanoseconds
+	wordy atomic.Bool  // it has sent content behind an answer that has none, such as one to HEAD
 
 	streams atomic.Pointer[h2.Pool]   // the connections that speak HTTP/2
 	secure  *atomic.Pointer[security] // the backend's
@@ -81,6 +82,7 @@ type Conn struct {
 	loaded bool      // and one of them had content
 	long   bool      // and one of them had an answer that was not short
 	unseen bool      // nobody looked at it before it was used again
+	bare   bool      // its last answer had no content, and spoke of some
 	seen   wire.Seen // what its last answer was made of
 }
 
