@@ -108,15 +108,18 @@ func (g *generator) failure(err error) error {
 	return errors.New(oneLine(strings.TrimPrefix(g.said.String(), "Error: ")))
 }
 
-// settle is how long what is under way when a load is paused may take.
-const settle = 3 * time.Millisecond
+// While a paused load's requests are finished, its proxy is looked at this often, and
+// for so long at most.
+const (
+	look   = 5 * time.Millisecond // longer than between two of the scheduler's counts, by a tick
+	finish = 100 * time.Millisecond
+)
 
-// turn has a contender's load go on for one turn. Where several contenders are one
-// process, what it uses in a turn is the contender's whose turn it is.
+// turn has a contender's load go on for one turn, and waits until what was under way
+// at its end is done: a proxy that takes long for it would else take from the next
+// one's turn. Where several contenders are one process, what it uses in a turn is
+// the contender's whose turn it is.
 func (m *measurement) turn(g *generator) error {
-	if !m.shared {
-		return g.run(turn)
-	}
 	before, err := m.process.CPU()
 	if err != nil {
 		return err
@@ -124,10 +127,24 @@ func (m *measurement) turn(g *generator) error {
 	if err := g.run(turn); err != nil {
 		return err
 	}
-	time.Sleep(settle)
-	after, err := m.process.CPU()
-	m.used += after - before
+	after, err := rest(m.process.CPU, look)
+	if m.shared {
+		m.used += after - before
+	}
 	return err
+}
+
+// rest waits until a process is at rest, and returns what it has used by then.
+func rest(used func() (time.Duration, error), look time.Duration) (time.Duration, error) {
+	last, err := used()
+	for range finish / look {
+		time.Sleep(look)
+		before := last
+		if last, err = used(); err != nil || last-before < look/10 {
+			break
+		}
+	}
+	return last, err
 }
 
 // together is one run of each contender by turns: every load lasts for as long as

@@ -63,3 +63,25 @@ func TestGeneratorFails(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestRest(t *testing.T) {
+	is := func(want int, used ...time.Duration) {
+		t.Helper()
+		looks := 0
+		got, err := rest(func() (time.Duration, error) {
+			looks++
+			return used[min(looks, len(used))-1], nil
+		}, time.Millisecond)
+		if err != nil || looks != want || got != used[min(looks, len(used))-1] {
+			t.Errorf("%v: got %v, %v after %d looks", used, got, err, looks)
+		}
+	}
+	is(2, time.Second)
+	is(2, time.Second, time.Second+50*time.Microsecond)
+	is(4, 1*time.Millisecond, 2*time.Millisecond, 3*time.Millisecond)
+	var busy []time.Duration
+	for i := range 1000 {
+		busy = append(busy, time.Duration(i)*time.Millisecond)
+	}
+	is(101, busy...)
+}
