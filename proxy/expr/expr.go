@@ -262,8 +262,11 @@ func (p *Program) value(x *exchange.Exchange) (ref.Val, error) {
 	return v, err
 }
 
+// noKey is how the library's errors begin where a key is not there.
+const noKey = "no such key"
+
 // absent reports whether a run failed for want of a key.
-func absent(err error) bool { return strings.HasPrefix(err.Error(), "no such key") }
+func absent(err error) bool { return strings.HasPrefix(err.Error(), noKey) }
 
 // Text returns the expression as it was written.
 func (p *Program) Text() string { return p.text }

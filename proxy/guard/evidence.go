@@ -3,6 +3,7 @@ package guard
 import (
 	"github.com/gatehouse-dev/gatehouse/proxy/auth"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/expr"
 )
 
 // Explain judges x as Check does, changes nothing and says how it went, whatever
@@ -37,12 +38,14 @@ func (a assumed) Authenticate(_ *exchange.Exchange, p *exchange.Principal) auth.
 
 // Assuming returns the policy as it is for a caller with a token of these claims:
 // a method that takes tokens judges them as if it had verified a signature over
-// them, and looks at no token in the request. Without claims it is p.
+// them, and looks at no token in the request. Without claims it judges as p does. What
+// its rules in shadow would have refused is counted nowhere: nobody has sent anything.
 func (p *Policy) Assuming(claims map[string]any) *Policy {
-	if claims == nil {
-		return p
-	}
 	out := *p
+	out.watched = func(*exchange.Exchange, string, string) bool { return false }
+	if claims == nil {
+		return &out
+	}
 	out.methods = make([]method, len(p.methods))
 	for i, m := range p.methods {
 		if a, ok := m.method.(assumer); ok {
@@ -58,7 +61,7 @@ func (p *Policy) Assuming(claims map[string]any) *Policy {
 func (p *Policy) steps(x *exchange.Exchange, d *decision) []exchange.Step {
 	out := make([]exchange.Step, 0, len(p.sources)+len(p.methods)+len(p.rules)+2)
 	for i := range p.sources {
-		out = append(out, p.sourceStep(d, i))
+		out = append(out, p.sourceStep(x, d, i))
 	}
 	if d.verdict == closed {
 		return out
@@ -80,7 +83,7 @@ func (p *Policy) steps(x *exchange.Exchange, d *decision) []exchange.Step {
 	}
 	if d.progress == computing {
 		h := &p.headers[d.at]
-		out = append(out, exchange.Step{Part: exchange.PartHeader, Name: h.name, Policy: p.policyName(h.source), Outcome: exchange.StepFailed, Code: d.code})
+		out = append(out, exchange.Step{Part: exchange.PartHeader, Name: h.name, Policy: p.policyName(h.source), Outcome: exchange.StepFailed, Code: d.code, Cause: h.cause(x)})
 	}
 	for i := range p.vouchers {
 		out = append(out, p.voucherStep(x, d, i))
@@ -88,13 +91,13 @@ func (p *Policy) steps(x *exchange.Exchange, d *decision) []exchange.Step {
 	return out
 }
 
-func (p *Policy) sourceStep(d *decision, i int) exchange.Step {
+func (p *Policy) sourceStep(x *exchange.Exchange, d *decision, i int) exchange.Step {
 	s := exchange.Step{Part: exchange.PartPolicy, Policy: p.sources[i].policy, Outcome: exchange.StepSkipped}
 	switch {
 	case d.verdict == closed:
 		s.Outcome, s.Code = exchange.StepBroken, d.code
 	case d.progress == gating && i == d.source:
-		s.Outcome, s.Code = exchange.StepFailed, d.code
+		s.Outcome, s.Code, s.Cause = exchange.StepFailed, d.code, because(p.sources[i].when, x)
 	case d.progress == gating && i > d.source:
 		s.Outcome = exchange.StepNotTried
 	case d.gates>>i&1 != 0:
@@ -123,6 +126,9 @@ func (p *Policy) methodStep(x *exchange.Exchange, d *decision, i int) exchange.S
 		if r.at == i {
 			s.Code = r.code
 		}
+	}
+	if s.Code == auth.CodeRuleError {
+		s.Cause = because(m.when, x)
 	}
 	bit := uint64(1) << i
 	switch applies, err := all(m.when, x); {
@@ -170,6 +176,34 @@ func (d *decision) fell(s *exchange.Step) {
 	}
 }
 
+// because is why one of the conditions fails; "" where none does.
+func because(when []*expr.Program, x *exchange.Exchange) string {
+	for _, w := range when {
+		if ok, err := w.Bool(x); err != nil {
+			return w.Because(err)
+		} else if !ok {
+			break
+		}
+	}
+	return ""
+}
+
+// failing is a rule of which it is known why it comes to auth.CodeRuleError.
+type failing interface {
+	Cause(x *exchange.Exchange) string
+}
+
+// cause is why r comes to auth.CodeRuleError: it, or its conditions, are evaluated again.
+func (r *rule) cause(x *exchange.Exchange) string {
+	if why := because(r.when, x); why != "" {
+		return why
+	}
+	if f, is := r.rule.(failing); is {
+		return f.Cause(x)
+	}
+	return ""
+}
+
 func (p *Policy) ruleStep(x *exchange.Exchange, d *decision, i int) exchange.Step {
 	r := &p.rules[i]
 	s := exchange.Step{Part: exchange.PartRule, Name: r.name, Policy: p.policyName(r.source), Outcome: exchange.StepNotTried, Needs: r.needs}
@@ -177,14 +211,18 @@ func (p *Policy) ruleStep(x *exchange.Exchange, d *decision, i int) exchange.Ste
 	s.Shadow = r.shadow
 	for n := 0; d.findings != nil && n < d.shadowed; n++ {
 		if w := d.shadows[n]; w.at == i {
-			s.Outcome, s.Code = exchange.StepDenied, w.code
+			if s.Outcome, s.Code = exchange.StepDenied, w.code; w.code == auth.CodeRuleError {
+				s.Cause = r.cause(x)
+			}
 			return s
 		}
 	}
 	switch applies, err := all(r.when, x); {
 	case d.progress < authorizing || d.progress == authorizing && i > d.at:
 	case last:
-		d.fell(&s)
+		if d.fell(&s); d.code == auth.CodeRuleError {
+			s.Cause = r.cause(x)
+		}
 	case d.gates>>r.source&1 == 0, err == nil && !applies:
 		s.Outcome = exchange.StepSkipped
 	default:

@@ -80,6 +80,47 @@ rule reads AuthPolicy shop/a: allowed
 rule then AuthPolicy shop/a: allowed`, "GET /", goodKey)
 }
 
+// The cause of what failed names what the policy says, and nothing of the request's.
+func TestStepsTellCauses(t *testing.T) {
+	s := newStage(t)
+	is := func(want string, a *table.Auth) {
+		t.Helper()
+		var got []string
+		x := request("GET /?twice=1&twice=2", "x-secret: planted", goodKey)
+		allowed := s.build(t, a).Check(x)
+		for _, s := range x.Trace.Steps {
+			if s.Cause != "" {
+				got = append(got, s.Part+" "+s.Name+": "+s.Cause)
+			}
+		}
+		if text := strings.Join(got, "\n"); allowed || text != want || strings.Contains(text, "planted") {
+			t.Errorf("got\n%s\nwant\n%s", text, want)
+		}
+	}
+	rule := func(cel string) *table.Auth { return &table.Auth{Rules: []table.AuthRule{{Name: "r", CEL: cel}}} }
+	is("rule r: no such key: scope", rule("auth.claims.scope == 'x'"))
+	is("rule r: no such key: x-none", rule("request.headers['x-none'] == 'x'"))
+	is("rule r: no such key", rule("auth.claims[request.headers['x-secret']] == 'x'"))
+	is("rule r: type conversion error: a value cannot be converted as the expression asks", rule("int(request.headers['x-secret']) == 1"))
+	is("rule r: a value of the request is not what the expression takes", rule("timestamp(request.headers['x-secret']) < context.now"))
+	is("rule r: query parameter is there more than once", rule("request.query.twice == '1'"))
+	is("rule r: division by zero", rule("1 / (size(request.method) - 3) == 1"))
+	is("rule r: index out of bounds", rule("request.path.split('/')[size(request.path) + 6] == ''"))
+	is("rule r: when request.path == '/' && auth.claims.none == 'x': no such key: none",
+		&table.Auth{Rules: []table.AuthRule{{Name: "r", When: []string{"true", "request.path == '/' &&\n auth.claims.none == 'x'"}, CEL: "true"}}})
+	is("policy : when auth.claims.none == 'x': no such key: none", &table.Auth{Sources: []table.Source{{When: []string{"auth.claims.none == 'x'"}}}})
+	keys := s.apiKey("keys")
+	keys.When = []string{"request.headers['x-none'] == 'x'"}
+	is("method keys: when request.headers['x-none'] == 'x': no such key: x-none", &table.Auth{Methods: []table.AuthMethod{keys}})
+	is("header x-a: division by zero", &table.Auth{Headers: []table.HeaderExpr{{Name: "X-A", CEL: "string(1 / size(auth.subject))"}}})
+	rego := func(policy string) *table.Auth {
+		return &table.Auth{Rules: []table.AuthRule{{Name: "r", OPA: &table.OPA{Policy: "package shop\n" + policy}}}}
+	}
+	is("rule r: 2:10: eval_builtin_error: to_number", rego(`allow if to_number(input.request.headers["x-secret"]) == 1`))
+	is("rule r: the rule comes to something that is neither true, false, nor an object of which allow is one of them", rego(`allow := "yes"`))
+	is("rule r: a query parameter is there more than once", rego(`allow if input.request.query.twice == "1"`))
+}
+
 // What would have passed is what is missing yet of what is asked for.
 func TestStepsNeed(t *testing.T) {
 	s := newStage(t)

@@ -53,6 +53,14 @@ func (p *Policy) compute(x *exchange.Exchange, d *decision) {
 	}
 }
 
+// cause is why the value cannot be computed.
+func (h *header) cause(x *exchange.Exchange) string {
+	if _, _, err := h.expr.Field(x); err != nil {
+		return h.expr.Cause(err)
+	}
+	return "the value is longer than 8 KiB"
+}
+
 // identify removes what the client sent under the names of headers that the
 // gateway or a service it asks sets, whether or not there is a value to set, and
 // sets the values. Empty ones are not sent.

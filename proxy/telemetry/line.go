@@ -12,7 +12,7 @@ import (
 // The most bytes a value takes in a line, after escaping. Their sum and the
 // names stay below mem.Small, so a line never outgrows its buffer.
 const (
-	maxPath = 1024
+	maxPath = 800
 	maxText = 192
 )
 
@@ -50,6 +50,12 @@ func appendLine(dst []byte, x *exchange.Exchange, duration time.Duration) []byte
 	l.text("denied", t.Denied)
 	l.text("shadow", t.Shadow)
 	l.text("policy", t.Policy)
+	for i := range t.Steps {
+		if s := &t.Steps[i]; s.Cause != "" {
+			l.text("cause", s.Cause)
+			break
+		}
+	}
 	if t.ID != 0 {
 		l.name("decision")
 		l.buf = append(l.buf, '"')

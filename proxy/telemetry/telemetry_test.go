@@ -213,12 +213,22 @@ func TestLine(t *testing.T) {
 	}
 }
 
+// Why an expression failed stands beside the policy whose it is.
+func TestLineTellsCause(t *testing.T) {
+	x := request()
+	x.Trace.Policy, x.Trace.Steps = "AuthPolicy shop/a", []exchange.Step{{Part: "policy"}, {Cause: "no such key: scope"}, {Cause: "no such key: other"}}
+	if got := string(appendLine(nil, x, time.Second)); !strings.Contains(got, `"policy":"AuthPolicy shop/a","cause":"no such key: scope","decision"`) {
+		t.Error(got)
+	}
+}
+
 func TestLineFitsItsBuffer(t *testing.T) {
 	x, long := request(), strings.Repeat("\x01", 64<<10)
 	x.Request.Method, x.Request.Host, x.Request.Path, x.Response.Code = long, long, long, long
 	x.Conn.Protocol = long
 	x.Trace.Listener, x.Trace.Route, x.Trace.Rule, x.Trace.Backend = long, long, long, long
 	x.Trace.Denied, x.Trace.Policy, x.Trace.Shadow = long, long, long
+	x.Trace.Steps = []exchange.Step{{Cause: long}}
 	x.Principal.Method, x.Principal.Subject = long, long
 	x.Request.Header = exchange.Header{{Name: "User-Agent", Value: long}}
 	if n := len(appendLine(nil, x, time.Hour)); n > mem.Small {

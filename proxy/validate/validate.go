@@ -52,6 +52,7 @@ type refusal struct {
 	accept     string               // with 415: the types that are taken
 	violations []exchange.Violation // with 400 and 422
 	failure    error                // the content could not be read: no fault of form
+	cause      string               // with CodeRuleError: why, for the operator
 }
 
 // Check reports whether x has the form the policy asks for. If not, x.Response
@@ -108,8 +109,11 @@ func (p *Policy) Explain(x *exchange.Exchange) (step exchange.Step, allowed bool
 // step tells how r came about; where in the request, but not what stands there.
 func (p *Policy) step(r *refusal) exchange.Step {
 	s := exchange.Step{Part: exchange.PartForm, Policy: p.policyName(r.source), Outcome: exchange.StepDenied, Code: r.code, Needs: r.detail}
-	if p.closed != nil {
+	switch {
+	case p.closed != nil:
 		s.Outcome = exchange.StepBroken
+	case r.code == CodeRuleError:
+		s.Outcome, s.Needs, s.Cause = exchange.StepFailed, "", r.cause
 	}
 	for i, v := range r.violations {
 		if i == 8 {
@@ -198,7 +202,7 @@ func (p *Policy) applying(x *exchange.Exchange) (set uint64, r *refusal) {
 		for _, w := range p.sources[i].when {
 			ok, err := w.Bool(x)
 			if err != nil {
-				return 0, &refusal{status: 403, code: CodeRuleError, detail: "the request is not allowed", source: i}
+				return 0, &refusal{status: 403, code: CodeRuleError, detail: "the request is not allowed", source: i, cause: w.Because(err)}
 			}
 			if !ok {
 				applies = false

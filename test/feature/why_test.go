@@ -142,6 +142,11 @@ func TestShadowRule(t *testing.T) {
 			}
 		}
 	}
+	text, err := gatehouse(t, w, "explain", "GET", "http://a/odd")
+	if err != nil {
+		t.Error(err)
+	}
+	contains(t, text, "why it failed: rule odd: no such key: x-none")
 	want := map[string]string{"POST /": "forbidden_by_rule by reads", "GET /odd": "rule_error by odd"}
 	if !maps.Equal(seen, want) {
 		t.Errorf("got %v, want %v", seen, want)

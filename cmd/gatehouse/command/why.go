@@ -153,6 +153,11 @@ func printSteps(out io.Writer, steps []exchange.Step) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	for _, s := range steps {
+		if s.Cause != "" {
+			fmt.Fprintf(out, "why it failed: %s: %s\n", strings.TrimSpace(s.Part+" "+s.Name), s.Cause)
+		}
+	}
 	told := false
 	for _, s := range steps {
 		if s.Needs == "" || !lacked(&s) {

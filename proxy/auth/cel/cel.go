@@ -24,6 +24,14 @@ func New(env *expr.Env, text string) (*Rule, error) {
 	return &Rule{p}, nil
 }
 
+// Cause says why Authorize comes to auth.CodeRuleError.
+func (r *Rule) Cause(x *exchange.Exchange) string {
+	if _, err := r.allow.Bool(x); err != nil {
+		return r.allow.Cause(err)
+	}
+	return ""
+}
+
 // Authorize implements auth.Rule. An expression that fails, because a claim it
 // reads is missing or its cost limit is reached, refuses.
 func (r *Rule) Authorize(x *exchange.Exchange) auth.Result {

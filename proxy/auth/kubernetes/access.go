@@ -79,7 +79,7 @@ func (o *Owner) Rule(t *table.AccessReview) (*Rule, error) {
 // allocation but for expressions' values.
 func (r *Rule) Authorize(x *exchange.Exchange) auth.Result {
 	var a asked
-	if err := r.about(x, &a); err != nil {
+	if _, err := r.about(x, &a); err != nil {
 		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeRuleError}
 	}
 	p := &x.Principal
@@ -102,20 +102,41 @@ func (r *Rule) Authorize(x *exchange.Exchange) auth.Result {
 	return auth.Result{Outcome: auth.Accepted}
 }
 
-var errNoValue = errors.New("kubernetes: a part has no value")
+var errNoValue = errors.New("it has no value")
 
-// about finds out what is asked about.
-func (r *Rule) about(x *exchange.Exchange, a *asked) error {
+// Cause says why Authorize comes to auth.CodeRuleError.
+func (r *Rule) Cause(x *exchange.Exchange) string {
+	var a asked
+	i, err := r.about(x, &a)
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, errNoValue):
+		return r.part(i) + ": " + err.Error()
+	}
+	return r.part(i) + ": " + r.texts[i].program.Cause(err)
+}
+
+// part is what the policy calls an attribute.
+func (r *Rule) part(i int) string {
+	if i == path && !r.resource {
+		return "path"
+	}
+	return [attributes]string{verb: "verb", resource: "resource", subresource: "subresource", group: "group", version: "version", namespace: "namespace", name: "name"}[i]
+}
+
+// about finds out what is asked about. With an error it says of which part that is.
+func (r *Rule) about(x *exchange.Exchange, a *asked) (part int, err error) {
 	for i := range r.texts {
 		a[i] = r.texts[i].value
 		if r.texts[i].program != nil {
 			v, there, err := r.texts[i].program.String(x)
 			if err != nil {
-				return err
+				return i, err
 			}
 			// An empty part asks about more or about something else: every namespace, the core group, no subresource.
 			if !there {
-				return errNoValue
+				return i, errNoValue
 			}
 			a[i] = v
 		}
@@ -124,12 +145,12 @@ func (r *Rule) about(x *exchange.Exchange, a *asked) error {
 	case !r.resource && a[path] == "":
 		a[path] = x.Request.Path
 	case r.resource && a[resource] == "":
-		return errors.New("kubernetes: resource is empty")
+		return resource, errNoValue
 	}
 	if a[verb] == "" {
 		a[verb] = r.verb(x.Request.Method, a[name] != "")
 	}
-	return nil
+	return 0, nil
 }
 
 // verb is the verb of the API for a request's method.

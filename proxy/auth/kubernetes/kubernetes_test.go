@@ -193,6 +193,26 @@ func (s *stage) ask(t *testing.T, r *table.AccessReview, x *exchange.Exchange) (
 
 func value(s string) table.Text { return table.Text{Value: s} }
 
+// Why nothing could be asked names the attribute, and nothing of the request's.
+func TestCause(t *testing.T) {
+	s := newStage(t)
+	is := func(want string, r *table.AccessReview) {
+		t.Helper()
+		rule, err := s.Rule(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := request("")
+		if res, got := rule.Authorize(x), rule.Cause(x); res.Code != auth.CodeRuleError || got != want {
+			t.Errorf("%s: %q, want %q", res.Code, got, want)
+		}
+	}
+	is("path: division by zero", &table.AccessReview{Path: table.Text{CEL: "string(1 / size(auth.subject))"}})
+	is("verb: it has no value", &table.AccessReview{Verb: table.Text{CEL: "auth.claims.none"}})
+	is("namespace: it has no value", &table.AccessReview{Resource: &table.ResourceAttributes{Resource: value("orders"), Namespace: table.Text{CEL: "request.headers['x-none']"}}})
+	is("resource: it has no value", &table.AccessReview{Resource: &table.ResourceAttributes{Resource: table.Text{CEL: "''"}}})
+}
+
 func TestQuestions(t *testing.T) {
 	s := newStage(t)
 	resource := &table.AccessReview{Resource: &table.ResourceAttributes{

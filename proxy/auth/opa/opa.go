@@ -147,33 +147,72 @@ func fault(err error) error {
 // Authorize implements auth.Rule. Where backends may read the request's path as
 // another one, as //admin for /admin, a policy that reads it has to allow both.
 func (p *Policy) Authorize(x *exchange.Exchange) auth.Result {
-	result := p.decide(x)
-	if result.Outcome != auth.Accepted || !p.reads.path || x.Request.Unveiled == "" {
-		return result
-	}
-	path := x.Request.Path
-	x.Request.Path = x.Request.Unveiled
-	result = p.decide(x)
-	x.Request.Path = path
+	result, _ := p.authorize(x)
 	return result
 }
 
-func (p *Policy) decide(x *exchange.Exchange) auth.Result {
+// Cause says why Authorize comes to auth.CodeRuleError.
+func (p *Policy) Cause(x *exchange.Exchange) string {
+	_, err := p.authorize(x)
+	var e *topdown.Error
+	switch {
+	case err == nil:
+		return ""
+	case !errors.As(err, &e):
+		return err.Error()
+	}
+	why := e.Code
+	switch e.Code {
+	case topdown.BuiltinErr, topdown.TypeErr: // the function; behind it may stand what that was called with
+		name, _, _ := strings.Cut(e.Message, ":")
+		why += ": " + name
+	case topdown.ConflictErr:
+		why += ": " + e.Message
+	}
+	if e.Location == nil {
+		return why
+	}
+	return fmt.Sprintf("%d:%d: %s", e.Location.Row, e.Location.Col, why)
+}
+
+// authorize is Authorize, with why where that is auth.CodeRuleError.
+func (p *Policy) authorize(x *exchange.Exchange) (auth.Result, error) {
+	result, err := p.decide(x)
+	if result.Outcome != auth.Accepted || !p.reads.path || x.Request.Unveiled == "" {
+		return result, err
+	}
+	path := x.Request.Path
+	x.Request.Path = x.Request.Unveiled
+	result, err = p.decide(x)
+	x.Request.Path = path
+	return result, err
+}
+
+var (
+	errInput    = errors.New("a query parameter is there more than once")
+	errDecision = errors.New("the rule comes to something that is neither true, false, nor an object of which allow is one of them")
+)
+
+func (p *Policy) decide(x *exchange.Exchange) (auth.Result, error) {
 	in, ok := p.reads.input(x)
 	if !ok {
-		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeRuleError}
+		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeRuleError}, errInput
 	}
 	results, err := topdown.NewQuery(p.query).WithCompiler(p.compiler).WithStore(p.store).WithTransaction(p.reading).
 		WithInput(in).WithTime(x.Start).WithCancel(newWatch()).WithStrictBuiltinErrors(true).Run(context.Background())
 	switch {
 	case topdown.IsCancel(err):
-		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeRegoTime}
+		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeRegoTime}, nil
 	case err != nil:
-		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeRuleError}
+		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeRuleError}, err
 	case len(results) == 0: // the rule is undefined
-		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeRego}
+		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeRego}, nil
 	}
-	return decision(results[0][answer].Value)
+	result := decision(results[0][answer].Value)
+	if result.Code == auth.CodeRuleError {
+		err = errDecision
+	}
+	return result, err
 }
 
 // decision reads what the rule came to: true or false, or an object of allow and
