@@ -2,10 +2,12 @@ package proxy
 
 import (
 	"errors"
+	"net"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/listener"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
 func TestReadiness(t *testing.T) {
@@ -38,5 +40,34 @@ func TestReadiness(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What could not be bound is tried again without building the table again.
+func TestRebind(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	at := taken.Addr().String()
+	s, err := New(Options{Admin: "127.0.0.1:0", Bind: func(string, uint16) string { return at }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if err := s.Swap(&table.Table{Listeners: []*table.Listener{{ID: "ns/gw/http", Port: 80, Protocol: table.HTTP}}}); err != nil {
+		t.Fatal(err)
+	}
+	built, applied := s.state.Load().router, s.Applied()
+	s.rebind()
+	if now := s.Applied(); !now.Unbound("ns/gw/http") {
+		t.Fatalf("%+v", now)
+	}
+	_ = taken.Close()
+	s.rebind()
+	now := s.state.Load()
+	if len(now.ports) != 1 || now.router != built || len(s.Applied().Listeners) != 0 || s.Applied().Generation != applied.Generation {
+		t.Errorf("%d ports, another router %v, %+v", len(now.ports), now.router != built, s.Applied())
 	}
 }

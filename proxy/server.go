@@ -211,15 +211,21 @@ func (s *Server) swap(t *table.Table) error {
 	if err != nil {
 		return err
 	}
+	s.bind(t, r)
+	s.retain(t)
+	return nil
+}
+
+// bind has the sockets serve t by r, which was built from it. Those that could not be
+// bound before are tried again.
+func (s *Server) bind(t *table.Table, r *router.Router) {
 	plan := s.sockets.Prepare(t.Listeners)
 	s.state.Store(&state{table: t, router: r, ports: plan.Ports})
 	plan.Commit()
 	s.tellFailed(t, plan.Failed)
 	s.metrics.Certificates(plan.Valid)
 	s.ready.took(time.Now(), len(plan.Ports), plan.Failed)
-	s.retain(t)
 	s.metrics.Table.Rejected.Store(int64(len(t.Rejected) + len(plan.Failed)))
-	return nil
 }
 
 // retain keeps what outlives tables for all that is in t, whether a request can come to
@@ -248,13 +254,18 @@ func (s *Server) retry(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		s.mu.Lock()
-		if len(s.applied.Listeners) > 0 && !s.ready.draining.Load() {
-			if err := s.swap(s.state.Load().table); err != nil {
-				s.log.Error(err, "listeners not tried again")
-			}
-		}
-		s.mu.Unlock()
+		s.rebind()
+	}
+}
+
+// rebind tries once more what could not be bound. The table stays what it is: to build a
+// large one takes long.
+func (s *Server) rebind() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.applied.Listeners) > 0 && !s.ready.draining.Load() {
+		now := s.state.Load()
+		s.bind(now.table, now.router)
 	}
 }
 
