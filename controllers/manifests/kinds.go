@@ -45,6 +45,9 @@ func (r *Reader) unread(gvk schema.GroupVersionKind) (field, message string) {
 	if versions := r.scheme.VersionsForGroupKind(gvk.GroupKind()); slices.Contains(read[:], kind) && len(versions) > 0 {
 		return "apiVersion", fmt.Sprintf("%s of %s is not read; write %s", kind, version, versions[0])
 	}
+	if meant, is := r.misgrouped(gvk); is {
+		return "apiVersion", fmt.Sprintf("%s of %s is not read; did you mean %s?", kind, version, meant)
+	}
 	if !owned(gvk.Group) {
 		return "", ""
 	}
@@ -55,6 +58,23 @@ func (r *Reader) unread(gvk schema.GroupVersionKind) (field, message string) {
 		}
 	}
 	return "kind", message + "; it reads " + strings.Join(read[:], ", ")
+}
+
+// misgrouped is the version that was probably meant for a kind that is read, of a group that
+// is like the right one, or that only Kubernetes itself could have.
+func (r *Reader) misgrouped(gvk schema.GroupVersionKind) (meant schema.GroupVersion, is bool) {
+	if !slices.Contains(read[:], gvk.Kind) {
+		return meant, false
+	}
+	for known := range r.scheme.AllKnownTypes() {
+		if known.Kind != gvk.Kind || gvk.Group == known.Group {
+			continue
+		}
+		if gvk.Group == "core" && known.Group == "" || strings.HasSuffix(gvk.Group, "k8s.io") || edits(gvk.Group, known.Group) <= 2 {
+			return r.scheme.VersionsForGroupKind(known.GroupKind())[0], true
+		}
+	}
+	return meant, false
 }
 
 // misnamed says which part of an object's name no API server takes, and why.

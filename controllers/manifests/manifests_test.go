@@ -57,6 +57,21 @@ func TestProblemsNameTheirPlace(t *testing.T) {
 		"shop.yaml:2: kind: Mesh of gateway.networking.k8s.io/v1 is not a kind Gatehouse reads; it reads GatewayClass, Gateway, ListenerSet, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, UDPRoute, ReferenceGrant, BackendTLSPolicy, XBackendTrafficPolicy, AuthPolicy, ValidationPolicy, GatewayParameters, XBackend, Ingress, IngressClass, Service, EndpointSlice, Secret, ConfigMap, Namespace")
 	refused(group+"v2\nkind: HTTPRoute\nmetadata: {name: api}\n",
 		"shop.yaml:1: apiVersion: HTTPRoute of gateway.networking.k8s.io/v2 is not read; write gateway.networking.k8s.io/v1")
+	for _, wrong := range []string{"gateway.networking.k8.io/v1", "networking.k8s.io/v1", "networking.x-k8s.io/v1alpha1"} {
+		refused("apiVersion: "+wrong+"\nkind: HTTPRoute\nmetadata: {name: api}\n",
+			"shop.yaml:1: apiVersion: HTTPRoute of "+wrong+" is not read; did you mean gateway.networking.k8s.io/v1?")
+	}
+	refused("apiVersion: v1\nkind: Service\nmetadata:\n  name: api\n  labels: {a: 5, b: '5'}\n  annotations: {prometheus.io/scrape: true}\nspec: {ports: [{port: 80}]}\n",
+		"shop.yaml:6: Service api: metadata.annotations.prometheus.io/scrape: must be a string; put it in quotes",
+		"shop.yaml:5: Service api: metadata.labels.a: must be a string; put it in quotes")
+	refused("apiVersion: core/v1\nkind: Service\nmetadata: {name: api}\n", "shop.yaml:1: apiVersion: Service of core/v1 is not read; did you mean v1?")
+	refused("apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: api}\n")
+	refused("apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: api}\n")
+	refused(head+"spec:\n  rules:\n  - backendRefs:\n    - {name: '', port: 80000, weight: -1}\n",
+		"shop.yaml:7: HTTPRoute shop/orders: spec.rules[0].backendRefs[0].name: is empty; write something",
+		"shop.yaml:7: HTTPRoute shop/orders: spec.rules[0].backendRefs[0].port: is 80000, must be at most 65535",
+		"shop.yaml:7: HTTPRoute shop/orders: spec.rules[0].backendRefs[0].weight: is -1, must be at least 0")
+	refused(head+"spec:\n  rules: ["+strings.Repeat("{},", 17)+"]\n", "shop.yaml:5: HTTPRoute shop/orders: spec.rules: has 17 items, must have at most 16")
 	refused("apiVersion: networking.k8s.io/v1beta1\nkind: Ingress\nmetadata: {name: api}\n",
 		"shop.yaml:1: apiVersion: Ingress of networking.k8s.io/v1beta1 is not read; write networking.k8s.io/v1")
 	refused("apiVersion: v1\nkind: Service\nmetadata: {name: my.api}\n",

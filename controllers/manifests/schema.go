@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed" // schemas.json
 	"encoding/json"
 	"errors"
@@ -81,11 +82,13 @@ func (r *Reader) decode(gvk schema.GroupVersionKind, value map[string]any) (Obje
 	if err != nil {
 		return nil, []Problem{{Message: err.Error()}}
 	}
+	problems := unquoted(value)
 	if c != nil {
 		fill(c.raw, value)
-		if problems := r.schemas.check(name, value); len(problems) > 0 {
-			return nil, problems
-		}
+		problems = append(problems, r.schemas.check(name, value)...)
+	}
+	if len(problems) > 0 {
+		return nil, problems
 	}
 	typed, err := r.scheme.New(gvk)
 	if err != nil {
@@ -103,7 +106,6 @@ func (r *Reader) decode(gvk schema.GroupVersionKind, value map[string]any) (Obje
 	if err != nil {
 		return nil, []Problem{mistyped(err)}
 	}
-	var problems []Problem
 	for _, err := range strict {
 		p := Problem{Message: err.Error()}
 		var at strictjson.FieldError
@@ -227,7 +229,7 @@ func (s *schemas) collect(name string, e *jsonschema.ValidationError, out *[]Pro
 		}
 		*out = append(*out, Problem{Field: field, Message: message})
 	default:
-		*out = append(*out, Problem{Field: field, Message: e.ErrorKind.LocalizedString(s.printer)})
+		*out = append(*out, Problem{Field: field, Message: cmp.Or(bound(e.ErrorKind), e.ErrorKind.LocalizedString(s.printer))})
 	}
 }
 
