@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"strings"
+
 	"github.com/gatehouse-dev/gatehouse/proxy/auth/keyset"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
 )
@@ -13,6 +15,30 @@ func (s *Server) KeySets() []keyset.Kept { return s.owners.Guard.Kept() }
 // what others fetched, for keyset.MaxAge at most. The error says what is of no use,
 // and why.
 func (s *Server) RestoreKeySets(kept []keyset.Kept) error { return s.owners.Guard.Restore(kept) }
+
+// KeySetsMissing says of the key sets of the table that were never fetched why not,
+// by ID. It may be called at any time.
+func (s *Server) KeySetsMissing() map[string]string {
+	out := map[string]string{}
+	s.owners.Guard.KeySets(func(id string, left keyset.Left) {
+		if left.Keys == 0 && left.Failure != nil {
+			out[id] = steady(left.Failure.Error())
+		}
+	})
+	return out
+}
+
+// steady is what a connection failed of without the port it came from, which is another
+// one each time.
+func steady(text string) string {
+	words := strings.Fields(text)
+	for i, w := range words {
+		if _, to, is := strings.Cut(w, "->"); is {
+			words[i] = to
+		}
+	}
+	return strings.Join(words, " ")
+}
 
 // keySets is a telemetry.Sources.
 func (s *Server) keySets(f func(id string, set telemetry.KeySet)) {

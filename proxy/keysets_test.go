@@ -13,7 +13,9 @@ import (
 // nowhere is a transport whose requests get nowhere.
 type nowhere struct{}
 
-func (nowhere) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("nowhere") }
+func (nowhere) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("nowhere 10.0.0.1:4711->192.0.2.1:53: timeout")
+}
 
 // Whoever watches is told of keys that could never be fetched, and of none that the
 // configuration itself has: those grow old and are not at fault.
@@ -27,6 +29,11 @@ func TestKeySetsThatAreMissing(t *testing.T) {
 	contains(t, s.metrics(), `gatehouse_key_set_missing{key_set="away"} 1`)
 	if m := s.metrics(); strings.Contains(m, `{key_set="here"}`) || strings.Contains(m, `gatehouse_key_set_age_seconds{`) {
 		t.Error("keys have an age that are not fetched, or were not yet")
+	}
+	why := s.KeySetsMissing
+	within(t, "it has failed", func() bool { return why()["away"] != "" })
+	if got := why(); len(got) != 1 || got["away"] != `Get "https://issuer.example/keys": nowhere 192.0.2.1:53: timeout` {
+		t.Errorf("%q", got)
 	}
 	s.swap(one(map[string]*table.Action{"/": to("ns/svc:80")}))
 	if strings.Contains(s.metrics(), `{key_set="away"}`) {

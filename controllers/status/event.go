@@ -11,8 +11,8 @@ import (
 
 // tell sends an event for every condition of an object that, with this write,
 // came to say "not accepted", "does not find what it refers to" or "in part not
-// served", or came to say it differently; for Gateways whose Service, address or port
-// cannot be had; and for policies whose status has no room (GEP-713).
+// served", or came to say it differently; for Gateways whose Service, address or port,
+// and for policies whose issuer's keys cannot be had; and for policies whose status has no room (GEP-713).
 func (w *Writer) tell(before, after client.Object) {
 	was := map[string]bool{}
 	for _, c := range complaints(before, w.opts.Controller) {
@@ -89,11 +89,11 @@ func complaint(c metav1.Condition) bool {
 	return false
 }
 
-// wanting says whether a Gateway or listener is not programmed for something that has
+// wanting says whether a Gateway, listener or policy is not programmed for something that has
 // to be done outside of it.
 func wanting(reason string) bool {
 	switch reason {
-	case string(gatewayv1.GatewayReasonNoResources), string(gatewayv1.GatewayReasonAddressNotUsable), string(gatewayv1.ListenerReasonPortUnavailable):
+	case string(gatewayv1.GatewayReasonNoResources), string(gatewayv1.GatewayReasonAddressNotUsable), string(gatewayv1.ListenerReasonPortUnavailable), reasonKeySet:
 		return true
 	}
 	return false

@@ -31,6 +31,9 @@ type Applied struct {
 	Refused    string               // why the newest table was refused whole; "" when it was not
 	// Services names the Services of Gateways that could not be made as they should, and why.
 	Services map[types.NamespacedName]string
+	// KeySets are those that were never fetched, by the ID that policy.DiscoveredKeys and
+	// its like make, and why.
+	KeySets map[string]string
 }
 
 // BindError is why a listener cannot serve.
@@ -107,10 +110,11 @@ type source struct {
 	node     any // pointer
 	affected []attach.PolicyKey
 	requires attach.PolicyKey // that leaves rules of a route out; the zero value if none does
+	keyless  string           // see projection.keyless
 }
 
 func (s source) same(o source) bool {
-	return s.node == o.node && s.requires == o.requires && slices.Equal(s.affected, o.affected)
+	return s.node == o.node && s.requires == o.requires && s.keyless == o.keyless && slices.Equal(s.affected, o.affected)
 }
 
 // each visits every Desired but those whose source is known.
@@ -136,7 +140,7 @@ func (p projection) each(visit func(Desired, source), known func(Key, source) bo
 		}
 		key := Key(r.Key())
 		at := attach.TargetKey{Kind: key.Kind, NamespacedName: key.NamespacedName}
-		if s := (source{r, p.policies.Affected[at], p.policies.Unguarded[at]}); !known(key, s) {
+		if s := (source{node: r, affected: p.policies.Affected[at], requires: p.policies.Unguarded[at]}); !known(key, s) {
 			visit(p.route(key, r, s), s)
 		}
 	}
@@ -151,8 +155,8 @@ func (p projection) each(visit func(Desired, source), known func(Key, source) bo
 	}
 	for _, policy := range p.policies.All {
 		key := Key{policy.Key.Kind, policy.Key.NamespacedName}
-		if s := (source{node: policy}); !known(key, s) {
-			visit(p.policy(key, policy), s)
+		if s := (source{node: policy, keyless: p.keyless(policy)}); !known(key, s) {
+			visit(p.policy(key, policy, s), s)
 		}
 	}
 	for _, stale := range p.graph.Stale {
@@ -189,14 +193,14 @@ func (p projection) parents(all []*graph.Parent) (out []gatewayv1.RouteParentSta
 	return out
 }
 
-func (p projection) policy(key Key, policy *attach.Policy) Desired {
+func (p projection) policy(key Key, policy *attach.Policy, s source) Desired {
 	d := Desired{Key: key, Generation: policy.Generation}
 	if object, ok := policy.Object.(metav1.Object); ok {
 		d.UID = object.GetUID()
 	}
 	for _, a := range policy.Ancestors {
 		d.Ancestors = append(d.Ancestors, gatewayv1.PolicyAncestorStatus{
-			AncestorRef: ancestorRef(a), ControllerName: p.controller, Conditions: slices.Clone(a.Conditions),
+			AncestorRef: ancestorRef(a), ControllerName: p.controller, Conditions: awaiting(a.Conditions, s.keyless),
 		})
 	}
 	return d

@@ -164,7 +164,7 @@ func (w *Writer) Run(ctx context.Context) error {
 
 func sameApplied(a, b Applied) bool {
 	return (a.Generation == 0) == (b.Generation == 0) && a.Refused == b.Refused &&
-		maps.Equal(a.BindErrors, b.BindErrors) && maps.Equal(a.Services, b.Services)
+		maps.Equal(a.BindErrors, b.BindErrors) && maps.Equal(a.Services, b.Services) && maps.Equal(a.KeySets, b.KeySets)
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

@@ -283,6 +283,60 @@ func TestEventsOfListeners(t *testing.T) {
 	f(taken, "gw PortUnavailable in use")
 }
 
+// A policy whose issuer's keys cannot be fetched says so as long as that is so.
+func TestKeySetsThatAreMissing(t *testing.T) {
+	s := newServer(t)
+	w := newWriter(s)
+	var applied Applied
+	var events []string
+	w.opts.Applied = func() Applied { return applied }
+	w.opts.Event = func(about client.Object, reason, message string) {
+		if reason != string(gatewayv1.PolicyReasonTargetNotFound) { // of another target
+			events = append(events, about.GetName()+" "+reason+" "+message)
+		}
+	}
+	uri := "https://issuer.example/keys"
+	g := edge()
+	g.policies.All[0].Object = &v1alpha1.AuthPolicy{Spec: v1alpha1.AuthPolicySpec{Rules: &v1alpha1.AuthRules{Authentication: map[string]v1alpha1.AuthenticationMethod{
+		"at":     {JWT: &v1alpha1.JWTAuthentication{Issuer: "a", JWKS: &v1alpha1.JWKSSource{URI: &uri}}},
+		"beside": {JWT: &v1alpha1.JWTAuthentication{Issuer: "b", JWKS: &v1alpha1.JWKSSource{BackendRef: &v1alpha1.JWKSBackend{ServicePort: v1alpha1.ServicePort{Name: "idp", Port: 80}, Path: "/keys"}}}},
+		"found":  {JWT: &v1alpha1.JWTAuthentication{Issuer: "https://c.example"}},
+		"people": {OIDC: &v1alpha1.OIDCAuthentication{Issuer: "https://d.example"}},
+		"secret": {JWT: &v1alpha1.JWTAuthentication{Issuer: "https://d.example", SecretRef: &v1alpha1.SecretReference{Name: "s"}}},
+	}}}}
+	f := func(sets map[string]string, want string, lacking ...string) {
+		t.Helper()
+		before := applied
+		applied, events = Applied{Generation: 1, KeySets: sets}, nil
+		if sameApplied(before, applied) {
+			t.Error("the writer takes no notice")
+		}
+		pass(t, w, g)
+		pass(t, w, g)
+		p := &v1alpha1.AuthPolicy{}
+		if err := s.Get(t.Context(), named("shop", "p"), p); err != nil {
+			t.Fatal(err)
+		}
+		c := p.Status.Ancestors[0].Conditions[1]
+		if got := string(c.Status) + " " + c.Reason; got != want || (len(lacking) > 0) != (len(events) == 1) {
+			t.Errorf("%v: %s %s, events %q, want %s", sets, got, c.Message, events, want)
+		}
+		for _, part := range lacking {
+			if !strings.Contains(c.Message, part) || !strings.Contains(events[0], "p KeySetUnavailable") {
+				t.Errorf("%q is not in %s; events %q", part, c.Message, events)
+			}
+		}
+	}
+	f(nil, "True Programmed")
+	f(map[string]string{"uri " + uri: uri + " answered 404"}, "False KeySetUnavailable", "authentication/at: the issuer's keys cannot be fetched: "+uri+" answered 404; mend", "otherwise m")
+	f(map[string]string{"uri " + uri: uri + " answered 500"}, "False KeySetUnavailable", "answered 500")
+	f(map[string]string{"uri https://else.example": "x", "Service shop/idp:8080/keys": "x", "Service shop/idp:80/other": "x"}, "True Programmed")
+	f(map[string]string{"Service shop/idp:80 tls-abc/keys": "shut"}, "False KeySetUnavailable", "authentication/beside: the issuer's keys cannot be fetched: shut; mend")
+	f(map[string]string{"Service shop/idp:80/keys": "s", "discovery https://c.example": "c", "discovery https://d.example": "d"}, "False KeySetUnavailable",
+		"authentication/beside: the issuer's keys cannot be fetched: s; authentication/found: the issuer's keys cannot be fetched: c; authentication/people: the issuer's keys cannot be fetched: d; mend")
+	f(nil, "True Programmed")
+}
+
 func TestEventsOfEveryRoute(t *testing.T) {
 	w := newWriter(newServer(t))
 	d := Desired{Parents: []gatewayv1.RouteParentStatus{{

@@ -244,7 +244,7 @@ func together(all ...func(context.Context) error) func(context.Context) error {
 // applied tells the status writer what the proxy made of the tables.
 func applied(server *proxy.Server, services provisioning) status.Applied {
 	from := server.Applied()
-	a := status.Applied{Generation: from.Generation, BindErrors: map[string]status.BindError{}, Services: services.refused()}
+	a := status.Applied{Generation: from.Generation, BindErrors: map[string]status.BindError{}, Services: services.refused(), KeySets: server.KeySetsMissing()}
 	for id, err := range from.Listeners {
 		a.BindErrors[id] = status.BindError{Text: err.Error(), Port: from.Unbound(id)}
 	}

@@ -154,12 +154,12 @@ func (c *authCompiler) jwt(spec *v1alpha1.JWTAuthentication, parts attach.Parts)
 	case spec.SecretRef != nil && len(parts.Secrets) == 1:
 		set = sharedKeys(parts.Secrets[0])
 	case jwks == nil:
-		set.ID, set.Discovery = "discovery "+spec.Issuer, spec.Issuer
+		set.ID, set.Discovery = policy.DiscoveredKeys(spec.Issuer), spec.Issuer
 	case jwks.URI != nil:
-		set.ID, set.URI = "uri "+*jwks.URI, *jwks.URI
+		set.ID, set.URI = policy.KeysAt(*jwks.URI), *jwks.URI
 	case jwks.BackendRef != nil && parts.Service != nil:
 		set.Backend, set.Path = c.backend(parts, &jwks.BackendRef.ServicePort), jwks.BackendRef.Path
-		set.ID = "Service " + set.Backend + set.Path
+		set.ID = policy.KeysOf(set.Backend, set.Path)
 	case jwks.Inline != nil:
 		set.ID, set.Inline = Name(c.from.Key)+" "+c.name, jwks.Inline.Raw
 	case jwks.ConfigMapRef != nil && parts.Config != nil:

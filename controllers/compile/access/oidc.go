@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
+	"github.com/gatehouse-dev/gatehouse/controllers/policy"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -53,7 +54,7 @@ func (c *authCompiler) oidc(spec *v1alpha1.OIDCAuthentication, parts attach.Part
 	if f := spec.ForwardAccessToken; f != nil {
 		out.Forward = forwardedToken(f)
 	}
-	set := &table.KeySet{ID: "discovery " + spec.Issuer, Discovery: spec.Issuer}
+	set := &table.KeySet{ID: policy.DiscoveredKeys(spec.Issuer), Discovery: spec.Issuer}
 	out.KeySet = set.ID
 	c.out.keySets = append(c.out.keySets, set)
 	return out, nil

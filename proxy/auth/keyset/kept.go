@@ -157,14 +157,22 @@ type Left struct {
 	Keys    int       // 0: none
 	Fetched time.Time // when
 	Kept    bool      // by others than this process
+	Failure error     // of the last fetch
+}
+
+func (s *KeySet) failed() error {
+	if err := s.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 func (s *KeySet) left() Left {
 	now := s.state.Load()
 	if now == nil {
-		return Left{}
+		return Left{Failure: s.failed()}
 	}
-	return Left{Keys: len(now.keys), Fetched: now.fetched, Kept: now.kept}
+	return Left{Keys: len(now.keys), Fetched: now.fetched, Kept: now.kept, Failure: s.failed()}
 }
 
 var _ auth.Keys = (*KeySet)(nil)

@@ -65,8 +65,10 @@ type KeySet struct {
 	client *remote.Client
 	state  atomic.Pointer[state]
 	misses *misses // nil: the table itself has the keys
-	stop   context.CancelFunc
-	unused bool // the last table did not have it
+
+	failure atomic.Pointer[error] // of the last fetch; nil: there is none, or it went well
+	stop    context.CancelFunc
+	unused  bool // the last table did not have it
 }
 
 // state is the keys in force.
@@ -216,7 +218,8 @@ func (k *KeySets) keep(ctx context.Context, s *KeySet) {
 			s.misses.end(false, false, lastRetry)
 			return
 		}
-		if err != nil {
+		if s.failure.Store(nil); err != nil {
+			s.failure.Store(&err)
 			s.expire()
 		}
 		k.report(s.id, s.left(), err)
