@@ -133,6 +133,24 @@ func (c Condition) Faulty() bool {
 	return false
 }
 
+// Noted says whether what a condition says is in order, but perhaps not meant: rules that a
+// policy keeps from being served, or a policy that lacks something that may come yet.
+func (c Condition) Noted() bool {
+	lacks := c.Reason == "Reconciling" || c.Reason == string(gatewayv1.RouteReasonRefNotPermitted)
+	return c.Reason == status.ReasonUnguarded || c.Type == "Programmed" && c.Status == metav1.ConditionFalse && lacks
+}
+
+// Alone says whether a faulty condition is about the object by itself: whatever else is
+// there, it has to be mended.
+func (c Condition) Alone() bool {
+	switch c.Reason {
+	case string(gatewayv1.PolicyReasonInvalid), string(gatewayv1.RouteReasonUnsupportedValue), string(gatewayv1.RouteReasonIncompatibleFilters),
+		string(gatewayv1.ListenerReasonUnsupportedProtocol), string(gatewayv1.ListenerReasonInvalidRouteKinds):
+		return true
+	}
+	return false
+}
+
 // leadingField is the field path that a message starts with.
 var leadingField = regexp.MustCompile(`^(?:spec|metadata|data)(?:[.\[][\w.\[\]"/-]*)?: `)
 

@@ -326,6 +326,8 @@ const (
 	ownPrefix      = v1alpha1.GroupName + "/"
 	typeUnreported = ownPrefix + "PolicyUnreported"
 	typeGuarded    = ownPrefix + "Guarded"
+
+	ReasonUnguarded = "AuthenticationRequired" // some rules of a route are not served: a policy demands authentication, and none asks for any
 )
 
 // OfTarget are the conditions of a Gateway, ListenerSet, listener or route that
@@ -355,7 +357,7 @@ func unguarded(by attach.PolicyKey, generation int64) []metav1.Condition {
 		return nil
 	}
 	return []metav1.Condition{{
-		Type: typeGuarded, Status: metav1.ConditionFalse, Reason: "AuthenticationRequired", ObservedGeneration: generation,
+		Type: typeGuarded, Status: metav1.ConditionFalse, Reason: ReasonUnguarded, ObservedGeneration: generation,
 		Message: by.Kind + " " + by.String() + " requires authentication, and some rules ask for none: they answer 403. " +
 			"Attach an AuthPolicy with authentication to them, or one with public and a reason",
 	}}

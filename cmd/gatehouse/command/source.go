@@ -57,26 +57,25 @@ func newSource(in io.Reader, controller, ingress string, addresses, paths []stri
 }
 
 // read reads and checks everything. What it returns is to be used only if it
-// has no problems; the graph and table show what would come of it.
+// has no problems; the graph and table show what would come of it, and are nil where a
+// manifest cannot be read.
 func (s *source) read() reading {
 	ms, problems := s.reader.Load(s.paths...)
 	r := reading{problems: problems}
-	if len(problems) > 0 {
-		return r
-	}
+	unread := len(problems) > 0
 	byName := map[string]*manifests.Manifest{}
 	for _, m := range ms {
 		r.objects = append(r.objects, m.Object)
 		byName[m.Name()] = m
 	}
 	r.objects = append(r.objects, implied.By(r.objects, s.name, s.ingress)...)
-	if s.extra != nil {
+	if s.extra != nil && !unread {
 		made, problems := s.extra(ms)
 		r.objects, r.problems = append(r.objects, made...), problems
 	}
 	r.graph, r.policies, r.table = s.trial.build(r.objects)
 	for _, c := range controllers.Conditions(r.graph, r.policies) {
-		if !c.Faulty() {
+		if !c.Faulty() && !c.Noted() || unread && !c.Alone() { // what it misses may stand in what cannot be read
 			continue
 		}
 		field, message := c.Field()
@@ -84,15 +83,22 @@ func (s *source) read() reading {
 		if m := byName[c.Object]; m != nil {
 			p.File, p.Line = m.File, m.Line(field)
 		}
-		if !slices.Contains(r.problems, p) { // two parents often have the same fault
-			r.problems = append(r.problems, p)
+		to := &r.problems
+		if c.Noted() {
+			to = &r.notes
+		}
+		if !slices.Contains(*to, p) { // two parents often have the same fault
+			*to = append(*to, p)
 		}
 	}
-	r.notes = notes.Of(r.objects, time.Now())
-	for i, p := range r.notes {
+	if unread {
+		return reading{problems: r.problems}
+	}
+	for _, p := range notes.Of(r.objects, time.Now()) {
 		if m := byName[p.Object]; m != nil {
-			r.notes[i].File, r.notes[i].Line = m.File, m.Line(p.Field)
+			p.File, p.Line = m.File, m.Line(p.Field)
 		}
+		r.notes = append(r.notes, p)
 	}
 	return r
 }

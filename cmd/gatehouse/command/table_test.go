@@ -91,3 +91,66 @@ func TestTableOfPolicies(t *testing.T) {
 		}
 	}
 }
+
+// TestNotesOnUnguardedRules: a route that a policy leaves out for want of authentication is no fault, and is told of.
+func TestNotesOnUnguardedRules(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "m.yaml")
+	if err := os.WriteFile(file, []byte(strings.SplitAfter(reached, "requireAuth: true\n")[0]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, err := run(t, "table", "-f", file, "-o", "json")
+	if err != nil || !strings.Contains(out, `"message": "AuthPolicy shop/all requires authentication, and some rules ask for none: they answer 403.`) {
+		t.Error(err, errs, out)
+	}
+	if _, errs, _ = run(t, "table", "-f", file); !strings.Contains(errs, "note: "+file+":11: HTTPRoute shop/open: AuthPolicy shop/all requires authentication") {
+		t.Error(errs)
+	}
+}
+
+// TestNotesOnMissingSecrets: what a policy lacks is no fault, since Secrets are in no repository, and is told of.
+func TestNotesOnMissingSecrets(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "m.yaml")
+	text := strings.Replace(reached, "requireAuth: true\n", "rules: {authentication: {people: {basic: {secretRef: {name: none}}}}}\n", 1)
+	if err := os.WriteFile(file, []byte(strings.SplitAfter(text, "name: none}}}}}\n")[0]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, errs, err := run(t, "table", "-f", file)
+	if err != nil || !strings.Contains(errs, "AuthPolicy shop/all: authentication/people: Secret shop/none does not exist; requests that need this are answered 503") {
+		t.Error(err, errs)
+	}
+}
+
+// TestTableTellsAllFaults: what cannot be read hides no fault elsewhere, and makes up none.
+func TestTableTellsAllFaults(t *testing.T) {
+	faulty := reached + `---
+apiVersion: v1
+kind: Service
+metadata: {name: site, namespace: shop}
+spec: {prots: [{port: 80}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: site, namespace: shop}
+spec: {parentRefs: [{name: web}], rules: [{backendRefs: [{name: site, port: 80}]}]}
+---
+apiVersion: gatehouse.dev/v1alpha1
+kind: AuthPolicy
+metadata: {name: odd, namespace: shop}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: site}]
+  rules: {authorization: {a: {cel: request.pth == '/'}}}
+`
+	file := filepath.Join(t.TempDir(), "m.yaml")
+	if err := os.WriteFile(file, []byte(faulty), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, err := run(t, "table", "-f", file)
+	for _, want := range []string{"Service shop/site: ", "AuthPolicy shop/odd: spec.rules.authorization"} {
+		if err == nil || !strings.Contains(errs, want) {
+			t.Errorf("%q is not in\n%s\n%v", want, errs, err)
+		}
+	}
+	if strings.Contains(errs, "HTTPRoute") || strings.Contains(errs, "gone") || out != "" {
+		t.Errorf("%s\n%s", out, errs)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers"
 	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
@@ -96,6 +98,40 @@ func (n *notes) object(o controllers.Object) {
 			n.note("Gateway "+o.Namespace+"/"+o.Name, "spec.gatewayClassName", "there is no GatewayClass %s here; it is not served", class)
 		}
 		n.certificates(o)
+	case *discoveryv1.EndpointSlice:
+		n.addresses(o)
+	case *gatewayv1.BackendTLSPolicy:
+		for i, ref := range o.Spec.TargetRefs {
+			n.target("BackendTLSPolicy "+o.Namespace+"/"+o.Name, i, o.Namespace, ref.LocalPolicyTargetReference)
+		}
+	case *gatewayxv1alpha1.XBackendTrafficPolicy:
+		for i, ref := range o.Spec.TargetRefs {
+			n.target("XBackendTrafficPolicy "+o.Namespace+"/"+o.Name, i, o.Namespace, ref)
+		}
+	}
+}
+
+// addresses tells of those of a slice that nothing is sent to.
+func (n *notes) addresses(o *discoveryv1.EndpointSlice) {
+	object := "EndpointSlice " + o.Namespace + "/" + o.Name
+	if o.AddressType == discoveryv1.AddressTypeFQDN {
+		n.note(object, "addressType", "names are not looked up, so that nothing is sent there; write IP addresses, or an XBackend")
+		return
+	}
+	for i, e := range o.Endpoints {
+		for j, a := range e.Addresses {
+			if _, err := netip.ParseAddr(a); err != nil {
+				n.note(object, fmt.Sprintf("endpoints[%d].addresses[%d]", i, j), "%q is no IP address; nothing is sent there", a)
+			}
+		}
+	}
+}
+
+// target tells of a policy of a Service that is not there: it has no Gateway either, in
+// whose name its status could say so.
+func (n *notes) target(object string, i int, namespace string, ref gatewayv1.LocalPolicyTargetReference) {
+	if service := "Service " + namespace + "/" + string(ref.Name); ref.Group == "" && ref.Kind == "Service" && !n.names[service] {
+		n.note(object, fmt.Sprintf("spec.targetRefs[%d]", i), "there is no %s here; it changes nothing there", service)
 	}
 }
 

@@ -53,6 +53,19 @@ metadata: {name: site-1, namespace: shop, labels: {kubernetes.io/service-name: s
 addressType: IPv4
 endpoints: [{addresses: [192.0.2.1]}]
 ports: [{port: 80}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata: {name: tls, namespace: shop}
+spec:
+  targetRefs: [{group: '', kind: Service, name: site, sectionName: https}]
+  validation: {hostname: site.example, wellKnownCACertificates: System}
+---
+apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XBackendTrafficPolicy
+metadata: {name: shape, namespace: shop}
+spec:
+  targetRefs: [{group: '', kind: Service, name: site}]
 `
 
 func TestNotes(t *testing.T) {
@@ -90,6 +103,10 @@ func TestNotes(t *testing.T) {
 		{"gatewayClassName: ours", "gatewayClassName: theirs", "Gateway shop/edge: spec.gatewayClassName: there is no GatewayClass theirs here; it is not served"},
 		{"service-name: site", "service-name: sight", "Service shop/site: no EndpointSlice of its namespace has the label kubernetes.io/service-name: site; requests for it are answered 503"},
 		{", labels: {kubernetes.io/service-name: site}", "", "EndpointSlice shop/site-1: metadata.labels: without the label kubernetes.io/service-name it is of no Service\nService shop/site: no EndpointSlice of its namespace has the label kubernetes.io/service-name: site; requests for it are answered 503"},
+		{"name: site, sectionName: https", "name: sight", "BackendTLSPolicy shop/tls: spec.targetRefs[0]: there is no Service shop/sight here; it changes nothing there"},
+		{"[{group: '', kind: Service, name: site}]", "[{group: '', kind: Service, name: sight}]", "XBackendTrafficPolicy shop/shape: spec.targetRefs[0]: there is no Service shop/sight here; it changes nothing there"},
+		{"addresses: [192.0.2.1]", "addresses: ['2001:db8::1', localhost]", `EndpointSlice shop/site-1: endpoints[0].addresses[1]: "localhost" is no IP address; nothing is sent there`},
+		{"addressType: IPv4\nendpoints: [{addresses: [192.0.2.1]}]", "addressType: FQDN\nendpoints: [{addresses: [a.example]}]", "EndpointSlice shop/site-1: addressType: names are not looked up, so that nothing is sent there; write IP addresses, or an XBackend"},
 		{"kind: EndpointSlice\nmetadata: {name: site-1, namespace: shop, labels: {kubernetes.io/service-name: site}}\naddressType: IPv4\nendpoints: [{addresses: [192.0.2.1]}]\nports: [{port: 80}]\n", "kind: Elsewhere\n", ""},
 	} {
 		if !strings.Contains(served, c[0]) {
