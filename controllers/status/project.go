@@ -296,7 +296,11 @@ func (p projection) unbound(gw *graph.Gateway, status *gatewayv1.GatewayStatus, 
 			reason = gatewayv1.GatewayReasonAddressNotUsable
 		}
 		*c = p.programmed(gw.Object.Generation, string(reason), text)
-		status.Addresses = nil
+		// Other addresses are the Gateway's, whatever this replica serves: who makes DNS
+		// records of them must not take them back for as long as a port is taken.
+		if reason == gatewayv1.GatewayReasonAddressNotUsable && p.applied.Generation > 0 && p.applied.Refused == "" {
+			status.Addresses = nil
+		}
 	}
 }
 

@@ -118,24 +118,24 @@ func TestProject(t *testing.T) {
 	f("class", nil, applied, "GatewayClass /c gen=2 Accepted=True/Accepted features=true")
 	const listeners = " addresses=1 | a routes=3 kinds=1 Accepted=True/Accepted Programmed=True/Programmed | b routes=0 kinds=1 Accepted=True/Accepted Programmed=True/Programmed"
 	f("gateway", nil, applied, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=True/Programmed"+listeners)
-	f("nothing applied", nil, Applied{}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=Unknown/Pending addresses=0"+
+	f("nothing applied", nil, Applied{}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=Unknown/Pending addresses=1"+
 		" | a routes=3 kinds=1 Accepted=True/Accepted Programmed=Unknown/Pending | b routes=0 kinds=1 Accepted=True/Accepted Programmed=Unknown/Pending")
 	f("one not bound", nil, Applied{Generation: 1, BindErrors: map[string]BindError{"web/gw/b": {Text: "in use"}}}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=True/Programmed addresses=1"+
 		" | a routes=3 kinds=1 Accepted=True/Accepted Programmed=True/Programmed | b routes=0 kinds=1 Accepted=True/Accepted Programmed=False/Invalid")
 	f("one without its port", nil, Applied{Generation: 1, BindErrors: map[string]BindError{"web/gw/b": {Text: "in use", Port: true}}}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=True/Programmed addresses=1"+
 		" | a routes=3 kinds=1 Accepted=True/Accepted Programmed=True/Programmed | b routes=0 kinds=1 Accepted=True/Accepted Programmed=False/PortUnavailable")
 	none := Applied{Generation: 1, BindErrors: map[string]BindError{"web/gw/a": {Text: "in use"}, "web/gw/b": {Text: "in use"}}}
-	const bothFailed = " addresses=0 | a routes=3 kinds=1 Accepted=True/Accepted Programmed=False/Invalid | b routes=0 kinds=1 Accepted=True/Accepted Programmed=False/Invalid"
+	const bothFailed = " addresses=1 | a routes=3 kinds=1 Accepted=True/Accepted Programmed=False/Invalid | b routes=0 kinds=1 Accepted=True/Accepted Programmed=False/Invalid"
 	f("none bound", nil, none, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=False/Invalid"+bothFailed)
 	f("none bound at an address", func(g *picture) {
 		g.graph.Gateways[0].Object.Spec.Addresses = []gatewayv1.GatewaySpecAddress{{Value: "192.0.2.1"}}
 	}, none,
-		"Gateway web/gw gen=2 Accepted=True/Accepted Programmed=False/AddressNotUsable"+bothFailed)
+		"Gateway web/gw gen=2 Accepted=True/Accepted Programmed=False/AddressNotUsable"+strings.Replace(bothFailed, "addresses=1", "addresses=0", 1))
 	f("refused", nil, Applied{Generation: 1, Refused: "no"}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=False/Invalid"+bothFailed)
 	f("what the graph refused", func(g *picture) {
 		g.graph.Gateways[0].Listeners[1].Serves = false
 		g.graph.Gateways[0].Listeners[1].Conditions = []metav1.Condition{cond("Accepted", "False", "PortUnavailable"), cond("Programmed", "False", "Invalid")}
-	}, Applied{}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=Unknown/Pending addresses=0"+
+	}, Applied{}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=Unknown/Pending addresses=1"+
 		" | a routes=3 kinds=1 Accepted=True/Accepted Programmed=Unknown/Pending | b routes=0 kinds=1 Accepted=False/PortUnavailable Programmed=False/Invalid")
 	f("another's bind error", nil, Applied{Generation: 1, BindErrors: map[string]BindError{"web/other/a": {Text: "in use"}}}, "Gateway web/gw gen=2 Accepted=True/Accepted Programmed=True/Programmed"+listeners)
 
