@@ -2,6 +2,7 @@ package command
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -55,7 +56,10 @@ func (a *asking) run(c *cobra.Command, args []string) error {
 	a.query.Method, a.query.URL = args[0], args[1]
 	if a.claims != "" {
 		if err := json.Unmarshal([]byte(a.claims), &a.query.Claims); err != nil {
-			return fmt.Errorf("--jwt-claims is no JSON object: %w", err)
+			if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
+				return fmt.Errorf("--jwt-claims is no JSON object: %w", err)
+			}
+			return errors.New(`--jwt-claims is no JSON object; write one, such as {"iss":"https://issuer.example","sub":"ann"}`)
 		}
 	}
 	answers, err := a.answers(c)
@@ -80,7 +84,7 @@ func (a *asking) answers(c *cobra.Command) (answers []explain.Explanation, err e
 	if len(a.paths) == 0 {
 		return answers, ask(c.Context(), a.gateways.first(), "/debug/explain", a.query, &answers)
 	}
-	t, err := manifestTable(c, a.paths)
+	t, err := manifestTable(c, a.paths, false)
 	if err != nil {
 		return nil, err
 	}

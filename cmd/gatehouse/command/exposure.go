@@ -78,12 +78,13 @@ func tableOf(c *cobra.Command, paths []string, gateways admins) (*table.Table, e
 		}
 		return table.Load(raw)
 	}
-	return manifestTable(c, paths)
+	return manifestTable(c, paths, true)
 }
 
 // manifestTable is the table that manifests compile to. What is wrong with them is
-// told; where a table comes of them all the same, it is returned.
-func manifestTable(c *cobra.Command, paths []string) (*table.Table, error) {
+// told, and that nothing of them is served where the table alone would look as if nothing
+// could be reached; where a table comes of them all the same, it is returned.
+func manifestTable(c *cobra.Command, paths []string, sayUnserved bool) (*table.Table, error) {
 	s, err := newSource(c.InOrStdin(), defaultController, ingressController, nil, paths)
 	if err != nil {
 		return nil, err
@@ -94,6 +95,9 @@ func manifestTable(c *cobra.Command, paths []string) (*table.Table, error) {
 	}
 	if r.table == nil {
 		return nil, fmt.Errorf("%d problem(s) found; no table comes of these manifests", len(r.problems))
+	}
+	if why := s.unserved(r); why != "" && sayUnserved {
+		fmt.Fprintln(c.ErrOrStderr(), why)
 	}
 	return r.table, nil
 }

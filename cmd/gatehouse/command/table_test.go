@@ -38,6 +38,20 @@ func TestTableOfNobody(t *testing.T) {
 	}
 }
 
+// TestExposureOfNobody: where nothing is served there is nothing to list, which must not look as if all were closed.
+func TestExposureOfNobody(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "m.yaml")
+	if err := os.WriteFile(file, []byte(strings.Replace(classed, "name: ours", "name: another", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, err := run(t, "exposure", "-f", file); err != nil || !strings.Contains(errs, "nothing is served") {
+		t.Error(err, errs)
+	}
+	if _, errs, err := run(t, "explain", "GET", "http://a/", "-f", file, "--jwt-claims", "[1]"); err == nil || strings.Contains(err.Error()+errs, "Go value") {
+		t.Error(err, errs)
+	}
+}
+
 // TestTableLists: programs go through the lists of the result, which are there when they are empty.
 func TestTableLists(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "m.yaml")
