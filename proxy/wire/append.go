@@ -10,10 +10,8 @@ import (
 
 // RequestOptions say how a request is framed on its backend connection.
 type RequestOptions struct {
-	Close    bool   // Connection: close
-	Upgrade  bool   // offer x.Request.Upgrade
-	Trailers bool   // TE: trailers
-	Lines    string // whole field lines, well-formed, to come last
+	Upgrade bool   // offer x.Request.Upgrade
+	Lines   string // whole field lines, well-formed, to come last
 }
 
 // AppendRequestHead appends the head of x.Request, in origin-form. Content is
@@ -42,7 +40,7 @@ func AppendRequestHead(dst []byte, x *exchange.Exchange, o RequestOptions) []byt
 	if o.Upgrade {
 		upgrade = r.Upgrade
 	}
-	dst = appendConnection(dst, connection{close: o.Close, te: o.Trailers, upgrade: upgrade})
+	dst = appendConnection(dst, connection{upgrade: upgrade})
 	dst = append(dst, o.Lines...)
 	return append(dst, '\r', '\n')
 }
@@ -121,21 +119,18 @@ func AppendContinue(dst []byte) []byte { return append(dst, "HTTP/1.1 100 Contin
 
 // connection is what the Connection field of a message says.
 type connection struct {
-	close, keepAlive, te bool
-	upgrade              string
+	close, keepAlive bool
+	upgrade          string
 }
 
 func appendConnection(dst []byte, c connection) []byte {
-	if !c.close && !c.keepAlive && !c.te && c.upgrade == "" {
+	if !c.close && !c.keepAlive && c.upgrade == "" {
 		return dst
 	}
 	return c.append(dst)
 }
 
 func (c connection) append(dst []byte) []byte {
-	if c.te {
-		dst = append(dst, "TE: trailers\r\n"...)
-	}
 	if c.upgrade != "" {
 		dst = append(dst, "Upgrade: "...)
 		dst = append(AppendText(dst, c.upgrade), '\r', '\n')
@@ -152,7 +147,6 @@ func (c connection) append(dst []byte) []byte {
 	}
 	option(c.close, "close")
 	option(c.keepAlive && !c.close, "keep-alive")
-	option(c.te, "TE")
 	option(c.upgrade != "", "Upgrade")
 	return append(dst, '\r', '\n')
 }

@@ -27,7 +27,6 @@ type fields struct {
 	upgrades int
 	options  options // Connection
 	expect   bool
-	trailers bool
 	trailer  bool // a trailer section: fields that must not come late are dropped, others are plain
 	seen     *Seen
 	response bool // equal Content-Lengths are one; Host, TE and Expect are plain fields
@@ -172,7 +171,6 @@ const (
 	transferField
 	connectionField
 	upgradeField
-	teField
 	expectField
 )
 
@@ -203,15 +201,13 @@ func (f *fields) kind(name string) kind {
 		return connectionField
 	case mem.EqualFold(name, "upgrade"):
 		return upgradeField
-	case mem.EqualFold(name, "keep-alive"), mem.EqualFold(name, "proxy-connection"):
+	case mem.EqualFold(name, "keep-alive"), mem.EqualFold(name, "proxy-connection"), !f.response && mem.EqualFold(name, "te"):
 		return dropped
 	case mem.EqualFold(name, "host"):
 		if f.response {
 			return rewritten
 		}
 		return hostField
-	case !f.response && mem.EqualFold(name, "te"):
-		return teField
 	case !f.response && mem.EqualFold(name, "expect"):
 		return expectField
 	}
@@ -245,8 +241,6 @@ func (f *fields) take(l *line, text string) *exchange.Error {
 	case upgradeField:
 		f.upgrade = value
 		f.upgrades++
-	case teField:
-		f.trailers = f.trailers || listed(value, "trailers")
 	case expectField:
 		f.expect = true
 		if len(value) != 12 || !mem.EqualFold(value, "100-continue") {
@@ -341,15 +335,4 @@ func element(list string) (first, rest string, more bool) {
 		return list[from:to], "", false
 	}
 	return list[from:to], list[i+1:], true
-}
-
-// listed reports whether list has an element that is name, which is lower case.
-func listed(list, name string) bool {
-	for more := true; more; {
-		var e string
-		if e, list, more = element(list); mem.EqualFold(e, name) {
-			return true
-		}
-	}
-	return false
 }

@@ -16,7 +16,7 @@ func forward(h *RequestHead) []byte {
 	if h.ContentLength != 0 {
 		x.Request.Body = &exchange.Buffered{}
 	}
-	return AppendRequestHead(nil, x, RequestOptions{Close: h.Close, Upgrade: true, Trailers: h.Trailers})
+	return AppendRequestHead(nil, x, RequestOptions{Upgrade: true})
 }
 
 // sameWithoutLines checks that send makes out of header also where its fields do not
@@ -74,7 +74,7 @@ func FuzzParseRequest(f *testing.F) {
 				want.Header = append(want.Header, f)
 			}
 		}
-		want.Scheme, want.Target, want.Minor, want.Expect, again.Target = "", "", 1, false, ""
+		want.Scheme, want.Target, want.Minor, want.Expect, want.Close, again.Target = "", "", 1, false, false, ""
 		if !equalRequest(again, want) {
 			t.Fatalf("%q\nsent on as %q\n got %+v\nwant %+v", b, out, again, want)
 		}
@@ -129,7 +129,7 @@ func FuzzParseResponse(f *testing.F) {
 				want.Header = append(want.Header, f)
 			}
 		}
-		want.Minor, want.Reason = 1, exchange.StatusText(h.Status)
+		want.Minor = 1
 		if !equalResponse(again, want) {
 			t.Fatalf("%q\nsent on as %q\n got %+v\nwant %+v", b, out, again, want)
 		}

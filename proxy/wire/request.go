@@ -231,7 +231,6 @@ func (h *RequestHead) settle(f *fields) *exchange.Error {
 		return err
 	}
 	h.Close = f.options.close || h.Minor == 0 && !f.options.keepAlive
-	h.Trailers = f.trailers
 	if h.Minor == 1 {
 		h.Expect = f.expect && h.ContentLength != 0
 		if h.ContentLength == 0 {

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
-	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 )
 
 // ParseResponse parses the response head at the start of b, the answer to a
@@ -31,7 +30,7 @@ func response(b []byte, method string, h *ResponseHead, l Limits, seen *Seen) (i
 	const usual = "HTTP/1.1 200 OK\r\n"
 	i := len(usual)
 	if len(b) >= i && string(b[:i]) == usual {
-		h.Minor, h.Status, h.Reason = 1, 200, "OK"
+		h.Minor, h.Status = 1, 200
 	} else {
 		var err *exchange.Error
 		if i, err = parseStatus(b, h); err != nil {
@@ -87,7 +86,6 @@ func parseStatus(b []byte, h *ResponseHead) (int, *exchange.Error) {
 	if b[end+1] != '\n' {
 		return 0, errLineEnd
 	}
-	h.Reason = mem.String(b[min(13, end):end])
 	return end + 2, nil
 }
 

@@ -43,7 +43,6 @@ type RequestHead struct {
 	Chunked       bool   //
 	Close         bool   // the connection ends after this exchange
 	Expect        bool   // the client waits for 100 Continue
-	Trailers      bool   // TE: trailers
 	Upgrade       string // the one protocol offered, if Connection names upgrade and there is no content
 }
 
@@ -58,7 +57,6 @@ func (h *RequestHead) Reset() {
 type ResponseHead struct {
 	Status int
 	Minor  int
-	Reason string
 	// Header has the end-to-end fields, without Content-Length.
 	Header        exchange.Header
 	ContentLength int64  // as declared, also when NoBody; -1 when not

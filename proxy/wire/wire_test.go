@@ -73,7 +73,7 @@ func TestRequestHead(t *testing.T) {
 	is("Content-Length: 7\nExpect: 100-continue\n", func(h *RequestHead) { h.ContentLength, h.Expect = 7, true }, "")
 	is("Expect: 100-continue\n", same, "")
 	is("Transfer-Encoding: Chunked\n", func(h *RequestHead) { h.ContentLength, h.Chunked = -1, true }, "")
-	is("TE: gzip , Trailers\nConnection: TE\n", func(h *RequestHead) { h.Trailers = true }, "")
+	is("TE: gzip , Trailers\nConnection: TE\n", same, "")
 	is("Connection: close\nKeep-Alive: 5\nProxy-Connection: x\n", func(h *RequestHead) { h.Close = true }, "")
 	is("Connection: keep-alive, close\n", func(h *RequestHead) { h.Close = true }, "")
 	is("Connection: keep-alive\n", same, "")
@@ -104,14 +104,14 @@ func equalRequest(a, b RequestHead) bool {
 	a.Header, b.Header = nil, nil
 	return a.Method == b.Method && a.Target == b.Target && a.Scheme == b.Scheme && a.Authority == b.Authority && a.Path == b.Path &&
 		a.RawQuery == b.RawQuery && a.EmptyQuery == b.EmptyQuery && a.Minor == b.Minor && a.ContentLength == b.ContentLength && a.Chunked == b.Chunked &&
-		a.Close == b.Close && a.Expect == b.Expect && a.Trailers == b.Trailers && a.Upgrade == b.Upgrade
+		a.Close == b.Close && a.Expect == b.Expect && a.Upgrade == b.Upgrade
 }
 
 // equalField leaves out how the field was written.
 func equalField(a, b exchange.Field) bool { return a.Name == b.Name && a.Value == b.Value }
 
 func equalResponse(a, b ResponseHead) bool {
-	return slices.EqualFunc(a.Header, b.Header, equalField) && a.Status == b.Status && a.Minor == b.Minor && a.Reason == b.Reason &&
+	return slices.EqualFunc(a.Header, b.Header, equalField) && a.Status == b.Status && a.Minor == b.Minor &&
 		a.ContentLength == b.ContentLength && a.Chunked == b.Chunked && a.UntilClose == b.UntilClose && a.NoBody == b.NoBody &&
 		a.Close == b.Close && a.Upgrade == b.Upgrade
 }
@@ -133,19 +133,19 @@ func TestResponseHead(t *testing.T) {
 			t.Errorf("%q:\n got %+v\nwant %+v", message, h, want)
 		}
 	}
-	check("GET", "HTTP/1.1 200 Fine by me\nServer: x\nContent-Length: 3\n", ResponseHead{Status: 200, Minor: 1, Reason: "Fine by me", ContentLength: 3}, "Server")
-	check("GET", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n", ResponseHead{Status: 200, Minor: 1, Reason: "OK", ContentLength: -1, Chunked: true}, "")
-	check("GET", "HTTP/1.1 200 OK\n", ResponseHead{Status: 200, Minor: 1, Reason: "OK", ContentLength: -1, UntilClose: true, Close: true}, "")
-	check("GET", "HTTP/1.0 200 OK\nContent-Length: 3\n", ResponseHead{Status: 200, Reason: "OK", ContentLength: 3, Close: true}, "")
-	check("GET", "HTTP/1.0 200 OK\nContent-Length: 3\nConnection: keep-alive\n", ResponseHead{Status: 200, Reason: "OK", ContentLength: 3}, "")
-	check("GET", "HTTP/1.1 200 OK\nContent-Length: 3\nConnection: close, x\nX: 1\n", ResponseHead{Status: 200, Minor: 1, Reason: "OK", ContentLength: 3, Close: true}, "")
-	check("HEAD", "HTTP/1.1 200 OK\nContent-Length: 3\n", ResponseHead{Status: 200, Minor: 1, Reason: "OK", ContentLength: 3, NoBody: true}, "")
-	check("HEAD", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n", ResponseHead{Status: 200, Minor: 1, Reason: "OK", ContentLength: -1, NoBody: true}, "")
+	check("GET", "HTTP/1.1 200 Fine by me\nServer: x\nContent-Length: 3\n", ResponseHead{Status: 200, Minor: 1, ContentLength: 3}, "Server")
+	check("GET", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n", ResponseHead{Status: 200, Minor: 1, ContentLength: -1, Chunked: true}, "")
+	check("GET", "HTTP/1.1 200 OK\n", ResponseHead{Status: 200, Minor: 1, ContentLength: -1, UntilClose: true, Close: true}, "")
+	check("GET", "HTTP/1.0 200 OK\nContent-Length: 3\n", ResponseHead{Status: 200, ContentLength: 3, Close: true}, "")
+	check("GET", "HTTP/1.0 200 OK\nContent-Length: 3\nConnection: keep-alive\n", ResponseHead{Status: 200, ContentLength: 3}, "")
+	check("GET", "HTTP/1.1 200 OK\nContent-Length: 3\nConnection: close, x\nX: 1\n", ResponseHead{Status: 200, Minor: 1, ContentLength: 3, Close: true}, "")
+	check("HEAD", "HTTP/1.1 200 OK\nContent-Length: 3\n", ResponseHead{Status: 200, Minor: 1, ContentLength: 3, NoBody: true}, "")
+	check("HEAD", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n", ResponseHead{Status: 200, Minor: 1, ContentLength: -1, NoBody: true}, "")
 	check("GET", "HTTP/1.1 304\nContent-Length: 3\nETag: x\n", ResponseHead{Status: 304, Minor: 1, ContentLength: 3, NoBody: true}, "ETag")
 	check("GET", "HTTP/1.1 204 \nContent-Length: 0\n", ResponseHead{Status: 204, Minor: 1, ContentLength: -1, NoBody: true}, "")
-	check("GET", "HTTP/1.1 100 Continue\n", ResponseHead{Status: 100, Minor: 1, Reason: "Continue", ContentLength: -1, NoBody: true}, "")
-	check("GET", "HTTP/1.1 101 Switching\nUpgrade: websocket\nConnection: upgrade\n", ResponseHead{Status: 101, Minor: 1, Reason: "Switching", ContentLength: -1, NoBody: true, Upgrade: "websocket"}, "")
-	check("GET", "HTTP/1.1 426 Upgrade Required\nUpgrade: websocket\nConnection: upgrade\nContent-Length: 0\n", ResponseHead{Status: 426, Minor: 1, Reason: "Upgrade Required"}, "")
+	check("GET", "HTTP/1.1 100 Continue\n", ResponseHead{Status: 100, Minor: 1, ContentLength: -1, NoBody: true}, "")
+	check("GET", "HTTP/1.1 101 Switching\nUpgrade: websocket\nConnection: upgrade\n", ResponseHead{Status: 101, Minor: 1, ContentLength: -1, NoBody: true, Upgrade: "websocket"}, "")
+	check("GET", "HTTP/1.1 426 Upgrade Required\nUpgrade: websocket\nConnection: upgrade\nContent-Length: 0\n", ResponseHead{Status: 426, Minor: 1}, "")
 }
 
 // body is a Body of which only the presence counts.
@@ -160,12 +160,12 @@ func TestAppendRequestHead(t *testing.T) {
 	}
 	header := exchange.Header{{Name: "X", Value: "1"}, {Name: "", Value: "removed"}, {Name: "Y", Value: ""}}
 	check(exchange.Request{Method: "GET", Path: "/a", Authority: "h:1", Header: header}, RequestOptions{}, "GET /a HTTP/1.1\nHost: h:1\nX: 1\nY: \n")
-	check(exchange.Request{Method: "OPTIONS", Path: "*", Authority: "h"}, RequestOptions{Close: true}, "OPTIONS * HTTP/1.1\nHost: h\nConnection: close\n")
+	check(exchange.Request{Method: "OPTIONS", Path: "*", Authority: "h"}, RequestOptions{}, "OPTIONS * HTTP/1.1\nHost: h\n")
 	check(exchange.Request{Method: "GET", Path: "/", TargetForm: exchange.TargetForm{EmptyQuery: true}, Authority: "h"}, RequestOptions{}, "GET /? HTTP/1.1\nHost: h\n")
 	check(exchange.Request{Method: "POST", Path: "/", RawQuery: "a=b", Authority: "h"}, RequestOptions{}, "POST /?a=b HTTP/1.1\nHost: h\nContent-Length: 0\n")
 	check(exchange.Request{Method: "POST", Path: "/", Authority: "h", Body: &body{}, ContentLength: 12}, RequestOptions{}, "POST / HTTP/1.1\nHost: h\nContent-Length: 12\n")
-	check(exchange.Request{Method: "GET", Path: "/", Authority: "h", Body: &body{}, ContentLength: -1}, RequestOptions{Trailers: true},
-		"GET / HTTP/1.1\nHost: h\nTransfer-Encoding: chunked\nTE: trailers\nConnection: TE\n")
+	check(exchange.Request{Method: "GET", Path: "/", Authority: "h", Body: &body{}, ContentLength: -1}, RequestOptions{},
+		"GET / HTTP/1.1\nHost: h\nTransfer-Encoding: chunked\n")
 	check(exchange.Request{Method: "GET", Path: "/", Authority: "h", Upgrade: "websocket"}, RequestOptions{Upgrade: true},
 		"GET / HTTP/1.1\nHost: h\nUpgrade: websocket\nConnection: Upgrade\n")
 	check(exchange.Request{Method: "GET", Path: "/", Authority: "h", Upgrade: "websocket"}, RequestOptions{}, "GET / HTTP/1.1\nHost: h\n")
