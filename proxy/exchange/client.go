@@ -17,7 +17,6 @@ type Client struct {
 	Subject    string              // distinguished name (RFC 4514): "CN=orders,O=Shop"
 	Issuer     string              // the same of who signed it
 	CommonName string              // of Subject
-	Serial     string              // decimal
 	DNSNames   []string            // subject alternative names, by kind
 	URIs       []string            // "spiffe://shop.example/orders"
 	Emails     []string            //
@@ -48,7 +47,7 @@ func NewClient(chain []*x509.Certificate) *Client {
 	whole, key := sha256.Sum256(leaf.Raw), sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
 	c := &Client{
 		Chain: chain, Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(), CommonName: leaf.Subject.CommonName,
-		Serial: leaf.SerialNumber.String(), DNSNames: leaf.DNSNames, Emails: leaf.EmailAddresses,
+		DNSNames: leaf.DNSNames, Emails: leaf.EmailAddresses,
 		SHA256: hex.EncodeToString(whole[:]), SPKI: base64.StdEncoding.EncodeToString(key[:]), NotAfter: leaf.NotAfter,
 	}
 	for _, uri := range leaf.URIs {

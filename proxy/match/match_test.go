@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -151,31 +150,6 @@ func TestPrefix(t *testing.T) {
 	takes("/a/", "/a/b", true)
 	takes("/a/", "/ab", false)
 	takes("/a/b", "/a", false)
-}
-
-func TestHost(t *testing.T) {
-	takes := func(pattern, host string, want bool) {
-		t.Helper()
-		if got := Host(pattern, host); got != want {
-			t.Errorf("pattern %q, host %q: %v", pattern, host, got)
-		}
-	}
-	takes("", "a", true)
-	takes("*", "", true)
-	takes("a.example", "a.example", true)
-	takes("a.example", "b.a.example", false)
-	takes("*.example", "a.example", true)
-	takes("*.example", "b.a.example", true)
-	takes("*.example", "example", false)
-	takes("*.example", ".example", false)
-	takes("*.example", "aexample", false)
-	takes("*.example", "a.longer.test", false)
-
-	patterns := []string{"", "*.example", "b.example", "*.a.example", "a.example"}
-	slices.SortFunc(patterns, CompareHosts)
-	if got := strings.Join(patterns, " "); got != "a.example b.example *.a.example *.example " {
-		t.Errorf("order is %s", got)
-	}
 }
 
 func TestConditions(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -16,7 +17,7 @@ import (
 func oracle(t *table.Table, x *exchange.Exchange) *table.Action {
 	var best *table.Listener
 	for _, l := range t.Listeners {
-		if l.Port == x.Conn.Local.Port() && match.Host(l.Hostname, x.Request.Host) && (best == nil || match.CompareHosts(l.Hostname, best.Hostname) < 0) {
+		if l.Port == x.Conn.Local.Port() && takesHost(l.Hostname, x.Request.Host) && (best == nil || compareHosts(l.Hostname, best.Hostname) < 0) {
 			best = l
 		}
 	}
@@ -30,13 +31,13 @@ func oracle(t *table.Table, x *exchange.Exchange) *table.Action {
 	var all []candidate
 	for _, h := range best.Hosts {
 		for _, r := range h.Rules {
-			if match.Host(h.Name, x.Request.Host) {
+			if takesHost(h.Name, x.Request.Host) {
 				all = append(all, candidate{h, r})
 			}
 		}
 	}
 	slices.SortStableFunc(all, func(a, b candidate) int {
-		return cmp.Or(match.CompareHosts(a.host.Name, b.host.Name), match.Compare(&a.rule.Match, &b.rule.Match))
+		return cmp.Or(compareHosts(a.host.Name, b.host.Name), match.Compare(&a.rule.Match, &b.rule.Match))
 	})
 	for _, c := range all {
 		if takes(&c.rule.Match, x) {
@@ -44,6 +45,29 @@ func oracle(t *table.Table, x *exchange.Exchange) *table.Action {
 		}
 	}
 	return nil
+}
+
+// takesHost reports whether pattern takes host. Both are lower case.
+func takesHost(pattern, host string) bool {
+	if suffix, ok := match.Wildcard(pattern); ok {
+		return len(host) > len(suffix) && strings.HasSuffix(host, suffix) && host[0] != '.'
+	}
+	return match.Any(pattern) || pattern == host
+}
+
+// compareHosts orders patterns, the more specific first: names, then wildcards
+// with longer ones first, then any.
+func compareHosts(a, b string) int {
+	rank := func(pattern string) int {
+		if match.Any(pattern) {
+			return 2
+		}
+		if _, ok := match.Wildcard(pattern); ok {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(len(b), len(a)), cmp.Compare(a, b))
 }
 
 func takes(m *table.Match, x *exchange.Exchange) bool {
