@@ -69,12 +69,6 @@ func Attach(policies []*Policy) *Attached {
 	return a
 }
 
-// Stands says whether the policy is the one that takes part at the target.
-func (a *Attached) Stands(p *Policy, t Target) bool {
-	s := a.at[t]
-	return s.enforced == p || s.shadow == p
-}
-
 // On returns the enforced policies on a path, and the policies that would be on
 // it if those in shadow mode were enforced. The second is empty when no shadow
 // policy is on the path.

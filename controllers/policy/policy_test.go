@@ -243,7 +243,7 @@ func TestConflicts(t *testing.T) {
 	b := &Policy{Key: Key{"K", "ns", "b"}, Created: at, Targets: []Target{target("r1")}}
 	a := &Policy{Key: Key{"K", "ns", "a"}, Created: at, Targets: []Target{target("r1")}}
 	got := Attach([]*Policy{b, a})
-	if len(got.Conflicts) != 1 || got.Conflicts[0].Loser != b || !got.Stands(a, target("r1")) || got.Stands(b, target("r1")) {
+	if stands := got.at[target("r1")]; len(got.Conflicts) != 1 || got.Conflicts[0].Loser != b || stands.enforced != a || stands.shadow != nil {
 		t.Errorf("tie: %+v", got.Conflicts)
 	}
 }

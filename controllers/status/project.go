@@ -2,7 +2,7 @@
 //
 // cmd starts the Writer on the leader, hands it every Graph with its Policies and tells it what
 // the proxy could apply; it calls the API server. What a status should say is
-// computed by Project, from values to values; the Writer merges that into what
+// computed by a projection, from values to values; the Writer merges that into what
 // the API server has, and is the only one that writes.
 package status
 
@@ -84,21 +84,13 @@ type Desired struct {
 	Backend   []gatewayxv1alpha1.BackendAncestorStatus
 }
 
-// Project computes what every status should say: classes first, then Gateways,
-// routes, policies, and the objects that have entries of ours to lose.
-func Project(g *graph.Graph, policies *attach.Policies, a Applied, controller gatewayv1.GatewayController) []Desired {
-	p := projection{picture{g, policies}, a, controller}
-	var out []Desired
-	p.each(func(d Desired, _ source) { out = append(out, d) }, func(Key, source) bool { return false })
-	return out
-}
-
 // picture is what the statuses are made of.
 type picture struct {
 	graph    *graph.Graph
 	policies *attach.Policies
 }
 
+// projection computes what every status should say.
 type projection struct {
 	picture
 	applied    Applied
@@ -117,7 +109,8 @@ func (s source) same(o source) bool {
 	return s.node == o.node && s.requires == o.requires && s.keyless == o.keyless && slices.Equal(s.affected, o.affected)
 }
 
-// each visits every Desired but those whose source is known.
+// each visits every Desired but those whose source is known: classes first, then
+// Gateways, routes, policies, and the objects that have entries of ours to lose.
 func (p projection) each(visit func(Desired, source), known func(Key, source) bool) {
 	for _, c := range p.graph.Classes {
 		if !c.OfIngresses() {

@@ -97,6 +97,13 @@ func text(d Desired) string {
 	return b.String()
 }
 
+// project is all that the statuses of g should say.
+func project(g *picture, a Applied) (out []Desired) {
+	p := projection{*g, a, controller}
+	p.each(func(d Desired, _ source) { out = append(out, d) }, func(Key, source) bool { return false })
+	return out
+}
+
 func TestProject(t *testing.T) {
 	f := func(name string, edit func(*picture), a Applied, want string) {
 		t.Helper()
@@ -105,7 +112,7 @@ func TestProject(t *testing.T) {
 			edit(g)
 		}
 		var got []string
-		for _, d := range Project(g.graph, g.policies, a, controller) {
+		for _, d := range project(g, a) {
 			if strings.HasPrefix(want, d.Key.Kind+" "+d.Key.String()+" ") {
 				got = append(got, text(d))
 			}
@@ -171,7 +178,7 @@ func TestProject(t *testing.T) {
 
 func TestProjectLeavesTheGraphAlone(t *testing.T) {
 	g := edge()
-	Project(g.graph, g.policies, Applied{}, controller)
+	project(g, Applied{})
 	for _, c := range append(g.graph.Gateways[0].Conditions, g.graph.Gateways[0].Listeners[0].Conditions...) {
 		if c.Status != metav1.ConditionTrue {
 			t.Errorf("%s became %s in the graph", c.Type, c.Status)
