@@ -61,7 +61,7 @@ test-race: ## Run them with the race detector, but for those that read the code 
 
 # Workers beyond one per target gain little; what a target finds is in its package's testdata/fuzz.
 .PHONY: fuzz
-fuzz: ## Fuzz every parser, FUZZTIME=10m each (5 hours), or those of PKG=proxy/wire.
+fuzz: ## Fuzz every parser, FUZZTIME=10m each (8 hours), or those of PKG=proxy/wire.
 	@for file in $$(grep -rl --include='*_test.go' '^func Fuzz' $(PKG)); do \
 	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' $$file); do \
 	    echo "$$target of $${file%/*}"; \

@@ -2,8 +2,8 @@
 // type-checked view of one request.
 //
 // proxy/guard and proxy/validate compile a policy's expressions at swap and run
-// them on requests; cmd hands Env.Check to the control half, so that a policy is
-// refused for exactly what the proxy would refuse.
+// them on requests; Env.Check is among the proxy.Checks that the control half has, so
+// that a policy is refused for exactly what the proxy would refuse.
 //
 // What an expression can see (see variables): request, source, auth, route and
 // context. What it may cost is bounded twice: when it is compiled, by the

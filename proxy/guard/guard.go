@@ -216,8 +216,8 @@ func (b *Builder) Close() {
 	b.mints.Close()
 }
 
-// generations keeps what the current table and the one before it use, by
-// identity of the table's part.
+// generations keeps what the current table and the one before it use, by identity
+// of the table's part, or by its content.
 type generations[K comparable, V any] struct {
 	now, before map[K]V
 }
