@@ -163,18 +163,13 @@ type Trace struct {
 	Steps    []Step // how it was judged; nil for a request that no policy refused
 }
 
-// Body is a request's content as it arrives.
+// Body is a request's content as it arrives. Another goroutine may read it while the
+// answer is already being written.
 type Body interface {
 	// Next returns the next bytes, good until the following call, and io.EOF
 	// at the end. The first call sends 100 Continue to a client that waits
 	// for it. Other errors are *Error: what to answer if an answer is still possible.
 	Next() ([]byte, error)
-}
-
-// Stream is a Body that another goroutine may read while the answer is already
-// being written.
-type Stream interface {
-	Body
 	// Continue sends 100 Continue to a client that waits for it; the goroutine
 	// that answers calls it before the other one starts.
 	Continue() error

@@ -27,7 +27,7 @@ type Relay struct {
 // Pass hands p on; see Outlet.
 func (r Relay) Pass(p []byte) bool { return r.To != nil && r.To.Pass(r.Stream, p) }
 
-// Relayed is a Stream whose content can be handed on without Next.
+// Relayed is a Body whose content can be handed on without Next.
 type Relayed interface {
 	// Relay has content go to r, in order, while a Next waits: that one returns
 	// what r has not taken, and the end. Nothing that came out of Next before

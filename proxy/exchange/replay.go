@@ -46,20 +46,15 @@ func (x *Exchange) Hold(buf []byte, most int64, room Room) ([]byte, error) {
 }
 
 // Replay returns content of which the beginning has been read already: head,
-// then what reading ended with if that is not nil, else what rest still gives. It
-// is a Stream if rest is one.
+// then what reading ended with if that is not nil, else what rest still gives.
 func Replay(head []byte, err error, rest Body) Body {
-	r := replayed{head: head, err: err, rest: rest}
-	if s, ok := rest.(Stream); ok {
-		return &replayedStream{r, s}
-	}
-	return &r
+	return &replayed{Body: rest, head: head, err: err}
 }
 
 type replayed struct {
+	Body // the rest
 	head []byte
 	err  error
-	rest Body
 }
 
 // Next implements Body.
@@ -72,16 +67,5 @@ func (r *replayed) Next() ([]byte, error) {
 	case r.err != nil:
 		return nil, r.err
 	}
-	return r.rest.Next()
+	return r.Body.Next()
 }
-
-type replayedStream struct {
-	replayed
-	stream Stream
-}
-
-// Continue implements Stream.
-func (r *replayedStream) Continue() error { return r.stream.Continue() }
-
-// Cancel implements Stream.
-func (r *replayedStream) Cancel() { r.stream.Cancel() }

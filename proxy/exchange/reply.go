@@ -110,7 +110,7 @@ func (x *Exchange) content(contentType string, body []byte) {
 	x.Response.ContentLength = int64(len(body))
 }
 
-// Buffered is a Stream already read in whole.
+// Buffered is a Body already read in whole.
 type Buffered struct {
 	Content   []byte
 	cancelled atomic.Bool
@@ -118,10 +118,10 @@ type Buffered struct {
 
 var errCancelled = &Error{Status: 499, Code: "cancelled", Detail: "the content is not wanted any more"}
 
-// Continue implements Stream: nobody waits to be told to send.
+// Continue implements Body: nobody waits to be told to send.
 func (b *Buffered) Continue() error { return nil }
 
-// Cancel implements Stream.
+// Cancel implements Body.
 func (b *Buffered) Cancel() { b.cancelled.Store(true) }
 
 // Next returns the content once, then io.EOF.

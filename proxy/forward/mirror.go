@@ -81,12 +81,8 @@ func (f *Forwarder) mirror(x *exchange.Exchange, a *router.Action, b *router.Bac
 	m.conn, m.request = *x.Conn, kept(&x.Request)
 	m.conn.Socket = nil // which the copy may outlast
 	if body := x.Request.Body; body != nil {
-		m.content = &tee{body: body, max: f.cfg.Mirrors.Content}
-		if s, ok := body.(exchange.Stream); ok {
-			x.Request.Body = &teeStream{m.content, s}
-		} else {
-			x.Request.Body = m.content
-		}
+		m.content = &tee{Body: body, max: f.cfg.Mirrors.Content}
+		x.Request.Body = m.content
 		return m
 	}
 	m.send(nil)
@@ -166,7 +162,7 @@ func kept(r *exchange.Request) exchange.Request {
 
 // tee is content that is copied as it is read.
 type tee struct {
-	body  exchange.Body
+	exchange.Body
 	copy  []byte
 	max   int  // bytes of it
 	whole bool // all of it has been read
@@ -175,7 +171,7 @@ type tee struct {
 
 // Next implements exchange.Body.
 func (t *tee) Next() ([]byte, error) {
-	p, err := t.body.Next()
+	p, err := t.Body.Next()
 	if t.over = t.over || len(t.copy)+len(p) > t.max; t.over {
 		t.copy = nil
 	} else {
@@ -184,18 +180,6 @@ func (t *tee) Next() ([]byte, error) {
 	t.whole = t.whole || err == io.EOF
 	return p, err
 }
-
-// teeStream is a tee of what another goroutine may read.
-type teeStream struct {
-	*tee
-	stream exchange.Stream
-}
-
-// Continue implements exchange.Stream.
-func (t *teeStream) Continue() error { return t.stream.Continue() }
-
-// Cancel implements exchange.Stream.
-func (t *teeStream) Cancel() { t.stream.Cancel() }
 
 // nowhere is where the answers to mirrored requests go.
 type nowhere struct{}

@@ -41,13 +41,13 @@ type both struct {
 
 // longWay counts what comes out of Next and what goes through Write.
 type longWay struct {
-	exchange.Stream
+	exchange.Body
 	exchange.Relayed
 	n *atomic.Int64
 }
 
 func (l *longWay) Next() ([]byte, error) {
-	p, err := l.Stream.Next()
+	p, err := l.Body.Next()
 	l.n.Add(int64(len(p)))
 	return p, err
 }
@@ -66,7 +66,7 @@ func (l *longWayBack) Write(p []byte) (int, error) {
 // Handle implements exchange.Handler.
 func (b *both) Handle(x *exchange.Exchange) {
 	w := x.Writer
-	if s, ok := x.Request.Body.(exchange.Stream); ok {
+	if s := x.Request.Body; s != nil {
 		x.Request.Body = &longWay{s, s.(exchange.Relayed), &b.in}
 	}
 	x.Writer = &longWayBack{w, w.(exchange.Relayer), &b.out}

@@ -24,13 +24,13 @@ type plain interface {
 
 // copied counts what comes out of Next.
 type copied struct {
-	exchange.Stream
+	exchange.Body
 	plain
 	n *atomic.Int64
 }
 
 func (c copied) Next() ([]byte, error) {
-	p, err := c.Stream.Next()
+	p, err := c.Body.Next()
 	c.n.Add(int64(len(p)))
 	return p, err
 }
@@ -47,7 +47,7 @@ func TestSplice(t *testing.T) {
 		fmt.Fprint(w, len(b))
 	}))
 	var n atomic.Int64
-	s := start(t, options{body: func(b exchange.Body) exchange.Body { return copied{b.(exchange.Stream), b.(plain), &n} }}, backend)
+	s := start(t, options{body: func(b exchange.Body) exchange.Body { return copied{b, b.(plain), &n} }}, backend)
 	c := s.dial()
 	for _, size := range []int{127 << 10, 128 << 10, 1 << 20, 1<<20 + 1, 5<<20 - 1} {
 		n.Store(0)

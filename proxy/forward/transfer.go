@@ -334,11 +334,7 @@ func (t *transfer) stream() {
 		reply(x, err)
 		return
 	}
-	body, ok := x.Request.Body.(exchange.Stream)
-	if !ok {
-		t.inTurn()
-		return
-	}
+	body := x.Request.Body
 	if err := body.Continue(); err != nil {
 		t.broken("client_closed")
 		return
@@ -378,20 +374,6 @@ func (t *transfer) finished(sent chan error) bool {
 	case <-timer.C:
 		return false
 	}
-}
-
-// inTurn sends all content before it reads the answer.
-func (t *transfer) inTurn() {
-	perr := t.pump()
-	err := t.call.ReadHead(t.x.Request.Method, "", t.left)
-	if err != nil {
-		t.explain(err, perr)
-		return
-	}
-	if perr == nil {
-		t.call.Sent()
-	}
-	t.answer()
 }
 
 // explain answers when there is no answer of the backend: it is the client's

@@ -52,7 +52,7 @@ func (b *body) here() bool {
 	return b.done || !b.chunked && b.left <= int64(b.s.w-b.s.r)
 }
 
-// Continue implements exchange.Stream.
+// Continue implements exchange.Body.
 func (b *body) Continue() error {
 	b.shared = true
 	return b.proceed()
@@ -71,7 +71,7 @@ func (b *body) proceed() error {
 	return b.s.out.Flush()
 }
 
-// Cancel implements exchange.Stream.
+// Cancel implements exchange.Body.
 func (b *body) Cancel() {
 	b.cancelled.Store(true)
 	b.s.conn.nc.SetReadDeadline(past()) //nolint:errcheck // closed meanwhile: just as well

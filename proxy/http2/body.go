@@ -139,7 +139,7 @@ func (b *body) proceed() {
 	c.flush()
 }
 
-// Continue implements exchange.Stream.
+// Continue implements exchange.Body.
 func (b *body) Continue() error {
 	c := b.st.c
 	c.mu.Lock()
@@ -151,7 +151,7 @@ func (b *body) Continue() error {
 	return nil
 }
 
-// Cancel implements exchange.Stream.
+// Cancel implements exchange.Body.
 func (b *body) Cancel() {
 	b.cancelled.Store(true)
 	b.wake.Signal()

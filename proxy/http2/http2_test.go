@@ -309,7 +309,7 @@ func TestContentLimit(t *testing.T) {
 
 func TestCancel(t *testing.T) {
 	_, url, client := serve(t, func(x *exchange.Exchange) {
-		stream, result := x.Request.Body.(exchange.Stream), make(chan error)
+		stream, result := x.Request.Body, make(chan error)
 		go func() {
 			_, err := stream.Next()
 			result <- err

@@ -63,7 +63,7 @@ func TestWindowOfUnwanted(t *testing.T) {
 	s, url, _ := serve(t, func(x *exchange.Exchange) {
 		<-sent
 		if x.Request.Path == "/cancelled" {
-			body := x.Request.Body.(exchange.Stream)
+			body := x.Request.Body
 			body.Cancel()
 			if p, err := body.Next(); err == nil {
 				t.Errorf("got %d bytes", len(p))

@@ -42,7 +42,7 @@ func (b *body) begin(st *stream) {
 	b.cancelled.Store(false)
 }
 
-// Continue implements exchange.Stream.
+// Continue implements exchange.Body.
 func (b *body) Continue() error {
 	if !b.expect {
 		return nil
@@ -51,7 +51,7 @@ func (b *body) Continue() error {
 	return b.st.writer.interim(appendStatus(appendPrefix(make([]byte, 0, 8)), 100))
 }
 
-// Cancel implements exchange.Stream.
+// Cancel implements exchange.Body.
 func (b *body) Cancel() {
 	b.cancelled.Store(true)
 	_ = b.st.str.SetReadDeadline(time.Unix(1, 0))

@@ -71,38 +71,22 @@ func read(x *exchange.Exchange, most int64, shadow bool) ([]byte, error) {
 // limited is a body that may not be larger than max. What exceeds it is not
 // forwarded: the backend sees a request that breaks off.
 type limited struct {
-	body      exchange.Body
+	exchange.Body
 	left, max int64
+}
+
+// bound returns body as one that may not be larger than max.
+func bound(body exchange.Body, max int64) exchange.Body {
+	return &limited{Body: body, left: max, max: max}
 }
 
 // Next implements exchange.Body.
 func (l *limited) Next() ([]byte, error) {
-	p, err := l.body.Next()
+	p, err := l.Body.Next()
 	if l.left -= int64(len(p)); l.left < 0 {
 		return nil, sizeError(l.max)
 	}
 	return p, err
-}
-
-// limitedStream is a limited of what another goroutine may read.
-type limitedStream struct {
-	limited
-	stream exchange.Stream
-}
-
-// Continue implements exchange.Stream.
-func (l *limitedStream) Continue() error { return l.stream.Continue() }
-
-// Cancel implements exchange.Stream.
-func (l *limitedStream) Cancel() { l.stream.Cancel() }
-
-// bound returns body as one that may not be larger than max.
-func bound(body exchange.Body, max int64) exchange.Body {
-	l := limited{body: body, left: max, max: max}
-	if s, ok := body.(exchange.Stream); ok {
-		return &limitedStream{l, s}
-	}
-	return &l
 }
 
 func sizeError(max int64) *exchange.Error {

@@ -42,6 +42,9 @@ func (p *pieces) Next() ([]byte, error) {
 	return []byte(s), nil
 }
 
+func (*pieces) Continue() error { return nil }
+func (*pieces) Cancel()         {}
+
 // request is "METHOD target", then "Name: value" lines, then after an empty
 // line the content; its length is not known beforehand if it has several parts,
 // separated by "|".
@@ -304,7 +307,7 @@ func TestShadow(t *testing.T) {
 	look("POST /\n\nx", CodeContentType)
 }
 
-type failing struct{}
+type failing struct{ exchange.Body }
 
 func (failing) Next() ([]byte, error) {
 	return nil, &exchange.Error{Status: 408, Code: "request_timeout", Detail: "too slow"}

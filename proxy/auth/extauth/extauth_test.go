@@ -672,6 +672,9 @@ func (n never) Next() ([]byte, error) {
 	return nil, io.EOF
 }
 
+func (never) Continue() error { return nil }
+func (never) Cancel()         {}
+
 // TestOthers: what waits for one service, or for content that it is to see, keeps no
 // other from being asked.
 func TestOthers(t *testing.T) {
