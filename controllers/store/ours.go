@@ -3,7 +3,6 @@ package store
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 )
@@ -17,8 +16,8 @@ type ours struct {
 
 func newOurs() ours {
 	return ours{
-		auth:       newShelf(func(a, b *v1alpha1.AuthPolicy) bool { return sameSpec(a, b, &a.Spec, &b.Spec) }, byTarget),
-		validation: newShelf(func(a, b *v1alpha1.ValidationPolicy) bool { return sameSpec(a, b, &a.Spec, &b.Spec) }, byTarget),
+		auth:       newShelf(func(a, b *v1alpha1.AuthPolicy) bool { return sameSpec(a, b, &a.Spec, &b.Spec) }, listed),
+		validation: newShelf(func(a, b *v1alpha1.ValidationPolicy) bool { return sameSpec(a, b, &a.Spec, &b.Spec) }, listed),
 		parameters: newShelf(func(a, b *v1alpha1.GatewayParameters) bool { return sameSpec(a, b, &a.Spec, &b.Spec) }, nil),
 	}
 }
@@ -45,11 +44,6 @@ func (r *Reader) AuthPolicies() []*v1alpha1.AuthPolicy {
 	return all(r, r.store.ours.auth, everything)
 }
 
-// AuthPoliciesOn returns the AuthPolicies that target an object, or sections of it.
-func (r *Reader) AuthPoliciesOn(kind gatewayv1.Kind, name types.NamespacedName) []*v1alpha1.AuthPolicy {
-	return all(r, r.store.ours.auth, targetList(name.Namespace, kind, gatewayv1.ObjectName(name.Name)))
-}
-
 // ValidationPolicy returns the policy of that name.
 func (r *Reader) ValidationPolicy(name types.NamespacedName) *v1alpha1.ValidationPolicy {
 	return get(r, r.store.ours.validation, name)
@@ -58,11 +52,6 @@ func (r *Reader) ValidationPolicy(name types.NamespacedName) *v1alpha1.Validatio
 // ValidationPolicies returns all ValidationPolicies.
 func (r *Reader) ValidationPolicies() []*v1alpha1.ValidationPolicy {
 	return all(r, r.store.ours.validation, everything)
-}
-
-// ValidationPoliciesOn returns the ValidationPolicies that target an object, or sections of it.
-func (r *Reader) ValidationPoliciesOn(kind gatewayv1.Kind, name types.NamespacedName) []*v1alpha1.ValidationPolicy {
-	return all(r, r.store.ours.validation, targetList(name.Namespace, kind, gatewayv1.ObjectName(name.Name)))
 }
 
 // GatewayParameters returns the object of that name.

@@ -112,20 +112,3 @@ func byLabel(o *corev1.Secret) []string {
 func targetList(namespace string, kind gatewayv1.Kind, name gatewayv1.ObjectName) string {
 	return "target " + namespace + " " + string(kind) + " " + string(name)
 }
-
-// byTarget puts a policy in one list per object it targets, however many
-// sections of that object it names.
-func byTarget[P interface {
-	metav1.Object
-	GetTargetRefs() []gatewayv1.LocalPolicyTargetReferenceWithSectionName
-}](o P) []string {
-	refs := o.GetTargetRefs()
-	in := make([]string, 0, len(refs)+1)
-	in = append(in, everything)
-	for _, ref := range refs {
-		if on := targetList(o.GetNamespace(), ref.Kind, ref.Name); !slices.Contains(in, on) {
-			in = append(in, on)
-		}
-	}
-	return in
-}

@@ -10,8 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
-
-	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 )
 
 func meta(namespace, name string) metav1.ObjectMeta {
@@ -204,14 +202,14 @@ func TestSecretsSelects(t *testing.T) {
 }
 
 func TestPoliciesByTarget(t *testing.T) {
-	policy := func(name string, refs ...gatewayv1.LocalPolicyTargetReferenceWithSectionName) *v1alpha1.AuthPolicy {
-		p := &v1alpha1.AuthPolicy{ObjectMeta: meta("shop", name)}
+	policy := func(name string, refs ...gatewayv1.LocalPolicyTargetReferenceWithSectionName) *gatewayv1.BackendTLSPolicy {
+		p := &gatewayv1.BackendTLSPolicy{ObjectMeta: meta("shop", name)}
 		p.Spec.TargetRefs = refs
 		return p
 	}
 	ref := func(name gatewayv1.ObjectName, section gatewayv1.SectionName) gatewayv1.LocalPolicyTargetReferenceWithSectionName {
 		r := gatewayv1.LocalPolicyTargetReferenceWithSectionName{SectionName: &section}
-		r.Group, r.Kind, r.Name = gatewayv1.GroupName, "HTTPRoute", name
+		r.Kind, r.Name = "Service", name
 		return r
 	}
 	s := New()
@@ -220,7 +218,7 @@ func TestPoliciesByTarget(t *testing.T) {
 	f := func(on, want string) {
 		t.Helper()
 		got := ""
-		for _, p := range s.Read().AuthPoliciesOn("HTTPRoute", named("shop", on)) {
+		for _, p := range s.Read().BackendTLSPoliciesOn(named("shop", on)) {
 			got += p.Name
 		}
 		if got != want {
@@ -232,7 +230,7 @@ func TestPoliciesByTarget(t *testing.T) {
 	s.Apply(policy("p", ref("b", "")))
 	f("a", "")
 	f("b", "pq")
-	s.Delete(AuthPolicy, named("shop", "p"))
+	s.Delete(BackendTLSPolicy, named("shop", "p"))
 	f("b", "q")
 }
 
