@@ -10,8 +10,12 @@ package watch
 //+kubebuilder:rbac:groups=gateway.networking.x-k8s.io,resources=xbackendtrafficpolicies,verbs=get;list;watch
 //+kubebuilder:rbac:groups=gateway.networking.x-k8s.io,resources=xbackends,verbs=get;list;watch
 //+kubebuilder:rbac:groups=gatehouse.dev,resources=authpolicies;validationpolicies;gatewayparameters,verbs=get;list;watch
-//+kubebuilder:rbac:groups="",resources=services;secrets;configmaps;namespaces;nodes,verbs=get;list;watch
+//+kubebuilder:rbac:groups="",resources=services;secrets;configmaps;namespaces,verbs=get;list;watch
 //+kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
+
+// Read: the addresses of the node it runs on, in host-network mode.
+//
+//+kubebuilder:rbac:groups="",resources=nodes,verbs=get
 
 // Read: which release of the Gateway API the cluster has.
 //
@@ -19,12 +23,12 @@ package watch
 
 // Write: statuses, by the leader, and Events.
 //
-//+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gatewayclasses/status;gateways/status;listenersets/status;httproutes/status;grpcroutes/status;tlsroutes/status;tcproutes/status;udproutes/status;backendtlspolicies/status,verbs=get;update;patch
-//+kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses/status,verbs=get;update;patch
-//+kubebuilder:rbac:groups=gateway.networking.x-k8s.io,resources=xbackendtrafficpolicies/status,verbs=get;update;patch
-//+kubebuilder:rbac:groups=gateway.networking.x-k8s.io,resources=xbackends/status,verbs=get;update;patch
-//+kubebuilder:rbac:groups=gatehouse.dev,resources=authpolicies/status;validationpolicies/status,verbs=get;update;patch
-//+kubebuilder:rbac:groups="";events.k8s.io,resources=events,verbs=create;patch
+//+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gatewayclasses/status;gateways/status;listenersets/status;httproutes/status;grpcroutes/status;tlsroutes/status;tcproutes/status;udproutes/status;backendtlspolicies/status,verbs=update
+//+kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses/status,verbs=update
+//+kubebuilder:rbac:groups=gateway.networking.x-k8s.io,resources=xbackendtrafficpolicies/status,verbs=update
+//+kubebuilder:rbac:groups=gateway.networking.x-k8s.io,resources=xbackends/status,verbs=update
+//+kubebuilder:rbac:groups=gatehouse.dev,resources=authpolicies/status;validationpolicies/status,verbs=update
+//+kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Ask: whose a token is, and what a caller may do, where an AuthPolicy says kubernetes.
 //
@@ -52,4 +56,5 @@ package watch
 
 // Leader election, in Gatehouse's own namespace.
 //
-//+kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;list;watch;create;update;patch;delete,namespace=gatehouse-system
+//+kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=create,namespace=gatehouse-system
+//+kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,resourceNames=gatehouse-leader,verbs=get;update,namespace=gatehouse-system
