@@ -153,6 +153,11 @@ func TestChartIsClean(t *testing.T) {
 			t.Errorf("%s is not among %v", want, container["args"])
 		}
 	}
+	// A load that leaves the pods no time for a second must not have them ended, all at about the same time.
+	probe := object(container).at("livenessProbe").(map[string]any)
+	if timeout, _ := probe["timeoutSeconds"].(float64); timeout < 5 {
+		t.Errorf("a pod that answers late is ended: %v", probe)
+	}
 }
 
 func TestChartRefusesWrongValues(t *testing.T) {
