@@ -218,7 +218,9 @@ func (k *KeySets) keep(ctx context.Context, s *KeySet) {
 			s.misses.end(false, false, lastRetry)
 			return
 		}
-		if s.failure.Store(nil); err != nil {
+		if err == nil {
+			s.failure.Store(nil)
+		} else {
 			s.failure.Store(&err)
 			s.expire()
 		}
