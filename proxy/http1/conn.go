@@ -195,6 +195,7 @@ func (c *conn) process(fresh int) outcome {
 			return again
 		}
 		s.r += n
+		c.probe = c.probe || !c.headBy.IsZero()
 		c.headBy = time.Time{}
 		s.x.Start = time.Now()
 		s.fill()
