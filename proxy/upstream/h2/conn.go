@@ -27,6 +27,14 @@ const maxAcks = 1000
 // said how many it takes.
 const defaultStreams = 100
 
+// maxResets is how many requests a connection gives up within resetWindow before it takes no
+// more. Backends take who resets often for an attacker, and end the connection with all
+// that is on it: Netty does at 200 in 30 s. Here it is many clients' that leave now and then.
+const (
+	maxResets   = 50
+	resetWindow = 30 * time.Second
+)
+
 // buckets is how many lists the open streams are kept in.
 const buckets = 64
 
@@ -91,9 +99,11 @@ type peer struct {
 
 // state is whether a connection takes requests.
 type state struct {
-	leaving bool  // none any more; it closes with the last one
-	retired bool  // it closes with the last one, but takes more until then
-	err     error // it is over
+	leaving bool      // none any more; it closes with the last one
+	retired bool      // it closes with the last one, but takes more until then
+	err     error     // it is over
+	resets  int       // in the window
+	window  time.Time // when that began
 }
 
 func newConn(d *Dialer, nc net.Conn) *conn {
@@ -257,6 +267,18 @@ func (c *conn) write(b []byte) error {
 	}
 	_, err := c.nc.Write(b)
 	return err
+}
+
+// reset stages a reset of a stream. The connection's lock is held.
+func (c *conn) reset(id uint32, code frame.Code) {
+	c.out.staged = frame.AppendReset(c.staged(), id, code)
+	c.flush()
+	if now := time.Now(); now.Sub(c.state.window) > resetWindow {
+		c.state.window, c.state.resets = now, 0
+	}
+	if c.state.resets++; c.state.resets >= maxResets {
+		c.state.leaving = true
+	}
 }
 
 // unblock wakes the streams that wait for the connection.

@@ -163,8 +163,7 @@ func (c *conn) abort(s *Stream, err error, code frame.Code) {
 		return
 	}
 	if s.open && c.state.err == nil {
-		c.out.staged = frame.AppendReset(c.staged(), s.id, code)
-		c.flush()
+		c.reset(s.id, code)
 	}
 	s.sentLast = true
 	c.end(s, err, false)
@@ -177,8 +176,7 @@ func (c *conn) end(s *Stream, err error, complete bool) {
 		return
 	}
 	if complete && !s.sentLast { // nobody wants the rest
-		c.out.staged = frame.AppendReset(c.staged(), s.id, frame.NoError)
-		c.flush()
+		c.reset(s.id, frame.NoError)
 	}
 	s.done, s.err = true, err
 	if s.open {
