@@ -13,6 +13,8 @@ FROM scratch
 # Key sets and introspection endpoints are reached over TLS.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /gatehouse /gatehouse
+# `kubectl exec POD -- gatehouse why` finds it; what builders set names folders that are not there.
+ENV PATH=/
 USER 65532:65532
 EXPOSE 80 443 9901
 ENTRYPOINT ["/gatehouse"]
