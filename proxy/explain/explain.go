@@ -119,6 +119,11 @@ func Run(r *router.Router, t *table.Table, q Query) ([]Explanation, error) {
 	return out, nil
 }
 
+// noToken reports whether no token has r (RFC 9110, section 5.6.2).
+func noToken(r rune) bool {
+	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+}
+
 // target takes an absolute URL apart.
 func target(s string) (*url.URL, uint16, error) {
 	u, err := url.Parse(s)
@@ -140,6 +145,9 @@ func target(s string) (*url.URL, uint16, error) {
 
 // exchange makes the request as a protocol would hand it on, had it come to l.
 func (q *Query) exchange(u *url.URL, l *table.Listener) (*exchange.Exchange, error) {
+	if q.Method == "" || strings.ContainsFunc(q.Method, noToken) {
+		return nil, fmt.Errorf("%q is no request method; write one such as GET", q.Method)
+	}
 	client := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	if q.Client != "" {
 		var err error

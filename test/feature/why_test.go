@@ -182,7 +182,7 @@ func TestExplain(t *testing.T) {
 	explain([]string{"forwarded"}, "POST", "http://a/", "--jwt-claims", claims(`,"scope":"write"`))
 	w.Delete(Route("r", toAPI))
 	explain([]string{"answered 404 no_route"}, "GET", "http://a/")
-	for _, args := range [][]string{{"GET", "a/"}, {"GET", "http://a:81/"}, {"GET", "https://a/"}, {"GET", "http://a/", "--client-ip", "me"}, {"GET", "http://a/", "-H", "x"}, {"GET", "http://a/", "--jwt-claims", "1"}} {
+	for _, args := range [][]string{{"GET", "a/"}, {"GE T", "http://a/"}, {"", "http://a/"}, {"GET", "http://a:81/"}, {"GET", "https://a/"}, {"GET", "http://a/", "--client-ip", "me"}, {"GET", "http://a/", "-H", "x"}, {"GET", "http://a/", "--jwt-claims", "1"}} {
 		if text, err := gatehouse(t, w, append([]string{"explain"}, args...)...); err == nil {
 			t.Errorf("%v: %s", args, text)
 		}
