@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/memory"
 )
 
 // full is a disk without room.
@@ -59,6 +62,24 @@ func TestLogNamesLevels(t *testing.T) {
 		}
 		if strings.Join(got, " ") != want {
 			t.Errorf("%s: %q", level, out.String())
+		}
+	}
+}
+
+// TestTooLittleMemory: a gateway that would refuse everybody for want of memory says so.
+func TestTooLittleMemory(t *testing.T) {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
+	t.Setenv("GOMEMLIMIT", "set") // or the container's is taken
+	for limit, want := range map[int64]bool{memory.Least - 1: true, memory.Least: false} {
+		var out bytes.Buffer
+		s := &serving{logLevel: "error", logFormat: "text"}
+		log, err := s.logger(&out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		debug.SetMemoryLimit(limit)
+		if o, err := s.options(log); err != nil || o.Memory != limit || strings.Contains(out.String(), "memory limit") != want {
+			t.Errorf("%d: %d, %v, %q", limit, o.Memory, err, out.String())
 		}
 	}
 }

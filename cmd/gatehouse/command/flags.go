@@ -108,6 +108,10 @@ func (s *serving) options(log logr.Logger) (proxy.Options, error) {
 		SessionBytes: s.limits.SessionBytes,
 		Memory:       memory.Follow(),
 	}
+	if o.Memory > 0 && o.Memory < memory.Least {
+		log.Error(nil, "the memory limit is less than a gateway takes: connections are refused with 503; give the container 64 MiB or more",
+			"bytes", o.Memory, "least", memory.Least)
+	}
 	if s.accessLog > 0 {
 		o.AccessLog = proxy.AccessLog{Writer: os.Stdout, Share: s.accessLog}
 	}

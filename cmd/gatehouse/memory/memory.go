@@ -22,6 +22,10 @@ import (
 // kernel counts the rest for the sockets of the process.
 const share = 90
 
+// Least is how many bytes a gateway takes that has hardly anything to do. With less it
+// refuses all connections.
+const Least = 28 << 20
+
 // Follow makes the runtime keep to the container's memory, unless GOMEMLIMIT says
 // what it may have. It returns how many bytes that are; 0: there is no limit.
 func Follow() int64 { return follow("/") }
