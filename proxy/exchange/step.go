@@ -10,6 +10,7 @@ type Step struct {
 	Policy  string `json:"policy,omitempty"` // the object that supplied it: "AuthPolicy shop/orders"
 	Outcome string `json:"outcome"`          // one of the Step constants
 	Code    string `json:"code,omitempty"`   // the stable cause of an outcome that is no pass
+	When    string `json:"when,omitempty"`   // the condition that failed, as the policy has it; not for logs, which others read
 	Cause   string `json:"cause,omitempty"`  // why it failed: nothing that came with the request is in it
 	Needs   string `json:"needs,omitempty"`  // what would have passed
 	Shadow  bool   `json:"shadow,omitempty"` // it was only watched

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// maxQuoted is how much of an expression is quoted beside what it failed of.
+// maxQuoted is how many bytes of an expression are quoted.
 const maxQuoted = 256
 
-// Because is Cause behind the condition itself, which one of several may be.
-func (p *Program) Because(err error) string {
+// Quoted is the expression on one line, cut where it is long.
+func (p *Program) Quoted() string {
 	quoted := strings.Join(strings.Fields(p.text), " ")
 	if len(quoted) > maxQuoted {
 		quoted = strings.ToValidUTF8(quoted[:maxQuoted], "") + "…"
 	}
-	return "when " + quoted + ": " + p.Cause(err)
+	return quoted
 }
 
 // Cause words an error of a run for operators. Nothing that came with the request is

@@ -151,7 +151,8 @@ func (p *Policy) voucherStep(x *exchange.Exchange, d *decision, i int) exchange.
 	case last && d.verdict == undecidable:
 		s.Outcome, s.Code = exchange.StepUnavailable, d.code
 	case last && d.code == auth.CodeRuleError:
-		s.Outcome, s.Code, s.Cause = exchange.StepFailed, d.code, because(v.when, x)
+		s.Outcome, s.Code = exchange.StepFailed, d.code
+		s.When, s.Cause = because(v.when, x)
 	case last:
 		s.Outcome, s.Code = exchange.StepDenied, d.code
 	case d.verdict != allow && (d.progress < furnishing || i > d.at):

@@ -97,7 +97,8 @@ func (p *Policy) sourceStep(x *exchange.Exchange, d *decision, i int) exchange.S
 	case d.verdict == closed:
 		s.Outcome, s.Code = exchange.StepBroken, d.code
 	case d.progress == gating && i == d.source:
-		s.Outcome, s.Code, s.Cause = exchange.StepFailed, d.code, because(p.sources[i].when, x)
+		s.Outcome, s.Code = exchange.StepFailed, d.code
+		s.When, s.Cause = because(p.sources[i].when, x)
 	case d.progress == gating && i > d.source:
 		s.Outcome = exchange.StepNotTried
 	case d.gates>>i&1 != 0:
@@ -128,7 +129,7 @@ func (p *Policy) methodStep(x *exchange.Exchange, d *decision, i int) exchange.S
 		}
 	}
 	if s.Code == auth.CodeRuleError {
-		s.Cause = because(m.when, x)
+		s.When, s.Cause = because(m.when, x)
 	}
 	bit := uint64(1) << i
 	switch applies, err := all(m.when, x); {
@@ -176,16 +177,16 @@ func (d *decision) fell(s *exchange.Step) {
 	}
 }
 
-// because is why one of the conditions fails; "" where none does.
-func because(when []*expr.Program, x *exchange.Exchange) string {
+// because is which of the conditions fails, and why; "" where none does.
+func because(when []*expr.Program, x *exchange.Exchange) (condition, cause string) {
 	for _, w := range when {
 		if ok, err := w.Bool(x); err != nil {
-			return w.Because(err)
+			return w.Quoted(), w.Cause(err)
 		} else if !ok {
 			break
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // failing is a rule of which it is known why it comes to auth.CodeRuleError.
@@ -193,15 +194,14 @@ type failing interface {
 	Cause(x *exchange.Exchange) string
 }
 
-// cause is why r comes to auth.CodeRuleError: it, or its conditions, are evaluated again.
-func (r *rule) cause(x *exchange.Exchange) string {
-	if why := because(r.when, x); why != "" {
-		return why
+// explain says why r comes to auth.CodeRuleError: it, or its conditions, are evaluated again.
+func (r *rule) explain(x *exchange.Exchange, s *exchange.Step) {
+	if s.When, s.Cause = because(r.when, x); s.Cause != "" {
+		return
 	}
 	if f, is := r.rule.(failing); is {
-		return f.Cause(x)
+		s.Cause = f.Cause(x)
 	}
-	return ""
 }
 
 func (p *Policy) ruleStep(x *exchange.Exchange, d *decision, i int) exchange.Step {
@@ -212,7 +212,7 @@ func (p *Policy) ruleStep(x *exchange.Exchange, d *decision, i int) exchange.Ste
 	for n := 0; d.findings != nil && n < d.shadowed; n++ {
 		if w := d.shadows[n]; w.at == i {
 			if s.Outcome, s.Code = exchange.StepDenied, w.code; w.code == auth.CodeRuleError {
-				s.Cause = r.cause(x)
+				r.explain(x, &s)
 			}
 			return s
 		}
@@ -221,7 +221,7 @@ func (p *Policy) ruleStep(x *exchange.Exchange, d *decision, i int) exchange.Ste
 	case d.progress < authorizing || d.progress == authorizing && i > d.at:
 	case last:
 		if d.fell(&s); d.code == auth.CodeRuleError {
-			s.Cause = r.cause(x)
+			r.explain(x, &s)
 		}
 	case d.gates>>r.source&1 == 0, err == nil && !applies:
 		s.Outcome = exchange.StepSkipped

@@ -90,6 +90,9 @@ func TestStepsTellCauses(t *testing.T) {
 		allowed := s.build(t, a).Check(x)
 		for _, s := range x.Trace.Steps {
 			if s.Cause != "" {
+				if s.When != "" {
+					s.Cause = "when " + s.When + ": " + s.Cause
+				}
 				got = append(got, s.Part+" "+s.Name+": "+s.Cause)
 			}
 		}

@@ -91,7 +91,7 @@ func (p *Policy) factStep(x *exchange.Exchange, d *decision, i int) exchange.Ste
 	case d.progress < fetching || d.progress == fetching && i > d.at:
 	case last:
 		d.fell(&out)
-		out.Cause = because(s.when, x)
+		out.When, out.Cause = because(s.when, x)
 	case d.gates>>s.source&1 == 0, err == nil && !applies:
 		out.Outcome = exchange.StepSkipped
 	case d.missing[i] != "":

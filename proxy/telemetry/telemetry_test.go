@@ -213,10 +213,10 @@ func TestLine(t *testing.T) {
 	}
 }
 
-// Why an expression failed stands beside the policy whose it is.
+// Why an expression failed stands beside the policy whose it is, and nothing of the expression.
 func TestLineTellsCause(t *testing.T) {
 	x := request()
-	x.Trace.Policy, x.Trace.Steps = "AuthPolicy shop/a", []exchange.Step{{Part: "policy"}, {Cause: "no such key: scope"}, {Cause: "no such key: other"}}
+	x.Trace.Policy, x.Trace.Steps = "AuthPolicy shop/a", []exchange.Step{{Part: "policy"}, {When: "auth.claims.scope == 'x'", Cause: "no such key: scope"}, {Cause: "no such key: other"}}
 	if got := string(appendLine(nil, x, time.Second)); !strings.Contains(got, `"policy":"AuthPolicy shop/a","cause":"no such key: scope","decision"`) {
 		t.Error(got)
 	}

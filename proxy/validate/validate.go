@@ -52,7 +52,8 @@ type refusal struct {
 	accept     string               // with 415: the types that are taken
 	violations []exchange.Violation // with 400 and 422
 	failure    error                // the content could not be read: no fault of form
-	cause      string               // with CodeRuleError: why, for the operator
+	when       string               // with CodeRuleError: of which condition
+	cause      string               // and why, for the operator
 }
 
 // Check reports whether x has the form the policy asks for. If not, x.Response
@@ -113,7 +114,7 @@ func (p *Policy) step(r *refusal) exchange.Step {
 	case p.closed != nil:
 		s.Outcome = exchange.StepBroken
 	case r.code == CodeRuleError:
-		s.Outcome, s.Needs, s.Cause = exchange.StepFailed, "", r.cause
+		s.Outcome, s.Needs, s.When, s.Cause = exchange.StepFailed, "", r.when, r.cause
 	}
 	for i, v := range r.violations {
 		if i == 8 {
@@ -202,7 +203,7 @@ func (p *Policy) applying(x *exchange.Exchange) (set uint64, r *refusal) {
 		for _, w := range p.sources[i].when {
 			ok, err := w.Bool(x)
 			if err != nil {
-				return 0, &refusal{status: 403, code: CodeRuleError, detail: "the request is not allowed", source: i, cause: w.Because(err)}
+				return 0, &refusal{status: 403, code: CodeRuleError, detail: "the request is not allowed", source: i, when: w.Quoted(), cause: w.Cause(err)}
 			}
 			if !ok {
 				applies = false

@@ -266,7 +266,7 @@ func TestWhen(t *testing.T) {
 	is("GET /\nx: 1", "400 parameter_invalid [/headers/a is missing] [/headers/b is missing]")
 	is("GET /\nb: 1", "403 rule_error: the request is not allowed")
 	step, allowed := build(t, &table.Validation{Sources: []table.Source{{When: []string{"request.headers['x'] == '1'"}}}}).Explain(request("GET /"))
-	if allowed || step.Outcome != "failed" || step.Cause != "when request.headers['x'] == '1': no such key: x" || step.Needs != "" {
+	if allowed || step.Outcome != "failed" || step.When != "request.headers['x'] == '1'" || step.Cause != "no such key: x" || step.Needs != "" {
 		t.Errorf("%+v", step)
 	}
 }

@@ -155,7 +155,11 @@ func printSteps(out io.Writer, steps []exchange.Step) error {
 	}
 	for _, s := range steps {
 		if s.Cause != "" {
-			fmt.Fprintf(out, "why it failed: %s: %s\n", strings.TrimSpace(s.Part+" "+s.Name), s.Cause)
+			of := strings.TrimSpace(s.Part + " " + s.Name)
+			if s.When != "" {
+				of += ": when " + s.When
+			}
+			fmt.Fprintf(out, "why it failed: %s: %s\n", of, s.Cause)
 		}
 	}
 	told := false
