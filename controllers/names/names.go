@@ -65,12 +65,23 @@ func (o *Options) defaults() {
 	}
 }
 
+// clouds are the addresses by which nodes ask their cloud for credentials and settings,
+// where they are not link-local ones. proxy/remote keeps policies from the same.
+var clouds = []netip.Addr{
+	netip.MustParseAddr("fd00:ec2::254"),      // AWS
+	netip.MustParseAddr("fd00:ec2::23"),       // AWS, the credentials of EKS pods
+	netip.MustParseAddr("fd20:ce::254"),       // Google
+	netip.MustParseAddr("168.63.129.16"),      // Azure
+	netip.MustParseAddr("100.100.100.200"),    // Alibaba
+	netip.MustParseAddr("fd00:c1::a9fe:a9fe"), // Oracle
+}
+
 // Public refuses the addresses that lead back into the machine or to the services
-// of its host: a name that anybody can choose must not reach those (GEP-4894,
+// of its host and cloud: a name that anybody can choose must not reach those (GEP-4894,
 // "Security considerations").
 func Public(a netip.Addr) bool {
 	a = a.Unmap()
-	return !a.IsLoopback() && !a.IsLinkLocalUnicast() && !a.IsMulticast() && !a.IsUnspecified()
+	return !a.IsLoopback() && !a.IsLinkLocalUnicast() && !a.IsMulticast() && !a.IsUnspecified() && !slices.Contains(clouds, a)
 }
 
 // Resolver follows names. Want may be called from any goroutine.

@@ -88,7 +88,7 @@ func TestNames(t *testing.T) {
 				t.Errorf("%s: found %q, want %q", what, got, want)
 			}
 		}
-		z.set("a.example", "192.0.2.2", "192.0.2.1", "::ffff:192.0.2.1", "127.0.0.1", "169.254.169.254", "2001:db8::1")
+		z.set("a.example", "192.0.2.2", "192.0.2.1", "::ffff:192.0.2.1", "127.0.0.1", "169.254.169.254", "168.63.129.16", "fd00:ec2::254", "2001:db8::1")
 		r.Want(map[string]table.Name{"a": {Host: "a.example", Port: 443}})
 		f("at first", "a 192.0.2.1:443 192.0.2.2:443 [2001:db8::1]:443")
 		time.Sleep(5 * time.Minute)
