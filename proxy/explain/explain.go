@@ -10,12 +10,10 @@ package explain
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/decision"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -41,6 +39,7 @@ type Query struct {
 type Explanation struct {
 	decision.Record
 	Gateway string   `json:"gateway"`           // namespace/name
+	Detail  string   `json:"detail,omitempty"`  // what is wrong with the request itself
 	Match   string   `json:"match,omitempty"`   // the rule, as the table's text has it
 	Forward bool     `json:"forward"`           // it goes on to a backend; else Record has the answer
 	Headers []string `json:"headers,omitempty"` // that policies set for the backend, "name: value"; no credential's value
@@ -98,13 +97,11 @@ func Run(r *router.Router, t *table.Table, q Query) ([]Explanation, error) {
 			continue
 		}
 		seen[at] = true
-		x, err := q.exchange(u, l)
+		e, err := q.explain(u, l, r)
 		if err != nil {
 			return nil, err
 		}
-		e := Explanation{Gateway: l.Gateway()}
-		e.run(r, x, q.Claims)
-		out = append(out, e)
+		out = append(out, *e)
 	}
 	switch {
 	case len(out) > 0:
@@ -117,11 +114,6 @@ func Run(r *router.Router, t *table.Table, q Query) ([]Explanation, error) {
 		return nil, fmt.Errorf("no Gateway listens for %s on port %d; there is: %s", u.Scheme, port, strings.Join(ports, ", "))
 	}
 	return out, nil
-}
-
-// noToken reports whether no token has r (RFC 9110, section 5.6.2).
-func noToken(r rune) bool {
-	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
 }
 
 // target takes an absolute URL apart.
@@ -143,46 +135,22 @@ func target(s string) (*url.URL, uint16, error) {
 	return u, 80, nil
 }
 
-// exchange makes the request as a protocol would hand it on, had it come to l.
-func (q *Query) exchange(u *url.URL, l *table.Listener) (*exchange.Exchange, error) {
-	if q.Method == "" || strings.ContainsFunc(q.Method, noToken) {
-		return nil, fmt.Errorf("%q is no request method; write one such as GET", q.Method)
+// explain tells what becomes of q at l.
+func (q *Query) explain(u *url.URL, l *table.Listener, r *router.Router) (*Explanation, error) {
+	x, err := q.exchange(u, l)
+	e := &Explanation{Gateway: l.Gateway()}
+	switch refused := (*exchange.Error)(nil); {
+	case err == nil:
+		e.run(r, x, q.Claims)
+	case errors.As(err, &refused):
+		x.Fail(refused)
+		e.Detail = refused.Detail
+	default:
+		return nil, err
 	}
-	client := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	if q.Client != "" {
-		var err error
-		if client, err = netip.ParseAddr(q.Client); err != nil {
-			return nil, fmt.Errorf("client address %q: write an IP address", q.Client)
-		}
-	}
-	local := netip.IPv4Unspecified()
-	if a, err := netip.ParseAddr(l.Address); err == nil {
-		local = a
-	}
-	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
-	x := &exchange.Exchange{Start: time.Now(), Conn: &exchange.Conn{
-		Local: netip.AddrPortFrom(local, l.Port), Target: l.Target, Peer: netip.AddrPortFrom(client.Unmap(), 0), Protocol: "HTTP/1.1",
-	}}
-	if x.Conn.TLS = u.Scheme == "https"; x.Conn.TLS {
-		x.Conn.SNI = host
-	}
-	x.Request = exchange.Request{
-		Method: strings.ToUpper(q.Method), Scheme: u.Scheme, Authority: u.Host, Host: host, Path: u.EscapedPath(), RawQuery: u.RawQuery, ClientIP: x.Conn.Peer.Addr(),
-	}
-	if x.Request.Path == "" {
-		x.Request.Path = "/"
-	}
-	for _, line := range q.Header {
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || name == "" {
-			return nil, fmt.Errorf("header %q: write it as Name: value", line)
-		}
-		x.Request.Header.Add(name, strings.TrimSpace(value))
-	}
-	if q.Content != "" {
-		x.Request.ContentLength, x.Request.Body = int64(len(q.Content)), &exchange.Buffered{Content: []byte(q.Content)}
-	}
-	return x, nil
+	e.Record = *decision.Of(x)
+	e.ID, e.Time = "", x.Start
+	return e, nil
 }
 
 // run walks x through r as the proxy would.
@@ -205,8 +173,6 @@ func (e *Explanation) run(r *router.Router, x *exchange.Exchange, claims map[str
 		e.Match = matched(l, a.Table)
 		e.Forward = e.judge(x, a, claims)
 	}
-	e.Record = *decision.Of(x)
-	e.ID, e.Time = "", x.Start
 }
 
 // judge asks the policies of a, in the order in which requests meet them.

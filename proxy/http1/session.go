@@ -106,7 +106,7 @@ func (s *session) fill() {
 	h, x := &s.head, &s.x
 	r := &x.Request
 	r.Method, r.Path, r.RawQuery, r.EmptyQuery = h.Method, h.Path, h.RawQuery, h.EmptyQuery
-	r.Authority, r.Host = h.Authority, host(x, h.Authority)
+	x.To(h.Authority)
 	r.Scheme = "http"
 	if x.Conn.TLS {
 		r.Scheme = "https"
@@ -130,27 +130,4 @@ func (s *session) flawed() *exchange.Error {
 	}
 	_, err := s.body.chunks.Check(s.in[s.r:s.w])
 	return err
-}
-
-// host returns authority without its port and trailing dot, in lower case.
-func host(x *exchange.Exchange, authority string) string {
-	h := authority
-	i := len(h) - 1
-	for i >= 0 && h[i]-'0' <= 9 {
-		i--
-	}
-	if i >= 0 && h[i] == ':' {
-		h = h[:i]
-	}
-	if n := len(h); n > 0 && h[n-1] == '.' {
-		h = h[:n-1]
-	}
-	if !mem.HasUpper(h) {
-		return h
-	}
-	b := x.Arena.Alloc(len(h))
-	for i := range b {
-		b[i] = mem.Lower[h[i]]
-	}
-	return mem.String(b)
 }

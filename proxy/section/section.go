@@ -214,7 +214,7 @@ func (s *Section) Fill(x *exchange.Exchange, head *wire.RequestHead, l wire.Limi
 	if err := wire.Check(head, l); err != nil {
 		return err
 	}
-	q.Authority, q.Host = head.Authority, host(x, head.Authority)
+	x.To(head.Authority)
 	q.Path, q.RawQuery, q.EmptyQuery = head.Path, head.RawQuery, head.EmptyQuery
 	return nil
 }
@@ -279,23 +279,4 @@ func (s *Section) join(x *exchange.Exchange) {
 		all = mem.String(b)
 	}
 	x.Request.Header.Add("cookie", all)
-}
-
-// host returns authority without its port and trailing dot, in lower case.
-func host(x *exchange.Exchange, authority string) string {
-	h := authority
-	if i := strings.LastIndexByte(h, ':'); i > strings.IndexByte(h, ']') {
-		h = h[:i]
-	}
-	h = strings.TrimSuffix(h, ".")
-	for i := range len(h) {
-		if mem.Lower[h[i]] != h[i] {
-			b := x.Arena.Alloc(len(h))
-			for i := range b {
-				b[i] = mem.Lower[h[i]]
-			}
-			return mem.String(b)
-		}
-	}
-	return h
 }

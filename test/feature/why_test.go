@@ -180,6 +180,10 @@ func TestExplain(t *testing.T) {
 	}
 	explain([]string{"answered 403 forbidden_by_rule", "auth.claims.scope == 'write'"}, "POST", "http://a/", "--jwt-claims", claims(`,"scope":"read"`))
 	explain([]string{"forwarded"}, "POST", "http://a/", "--jwt-claims", claims(`,"scope":"write"`))
+	explain([]string{"answered 401 auth_missing"}, "GET", "http://127.0.0.1/", "-H", "host: a") // as curl asks
+	explain([]string{"answered 400 bad_method: the method is not a token in upper case"}, "delete", "http://a/", "--jwt-claims", claims(""))
+	explain([]string{"answered 400 bad_host"}, "GET", "http://a/", "-H", "Host: a@b")
+	explain([]string{"answered 400 bad_header_name"}, "GET", "http://a/", "-H", "X Y: 1")
 	w.Delete(Route("r", toAPI))
 	explain([]string{"answered 404 no_route"}, "GET", "http://a/")
 	for _, args := range [][]string{{"GET", "a/"}, {"GE T", "http://a/"}, {"", "http://a/"}, {"GET", "http://a:81/"}, {"GET", "https://a/"}, {"GET", "http://a/", "--client-ip", "me"}, {"GET", "http://a/", "-H", "x"}, {"GET", "http://a/", "--jwt-claims", "1"}} {

@@ -93,9 +93,12 @@ func (a *asking) answers(c *cobra.Command) (answers []explain.Explanation, err e
 
 func printExplanation(out io.Writer, e *explain.Explanation) error {
 	fmt.Fprintf(out, "gateway %s: ", e.Gateway)
-	if e.Forward {
+	switch {
+	case e.Forward:
 		fmt.Fprintln(out, "forwarded")
-	} else {
+	case e.Detail != "":
+		fmt.Fprintf(out, "answered %s: %s\n", verdict(&e.Record), e.Detail)
+	default:
 		fmt.Fprintf(out, "answered %s\n", verdict(&e.Record))
 	}
 	if err := printJudgement(out, &e.Record); err != nil {
