@@ -112,12 +112,19 @@ func (o *origin) takes(text string) bool {
 		return false
 	}
 	if o.wild {
-		if len(host) <= len(o.host) {
+		wild := len(host) - len(o.host)
+		if wild <= 0 || strings.ContainsFunc(host[:wild], notOfHost) {
 			return false
 		}
-		host = host[len(host)-len(o.host):]
+		host = host[wild:]
 	}
 	return mem.EqualFold(host, o.host)
+}
+
+// notOfHost reports whether r cannot stand in the host of an origin. What programs
+// take for the end of a host, such as / and #, is no label before the rest of it.
+func notOfHost(r rune) bool {
+	return (r < '0' || r > ':') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune("-._[]", r)
 }
 
 // Admit notes which origin the answer to x may be shared with, for FilterResponse.
@@ -155,7 +162,7 @@ func (f *Filter) share(from string) string {
 	switch {
 	case f.any && !f.credentials:
 		return "*"
-	case from == "":
+	case from == "" || from == "*": // no origin; a cache would hand "*" to those that are
 		return ""
 	case f.any:
 		return from

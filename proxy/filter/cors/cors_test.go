@@ -57,6 +57,11 @@ func TestOrigins(t *testing.T) {
 	allowed("https://bar.com", false)
 	allowed("https://foobar.com", false)
 	allowed("https://.bar.com", false)
+	for _, end := range []string{"/", "#", "?", "\\", "@", "`", "%60", " ", ","} {
+		allowed("https://evil.com"+end+".bar.com", false)
+	}
+	allowed("https://xn--4ca_A-1.bar.com", true)
+	allowed("http://[::1]:81", true)
 	allowed("http://plain.com", true)
 	allowed("https://port.com", false)
 	allowed("https://port.com:8443", true)
@@ -98,6 +103,7 @@ func TestAnswers(t *testing.T) {
 	f = build(t, table.CORS{Origins: all, Methods: all, Headers: all, ExposeHeaders: all, Credentials: true})
 	is(ask(f, "OPTIONS", origin, method, headers),
 		"answered Allow-Methods=PUT Allow-Headers=x-a,x-b Max-Age=5 Vary=Origin Allow-Origin=https://a.example Allow-Credentials=true")
+	is(ask(f, "GET", "Origin: *"), "admitted Vary=Origin")
 }
 
 func TestWhatABackendSaysDoesNotCount(t *testing.T) {
