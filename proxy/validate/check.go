@@ -93,13 +93,19 @@ func mediaType(value string) string {
 // legible reports whether who goes by the charset of a Content-Type finds the texts
 // of JSON where who reads UTF-8 does, which JSON is in: RFC 8259 has no such
 // parameter, but there are readers that heed it. In GBK a backslash may be the second
-// half of a character, and no longer keep a quotation mark from ending a text.
+// half of a character, and no longer keep a quotation mark from ending a text. Nobody
+// writes a charset in the forms of RFC 2231, "charset*" and "charset*0", but some of
+// these readers know them.
 func legible(value string) bool {
 	_, parameters, _ := strings.Cut(value, ";")
 	for p := range strings.SplitSeq(parameters, ";") {
 		name, charset, _ := strings.Cut(p, "=")
-		if !mem.EqualFold(strings.Trim(name, " \t"), "charset") {
+		name, _, extended := strings.Cut(strings.Trim(name, " \t"), "*")
+		if !mem.EqualFold(name, "charset") {
 			continue
+		}
+		if extended {
+			return false
 		}
 		switch strings.ToLower(strings.Trim(charset, " \t\"'")) {
 		case "utf-8", "utf8", "us-ascii", "iso-8859-1":

@@ -232,6 +232,9 @@ func TestSchema(t *testing.T) {
 	for _, charset := range []string{"gbk", `"Shift_JIS"`, "utf-16", "", `utf-8"; Charset = 'gbk'`} {
 		is("POST /\nContent-Type: application/json; charset="+charset+"\n\n"+good, "415 content_type_unsupported: content must be in UTF-8")
 	}
+	for _, charset := range []string{"*=utf-8''gbk", "*0=g; charset*1=bk", "*0*=''gbk"} {
+		is("POST /\nContent-Type: application/json; charset"+charset+"\n\n"+good, "415 content_type_unsupported: content must be in UTF-8")
+	}
 	is("POST /\nContent-Type: application/json; v=1;CHARSET=\"UTF-8\";\n\n"+good, "200 "+good)
 	is("POST /\nContent-Type: application/json\nContent-Encoding: gzip\n\nx", "415 content_type_unsupported: content must not be compressed")
 }
