@@ -15,6 +15,7 @@ type door struct {
 	connections *admission.Gate
 	requests    *admission.Gate
 	memory      *admission.Memory
+	content     *admission.Content
 	turns       *socket.Turns
 	loops       *poll.Set // where connections wait that need no goroutine; nil where the system has none
 }
@@ -24,6 +25,7 @@ func newDoor(o *Options) (d door, err error) {
 		connections: admission.New(admission.Config{Limit: o.Clients.Connections}),
 		requests:    admission.New(admission.Config{Limit: o.Clients.Requests}),
 		memory:      admission.NewMemory(o.Memory, nil),
+		content:     admission.NewContent(admission.ContentBytes(o.Memory), admission.Turns(o.Memory)),
 	}
 	if d.turns, err = socket.NewTurns(); err != nil || !poll.Available {
 		return d, err
@@ -59,6 +61,7 @@ func (d *door) begin(x *exchange.Exchange) (port exchange.Gate, ok bool) {
 	}
 	if !d.memory.Pressed() && (port == nil || port.Enter()) {
 		if d.requests.Enter() {
+			x.Held = d.content
 			return port, true
 		}
 		if port != nil {
@@ -77,11 +80,12 @@ func (d *door) full(x *exchange.Exchange) {
 // busy reports whether there is little room left for requests: then those whose
 // content comes slowly are the first to go.
 func (d *door) busy(conn *exchange.Conn) bool {
-	return d.requests.Busy() || conn.Requests != nil && conn.Requests.Busy()
+	return d.requests.Busy() || d.content.Busy() || conn.Requests != nil && conn.Requests.Busy()
 }
 
-// end takes back what begin has counted.
-func (d *door) end(port exchange.Gate) {
+// end takes back what begin has counted, and what x has taken since.
+func (d *door) end(x *exchange.Exchange, port exchange.Gate) {
+	x.Release()
 	d.requests.Leave()
 	if port != nil {
 		port.Leave()
@@ -92,6 +96,7 @@ func (d *door) end(port exchange.Gate) {
 func (d *door) limits(f func(telemetry.Limit)) {
 	for name, at := range map[string]admission.Figures{
 		"connections": d.connections.Figures(), "requests": d.requests.Figures(), "memory": d.memory.Figures(),
+		"content": d.content.Figures(),
 	} {
 		f(telemetry.Limit{Name: name, Limit: at.Limit, In: at.In, Refused: at.Refused})
 	}

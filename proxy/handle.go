@@ -51,7 +51,7 @@ func (s *Server) serve(x *exchange.Exchange, a *router.Action) {
 	} else {
 		_ = x.WriteReply()
 	}
-	s.door.end(port)
+	s.door.end(x, port)
 }
 
 // share tells answers to x which origin they are for, those of our own too: a

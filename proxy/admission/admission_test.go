@@ -211,3 +211,54 @@ func TestFit(t *testing.T) {
 	f(64<<30, 32768, 16384, 512<<20)
 	f(1, 1, 1, 1)
 }
+
+func TestContent(t *testing.T) {
+	c := NewContent(100, 2)
+	if !c.Take(75) || c.Busy() {
+		t.Error("three quarters are too much")
+	}
+	if !c.Take(25) || !c.Busy() {
+		t.Error("all of it is too much, or not busy")
+	}
+	if c.Take(1) {
+		t.Error("there is room for more than all")
+	}
+	if f := c.Figures(); f.Limit != 100 || f.In != 101 || f.Refused != 1 {
+		t.Errorf("%+v", f)
+	}
+	c.Give(101)
+	if f := c.Figures(); f.In != 0 {
+		t.Errorf("%+v", f)
+	}
+	c.Enter()
+	c.Enter()
+	third := make(chan struct{})
+	go func() {
+		c.Enter()
+		close(third)
+	}()
+	select {
+	case <-third:
+		t.Error("three have their turn at one time")
+	default:
+	}
+	c.Leave()
+	<-third
+}
+
+// Whatever the memory, what content that is held may take, and what it is taken apart
+// into, is a small part of it.
+func TestContentFits(t *testing.T) {
+	for _, memory := range []int64{64 << 20, 256 << 20, 1 << 30, 16 << 30} {
+		held, turns := int64(ContentBytes(memory)), int64(Turns(memory))
+		if held > memory/8 || held < min(memory/8, 512<<20) {
+			t.Errorf("%d MiB: %d MiB of content", memory>>20, held>>20)
+		}
+		if turns < 1 || turns > 1 && turns*takenApart > memory/8 {
+			t.Errorf("%d MiB: %d turns", memory>>20, turns)
+		}
+	}
+	if ContentBytes(0) != 512<<20 || Turns(0) < 1 {
+		t.Error("where nobody knows the memory")
+	}
+}

@@ -1,5 +1,7 @@
 package admission
 
+import "runtime"
+
 // What one takes of memory, as docs/limits.md has it, and which part of the
 // memory goes to all of them. The rest is for the configuration, for what the
 // collector has not got to, and for content on its way over HTTP/2.
@@ -9,15 +11,23 @@ const (
 	part            = 4
 )
 
+// takenApart is what a request may take while content that it holds is taken apart, beside that:
+// JSON of 65,536 values, each an object of one member, becomes 20 MiB.
+const takenApart = 32 << 20
+
 // The limits where memory is no concern.
 const (
 	maxConnections  = 32 << 10
 	maxRequests     = 16 << 10
 	maxSessionBytes = 512 << 20
+	maxContentBytes = 512 << 20
 )
 
 // sessionPart is which part of the memory login sessions may have at most.
 const sessionPart = 8
+
+// contentPart is the same of content that requests hold, and of what it is taken apart into.
+const contentPart = 8
 
 // Connections is how many client connections may be open in a process of that
 // much memory; not above 0: nobody knows how much.
@@ -32,6 +42,20 @@ func SessionBytes(memory int64) int {
 		return maxSessionBytes
 	}
 	return int(max(1, min(memory/sessionPart, maxSessionBytes)))
+}
+
+// ContentBytes is how much of it content of requests may have that is held until somebody
+// has looked at the whole of it.
+func ContentBytes(memory int64) int {
+	if memory <= 0 {
+		return maxContentBytes
+	}
+	return int(max(1, min(memory/contentPart, maxContentBytes)))
+}
+
+// Turns is of how many requests such content may be taken apart at one time.
+func Turns(memory int64) int {
+	return max(1, min(ContentBytes(memory)/takenApart, runtime.GOMAXPROCS(0)))
 }
 
 func fit(memory, each int64, most int) int {

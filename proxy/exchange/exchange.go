@@ -15,7 +15,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -23,19 +22,19 @@ import (
 type Exchange struct {
 	Request   Request
 	Response  Response
-	Conn      *Conn           // the client connection it came on
-	Writer    Writer          // the way back to the client
-	Start     time.Time       // when the request's head was complete
-	Took      time.Duration   // from Start until the handler was done with it; 0 where it did not look
-	Vouched   bool            // an authority of the listener stands for Conn.Client
-	Principal Principal       // who is calling, once authentication has decided
-	Facts     []Fact          // what was fetched about the caller since then; nobody but expressions sees it
-	Trace     Trace           // what happened, for the access log and the metrics
-	Marker    Marker          // of the answers of our own; nil for none
-	Granted   []Marker        // of a backend's answer: what those who let the request pass add to it
-	Arena     mem.Arena       // memory that lives as long as the exchange
-	Context   context.Context // ends when the client goes; nil where its protocol only tells those who read or write
-	Carrier   any             // forward's means to take a request to a backend; stays for the next one
+	Conn      *Conn         // the client connection it came on
+	Writer    Writer        // the way back to the client
+	Start     time.Time     // when the request's head was complete
+	Took      time.Duration // from Start until the handler was done with it; 0 where it did not look
+	Vouched   bool          // an authority of the listener stands for Conn.Client
+	Principal Principal     // who is calling, once authentication has decided
+	Facts     []Fact        // what was fetched about the caller since then; nobody but expressions sees it
+	Trace     Trace         // what happened, for the access log and the metrics
+	Marker    Marker        // of the answers of our own; nil for none
+	Granted   []Marker      // of a backend's answer: what those who let the request pass add to it
+	Memory
+	Context context.Context // ends when the client goes; nil where its protocol only tells those who read or write
+	Carrier any             // forward's means to take a request to a backend; stays for the next one
 }
 
 // Conn is what the exchanges of one client connection share. What each of them

@@ -34,6 +34,13 @@ func (p *Policy) content(x *exchange.Exchange, applying uint64, max int64, shado
 	case err != nil:
 		return &refusal{failure: err}
 	}
+	var r *refusal
+	x.Apart(len(data), func() { r = p.examine(data, applying, source) })
+	return r
+}
+
+// examine checks data against the schemas of the checks that apply.
+func (p *Policy) examine(data []byte, applying uint64, source int) *refusal {
 	value, fault := parse(data)
 	if fault != nil {
 		return &refusal{

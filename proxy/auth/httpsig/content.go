@@ -14,6 +14,9 @@ import (
 
 const contentDigest = "content-digest"
 
+// firstBuffer is what reading content starts with, whatever length is announced.
+const firstBuffer = 4 << 10
+
 // content compares the content with the digest that the signature covers. A
 // request without content needs none.
 func (m *Method) content(x *exchange.Exchange, s *signature) auth.Result {
@@ -36,11 +39,10 @@ func (m *Method) content(x *exchange.Exchange, s *signature) auth.Result {
 
 // hold reads the content into memory.
 func (m *Method) hold(x *exchange.Exchange) ([]byte, auth.Result) {
-	length := x.Request.ContentLength
-	if length > m.t.MaxBody {
+	if x.Request.ContentLength > m.t.MaxBody {
 		return nil, tooLarge()
 	}
-	content, err := x.Hold(make([]byte, 0, min(m.t.MaxBody, max(length, 4<<10))), m.t.MaxBody, nil)
+	content, err := x.Hold(make([]byte, 0, min(m.t.MaxBody, firstBuffer)), m.t.MaxBody, nil)
 	switch {
 	case errors.Is(err, exchange.ErrTooLarge):
 		return nil, tooLarge()
