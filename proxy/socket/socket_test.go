@@ -146,28 +146,32 @@ func TestStalledReader(t *testing.T) {
 // TestSteadyReader checks that a write may take longer than stall in whole, as
 // long as every piece of it does not.
 func TestSteadyReader(t *testing.T) {
+	const stall, all = time.Second, 4 << 20
 	a, b := pair(t)
-	if err := errors.Join(a.SetReadBuffer(8<<10), b.SetWriteBuffer(8<<10)); err != nil {
+	if err := errors.Join(a.SetReadBuffer(64<<10), b.SetWriteBuffer(64<<10)); err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(b, 250*time.Millisecond)
+	s, err := New(b, stall)
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan error, 1)
+	done, began := make(chan error, 1), time.Now()
 	go func() {
-		_, err := s.Write(make([]byte, 160<<10))
+		_, err := s.Write(make([]byte, all))
 		done <- errors.Join(err, b.CloseWrite())
 	}()
-	n, part := 0, make([]byte, 16<<10)
+	n, part := 0, make([]byte, 32<<10)
 	for err == nil {
 		var k int
 		k, err = a.Read(part)
 		n += k
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond) // a small part of stall for each piece, so that a busy machine may take many times as long
 	}
-	if err := <-done; err != nil || n != 160<<10 {
+	if err := <-done; err != nil || n != all {
 		t.Fatalf("%d bytes arrived, %v; want all of them", n, err)
+	}
+	if took := time.Since(began); took < 2*stall {
+		t.Errorf("it took %v, in which no deadline can have passed", took)
 	}
 }
 
