@@ -96,6 +96,7 @@ type port struct {
 	hub   *socket.Hub
 	to    func() *stream.Route
 	began time.Time // from which session.moved counts: a wall clock may be set
+	looks bool      // Serve, to which this belongs, looks for idle sessions in a while
 
 	mu       sync.Mutex
 	sessions map[socket.Peer]*session
@@ -168,7 +169,6 @@ func (p *port) begin(from socket.Peer, route *stream.Route, now time.Time) *sess
 	s.move(now)
 	p.mu.Lock()
 	p.sessions[from] = s
-	first := len(p.sessions) == 1
 	p.mu.Unlock()
 	if err := p.hub.Dial(&s.spoke, e.Address(), from, s); err != nil {
 		e.Failed()
@@ -178,7 +178,7 @@ func (p *port) begin(from socket.Peer, route *stream.Route, now time.Time) *sess
 	e.Busy(1)
 	route.Metrics.Connections.Add(1)
 	route.Metrics.Open.Add(1)
-	if first {
+	if !p.looks {
 		p.wake(now)
 	}
 	return s
@@ -194,7 +194,10 @@ func (p *port) forget(s *session) {
 
 // wake has Serve look for idle sessions in a while. A session so outlives its idle time by
 // an eighth at most, and no datagram has a timer set.
-func (p *port) wake(now time.Time) { _ = p.conn.SetReadDeadline(now.Add(p.cfg.Idle / 8)) }
+func (p *port) wake(now time.Time) {
+	p.looks = true
+	_ = p.conn.SetReadDeadline(now.Add(p.cfg.Idle / 8))
+}
 
 // endIdle ends the sessions on which nothing has moved for too long.
 func (p *port) endIdle(now time.Time) {
@@ -202,6 +205,7 @@ func (p *port) endIdle(now time.Time) {
 	if p.end(func(s *session) bool { return s.moved.Load() <= since }) > 0 {
 		p.wake(now)
 	} else {
+		p.looks = false
 		_ = p.conn.SetReadDeadline(time.Time{})
 	}
 }

@@ -1,15 +1,18 @@
 package udp
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/socket"
 	"github.com/gatehouse-dev/gatehouse/proxy/stream"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/telemetry"
@@ -212,6 +215,32 @@ func TestSessionsEnd(t *testing.T) {
 	if got := ask(t, c, "4"); got != "a 4" {
 		t.Errorf("after the idle time: %q", got)
 	}
+}
+
+// TestIdleIsLookedFor: whoever comes while another session is just ending, which its
+// endpoint has broken off, is looked at later too.
+func TestIdleIsLookedFor(t *testing.T) {
+	c := listen(t)
+	hub := hubOf(c)
+	w := &world{set: upstream.New(upstream.Config{}), metrics: telemetry.New("test", telemetry.Sources{})}
+	w.backend("a", echo(t, "a"))
+	now := time.Now()
+	p := &port{cfg: &Config{Idle: 80 * time.Millisecond, Sessions: 10}, conn: c, hub: hub, to: w.route.Load, began: now.Add(-time.Hour), sessions: map[socket.Peer]*session{}}
+	ending := &session{port: p, client: socket.Peer{1}}
+	ending.ended.Store(true)
+	p.sessions[ending.client] = ending
+	p.endIdle(now)
+	s := p.session(socket.Peer{2}, now)
+	if s == nil {
+		t.Fatal("no session")
+	}
+	late := time.AfterFunc(10*time.Second, func() { _ = c.Close() })
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("nobody looks for idle sessions: %v", err)
+	}
+	late.Stop()
+	s.end()
+	_ = errors.Join(c.Close(), hub.Close())
 }
 
 // TestFull: when the table is full, further clients wait, and the others go on.
