@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -111,6 +113,11 @@ func (w *Writer) Refused() map[types.NamespacedName]string {
 // refuses again and again has to be mended first.
 const maxRetries = 64
 
+// atOnce is how many writes are under way at a time. One after the other they
+// take as long as the API server's answers together: where each takes 50 ms, a
+// hundred Gateways' slices would still lead to a pod that has stopped accepting.
+const atOnce = 16
+
 // Run writes until ctx ends.
 func (w *Writer) Run(ctx context.Context) error {
 	w.reserved = nil
@@ -159,19 +166,31 @@ func (w *Writer) pass(ctx context.Context) bool {
 		fails[p.Service] = fmt.Sprintf("no target port is left for port %d: all of %d to %d are in use; remove listeners or Gateways", p.Port, graph.FirstTarget, graph.LastTarget)
 		w.opts.Log.Info("no target port is left for a port of a Gateway", "service", p.Service, "port", p.Port)
 	}
+	var mu sync.Mutex // problems and fails
 	var problems []error
 	do := func(objects []client.Object, write func(context.Context, client.Object) error) {
+		var group errgroup.Group
+		group.SetLimit(atOnce)
 		for _, o := range objects {
-			if err := w.limit.Wait(ctx); err != nil {
-				return
+			if w.limit.Wait(ctx) != nil {
+				break
 			}
-			if err := write(ctx, o); err != nil {
+			o := o.DeepCopyObject().(client.Object) // slices share what they hold, and the answer is read into it
+			group.Go(func() error {
+				err := write(ctx, o)
+				if err == nil {
+					return nil
+				}
+				mu.Lock()
+				defer mu.Unlock()
 				problems = append(problems, fmt.Errorf("%T %s: %w", o, nameOf(o), err))
 				if _, is := o.(*corev1.Service); is && refusal(err) {
 					fails[nameOf(o)] = err.Error() + "; change the GatewayParameters, or what stands in their way"
 				}
-			}
+				return nil
+			})
 		}
+		_ = group.Wait() // problems has the errors
 	}
 	do(plan.Create, func(ctx context.Context, o client.Object) error { return w.opts.Client.Create(ctx, o) })
 	do(plan.Update, func(ctx context.Context, o client.Object) error { return w.opts.Client.Update(ctx, o) })

@@ -25,6 +25,8 @@ type server struct {
 	services map[string]corev1.Service
 	slices   map[string]discoveryv1.EndpointSlice
 	pod      *corev1.Pod
+
+	company chan struct{} // if there is one, a write is answered when as many are under way as it has room for
 }
 
 func (s *server) Get(context.Context, client.ObjectKey, client.Object, ...client.GetOption) error {
@@ -58,6 +60,15 @@ func (s *server) Update(_ context.Context, o client.Object, _ ...client.UpdateOp
 }
 
 func (s *server) write(o client.Object) error {
+	if s.company != nil {
+		select {
+		case s.company <- struct{}{}:
+		default: // it is full
+		}
+		for len(s.company) < cap(s.company) {
+			time.Sleep(time.Millisecond)
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch o := o.(type) {
@@ -110,6 +121,31 @@ func TestManyGateways(t *testing.T) {
 	s.mu.Unlock()
 	w.Wake()
 	all(5 * time.Second)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWritesBesideEachOther has an API server that answers no write before others
+// have come: one that is slow must not be slow once for every Gateway.
+func TestWritesBesideEachOther(t *testing.T) {
+	const gateways = 40
+	g := &graph.Graph{}
+	for i := range gateways {
+		g.Gateways = append(g.Gateways, gateway(fmt.Sprintf("team-%d", i), 80))
+	}
+	s := &server{services: map[string]corev1.Service{}, slices: map[string]discoveryv1.EndpointSlice{}, pod: pod("a", "10.0.0.1"), company: make(chan struct{}, atOnce)}
+	w := New(Options{Client: s, Pods: s, Controller: controller, Log: logr.Discard()})
+	w.Publish(g)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	for until := time.Now().Add(time.Minute); s.lead() < gateways; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("%d of %d Gateways lead to the pod: a write waits for the one before it", s.lead(), gateways)
+		}
+	}
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
