@@ -140,7 +140,17 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if c.secure == nil {
 		return c.Conn.Read(p)
 	}
-	return c.secure.Read(p)
+	return c.decrypt(p)
+}
+
+// decrypt reads what TLS carries. With TLS 1.2 the backend's close may be found together
+// with the last it has sent; it comes again without.
+func (c *Conn) decrypt(p []byte) (int, error) {
+	n, err := c.secure.Read(p)
+	if n > 0 {
+		err = nil
+	}
+	return n, err
 }
 
 // Write implements io.Writer.
@@ -174,7 +184,7 @@ func (c *Conn) Ask(req []byte, into *[]byte) (n, sent int, err error) {
 	if _, err = c.Write(req); err != nil {
 		return 0, 1, err // a record is sent in whole, or in part
 	}
-	n, err = c.secure.Read(socket.Room(into))
+	n, err = c.decrypt(socket.Room(into))
 	return n, len(req), err
 }
 

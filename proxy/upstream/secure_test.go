@@ -110,6 +110,74 @@ func told(t *testing.T, c *Call, b *Backend, now time.Time) (got string) {
 	}
 }
 
+// atOnce is a connection that sends what is written after hold together, when it is closed.
+type atOnce struct {
+	net.Conn
+	hold bool
+	held []byte
+}
+
+func (a *atOnce) Write(p []byte) (int, error) {
+	if !a.hold {
+		return a.Conn.Write(p)
+	}
+	a.held = append(a.held, p...)
+	return len(p), nil
+}
+
+func (a *atOnce) Close() error {
+	late := a.SetWriteDeadline(time.Time{}) // crypto/tls has let it pass
+	_, err := a.Conn.Write(a.held)
+	return errors.Join(late, err, a.Conn.Close())
+}
+
+// A backend that closes behind its answer may have said so by the time that is read.
+func TestTLSClosed(t *testing.T) {
+	pair, ca, _ := issue(t, "", "a.example")
+	ask := func(before, last string, version uint16) string {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = listener.Close() }()
+		go func() {
+			for {
+				nc, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				go func() {
+					a := &atOnce{Conn: nc}
+					c := tls.Server(a, &tls.Config{Certificates: []tls.Certificate{pair}, MaxVersion: version})
+					_, _ = http.ReadRequest(bufio.NewReader(c))
+					if before != "" {
+						_, _ = io.WriteString(c, before)
+						time.Sleep(10 * time.Millisecond) // so that it is read by itself; either is right
+					}
+					a.hold = true
+					_, _ = io.WriteString(c, last)
+					_ = c.Close()
+				}()
+			}
+		}()
+		return secured(t, listener.Addr(), &table.BackendTLS{ServerName: "a.example", CAs: ca})
+	}
+	const head = "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for _, answer := range [][2]string{
+			{"", head + "Content-Length: 5\r\n\r\nhello"},
+			{head + "Content-Length: 5\r\n\r\nhe", "llo"},
+			{head + "Transfer-Encoding: chunked\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n"},
+			{"", head + "\r\nhello"},
+			{head + "\r\nhe", "llo"},
+		} {
+			if got := ask(answer[0], answer[1], version); got != "hello" {
+				t.Errorf("%s, %q: %q", tls.VersionName(version), answer, got)
+			}
+		}
+	}
+}
+
 func TestTLS(t *testing.T) {
 	pair, ca, _ := issue(t, "spiffe://a/b", "a.example", "*.w.example")
 	_, other, _ := issue(t, "", "a.example")
