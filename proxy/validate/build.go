@@ -72,7 +72,7 @@ func buildCheck(t *table.Check, sources int) (check, error) {
 		}
 	}
 	if t.Schema != nil {
-		if c.schema, err = compileSchema(t.Schema.Document); err != nil {
+		if c.schema, err = newForm(t.Schema.Document); err != nil {
 			return check{}, fmt.Errorf("schema of %s: %w", t.Schema.ID, err)
 		}
 	}

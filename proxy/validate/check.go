@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 )
@@ -19,7 +17,7 @@ type check struct {
 	accept  string   // types as a header value
 	headers []parameter
 	query   []parameter
-	schema  *jsonschema.Schema
+	schema  *form
 }
 
 func (c *check) meant(method string) bool {

@@ -54,7 +54,11 @@ func (p *Policy) examine(data []byte, applying uint64, source int) *refusal {
 			continue
 		}
 		before := len(list)
-		list = violations(list, p.checks[i].schema.Validate(value))
+		err := p.checks[i].schema.compare(value, len(data))
+		if errors.Is(err, errSteps) {
+			return &refusal{status: 422, code: CodeBody, detail: "it takes too much to compare the content with the schema", source: p.checks[i].source}
+		}
+		list = violations(list, err)
 		if before == 0 && len(list) > 0 {
 			source = p.checks[i].source
 		}

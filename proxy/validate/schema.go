@@ -28,38 +28,44 @@ const location = "schema.json"
 
 // CheckSchema reports what is wrong with a JSON Schema and what to do about it.
 func CheckSchema(document []byte) error {
-	_, err := compileSchema(document)
+	_, _, err := compileSchema(document)
 	return err
 }
 
-// compileSchema compiles a schema of draft 2020-12. It stands alone: references
-// outside it are refused, so that nothing is fetched. "format" is asserted, not
-// only noted. Patterns are RE2.
-func compileSchema(document []byte) (*jsonschema.Schema, error) {
+// compileSchema compiles a schema of draft 2020-12, and returns it beside its document.
+func compileSchema(document []byte) (any, *jsonschema.Schema, error) {
 	if len(document) > maxSchema {
-		return nil, fmt.Errorf("the schema has %d bytes; use at most %d", len(document), maxSchema)
+		return nil, nil, fmt.Errorf("the schema has %d bytes; use at most %d", len(document), maxSchema)
 	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
 	if err != nil {
-		return nil, fmt.Errorf("the schema is not JSON: %w", err)
+		return nil, nil, fmt.Errorf("the schema is not JSON: %w", err)
 	}
 	if object, ok := doc.(map[string]any); ok {
 		if named, there := object["$schema"]; there && named != draft && named != draft+"#" {
-			return nil, fmt.Errorf("$schema is %v; use %s", named, draft)
+			return nil, nil, fmt.Errorf("$schema is %v; use %s", named, draft)
 		}
 	}
+	c := newCompiler()
+	if err := c.AddResource(location, doc); err != nil {
+		return nil, nil, plainly(err)
+	}
+	s, err := c.Compile(location)
+	if err != nil {
+		return nil, nil, plainly(err)
+	}
+	return doc, s, nil
+}
+
+// newCompiler returns a compiler for one schema, which stands alone: references
+// outside it are refused, so that nothing is fetched. "format" is asserted, not
+// only noted. Patterns are RE2.
+func newCompiler() *jsonschema.Compiler {
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.AssertFormat()
 	c.UseLoader(alone{})
-	if err := c.AddResource(location, doc); err != nil {
-		return nil, plain(err)
-	}
-	s, err := c.Compile(location)
-	if err != nil {
-		return nil, plain(err)
-	}
-	return s, nil
+	return c
 }
 
 // alone is a loader that loads nothing.
@@ -70,8 +76,8 @@ func (alone) Load(url string) (any, error) {
 	return nil, fmt.Errorf("it refers to %s; put what it needs under $defs", url)
 }
 
-// plain is err in terms of the document, without addresses of this machine.
-func plain(err error) error {
+// plainly is err in terms of the document, without addresses of this machine.
+func plainly(err error) error {
 	var bad *jsonschema.SchemaValidationError
 	var invalid *jsonschema.ValidationError
 	if errors.As(err, &bad) && errors.As(bad.Err, &invalid) {
