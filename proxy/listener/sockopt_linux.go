@@ -1,6 +1,10 @@
 package listener
 
-import "syscall"
+import (
+	"syscall"
+
+	tcp "github.com/gatehouse-dev/gatehouse/proxy/socket"
+)
 
 // keepAlive is how long a connection may be silent before the kernel probes it.
 const keepAlive = 15 // seconds
@@ -20,6 +24,9 @@ func control(_, _ string, c syscall.RawConn) error {
 			}
 		}
 	})
+	if err == nil {
+		err = tcp.Bound("", "", c)
+	}
 	if err != nil {
 		return err
 	}

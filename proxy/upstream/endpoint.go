@@ -125,7 +125,7 @@ func (e *Endpoint) connect(deadline time.Time) (*net.TCPConn, *exchange.Error) {
 		e.open.Add(-1)
 		return nil, e.overloaded()
 	}
-	d := net.Dialer{Timeout: e.cfg.ConnectTimeout, Deadline: deadline, KeepAlive: -1}
+	d := net.Dialer{Timeout: e.cfg.ConnectTimeout, Deadline: deadline, KeepAlive: -1, Control: socket.Bound}
 	nc, err := d.DialContext(context.Background(), "tcp", e.name)
 	if err != nil {
 		e.open.Add(-1)
