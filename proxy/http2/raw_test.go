@@ -34,7 +34,7 @@ func dial(t *testing.T, url string, params ...http2.Setting) *raw {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	r := &raw{t: t, Conn: c, framer: http2.NewFramer(c, c)}
 	r.enc = hpack.NewEncoder(&r.block)
 	r.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -131,6 +131,6 @@ func dialPlain(t *testing.T, url string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	return c
 }
