@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
@@ -55,11 +56,13 @@ func newCluster(ctx context.Context, config *rest.Config, r *running) (*cluster,
 	return c, err
 }
 
-// bundle is the release of the Gateway API whose definitions the cluster has.
+// bundle is the release of the Gateway API whose definitions the cluster has; "" if
+// they do not say, or a role does not let it be read: only a condition is made of it.
 func bundle(ctx context.Context, c client.Reader) (string, error) {
 	definition := &metav1.PartialObjectMetadata{}
 	definition.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
-	if err := c.Get(ctx, client.ObjectKey{Name: "gatewayclasses." + gatewayv1.GroupName}, definition); err != nil {
+	err := c.Get(ctx, client.ObjectKey{Name: "gatewayclasses." + gatewayv1.GroupName}, definition)
+	if err != nil && !apierrors.IsForbidden(err) {
 		return "", fmt.Errorf("reading the version of the Gateway API's definitions: %w", err)
 	}
 	return definition.Annotations["gateway.networking.k8s.io/bundle-version"], nil

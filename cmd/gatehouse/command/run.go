@@ -171,6 +171,9 @@ func (r *running) control(ctx, drained context.Context, server *proxy.Server, co
 	if err != nil {
 		return err
 	}
+	if cluster.bundle == "" {
+		log.Info("the release of the Gateway API's definitions cannot be told: GatewayClasses have no condition SupportedVersion")
+	}
 	half.graph.Namespace = r.namespace
 	half.graph.Bundle, half.graph.Services = cluster.bundle, r.gateways == byService
 	services, err := newProvisioning(config, cluster, r, log)
