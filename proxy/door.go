@@ -16,6 +16,7 @@ type door struct {
 	requests    *admission.Gate
 	memory      *admission.Memory
 	content     *admission.Content
+	hellos      *admission.Room
 	turns       *socket.Turns
 	loops       *poll.Set // where connections wait that need no goroutine; nil where the system has none
 }
@@ -26,6 +27,7 @@ func newDoor(o *Options) (d door, err error) {
 		requests:    admission.New(admission.Config{Limit: o.Clients.Requests}),
 		memory:      admission.NewMemory(o.Memory, nil),
 		content:     admission.NewContent(admission.ContentBytes(o.Memory), admission.Turns(o.Memory)),
+		hellos:      admission.NewRoom(admission.HelloBytes(o.Memory)),
 	}
 	if d.turns, err = socket.NewTurns(); err != nil || !poll.Available {
 		return d, err
@@ -96,7 +98,7 @@ func (d *door) end(x *exchange.Exchange, port exchange.Gate) {
 func (d *door) limits(f func(telemetry.Limit)) {
 	for name, at := range map[string]admission.Figures{
 		"connections": d.connections.Figures(), "requests": d.requests.Figures(), "memory": d.memory.Figures(),
-		"content": d.content.Figures(),
+		"content": d.content.Figures(), "handshakes": d.hellos.Figures(),
 	} {
 		f(telemetry.Limit{Name: name, Limit: at.Limit, In: at.In, Refused: at.Refused})
 	}

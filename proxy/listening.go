@@ -33,6 +33,7 @@ func (s *Server) listening() listener.Config {
 		Bind:      s.opts.Bind,
 		Metrics:   s.metrics,
 		Door:      &s.door,
+		Hellos:    s.door.hellos,
 		Loops:     s.door.loops,
 		Limits:    listener.Limits{Handshake: c.Handshake, Idle: one.IdleTimeout, Drain: s.opts.Drain.Timeout},
 	}

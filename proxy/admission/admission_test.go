@@ -258,6 +258,9 @@ func TestContentFits(t *testing.T) {
 			t.Errorf("%d MiB: %d turns", memory>>20, turns)
 		}
 	}
+	if HelloBytes(1<<30) != 64<<20 || HelloBytes(16<<30) != 256<<20 || HelloBytes(1) != 1 || HelloBytes(0) != 256<<20 {
+		t.Errorf("%d bytes of handshakes in 1 GiB", HelloBytes(1<<30))
+	}
 	if ContentBytes(0) != 512<<20 || Turns(0) < 1 {
 		t.Error("where nobody knows the memory")
 	}

@@ -21,6 +21,7 @@ const (
 	maxRequests     = 16 << 10
 	maxSessionBytes = 512 << 20
 	maxContentBytes = 512 << 20
+	maxHelloBytes   = 256 << 20
 )
 
 // sessionPart is which part of the memory login sessions may have at most.
@@ -28,6 +29,9 @@ const sessionPart = 8
 
 // contentPart is the same of content that requests hold, and of what it is taken apart into.
 const contentPart = 8
+
+// helloPart is the same of TLS handshakes in which a client says uncommonly much.
+const helloPart = 16
 
 // Connections is how many client connections may be open in a process of that
 // much memory; not above 0: nobody knows how much.
@@ -51,6 +55,14 @@ func ContentBytes(memory int64) int {
 		return maxContentBytes
 	}
 	return int(max(1, min(memory/contentPart, maxContentBytes)))
+}
+
+// HelloBytes is how much of it TLS handshakes may have in which a client says uncommonly much.
+func HelloBytes(memory int64) int {
+	if memory <= 0 {
+		return maxHelloBytes
+	}
+	return int(max(1, min(memory/helloPart, maxHelloBytes)))
 }
 
 // Turns is of how many requests such content may be taken apart at one time.

@@ -23,6 +23,7 @@ type client struct {
 	info    exchange.Conn
 	met     bool       // crowd has let it in
 	counted netip.Addr // as one of which of crowd.clients; not valid: it is none
+	hello   int        // what its TLS handshake has taken of Config.Hellos
 	shared  bool       // others may look at it after its end: it is not used again
 	resting bool       // whoever makes this false goes on with it; guarded by socket.mu
 	entry   poll.Entry
@@ -237,6 +238,9 @@ func (c *client) end(closed bool) {
 	k.mu.Unlock()
 	if c.counted.IsValid() {
 		k.crowd.clients.Leave(c.counted)
+	}
+	if c.hello > 0 {
+		k.set.cfg.Hellos.Give(c.hello)
 	}
 	k.metrics.Open.Add(-1)
 	k.set.leave(k.crowd)

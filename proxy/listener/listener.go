@@ -23,6 +23,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/poll"
+	"github.com/gatehouse-dev/gatehouse/proxy/record"
 	tcp "github.com/gatehouse-dev/gatehouse/proxy/socket"
 	"github.com/gatehouse-dev/gatehouse/proxy/stream"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
@@ -73,7 +74,8 @@ type Config struct {
 	Bind      func(address string, port uint16) string // address to bind instead; nil: as the table says
 	Metrics   *telemetry.Metrics
 	Door      Door
-	Loops     *poll.Set // where quiet connections rest, and what relays; nil if HTTP1 hands none back
+	Hellos    record.Room // for TLS handshakes in which a client says uncommonly much; nil: there is no end to it
+	Loops     *poll.Set   // where quiet connections rest, and what relays; nil if HTTP1 hands none back
 	Limits    Limits
 }
 

@@ -17,7 +17,7 @@ import (
 // serveTLS serves HTTP over TLS.
 func (c *client) serveTLS(s *tls.Conn) {
 	k, conn := c.socket, &c.info
-	if !k.handshake(s) {
+	if !c.handshake(s) {
 		c.end(false)
 		return
 	}
@@ -41,13 +41,23 @@ func (c *client) serveTLS(s *tls.Conn) {
 	c.end(false)
 }
 
-func (k *socket) handshake(c *tls.Conn) bool {
-	err := c.SetDeadline(time.Now().Add(k.set.cfg.Limits.Handshake))
+// handshake reports whether the client has shaken hands. What that took of the room for large
+// ones is kept until the end of the connection, as crypto/tls keeps its buffers.
+func (c *client) handshake(s *tls.Conn) bool {
+	k := c.socket
+	b, bounded := s.NetConn().(*record.Below)
+	if bounded = bounded && k.set.cfg.Hellos != nil; bounded {
+		b.Bound(k.set.cfg.Hellos)
+	}
+	err := s.SetDeadline(time.Now().Add(k.set.cfg.Limits.Handshake))
 	if err == nil {
-		err = c.Handshake()
+		err = s.Handshake()
+	}
+	if bounded {
+		c.hello = b.Unbound()
 	}
 	if err == nil {
-		err = c.SetDeadline(time.Time{})
+		err = s.SetDeadline(time.Time{})
 	}
 	if err != nil {
 		k.metrics.HandshakeErrors.Add(1)
@@ -102,7 +112,7 @@ func (c *client) relay(tcp *net.TCPConn, p *Port) (s *tls.Conn, ok bool) {
 	case !to.Table.Terminate:
 		k.set.cfg.Streams.TCP(tcp, ahead, to)
 	default:
-		if s := tls.Server(record.NewBelow(tcp, ahead), k.relayed); k.handshake(s) {
+		if s := tls.Server(record.NewBelow(tcp, ahead), k.relayed); c.handshake(s) {
 			k.set.cfg.Streams.TCP(s, nil, to)
 			goodbye(s)
 		}

@@ -14,6 +14,7 @@ type Below struct {
 	by       *Conn // nil: nobody
 	hasty    bool
 	records  records
+	hello    hello
 }
 
 // NewBelow returns a Below of c, of which ahead has been read already.
@@ -35,6 +36,9 @@ func (b *Below) Read(p []byte) (n int, err error) {
 		n, err = b.Conn.Read(p)
 	}
 	b.records.follow(p[:n])
+	if b.hello.room != nil && !b.hello.take(n) {
+		return 0, errHello
+	}
 	return n, err
 }
 

@@ -455,6 +455,45 @@ func TestAhead(t *testing.T) {
 	}
 }
 
+// rooms is a Room for so many.
+type rooms struct{ left, taken int }
+
+func (r *rooms) Take(n int) bool { r.left--; r.taken += n; return r.left >= 0 }
+func (r *rooms) Give(n int)      { r.taken -= n }
+
+// What a client says in its handshake takes room where it is much, once, and not what it
+// says afterwards.
+func TestBound(t *testing.T) {
+	read := func(b *Below) (n int, err error) {
+		for part := make([]byte, 1<<10); len(b.ahead) > 0 && err == nil; n++ {
+			_, err = b.Read(part)
+		}
+		return n << 10, err
+	}
+	r := &rooms{left: 1}
+	for _, c := range []struct{ said, read, took int }{
+		{16 << 10, 16 << 10, 0},
+		{60 << 10, 60 << 10, large},
+		{60 << 10, 17 << 10, large}, // refused: no room is left
+	} {
+		b := NewBelow(nil, make([]byte, c.said))
+		b.Bound(r)
+		n, err := read(b)
+		if refused := err == errHello; n != c.read || refused != (n < c.said) || b.Unbound() != c.took {
+			t.Errorf("%d bytes said: %d read, %v", c.said, n, err)
+		}
+	}
+	r.Give(2 * large)
+	b := NewBelow(nil, make([]byte, 60<<10))
+	b.Bound(r)
+	if took := b.Unbound(); took != 0 || r.taken != 0 {
+		t.Errorf("%d and %d bytes were taken", took, r.taken)
+	}
+	if n, err := read(b); n != 60<<10 || err != nil {
+		t.Errorf("after the handshake: %d bytes, %v", n, err)
+	}
+}
+
 // FuzzFollow cuts bytes in two and expects the same of them as of the whole.
 func FuzzFollow(f *testing.F) {
 	f.Add([]byte("\x17\x03\x03\x00\x02ab\x17\x03\x03\x00\x01c"), 3)
