@@ -35,44 +35,31 @@ const helloPart = 16
 
 // Connections is how many client connections may be open in a process of that
 // much memory; not above 0: nobody knows how much.
-func Connections(memory int64) int { return fit(memory, connectionBytes, maxConnections) }
+func Connections(memory int64) int { return share(memory, part*connectionBytes, maxConnections) }
 
 // Requests is the same for requests in flight.
-func Requests(memory int64) int { return fit(memory, requestBytes, maxRequests) }
+func Requests(memory int64) int { return share(memory, part*requestBytes, maxRequests) }
 
 // SessionBytes is how much of it login sessions may have.
-func SessionBytes(memory int64) int {
-	if memory <= 0 {
-		return maxSessionBytes
-	}
-	return int(max(1, min(memory/sessionPart, maxSessionBytes)))
-}
+func SessionBytes(memory int64) int { return share(memory, sessionPart, maxSessionBytes) }
 
 // ContentBytes is how much of it content of requests may have that is held until somebody
 // has looked at the whole of it.
-func ContentBytes(memory int64) int {
-	if memory <= 0 {
-		return maxContentBytes
-	}
-	return int(max(1, min(memory/contentPart, maxContentBytes)))
-}
+func ContentBytes(memory int64) int { return share(memory, contentPart, maxContentBytes) }
 
 // HelloBytes is how much of it TLS handshakes may have in which a client says uncommonly much.
-func HelloBytes(memory int64) int {
-	if memory <= 0 {
-		return maxHelloBytes
-	}
-	return int(max(1, min(memory/helloPart, maxHelloBytes)))
-}
+func HelloBytes(memory int64) int { return share(memory, helloPart, maxHelloBytes) }
 
 // Turns is of how many requests such content may be taken apart at one time.
 func Turns(memory int64) int {
 	return max(1, min(ContentBytes(memory)/takenApart, runtime.GOMAXPROCS(0)))
 }
 
-func fit(memory, each int64, most int) int {
+// share is memory divided by parts, at most most; and most where nobody knows how much
+// memory there is.
+func share(memory, parts, most int64) int {
 	if memory <= 0 {
-		return most
+		return int(most)
 	}
-	return int(max(1, min(memory/part/each, int64(most))))
+	return int(max(1, min(memory/parts, most)))
 }
