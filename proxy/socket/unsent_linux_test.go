@@ -50,7 +50,7 @@ func TestBound(t *testing.T) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatal(err)
 		}
-		if n := kept(t, c.from); n > Unsent+128<<10 {
+		if n := kept(t, c.from); n > unsent+128<<10 {
 			t.Errorf("%s: the kernel keeps %d bytes", name, n)
 		}
 	}

@@ -46,15 +46,20 @@ func compileSchema(document []byte) (any, *jsonschema.Schema, error) {
 			return nil, nil, fmt.Errorf("$schema is %v; use %s", named, draft)
 		}
 	}
-	c := newCompiler()
+	s, err := compile(newCompiler(), doc)
+	return doc, s, err
+}
+
+// compile compiles a document that was parsed.
+func compile(c *jsonschema.Compiler, doc any) (*jsonschema.Schema, error) {
 	if err := c.AddResource(location, doc); err != nil {
-		return nil, nil, plainly(err)
+		return nil, plainly(err)
 	}
 	s, err := c.Compile(location)
 	if err != nil {
-		return nil, nil, plainly(err)
+		return nil, plainly(err)
 	}
-	return doc, s, nil
+	return s, nil
 }
 
 // newCompiler returns a compiler for one schema, which stands alone: references

@@ -45,7 +45,7 @@ func newForm(document []byte) (*form, error) {
 	for range n {
 		c, err := count(doc)
 		if err != nil {
-			return nil, plainly(err)
+			return nil, err
 		}
 		s.copies <- c
 	}
@@ -86,10 +86,7 @@ func count(doc any) (*counted, error) {
 			return nil, nil
 		},
 	})
-	if err := c.AddResource(location, doc); err != nil {
-		return nil, err
-	}
-	s, err := c.Compile(location)
+	s, err := compile(c, doc)
 	if err != nil {
 		return nil, err
 	}
