@@ -164,7 +164,7 @@ func (e *entry) certificate(hello *tls.ClientHelloInfo) *tls.Certificate {
 
 // asking is the configuration of handshakes with e, which asks for a client's certificate.
 func (s *Set) asking(e *entry, t *table.ClientCAs) *tls.Config {
-	c := &tls.Config{MinVersion: minVersion, CipherSuites: suites(), NextProtos: protocols()}
+	c := offer(minVersion, "h2", "http/1.1")
 	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return e.certificate(hello), nil }
 	clientcert.New(t).Ask(c)
 	s.resume(c, t)

@@ -139,7 +139,7 @@ func (s *Set) bindQUIC(beside *socket, at key, l *table.Listener) (*quicSocket, 
 // tls is the configuration of handshakes: that of the listener with the server
 // name.
 func (k *quicSocket) tls() *tls.Config {
-	base := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{alpn}}
+	base := offer(tls.VersionTLS13, alpn)
 	base.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		if p := k.set.cfg.Current()[k.id]; p != nil {
 			return p.certificate(hello), nil

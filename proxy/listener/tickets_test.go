@@ -179,6 +179,24 @@ func (m *moved) Get(string) (*tls.ClientSessionState, bool) { return m.ClientSes
 // Put implements tls.ClientSessionCache.
 func (m *moved) Put(_ string, s *tls.ClientSessionState) { m.ClientSessionCache.Put("", s) }
 
+// A client cannot have keys exchanged in the way that costs the server by far the most.
+func TestKeyExchange(t *testing.T) {
+	f := newFixture(t, 10)
+	l := &table.Listener{ID: "a", Port: 443, Protocol: table.HTTPS, Certificates: []*table.Certificate{pair(t, "a", "a.example.com")}}
+	f.update(l)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for curve, want := range map[tls.CurveID]bool{tls.X25519: true, tls.CurveP256: true, tls.CurveP384: true, tls.CurveP521: false} {
+			conn, err := tls.Dial("tcp", f.set.Addr(l).String(), &tls.Config{ServerName: "a.example.com", InsecureSkipVerify: true, MaxVersion: version, CurvePreferences: []tls.CurveID{curve}})
+			if got := err == nil; got != want {
+				t.Errorf("%v, %v: %v", tls.VersionName(version), curve, err)
+			}
+			if err == nil {
+				_ = conn.Close()
+			}
+		}
+	}
+}
+
 // Of an ECDSA and an RSA certificate for one name, the cheaper is shown.
 func TestRSALast(t *testing.T) {
 	f := newFixture(t, 10)
