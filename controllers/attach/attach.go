@@ -76,12 +76,11 @@ type policyKind struct {
 
 // routed is a route's policies, and what they became part of there.
 type routed struct {
-	route    *graph.Route
-	policies *RoutePolicies // nil: none reaches it
-	counts   []counted
-	touched  []PolicyKey // sorted
-
-	unguarded bool // some rule of it is not served for want of authentication
+	route     *graph.Route
+	policies  *RoutePolicies // nil: none reaches it
+	counts    []counted
+	touched   []PolicyKey // sorted
+	unguarded bool        // some rule of it is not served for want of authentication
 }
 
 // generations keeps values while builds ask for them.
@@ -347,7 +346,7 @@ func (b *Builder) resolve(k *policyKind, merged *policy.Effective) *Effective {
 		e.Closed = &Closed{Policy: n.core.Key, Reason: n.rule.Broken}
 		return e
 	}
-	var require *policyNode
+	var require *v1alpha1.AuthPolicy
 	var methods, steps []string
 	for _, it := range merged.Items {
 		n := k.byRule[it.From]
@@ -355,7 +354,7 @@ func (b *Builder) resolve(k *policyKind, merged *policy.Effective) *Effective {
 		section, name := splitItem(it.Name)
 		switch section {
 		case ItemRequire:
-			require = n
+			require = n.core.Object.(*v1alpha1.AuthPolicy)
 		case ItemAuthentication:
 			methods = append(methods, name)
 		case ItemMetadata:
@@ -368,8 +367,9 @@ func (b *Builder) resolve(k *policyKind, merged *policy.Effective) *Effective {
 		}
 	}
 	if require != nil && b.config.Checks.Require != nil {
-		if err := b.config.Checks.Require(require.core.AuthRules().Require, methods); err != nil {
-			return &Effective{Closed: &Closed{Policy: require.core.Key, Reason: err.Error()}}
+		if err := b.config.Checks.Require(require.GetRules().Require, methods); err != nil {
+			field := policy.RulesField(require.Spec.Defaults != nil, require.Spec.Overrides != nil) + ".require"
+			return &Effective{Closed: &Closed{Policy: PolicyKey{v1alpha1.KindAuthPolicy, nameOf(require)}, Reason: field + ": " + err.Error()}}
 		}
 	}
 	return e

@@ -194,7 +194,7 @@ func TestRequireAcrossPolicies(t *testing.T) {
 		}
 	}
 	closed("Merge", "")
-	closed("Atomic", "p: there is no method b")
+	closed("Atomic", "p: spec.rules.require: there is no method b")
 }
 
 // At 16 entries of others there is no room: the Gateway says so, and the policy

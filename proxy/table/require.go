@@ -41,10 +41,10 @@ const (
 // what would be right there.
 func ParseRequire(expr string, names []string) (Requirement, error) {
 	if len(names) > maxRequireNames {
-		return Requirement{}, fmt.Errorf("require: %d methods; use at most %d", len(names), maxRequireNames)
+		return Requirement{}, fmt.Errorf("%d methods; use at most %d", len(names), maxRequireNames)
 	}
 	if len(expr) > maxRequireBytes {
-		return Requirement{}, fmt.Errorf("require: %d bytes long; use at most %d", len(expr), maxRequireBytes)
+		return Requirement{}, fmt.Errorf("%d bytes long; use at most %d", len(expr), maxRequireBytes)
 	}
 	if strings.TrimSpace(expr) == "" {
 		return anyOf(len(names)), nil
@@ -210,7 +210,7 @@ func (p *requireParser) here() string {
 }
 
 func (p *requireParser) errorf(format string, args ...any) error {
-	return fmt.Errorf("require: column %d: "+format, append([]any{p.at + 1}, args...)...)
+	return fmt.Errorf("column %d: "+format, append([]any{p.at + 1}, args...)...)
 }
 
 func isNameByte(c byte) bool {
