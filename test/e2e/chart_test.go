@@ -160,6 +160,41 @@ func TestChartIsClean(t *testing.T) {
 	}
 }
 
+// TestChartOddNames makes the chart of names that YAML reads as something else, of long ones, and without Ingresses.
+func TestChartOddNames(t *testing.T) {
+	made := objects(t, theCluster.helm(t, "template", "123", "charts/gatehouse", "--namespace", "456",
+		"--set", "crds.enabled=false,serviceMonitor.enabled=true,dashboards.enabled=true,alerts.enabled=true,networkPolicy.enabled=true,autoscaling.enabled=true",
+		"--set-string", "nameOverride=7,gatewayClass.name=1e3,ingressClass.name=true,priorityClassName=9,serviceAccount.name=8,fullnameOverride="+strings.Repeat("1", 63)))
+	for name, o := range made {
+		texts(t, name, map[string]any(o), "name", "namespace", "app.kubernetes.io/name", "app.kubernetes.io/instance", "serviceAccountName", "priorityClassName")
+	}
+	if want := "Service " + strings.Repeat("1", 55) + "-metrics"; made[want] == nil {
+		t.Errorf("there is no %s among %v", want, slices.Sorted(maps.Keys(made)))
+	}
+	made = objects(t, theCluster.helm(t, "template", "gatehouse", "charts/gatehouse", "--set", "crds.enabled=false,ingressControllerName="))
+	if made["IngressClass gatehouse"] != nil {
+		t.Error("there is an IngressClass where no Ingress is served; the API server takes none without a controller")
+	}
+}
+
+// texts looks whether fields are texts, wherever they stand.
+func texts(t *testing.T, at string, v any, fields ...string) {
+	t.Helper()
+	switch v := v.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			if _, is := inner.(string); !is && slices.Contains(fields, key) {
+				t.Errorf("%s: %s is %v, which is no text", at, key, inner)
+			}
+			texts(t, at, inner, fields...)
+		}
+	case []any:
+		for _, inner := range v {
+			texts(t, at, inner, fields...)
+		}
+	}
+}
+
 func TestChartRefusesWrongValues(t *testing.T) {
 	for _, tc := range []struct{ set, says string }{
 		{"replicaCount=-1", "/replicaCount"},
@@ -178,6 +213,9 @@ func TestChartRefusesWrongValues(t *testing.T) {
 		{"podDisruptionBudget.maxUnavailable=200%", "/podDisruptionBudget/maxUnavailable"},
 		{"serviceMonitor.interval=often", "/serviceMonitor/interval"},
 		{"networkPolicy.enabled=perhaps", "/networkPolicy/enabled"},
+		{"log=null", "missing property 'log'"},
+		{"drain.delaySeconds=null", "/drain"},
+		{`podLabels.app\.kubernetes\.io/name=edge`, "invalid propertyName 'app.kubernetes.io/name'"},
 	} {
 		out, err := theCluster.run("", theCluster.helmProgram, "template", "gatehouse", "charts/gatehouse", "--set", tc.set)
 		if err == nil || !strings.Contains(out, tc.says) {
