@@ -21,16 +21,16 @@ func (a *admins) add(c *cobra.Command) {
 	c.Flags().StringSliceVar((*[]string)(a), "admin-address", []string{"127.0.0.1:9901"}, "admin address of the running gateway to ask; several for several replicas")
 }
 
-// first is the one to ask where one is enough; "" where none was given.
-func (a admins) first() string {
+// all are those to ask: "", which ask refuses, where none was given.
+func (a admins) all() []string {
 	if len(a) == 0 {
-		return ""
+		return []string{""}
 	}
-	return a[0]
+	return a
 }
 
-// maxAnswer bounds what is read of an answer.
-const maxAnswer = 16 << 20
+// maxAnswer bounds what is read of an answer: the table of 10,000 rules has 6 MiB.
+const maxAnswer = 256 << 20
 
 // ask sends body, or nothing for a GET, to one gateway and decodes its answer.
 func ask(ctx context.Context, address, path string, body, into any) error {
@@ -66,5 +66,8 @@ func ask(ctx context.Context, address, path string, body, into any) error {
 	case answer.StatusCode != http.StatusOK:
 		return fmt.Errorf("%s: %s", address, bytes.TrimSpace(text))
 	}
-	return json.Unmarshal(text, into)
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("%s answers as no gateway does, or too much: %w; is it the --admin-address of one?", address, err)
+	}
+	return nil
 }

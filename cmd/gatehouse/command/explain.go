@@ -82,7 +82,7 @@ func (a *asking) run(c *cobra.Command, args []string) error {
 
 func (a *asking) answers(c *cobra.Command) (answers []explain.Explanation, err error) {
 	if len(a.paths) == 0 {
-		return answers, ask(c.Context(), a.gateways.first(), "/debug/explain", a.query, &answers)
+		return answers, ask(c.Context(), a.gateways.all()[0], "/debug/explain", a.query, &answers)
 	}
 	t, err := manifestTable(c, a.paths, false)
 	if err != nil {

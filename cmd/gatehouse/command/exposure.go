@@ -73,7 +73,7 @@ everybody on, "conditional" ones those for whom further conditions hold. It read
 func tableOf(c *cobra.Command, paths []string, gateways admins) (*table.Table, error) {
 	if len(paths) == 0 {
 		var raw json.RawMessage
-		if err := ask(c.Context(), gateways.first(), "/debug/table?format=json", nil, &raw); err != nil {
+		if err := ask(c.Context(), gateways.all()[0], "/debug/table?format=json", nil, &raw); err != nil {
 			return nil, err
 		}
 		return table.Load(raw)

@@ -50,19 +50,12 @@ func (m *made) secret(text string, now time.Time) (*corev1.Secret, error) {
 	if err := keytext.Check(s.Name, s.Labels); err != nil {
 		return nil, err
 	}
-	times := map[string]string{"not-before": m.notBefore, "expires-at": m.expires}
-	for name, text := range times {
-		if text == "" {
-			continue
-		}
-		at, err := keytext.Moment(text, now)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		times[name] = at.UTC().Format(time.RFC3339)
+	from, until, err := keytext.Life(m.notBefore, m.expires, now)
+	if err != nil {
+		return nil, err
 	}
 	for name, value := range map[string]string{
-		"subject": m.subject, "owner": m.owner, "plan": m.plan, "scopes": strings.Join(m.scopes, " "), "not-before": times["not-before"], "expires-at": times["expires-at"],
+		"subject": m.subject, "owner": m.owner, "plan": m.plan, "scopes": strings.Join(m.scopes, " "), "not-before": from, "expires-at": until,
 	} {
 		if value != "" {
 			s.Annotations[keyAnnotation+name] = value

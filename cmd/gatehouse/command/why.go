@@ -60,7 +60,7 @@ It exits with 1 if no gateway asked remembers the decision.`,
 // findDecision asks each gateway until one remembers.
 func findDecision(c *cobra.Command, gateways admins, id string) (*decision.Record, error) {
 	var errs []error
-	for _, address := range gateways {
+	for _, address := range gateways.all() {
 		r := &decision.Record{}
 		err := ask(c.Context(), address, "/debug/decisions/"+url.PathEscape(id), nil, r)
 		if err == nil {
@@ -73,7 +73,7 @@ func findDecision(c *cobra.Command, gateways admins, id string) (*decision.Recor
 
 func listDecisions(c *cobra.Command, gateways admins, last int, output string) error {
 	all := []*decision.Record{}
-	for _, address := range gateways {
+	for _, address := range gateways.all() {
 		var some []*decision.Record
 		if err := ask(c.Context(), address, "/debug/decisions?n="+strconv.Itoa(last), nil, &some); err != nil {
 			return err

@@ -50,6 +50,28 @@ func Numbered(name string) (string, int) {
 	return name, 1
 }
 
+// Life reads when a key begins to count and when it ends to, as Moment does, and
+// says so in the form that Secrets have; "" stays "".
+func Life(notBefore, expires string, now time.Time) (from, until string, err error) {
+	begins, ends := now, time.Time{}
+	if notBefore != "" {
+		if begins, err = Moment(notBefore, now); err != nil {
+			return "", "", fmt.Errorf("--not-before: %w", err)
+		}
+		from = begins.UTC().Format(time.RFC3339)
+	}
+	if expires != "" {
+		if ends, err = Moment(expires, now); err != nil {
+			return "", "", fmt.Errorf("--expires: %w", err)
+		}
+		until = ends.UTC().Format(time.RFC3339)
+	}
+	if until != "" && (!ends.After(begins) || !ends.After(now)) {
+		return "", "", fmt.Errorf("--expires: %s is no later than when it begins to count: the key would never count", until)
+	}
+	return from, until, nil
+}
+
 // Moment reads a time, or a span from now: 90m, 12h, 30d.
 func Moment(text string, now time.Time) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {

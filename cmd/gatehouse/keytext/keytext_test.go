@@ -37,6 +37,25 @@ func TestMoment(t *testing.T) {
 	}
 }
 
+func TestLife(t *testing.T) {
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	for _, tc := range []struct{ notBefore, expires, want string }{
+		{"", "", "  <nil>"},
+		{"12h", "", "2026-11-26T00:00:00Z  <nil>"},
+		{"", "12h", " 2026-11-26T00:00:00Z <nil>"},
+		{"2020-01-01T00:00:00Z", "12h", "2020-01-01T00:00:00Z 2026-11-26T00:00:00Z <nil>"},
+		{"soon", "", `  --not-before: "soon" is neither a time such as 2027-01-31T00:00:00Z nor a span such as 12h or 30d`},
+		{"", "0s", "  --expires: 2026-11-25T12:00:00Z is no later than when it begins to count: the key would never count"},
+		{"10d", "1d", "  --expires: 2026-11-26T12:00:00Z is no later than when it begins to count: the key would never count"},
+		{"2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z", "  --expires: 2021-01-01T00:00:00Z is no later than when it begins to count: the key would never count"},
+	} {
+		from, until, err := Life(tc.notBefore, tc.expires, now)
+		if got := fmt.Sprint(from, " ", until, " ", err); got != tc.want {
+			t.Errorf("%q, %q: %s\nwant %s", tc.notBefore, tc.expires, got, tc.want)
+		}
+	}
+}
+
 func TestNumbered(t *testing.T) {
 	for name, want := range map[string]string{"acme": "acme 1", "acme-2": "acme 2", "acme-1": "acme-1 1", "acme-x-17": "acme-x 17", "-3": "-3 1", "a-1000000": "a-1000000 1"} {
 		base, n := Numbered(name)
