@@ -290,7 +290,7 @@ func notCarried() map[string]string {
 		clients  = "set tls.frontend.default.validation of the Gateway"
 		firewall = "there is no web application firewall"
 		tracing  = "there is no tracing yet; what callers send, such as traceparent, goes on to backends"
-		flags    = "it is the same for all routes: see --backend-connect-timeout, --backend-idle-timeout and --body-timeout"
+		flags    = "it is the same for all routes: see --backend-connect-timeout and --backend-write-timeout"
 	)
 	return map[string]string{
 		"limit-rps": rate, "limit-rpm": rate, "limit-connections": rate, "limit-burst-multiplier": rate, "limit-rate": rate, "limit-rate-after": rate, "limit-whitelist": rate,
