@@ -81,7 +81,7 @@ func (h Header) Del(name string) {
 }
 
 // DropLike removes the field lines that a backend could take for one of names,
-// which are lower case: CGI and its heirs make X_User and X-User one variable.
+// which are lower case: CGI and its heirs make X-User, X_User and X.User one variable.
 func (h Header) DropLike(names []string) {
 	for i := range h {
 		for _, name := range names {
@@ -111,16 +111,25 @@ func alike(sent, name string) bool {
 		return false
 	}
 	for i := 0; i < len(sent); i++ {
-		a, b := mem.Lower[sent[i]], name[i]
-		if a == '_' {
-			a = '-'
-		}
-		if b == '_' {
-			b = '-'
-		}
-		if a != b {
+		if spelt[sent[i]] != spelt[name[i]] {
 			return false
 		}
 	}
 	return true
 }
+
+// spelt maps each byte to its ASCII lower case, and those that are no letter or digit to
+// one of them: Go and Python make a hyphen an underscore, PHP a dot too, others all marks.
+var spelt = func() (t [256]byte) {
+	for c := range t {
+		t[c] = '-'
+		if l := mem.Lower[c]; 'a' <= l && l <= 'z' || '0' <= l && l <= '9' {
+			t[c] = l
+		}
+	}
+	return t
+}()
+
+// Mark reports whether c, a byte of a name, is no letter or digit: backends may take it
+// for a hyphen.
+func Mark(c byte) bool { return spelt[c] == '-' }

@@ -206,7 +206,7 @@ func TestTrailersThatPass(t *testing.T) {
 		}
 		io.WriteString(w, strings.Join(came, " "))
 	}))).dial()
-	const names = "X-Sum X_Forwarded_For x_forwarded-proto X_FORWARDED_HOST X-Forwarded-For Transfer_Encoding"
+	const names = "X-Sum X_Forwarded_For x_forwarded-proto X_FORWARDED_HOST X-Forwarded-For Transfer_Encoding X.Forwarded.For"
 	c.send("POST / HTTP/1.1\r\nHost: h\r\nTrailer: " + strings.ReplaceAll(names, " ", ", ") + "\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n" +
 		strings.ReplaceAll(names, " ", ": 1\r\n") + ": 1\r\n\r\n")
 	c.want(200, "X-Sum")

@@ -100,17 +100,20 @@ var ours = []string{"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", 
 // or one that a backend could take for it.
 func told(h exchange.Header) bool {
 	for i := range h {
-		// X-Forwarded- or X_Forwarded_, and another word
+		// X-Forwarded- or X_Forwarded_ or X.Forwarded., and another word
 		name := h[i].Name
-		if len(name) > 12 && (name[11] == '-' || name[11] == '_') && mem.EqualFold(name[2:11], "forwarded") {
+		if len(name) > 12 && exchange.Mark(name[11]) && mem.EqualFold(name[2:11], "forwarded") {
 			return true
 		}
-		if len(name) == len("transfer_encoding") && name[8] == '_' || len(name) == len("content_length") && name[7] == '_' {
+		if len(name) == len("transfer_encoding") && unhyphened(name[8]) || len(name) == len("content_length") && unhyphened(name[7]) {
 			return true
 		}
 	}
 	return false
 }
+
+// unhyphened reports whether c may be taken for the hyphen that it is not.
+func unhyphened(c byte) bool { return c != '-' && exchange.Mark(c) }
 
 // joined returns the values of all field lines of name as one list.
 func joined(x *exchange.Exchange, name string) string {

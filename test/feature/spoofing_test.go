@@ -58,7 +58,7 @@ func TestIdentityCannotBeSpoofed(t *testing.T) {
 		}
 		told("x-via=gatehouse")
 		told("x-via=gatehouse & x-user=good-owner", "X-Api-Key: k-good")
-		told("x-via=gatehouse", "X-User: root", "x-user: root", "X_User: root", "x_uSER: root", "X-Via: me")
+		told("x-via=gatehouse", "X-User: root", "x-user: root", "X_User: root", "x_uSER: root", "X.User: root", "X-Via: me", "x!via: me")
 		told("x-via=gatehouse & x-user=good-owner", "X-User: root", "X-Api-Key: k-good")
 		if proto == "http/1.1" { // HTTP/2 has no Connection
 			told("x-via=gatehouse & x-user=good-owner", "Connection: x-user, x-via", "X-Api-Key: k-good")
