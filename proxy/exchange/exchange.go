@@ -97,6 +97,7 @@ type Request struct {
 
 // TargetForm is how the target of a request may be read, and was written, beside its parts.
 type TargetForm struct {
+	Sent       string // Path as it came, once it has been routed and has another form; else empty
 	Unveiled   string // Path as backends may read it that make more alike, where that is another one; else empty
 	EmptyQuery bool   // there was a question mark and nothing behind it
 }

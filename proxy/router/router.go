@@ -196,7 +196,7 @@ func join(g *group, l *Listener) {
 
 // Match finds the rule that takes x and the listener it came to, and gives
 // x.Request.Path the one form in which paths are compared and forwarded, beside which
-// x.Request.Unveiled may be another one.
+// x.Request.Sent and x.Request.Unveiled may be other ones.
 //
 // On one port the listener with the most specific host name takes the request;
 // inside it hosts are tried from the most specific to any, and the next when no
@@ -231,7 +231,11 @@ func (r *Router) Match(x *exchange.Exchange) (*Action, *Listener) {
 	if !ok {
 		return r.badPath, l
 	}
-	x.Request.Path, x.Request.Unveiled = path, ""
+	sent := ""
+	if path != x.Request.Path {
+		sent = x.Request.Path
+	}
+	x.Request.Path, x.Request.Sent, x.Request.Unveiled = path, sent, ""
 	if match.Veiled(path) {
 		if plain, other := match.Unveil(path, &x.Arena); other {
 			x.Request.Unveiled = plain

@@ -111,8 +111,12 @@ func TestThePathIsForwardedAsMatched(t *testing.T) {
 	r := build(t, at("", on("*", prefix("/"))))
 	x := get("h", "/a/../%61dmin/%2f")
 	r.Match(x)
-	if x.Request.Path != "/admin/%2F" {
-		t.Errorf("path is %s", x.Request.Path)
+	if x.Request.Path != "/admin/%2F" || x.Request.Sent != "/a/../%61dmin/%2f" {
+		t.Errorf("path is %s, was %s", x.Request.Path, x.Request.Sent)
+	}
+	x.Request.Path = "/b"
+	if r.Match(x); x.Request.Path != "/b" || x.Request.Sent != "" {
+		t.Errorf("path is %s, was %s", x.Request.Path, x.Request.Sent)
 	}
 }
 

@@ -59,6 +59,12 @@ func TestHMAC(t *testing.T) {
 	if a.Status != 200 || a.Seen().Body != "hello" {
 		t.Errorf("with content: %d %s", a.Status, a.Body)
 	}
+	// What is signed is the path as the client writes it, in whatever form it goes on.
+	const written = "/%7eann/caf%c3%a9"
+	a = w.Do("GET http://a"+written+"?x=%7e", signed("acme", hmacSecret, "GET", written, "x=%7e", "")...)
+	if a.Status != 200 || a.Seen().Path != "/~ann/caf%C3%A9?x=%7e" {
+		t.Errorf("with escapes: %d %s", a.Status, a.Body)
+	}
 	is(w.Do("GET http://a/orders"), 401, "auth_missing")
 	is(w.Do("GET http://a/other?x=1", signed("acme", hmacSecret, "GET", "/orders", "x=1", "")...), 401, "signature_invalid")
 	is(w.Send("POST http://a/orders", "hallo", signed("acme", hmacSecret, "POST", "/orders", "", "hello")...), 401, "content_digest_invalid")

@@ -33,15 +33,30 @@ func component(q *exchange.Request, name string) (string, bool) {
 	case "@scheme":
 		return q.Scheme, true
 	case "@target-uri":
-		return q.Scheme + "://" + authority(q) + q.Target(), true
+		return q.Scheme + "://" + authority(q) + target(q), true
 	case "@request-target":
-		return q.Target(), true
+		return target(q), true
 	case "@path":
-		return q.Path, true
+		return path(q), true
 	case "@query":
 		return "?" + q.RawQuery, true
 	}
 	return field(q, name)
+}
+
+// path is the path as it was sent, nothing of it decoded (section 2.2.6): the signer knows
+// no other form of it.
+func path(q *exchange.Request) string {
+	if q.Sent != "" {
+		return q.Sent
+	}
+	return q.Path
+}
+
+// target is path with the query.
+func target(q *exchange.Request) string {
+	sent := exchange.Request{Path: path(q), RawQuery: q.RawQuery, TargetForm: exchange.TargetForm{EmptyQuery: q.EmptyQuery}}
+	return sent.Target()
 }
 
 // authority is the host, in lower case, and the port unless it goes without saying

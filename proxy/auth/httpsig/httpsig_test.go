@@ -157,6 +157,17 @@ func TestComponents(t *testing.T) {
 	}
 }
 
+// A path is signed as it was sent, whatever form it has been given since.
+func TestPathAsSent(t *testing.T) {
+	const all = `("@target-uri" "@request-target" "@path" "@authority");created=1618884473;keyid="test-shared-secret"`
+	x := request()
+	x.Request.Body, x.Request.Path, x.Request.Sent = nil, "/~ann/a%2Fb", "/%7eann/a%2fb"
+	sign(x, "s", all, "https://example.com/%7eann/a%2fb?param=Value&Pet=dog", "/%7eann/a%2fb?param=Value&Pet=dog", "/%7eann/a%2fb", "example.com")
+	if r := method(t, at, nil).Authenticate(x, &x.Principal); r.Outcome != auth.Accepted {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestContent(t *testing.T) {
 	const params = `("@authority" "content-digest");created=1618884473;keyid="test-shared-secret"`
 	is := func(digest, content, want string) {
