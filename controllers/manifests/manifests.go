@@ -81,6 +81,7 @@ const Stdin = "-"
 // Reader reads files. Use NewReader. It belongs to one goroutine.
 type Reader struct {
 	Stdin   io.Reader // is read once, when Load first meets the path Stdin; nil: there is no such path
+	Unruled bool      // objects may break the rules of their definitions, as those in a cluster may that are older than the rules
 	stdin   []byte    // what it gave
 	scheme  *runtime.Scheme
 	schemas *schemas

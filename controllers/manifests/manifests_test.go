@@ -83,6 +83,7 @@ func TestProblemsNameTheirPlace(t *testing.T) {
 	refused(head+"spec:\n  rules:\n  - timeouts: {request: 5}\n",
 		"shop.yaml:6: HTTPRoute shop/orders: spec.rules[0].timeouts.request: is of type number, must be string; write whole numbers with units, such as 30s, 500ms or 1h30m")
 	refused("apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: a}\nspec:\n  gatewayClassName: a\n  listeners:\n  - {name: a, port: 80, protocol: HTTP}\n  - {name: a, port: 81, protocol: HTTP}\n",
+		"shop.yaml:6: Gateway a: spec.listeners: Listener name must be unique within the Gateway",
 		"shop.yaml:8: Gateway a: spec.listeners[1]: has the same name as spec.listeners[0]; give each its own")
 	refused("kind: Secret\nmetadata:\n \tname: a\n", "shop.yaml:3: not valid YAML: a tab; indent with spaces")
 	refused("a: a\nkind: @a\n", "shop.yaml:2: not valid YAML: found character that cannot start any token")

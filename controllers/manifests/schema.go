@@ -18,10 +18,12 @@ import (
 	"golang.org/x/text/message"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	strictjson "sigs.k8s.io/json"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/rules"
 )
 
-// bundle is the schemas of the custom resources the gateway reads, by
-// apiVersion/kind; hack/schemas writes it from their definitions.
+// bundle is the schemas of the custom resources the gateway reads, by apiVersion/kind, and the
+// rules that are in them; hack/schemas writes it from their definitions.
 //
 //go:embed schemas.json
 var bundle []byte
@@ -31,6 +33,7 @@ var bundle []byte
 type schemas struct {
 	text    map[string]json.RawMessage // of all kinds
 	kinds   map[string]*checks         // of those that were met
+	rules   *rules.Set                 // that the kinds share
 	printer *message.Printer
 }
 
@@ -41,11 +44,14 @@ type checks struct {
 }
 
 func loadSchemas() (*schemas, error) {
-	s := &schemas{kinds: map[string]*checks{}, printer: message.NewPrinter(language.English)}
-	if err := json.Unmarshal(bundle, &s.text); err != nil {
+	var all struct {
+		Kinds map[string]json.RawMessage
+		Rules []rules.Rule
+	}
+	if err := json.Unmarshal(bundle, &all); err != nil {
 		return nil, fmt.Errorf("the schemas built into this program: %w", err)
 	}
-	return s, nil
+	return &schemas{text: all.Kinds, kinds: map[string]*checks{}, rules: rules.NewSet(all.Rules), printer: message.NewPrinter(language.English)}, nil
 }
 
 // of returns the checks of a kind; nil: it has none.
@@ -85,7 +91,7 @@ func (r *Reader) decode(gvk schema.GroupVersionKind, value map[string]any) (Obje
 	problems := unquoted(value)
 	if c != nil {
 		fill(c.raw, value)
-		problems = append(problems, r.schemas.check(name, value)...)
+		problems = append(problems, r.schemas.check(name, value, !r.Unruled)...)
 	}
 	if len(problems) > 0 {
 		return nil, problems
@@ -176,7 +182,7 @@ func clone(v any) any {
 }
 
 // check validates value, of a kind that was met, and returns a problem for each fault.
-func (s *schemas) check(name string, value map[string]any) []Problem {
+func (s *schemas) check(name string, value map[string]any, ruled bool) []Problem {
 	// Through JSON, so that numbers and strings are what the library expects.
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -186,14 +192,30 @@ func (s *schemas) check(name string, value map[string]any) []Problem {
 	if err != nil {
 		return []Problem{{Message: err.Error()}}
 	}
-	var invalid *jsonschema.ValidationError
-	if !errors.As(s.kinds[name].compiled.Validate(instance), &invalid) {
-		return twins(s.kinds[name].raw, instance, nil)
-	}
 	var problems []Problem
-	s.collect(name, invalid, &problems)
-	slices.SortFunc(problems, func(a, b Problem) int { return strings.Compare(a.Field, b.Field) })
+	var invalid *jsonschema.ValidationError
+	if errors.As(s.kinds[name].compiled.Validate(instance), &invalid) {
+		s.collect(name, invalid, &problems)
+	} else {
+		problems = twins(s.kinds[name].raw, instance, nil)
+	}
+	if ruled && (invalid == nil || !shapeless(invalid)) {
+		for _, f := range s.rules.Check(s.kinds[name].raw, value) {
+			problems = append(problems, Problem{Field: path(f.At), Message: f.Message})
+		}
+	}
+	slices.SortStableFunc(problems, func(a, b Problem) int { return strings.Compare(a.Field, b.Field) })
 	return problems
+}
+
+// shapeless says whether an object has a fault that an API server does not run rules over: they
+// count on fields being there, of their types and not too many.
+func shapeless(e *jsonschema.ValidationError) bool {
+	switch e.ErrorKind.(type) {
+	case *kind.AdditionalProperties, *kind.Required, *kind.Type, *kind.Enum, *kind.MaxLength, *kind.MaxItems, *kind.MaxProperties:
+		return true
+	}
+	return slices.ContainsFunc(e.Causes, shapeless)
 }
 
 // collect walks to the leaves of a validation error: those say what is wrong.

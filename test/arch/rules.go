@@ -114,7 +114,8 @@ var layers = []layer{
 	{"controllers/endpoints", []string{"proxy/table"}},
 	{"controllers/names", []string{"proxy/table"}},
 	{"controllers/watch", []string{"api/v1alpha1", "controllers/store"}},
-	{"controllers/manifests", []string{"api/v1alpha1", "controllers/store", "controllers/watch"}},
+	{"controllers/rules", nil},
+	{"controllers/manifests", []string{"api/v1alpha1", "controllers/store", "controllers/watch", "controllers/rules"}},
 	{"controllers", []string{"controllers/**", "api/v1alpha1", "proxy/table"}},
 }
 
