@@ -85,6 +85,8 @@ func TestProblemsNameTheirPlace(t *testing.T) {
 	refused("apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: a}\nspec:\n  gatewayClassName: a\n  listeners:\n  - {name: a, port: 80, protocol: HTTP}\n  - {name: a, port: 81, protocol: HTTP}\n",
 		"shop.yaml:6: Gateway a: spec.listeners: Listener name must be unique within the Gateway",
 		"shop.yaml:8: Gateway a: spec.listeners[1]: has the same name as spec.listeners[0]; give each its own")
+	refused("apiVersion: gatehouse.dev/v1alpha1\nkind: AuthPolicy\nmetadata: {name: a}\nspec:\n  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: a}]\n  rules:\n    authentication:\n      staff: {kubernetes: {audiences: [a, b, a]}}\n",
+		"shop.yaml:8: AuthPolicy a: spec.rules.authentication.staff.kubernetes.audiences[2]: is the same as spec.rules.authentication.staff.kubernetes.audiences[0]; remove one")
 	refused("kind: Secret\nmetadata:\n \tname: a\n", "shop.yaml:3: not valid YAML: a tab; indent with spaces")
 	refused("a: a\nkind: @a\n", "shop.yaml:2: not valid YAML: found character that cannot start any token")
 	refused("kind: Secret\n# caf\xe9\n", "shop.yaml:2: not valid YAML: a character that is not UTF-8; save the file as UTF-8")

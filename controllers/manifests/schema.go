@@ -255,7 +255,7 @@ func (s *schemas) collect(name string, e *jsonschema.ValidationError, out *[]Pro
 	}
 }
 
-// twins finds items of one list that have the same keys, by which an API server tells them apart.
+// twins finds items of one list that an API server could not tell apart: of a set, or with the same keys.
 func twins(raw map[string]any, value any, at []string) (problems []Problem) {
 	switch v := value.(type) {
 	case map[string]any:
@@ -265,28 +265,41 @@ func twins(raw map[string]any, value any, at []string) (problems []Problem) {
 			}
 		}
 	case []any:
-		keys, _ := raw["x-kubernetes-list-map-keys"].([]any)
 		first := map[string]int{}
 		for i, item := range v {
 			here := append(slices.Clone(at), strconv.Itoa(i))
 			problems = append(problems, twins(within(raw, here[len(at)]), item, here)...)
-			object, _ := item.(map[string]any)
-			if len(keys) == 0 || object == nil {
+			id, message := identity(raw, item)
+			if id == "" {
 				continue
 			}
-			var id []string
-			for _, k := range keys {
-				id = append(id, fmt.Sprintf("%q", fmt.Sprint(object[k.(string)])))
-			}
-			other, found := first[strings.Join(id, ",")]
+			other, found := first[id]
 			if !found {
-				first[strings.Join(id, ",")] = i
+				first[id] = i
 				continue
 			}
-			problems = append(problems, Problem{Field: path(here), Message: fmt.Sprintf("has the same %s as %s; give each its own", list(keys), path(append(slices.Clone(at), strconv.Itoa(other))))})
+			problems = append(problems, Problem{Field: path(here), Message: fmt.Sprintf(message, path(append(slices.Clone(at), strconv.Itoa(other))))})
 		}
 	}
 	return problems
+}
+
+// identity is what no other item of a list may have, and the message where one does, with a verb for its
+// place; it is empty for items that may be alike.
+func identity(raw map[string]any, item any) (id, message string) {
+	if raw["x-kubernetes-list-type"] == "set" {
+		return fmt.Sprintf("%q", fmt.Sprint(item)), "is the same as %s; remove one"
+	}
+	keys, _ := raw["x-kubernetes-list-map-keys"].([]any)
+	object, _ := item.(map[string]any)
+	if len(keys) == 0 || object == nil {
+		return "", ""
+	}
+	var values []string
+	for _, k := range keys {
+		values = append(values, fmt.Sprintf("%q", fmt.Sprint(object[k.(string)])))
+	}
+	return strings.Join(values, ","), "has the same " + list(keys) + " as %s; give each its own"
 }
 
 // forms tell of patterns that people break most often what they ask for.

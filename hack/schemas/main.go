@@ -91,8 +91,11 @@ func (b *bundle) add(crd *apiextensionsv1.CustomResourceDefinition) {
 // a field that is not in the schema is an error, as with kubectl's strict
 // validation.
 func (b *bundle) strip(schema map[string]any) {
-	for _, k := range []string{"description", "x-kubernetes-list-type", "x-kubernetes-map-type", "format", "example"} {
+	for _, k := range []string{"description", "x-kubernetes-map-type", "format", "example"} {
 		delete(schema, k)
+	}
+	if schema["x-kubernetes-list-type"] != "set" { // lists of type map have their keys beside it
+		delete(schema, "x-kubernetes-list-type")
 	}
 	b.number(schema)
 	if properties, ok := schema["properties"].(map[string]any); ok {

@@ -263,7 +263,12 @@ func testSchema(t *testing.T, kind string, cases []schemaCase) {
 			policy.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
 			policy.SetNamespace("default")
 			policy.SetName("case")
-			err := c.Create(context.Background(), policy, client.DryRunAll, client.FieldValidation("Strict"))
+			text, err := yaml.Marshal(policy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = c.Create(context.Background(), policy, client.DryRunAll, client.FieldValidation("Strict"))
+			agree(t, text, err)
 			switch {
 			case tc.refused == "" && err != nil:
 				t.Errorf("refused: %v", err)
