@@ -62,6 +62,7 @@ func (s *schemas) of(name string) (*checks, error) {
 	c := &checks{}
 	err := json.Unmarshal(s.text[name], &c.raw)
 	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
 	if err == nil {
 		err = compiler.AddResource(name, c.raw)
 	}
@@ -195,7 +196,9 @@ func (s *schemas) check(name string, value map[string]any, ruled bool) []Problem
 	var problems []Problem
 	var invalid *jsonschema.ValidationError
 	if errors.As(s.kinds[name].compiled.Validate(instance), &invalid) {
-		s.collect(name, invalid, &problems)
+		if s.collect(name, invalid, &problems); len(problems) == 0 {
+			return []Problem{{Message: invalid.LocalizedError(s.printer)}}
+		}
 	} else {
 		problems = twins(s.kinds[name].raw, instance, nil)
 	}
@@ -205,14 +208,14 @@ func (s *schemas) check(name string, value map[string]any, ruled bool) []Problem
 		}
 	}
 	slices.SortStableFunc(problems, func(a, b Problem) int { return strings.Compare(a.Field, b.Field) })
-	return problems
+	return slices.Compact(problems)
 }
 
 // shapeless says whether an object has a fault that an API server does not run rules over: they
 // count on fields being there, of their types and not too many.
 func shapeless(e *jsonschema.ValidationError) bool {
 	switch e.ErrorKind.(type) {
-	case *kind.AdditionalProperties, *kind.Required, *kind.Type, *kind.Enum, *kind.MaxLength, *kind.MaxItems, *kind.MaxProperties:
+	case *kind.AdditionalProperties, *kind.Required, *kind.Type, *kind.Format, *kind.Enum, *kind.MaxLength, *kind.MaxItems, *kind.MaxProperties:
 		return true
 	}
 	return slices.ContainsFunc(e.Causes, shapeless)
@@ -250,6 +253,9 @@ func (s *schemas) collect(name string, e *jsonschema.ValidationError, out *[]Pro
 			message += "; write " + forms[pattern]
 		}
 		*out = append(*out, Problem{Field: field, Message: message})
+	case *kind.Format: // there is ipv4 beside ipv6 alone
+		*out = append(*out, Problem{Field: field, Message: fmt.Sprintf("%q is not an IP address", k.Got)})
+	case *kind.Not: // which object an alternative is for; the other says what is wrong with this one
 	default:
 		*out = append(*out, Problem{Field: field, Message: cmp.Or(bound(e.ErrorKind), e.ErrorKind.LocalizedString(s.printer))})
 	}

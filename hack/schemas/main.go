@@ -91,8 +91,11 @@ func (b *bundle) add(crd *apiextensionsv1.CustomResourceDefinition) {
 // a field that is not in the schema is an error, as with kubectl's strict
 // validation.
 func (b *bundle) strip(schema map[string]any) {
-	for _, k := range []string{"description", "x-kubernetes-map-type", "format", "example"} {
+	for _, k := range []string{"description", "x-kubernetes-map-type", "example"} {
 		delete(schema, k)
+	}
+	if f := schema["format"]; f != "ipv4" && f != "ipv6" { // the others say of what size a number is
+		delete(schema, "format")
 	}
 	if schema["x-kubernetes-list-type"] != "set" { // lists of type map have their keys beside it
 		delete(schema, "x-kubernetes-list-type")
@@ -102,7 +105,7 @@ func (b *bundle) strip(schema map[string]any) {
 		for _, name := range slices.Sorted(maps.Keys(properties)) {
 			b.strip(properties[name].(map[string]any))
 		}
-		if _, open := schema["x-kubernetes-preserve-unknown-fields"]; !open {
+		if _, open := schema["x-kubernetes-preserve-unknown-fields"]; !open && len(b.within) == 0 { // an alternative names only what differs
 			schema["additionalProperties"] = false
 		}
 	}
