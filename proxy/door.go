@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"math"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/admission"
@@ -17,6 +18,7 @@ type door struct {
 	memory      *admission.Memory
 	content     *admission.Content
 	hellos      *admission.Room
+	heads       *admission.Room // of HTTP/3, by number
 	turns       *socket.Turns
 	loops       *poll.Set // where connections wait that need no goroutine; nil where the system has none
 }
@@ -29,6 +31,11 @@ func newDoor(o *Options) (d door, err error) {
 		content:     admission.NewContent(admission.ContentBytes(o.Memory), admission.Turns(o.Memory)),
 		hellos:      admission.NewRoom(admission.HelloBytes(o.Memory)),
 	}
+	heads := o.Clients.Requests
+	if heads <= 0 {
+		heads = math.MaxInt
+	}
+	d.heads = admission.NewRoom(heads)
 	if d.turns, err = socket.NewTurns(); err != nil || !poll.Available {
 		return d, err
 	}

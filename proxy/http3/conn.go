@@ -52,15 +52,14 @@ const linger = 500 * time.Millisecond
 
 // conn is one connection.
 type conn struct {
-	srv     *Server
-	cfg     *Config // the Server's, within what the port allows
-	quic    *quic.Conn
-	info    *exchange.Conn
-	jobs    chan *quic.Stream
-	free    atomic.Int32 // workers without a request
-	running sync.WaitGroup
-	idle    *time.Timer
-	seen    atomic.Uint32 // types of critical streams the client has opened
+	srv  *Server
+	cfg  *Config // the Server's, within what the port allows
+	quic *quic.Conn
+	info *exchange.Conn
+	jobs chan *quic.Stream
+	crew
+	idle *time.Timer
+	seen atomic.Uint32 // types of critical streams the client has opened
 
 	mu      sync.Mutex
 	control *quic.SendStream // nil until SETTINGS are sent
@@ -68,6 +67,13 @@ type conn struct {
 	next    quic.StreamID    // no request was taken from this one on
 	waste
 	parting
+}
+
+// crew is the goroutines of a connection's requests.
+type crew struct {
+	running sync.WaitGroup
+	free    atomic.Int32 // without a request
+	unread  atomic.Int32 // whose request's head has not come
 }
 
 // waste is the client's requests that came to nothing through itself.
@@ -110,11 +116,16 @@ func (k *conn) serve() {
 		if err != nil { // the connection has ended
 			break
 		}
+		if !k.ready() {
+			k.flood("header")
+			continue
+		}
 		if k.cfg.Full != nil && k.cfg.Full() || !k.take(str) {
 			str.CancelRead(codeRejected)
 			str.CancelWrite(codeRejected)
 			continue
 		}
+		k.expect(1)
 		select {
 		case k.jobs <- str:
 		default:
@@ -123,6 +134,48 @@ func (k *conn) serve() {
 	}
 	close(k.jobs)
 	k.running.Wait()
+}
+
+// patience is how long a connection's heads are waited for before another of its requests is
+// taken, while there are too many of which the heads have not come.
+const patience = time.Second
+
+// ready waits until another request may be taken; false when the heads of others do not come. A
+// head that takes its time costs a client a byte, and us as much as a request, before
+// anybody could refuse that. Those of honest clients come at once.
+func (k *conn) ready() bool {
+	for until := time.Now().Add(patience); k.unread.Load() > 0 && k.crowded(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(until) {
+			return false
+		}
+	}
+	return true
+}
+
+// crowded reports whether the heads of too many requests of all connections have not come, or
+// there is no memory for more of them.
+func (k *conn) crowded() bool {
+	return k.cfg.Heads != nil && k.cfg.Heads.Busy() || k.cfg.Full != nil && k.cfg.Full()
+}
+
+// expect counts n heads more, or -n less, that have not come.
+func (k *conn) expect(n int) {
+	k.unread.Add(int32(n))
+	switch {
+	case k.cfg.Heads == nil:
+	case n > 0:
+		k.cfg.Heads.Take(n)
+	default:
+		k.cfg.Heads.Give(-n)
+	}
+}
+
+// flood ends the connection for one.
+func (k *conn) flood(kind string) {
+	if k.cfg.Flooded != nil {
+		k.cfg.Flooded(kind)
+	}
+	k.close(codeLoad)
 }
 
 // greet opens the control stream (section 6.2.1).
@@ -178,10 +231,7 @@ func (k *conn) done(f fate) {
 		k.goaway(unbounded)
 	}
 	if k.judge(f) {
-		if k.cfg.Flooded != nil {
-			k.cfg.Flooded()
-		}
-		k.close(codeLoad)
+		k.flood("resets")
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

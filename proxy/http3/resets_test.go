@@ -30,7 +30,7 @@ func TestResets(t *testing.T) {
 			return
 		}
 		echo(x)
-	}, func(c *Config) { c.Resets, c.Flooded = most, func() { floods.Add(1) } })
+	}, func(c *Config) { c.Resets, c.Flooded = most, func(string) { floods.Add(1) } })
 	get := []string{":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/wait"}
 	post := []string{":method", "POST", ":scheme", "https", ":authority", "a", ":path", "/"}
 	upper := headers(append(slices.Clone(get), "X-Upper", "1")...)

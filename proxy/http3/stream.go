@@ -45,6 +45,7 @@ func (k *conn) request(str *quic.Stream) fate {
 	st := streams.Get().(*stream)
 	st.begin(k, str)
 	err := st.read()
+	k.expect(-1)
 	switch e := err.(type) { //nolint:errorlint // made here, never wrapped
 	case nil:
 		k.cfg.Handler.Handle(&st.Exchange)

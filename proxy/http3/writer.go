@@ -25,7 +25,7 @@ const maxHead = 1 + 4
 type writer struct {
 	st     *stream
 	str    *quic.Stream
-	buf    []byte    // staged
+	buf    []byte    // staged; nil before there is anything to
 	armed  time.Time // the write deadline
 	state  state
 	noBody bool
@@ -43,7 +43,7 @@ const (
 )
 
 func (w *writer) begin(st *stream) {
-	*w = writer{st: st, str: st.str, buf: mem.GetSmall()[:0]}
+	*w = writer{st: st, str: st.str}
 }
 
 func (w *writer) release() {
@@ -90,6 +90,9 @@ func (w *writer) interim(block []byte) error {
 
 // headers stages a header block.
 func (w *writer) headers(block []byte) {
+	if w.buf == nil {
+		w.buf = mem.GetSmall()[:0]
+	}
 	w.buf = appendFrame(w.buf, frameHeaders, len(block))
 	w.buf = append(w.buf, block...)
 }

@@ -169,7 +169,7 @@ func (c collector) causes(d *descs, o output) {
 	c.m.Granted.each(func(k cause, n uint64) { o.send(granted, prometheus.CounterValue, float64(n), k.policy, k.code) })
 	fetched := desc("metadata_requests_total", "Requests that needed facts from a service, by service and outcome.", "service", "outcome")
 	c.m.Fetched.each(func(k cause, n uint64) { o.send(fetched, prometheus.CounterValue, float64(n), k.policy, k.code) })
-	floods := desc("client_floods_total", "Client connections of HTTP/2, and of HTTP/3 by resets, broken off for a flood of frames, resets or one header.", "kind")
+	floods := desc("client_floods_total", "Client connections broken off for a flood: of frames (HTTP/2), of resets, of one header, or of heads that do not come (HTTP/3).", "kind")
 	c.m.Floods.each(func(k cause, n uint64) { o.send(floods, prometheus.CounterValue, float64(n), k.code) })
 	c.m.BadRequests.each(func(k cause, n uint64) { o.send(d.badRequests, prometheus.CounterValue, float64(n), k.code) })
 	c.m.Answers.each(func(k cause, n uint64) { o.send(d.answers, prometheus.CounterValue, float64(n), k.code) })
