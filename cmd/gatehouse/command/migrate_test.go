@@ -68,6 +68,14 @@ func TestMigrateWrites(t *testing.T) {
 			t.Errorf("%s: %v %s", name, err, text)
 		}
 	}
+	const plain = `apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: shop}
+spec: {ingressClassName: nginx, rules: [{host: a.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: api, port: {number: 80}}}}]}}]}
+`
+	if _, _, errs := migrated(t, plain, "-f", "-", "--report", "json"); errs != "[]\n" {
+		t.Errorf("of nothing that was asked for the account is %q", errs)
+	}
 	_, out, _ = migrated(t, migratable, "-f", "-", "-o", "json")
 	var list struct {
 		Kind  string

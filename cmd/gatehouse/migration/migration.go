@@ -203,7 +203,7 @@ func (m *migrating) account(out io.Writer, entries []migrate.Entry) error {
 	if m.report == "json" {
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
-		return e.Encode(entries)
+		return e.Encode(append([]migrate.Entry{}, entries...)) // [], not null
 	}
 	for _, e := range entries {
 		if _, err := fmt.Fprintln(out, e); err != nil {

@@ -21,13 +21,15 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/controllers"
 	"github.com/gatehouse-dev/gatehouse/controllers/manifests"
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 )
 
 // notes are what was found, and what it is found by.
 type notes struct {
 	names  map[string]bool // kind namespace/name of what there is
 	secret map[string]*corev1.Secret
-	slices map[string]bool // namespace/name of the Services that slices are of
+	slices map[string]bool                        // namespace/name of the Services that slices are of
+	scopes map[gatewayv1.GatewayDefaultScope]bool // of default Gateways
 	now    time.Time
 	out    []manifests.Problem
 }
@@ -35,13 +37,15 @@ type notes struct {
 // Of are the notes on objects. Missing addresses are
 // told of only where some object has any: a cluster makes them, and they are in no repository.
 func Of(objects []controllers.Object, now time.Time) []manifests.Problem {
-	n := &notes{names: map[string]bool{}, secret: map[string]*corev1.Secret{}, slices: map[string]bool{}, now: now}
+	n := &notes{names: map[string]bool{}, secret: map[string]*corev1.Secret{}, slices: map[string]bool{}, scopes: map[gatewayv1.GatewayDefaultScope]bool{}, now: now}
 	for _, o := range objects {
 		name := o.GetNamespace() + "/" + o.GetName()
 		n.names[string(controllers.KeyOf(o).Kind)+" "+name] = true
 		switch o := o.(type) {
 		case *corev1.Secret:
 			n.secret[name] = o
+		case *gatewayv1.Gateway:
+			n.scopes[gatewayv1.GatewayDefaultScope(spec.DefaultScope(o))] = true
 		case *discoveryv1.EndpointSlice:
 			if of := o.Labels[discoveryv1.LabelServiceName]; of != "" {
 				n.slices[o.Namespace+"/"+of] = true
@@ -65,31 +69,31 @@ func (n *notes) note(object, field, format string, args ...any) {
 func (n *notes) object(o controllers.Object) {
 	switch o := o.(type) {
 	case *gatewayv1.HTTPRoute:
-		n.parents("HTTPRoute", o, o.Spec.ParentRefs)
+		n.parents("HTTPRoute", o, &o.Spec.CommonRouteSpec)
 		for _, rule := range o.Spec.Rules {
 			for _, b := range rule.BackendRefs {
 				n.backends(o.Namespace, b.BackendRef)
 			}
 		}
 	case *gatewayv1.GRPCRoute:
-		n.parents("GRPCRoute", o, o.Spec.ParentRefs)
+		n.parents("GRPCRoute", o, &o.Spec.CommonRouteSpec)
 		for _, rule := range o.Spec.Rules {
 			for _, b := range rule.BackendRefs {
 				n.backends(o.Namespace, b.BackendRef)
 			}
 		}
 	case *gatewayv1.TLSRoute:
-		n.parents("TLSRoute", o, o.Spec.ParentRefs)
+		n.parents("TLSRoute", o, &o.Spec.CommonRouteSpec)
 		for _, rule := range o.Spec.Rules {
 			n.backends(o.Namespace, rule.BackendRefs...)
 		}
 	case *gatewayv1.TCPRoute:
-		n.parents("TCPRoute", o, o.Spec.ParentRefs)
+		n.parents("TCPRoute", o, &o.Spec.CommonRouteSpec)
 		for _, rule := range o.Spec.Rules {
 			n.backends(o.Namespace, rule.BackendRefs...)
 		}
 	case *gatewayv1.UDPRoute:
-		n.parents("UDPRoute", o, o.Spec.ParentRefs)
+		n.parents("UDPRoute", o, &o.Spec.CommonRouteSpec)
 		for _, rule := range o.Spec.Rules {
 			n.backends(o.Namespace, rule.BackendRefs...)
 		}
@@ -136,12 +140,16 @@ func (n *notes) target(object string, i int, namespace string, ref gatewayv1.Loc
 }
 
 // parents tells of a route that nothing is served of.
-func (n *notes) parents(kind string, o controllers.Object, refs []gatewayv1.ParentReference) {
+func (n *notes) parents(kind string, o controllers.Object, of *gatewayv1.CommonRouteSpec) {
 	object := kind + " " + o.GetNamespace() + "/" + o.GetName()
-	if len(refs) == 0 {
+	switch scope := of.UseDefaultGateways; {
+	case len(of.ParentRefs) > 0 || scope != "" && n.scopes[scope]:
+	case scope != "" && scope != gatewayv1.GatewayDefaultScopeNone:
+		n.note(object, "spec.useDefaultGateways", "no Gateway here has spec.defaultScope %s; it is not served", scope)
+	default:
 		n.note(object, "spec.parentRefs", "it names no Gateway; it is not served")
 	}
-	for i, ref := range refs {
+	for i, ref := range of.ParentRefs {
 		field, of, namespace := fmt.Sprintf("spec.parentRefs[%d]", i), "Gateway", o.GetNamespace()
 		if ref.Kind != nil {
 			of = string(*ref.Kind)

@@ -100,6 +100,7 @@ func TestNotes(t *testing.T) {
 		{"[{name: edge}]\n  rules: [{backendRefs: [{name: site, port: 80}, ", "[{name: egde}]\n  rules: [{backendRefs: [{name: site, port: 80}, ", "HTTPRoute shop/r: spec.parentRefs[0]: there is no Gateway shop/egde here; it is not served there"},
 		{"[{name: edge}]\n  rules: [{backendRefs: [{name: site, port: 80}]}]", "[{name: edge, kind: Gatway}]\n  rules: [{backendRefs: [{name: site, port: 80}]}]", "TCPRoute shop/t: spec.parentRefs[0].kind: Gatway is no kind that takes routes; use Gateway or ListenerSet"},
 		{"  parentRefs: [{name: edge}]\n  rules: [{backendRefs: [{name: site, port: 80}]}]", "  rules: [{backendRefs: [{name: site, port: 80}]}]", "TCPRoute shop/t: spec.parentRefs: it names no Gateway; it is not served"},
+		{"  parentRefs: [{name: edge}]\n  rules: [{backendRefs: [{name: site, port: 80}]}]", "  useDefaultGateways: All\n  rules: [{backendRefs: [{name: site, port: 80}]}]", "TCPRoute shop/t: spec.useDefaultGateways: no Gateway here has spec.defaultScope All; it is not served"},
 		{"gatewayClassName: ours", "gatewayClassName: theirs", "Gateway shop/edge: spec.gatewayClassName: there is no GatewayClass theirs here; it is not served"},
 		{"service-name: site", "service-name: sight", "Service shop/site: no EndpointSlice of its namespace has the label kubernetes.io/service-name: site; requests for it are answered 503"},
 		{", labels: {kubernetes.io/service-name: site}", "", "EndpointSlice shop/site-1: metadata.labels: without the label kubernetes.io/service-name it is of no Service\nService shop/site: no EndpointSlice of its namespace has the label kubernetes.io/service-name: site; requests for it are answered 503"},
@@ -115,6 +116,10 @@ func TestNotes(t *testing.T) {
 		if got := of(strings.Replace(served, c[0], c[1], 1), time.Now()); got != c[2] {
 			t.Errorf("%s\n got %s\nwant %s", c[1], got, c[2])
 		}
+	}
+	defaulted := strings.NewReplacer("  gatewayClassName: ours\n", "  gatewayClassName: ours\n  defaultScope: All\n", "  parentRefs: [{name: edge}]\n", "  useDefaultGateways: All\n").Replace(served)
+	if got := of(defaulted, time.Now()); got != "" {
+		t.Errorf("of routes of a default Gateway: %s", got)
 	}
 	const at = "Gateway shop/edge: spec.listeners[0].tls.certificateRefs[0]: the certificate of Secret shop/cert "
 	if got := of(served, time.Now().AddDate(100, 0, 0)); !strings.HasPrefix(got, at+"ended on ") {
