@@ -1,7 +1,7 @@
 // Package manifests reads Kubernetes objects from files, as kubectl would apply
-// them to an API server: checked against the schemas of their kinds, strictly,
-// with the defaults filled in. Every fault is named with its file, line, field
-// and fix.
+// them to an API server: checked against the schemas of their kinds and the rules
+// in them, strictly, with the defaults filled in. Every fault is named with its
+// file, line, field and fix.
 //
 // cmd/gatehouse calls Load for `standalone` and `table`; tests call Parse. The scheme is handed in.
 package manifests
