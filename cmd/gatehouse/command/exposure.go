@@ -89,7 +89,7 @@ func manifestTable(c *cobra.Command, paths []string, sayUnserved bool) (*table.T
 	if err != nil {
 		return nil, err
 	}
-	r := s.read()
+	r := s.readAloud(c.ErrOrStderr())
 	for _, p := range r.problems {
 		fmt.Fprintln(c.ErrOrStderr(), p)
 	}

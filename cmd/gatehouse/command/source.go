@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/implied"
 	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/notes"
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/usage"
 	"github.com/gatehouse-dev/gatehouse/controllers"
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
@@ -101,6 +102,11 @@ func (s *source) read() reading {
 		r.notes = append(r.notes, p)
 	}
 	return r
+}
+
+// readAloud is read, and tells w every two seconds that it is still at it.
+func (s *source) readAloud(w io.Writer) reading {
+	return usage.Aloud(w, 2*time.Second, "reading and checking manifests", s.read)
 }
 
 // unserved says why r has nothing to serve, which is no fault: others' Gateways may be

@@ -88,7 +88,7 @@ func (s *standalone) run(ctx context.Context) error {
 		defer d.demo.Close()
 		source.extra, s.guide = d.objects, d.guide
 	}
-	first := source.read()
+	first := source.readAloud(s.errs)
 	for _, p := range first.problems {
 		_, _ = fmt.Fprintln(s.errs, p)
 	}

@@ -38,7 +38,7 @@ It exits with 1 if a manifest is at fault.`,
 				defer d.demo.Close()
 				s.extra = d.objects
 			}
-			r := s.read()
+			r := s.readAloud(c.ErrOrStderr())
 			if why := s.unserved(r); why != "" {
 				_, _ = fmt.Fprintln(c.ErrOrStderr(), why)
 			}

@@ -1,5 +1,5 @@
 // Package usage is what the commands of the command line have in common: how they
-// take arguments, say that something was mistyped, print results and complete values.
+// take arguments, say that something was mistyped or takes its time, print results and complete values.
 //
 // cmd/gatehouse/command calls it for each command.
 package usage
