@@ -273,3 +273,98 @@ func TestContentOfHead(t *testing.T) {
 		})
 	}
 }
+
+// TestContentWithoutUse has a backend that reads no content but a POST's, PUT's or
+// PATCH's, as several do: that of another method would be its next request, which no
+// route or policy has seen.
+func TestContentWithoutUse(t *testing.T) {
+	var connections atomic.Int32
+	backend := raw(t, func(c *net.TCPConn, r *bufio.Reader, _ int) {
+		connections.Add(1)
+		for {
+			q, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head(r))))
+			if err != nil {
+				return
+			}
+			switch q.Method {
+			case "POST", "PUT", "PATCH":
+				io.CopyN(io.Discard, r, q.ContentLength)
+			}
+			answer := "HTTP/1.1 200 OK\r\nContent-Length: " + strconv.Itoa(len(q.RequestURI)) + "\r\n\r\n"
+			if q.Method != "HEAD" {
+				answer += q.RequestURI
+			}
+			io.WriteString(c, answer)
+			if q.URL.Path == "/admin" {
+				t.Errorf("the content of a request is one of its own: %v", q.Header)
+			}
+			if q.Close {
+				return
+			}
+		}
+	})
+	c := start(t, options{}, backend).dial()
+	const content = "GET /admin HTTP/1.1\r\nHost: h\r\n\r\n"
+	ask := func(method string) {
+		c.send(method + " /" + method + " HTTP/1.1\r\nHost: h\r\nContent-Length: " + strconv.Itoa(len(content)) + "\r\n\r\n" + content)
+		a, err := c.read(method)
+		if err != nil || a.StatusCode != 200 || method != "HEAD" && a.body != "/"+method {
+			t.Errorf("%s: %v, %v", method, a, err)
+		}
+	}
+	for i, method := range []string{"GET", "HEAD", "DELETE", "OPTIONS", "BREW"} {
+		ask(method)
+		if got := connections.Load(); got != int32(i+1) {
+			t.Errorf("%s: %d connections, want %d", method, got, i+1)
+		}
+	}
+	for _, method := range []string{"POST", "PUT", "PATCH", "POST"} {
+		ask(method)
+	}
+	if got := connections.Load(); got != 6 {
+		t.Errorf("%d connections, want one for all that may have content", got)
+	}
+}
+
+// TestTrailersWithoutUse has a backend that knows no trailer fields, and takes them for its
+// next request, as several do.
+func TestTrailersWithoutUse(t *testing.T) {
+	backend := raw(t, func(c *net.TCPConn, r *bufio.Reader, _ int) {
+		for {
+			h := head(r)
+			if h == "" {
+				return
+			}
+			if !strings.HasPrefix(h, "POST / ") {
+				t.Errorf("the trailer fields of a request are one of their own: %q", h)
+			}
+			for line := ""; line != "0\r\n"; {
+				line, _ = r.ReadString('\n')
+			}
+			if b, _ := r.Peek(2); string(b) == "\r\n" {
+				r.Discard(2)
+			}
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+			if strings.Contains(h, "\r\nConnection: close\r\n") {
+				return
+			}
+		}
+	})
+	c := start(t, options{}, backend).dial()
+	for _, announced := range []string{"", "Trailer: x\r\n", ""} {
+		c.send("POST / HTTP/1.1\r\nHost: h\r\n" + announced + "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX: /admin HTTP/1.1\r\nY: 1\r\n\r\n")
+		c.want(200, "hi")
+	}
+}
+
+// head reads a request's head from r.
+func head(r *bufio.Reader) (head string) {
+	for !strings.HasSuffix(head, "\r\n\r\n") {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return ""
+		}
+		head += line
+	}
+	return head
+}

@@ -43,7 +43,7 @@ func TestRequestContent(t *testing.T) {
 			rest = rest[n:]
 		}
 		known := "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body
-		chunked := "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks.String() + "0\r\nX-Sum: 42\r\n\r\n"
+		chunked := "POST / HTTP/1.1\r\nHost: h\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks.String() + "0\r\nX-Sum: 42\r\n\r\n"
 		t.Run(name, func(t *testing.T) {
 			c := s.dial()
 			for range 2 {

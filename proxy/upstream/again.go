@@ -21,7 +21,7 @@ func (c *Call) finish() {
 	if k == nil {
 		return
 	}
-	if c.sent && in.done && in.r == in.w && in.mode < untilClose && !c.Head.Close {
+	if c.sent && in.done && in.r == in.w && in.mode < untilClose && !c.Head.Close && !c.last {
 		k.release(c.at)
 	} else {
 		k.close()

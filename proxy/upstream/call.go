@@ -33,6 +33,7 @@ type Call struct {
 	req     []byte      // the request's head, and content that was gathered; its memory stays with the call
 	content bool        // there is some
 	chunked bool        // it is sent in chunks
+	last    bool        // no request is to follow on its connection
 	sent    bool        // all of the request has been written
 	moved   atomic.Bool // content has been written since Await looked
 	in      input
@@ -75,7 +76,7 @@ func (c *Call) Release() {
 	if cap(c.req) > maxStaging {
 		c.unstage()
 	}
-	c.cfg, c.content, c.chunked, c.x = nil, false, false, nil
+	c.cfg, c.content, c.chunked, c.last, c.x = nil, false, false, false, nil
 }
 
 // unstage goes back to memory that a call may keep.
@@ -120,10 +121,19 @@ func put(b []byte) {
 }
 
 // Stage writes x's head into memory. lines are whole field lines to come last in it.
+//
+// Content that a method has no use for is a request of its own to backends that do not
+// read it (RFC 9110, section 9.3.1), which nobody has let in, and so are trailer fields to
+// those that know none. So a request with the one, or that announces the other, is the last
+// on its connection, and the backend is told.
 func (c *Call) Stage(x *exchange.Exchange, lines string) {
 	c.content, c.told = x.Request.Body != nil, x.Context != nil
 	c.chunked = c.content && x.Request.ContentLength < 0
-	c.req = wire.AppendRequestHead(c.req[:0], x, wire.RequestOptions{Upgrade: x.Request.Upgrade != "", Lines: lines})
+	c.last = c.content && !wire.WantsLength(x.Request.Method)
+	if c.chunked && !c.last {
+		_, c.last = x.Request.Header.Get("trailer")
+	}
+	c.req = wire.AppendRequestHead(c.req[:0], x, wire.RequestOptions{Upgrade: x.Request.Upgrade != "", Close: c.last, Lines: lines})
 }
 
 // Gather reads all of body, whose length is known, behind the staged head, so
@@ -337,7 +347,8 @@ func (c *Call) Write(p []byte) error {
 	return err
 }
 
-// Last ends the content.
+// Last ends the content. Over HTTP/1.1, trailer fields that the request has not announced
+// are left out (RFC 9112, section 7.1.2); see Stage.
 func (c *Call) Last(trailer exchange.Header) error {
 	if c.stream != nil {
 		c.stream.Last(trailer)
@@ -345,6 +356,9 @@ func (c *Call) Last(trailer exchange.Header) error {
 	}
 	if !c.chunked {
 		return nil
+	}
+	if !c.last {
+		trailer = nil
 	}
 	_, err := c.conn.Write(wire.AppendLastChunk(c.req[:0], trailer))
 	return err

@@ -11,6 +11,7 @@ import (
 // RequestOptions say how a request is framed on its backend connection.
 type RequestOptions struct {
 	Upgrade bool   // offer x.Request.Upgrade
+	Close   bool   // Connection: close
 	Lines   string // whole field lines, well-formed, to come last
 }
 
@@ -40,7 +41,7 @@ func AppendRequestHead(dst []byte, x *exchange.Exchange, o RequestOptions) []byt
 	if o.Upgrade {
 		upgrade = r.Upgrade
 	}
-	dst = appendConnection(dst, connection{upgrade: upgrade})
+	dst = appendConnection(dst, connection{close: o.Close, upgrade: upgrade})
 	dst = append(dst, o.Lines...)
 	return append(dst, '\r', '\n')
 }

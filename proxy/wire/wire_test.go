@@ -169,6 +169,7 @@ func TestAppendRequestHead(t *testing.T) {
 	check(exchange.Request{Method: "GET", Path: "/", Authority: "h", Upgrade: "websocket"}, RequestOptions{Upgrade: true},
 		"GET / HTTP/1.1\nHost: h\nUpgrade: websocket\nConnection: Upgrade\n")
 	check(exchange.Request{Method: "GET", Path: "/", Authority: "h", Upgrade: "websocket"}, RequestOptions{}, "GET / HTTP/1.1\nHost: h\n")
+	check(exchange.Request{Method: "GET", Path: "/", Authority: "h"}, RequestOptions{Close: true, Lines: "X: 1\r\n"}, "GET / HTTP/1.1\nHost: h\nConnection: close\nX: 1\n")
 
 	// What is not fit for the wire never gets there.
 	check(exchange.Request{Method: "GET", Path: "/a b#?\r\n", RawQuery: "q\x00\xc3#", Authority: "h\r\nX: 1"}, RequestOptions{},
