@@ -24,7 +24,11 @@ func (t *transfer) tell() {
 	x := t.x
 	h := &x.Request.Header
 	peer := x.Conn.Peer.Addr().Unmap()
+	trusted := t.f.cfg.Trusted.Contains(peer)
 	h.DropSpelt(ours)
+	if !trusted {
+		h.DropSpelt(mounts)
+	}
 	from := mem.String(peer.AppendTo(x.Arena.Alloc(64)[:0]))
 	const name = "x-forwarded-for"
 	if before, ok := h.Get(name); ok {
@@ -34,7 +38,6 @@ func (t *transfer) tell() {
 		from = x.Arena.Concat(before, ", ", from)
 	}
 	h.Set(name, from)
-	trusted := t.f.cfg.Trusted.Contains(peer)
 	if _, ok := h.Get("x-forwarded-proto"); !ok || !trusted {
 		h.Set("x-forwarded-proto", x.Request.Scheme)
 	}
@@ -96,6 +99,11 @@ func addLine(h *exchange.Header, text string, value int) {
 // which nobody but the connection's protocol may: some backends go by Transfer_Encoding.
 var ours = []string{"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "transfer-encoding", "content-length"}
 
+// mounts are what parts a path for programs of WSGI, spelt with a hyphen. Gunicorn goes by
+// SCRIPT_NAME and PATH_INFO where it trusts its peer: with /x as the former, /x/admin leads
+// to /admin.
+var mounts = []string{"script-name", "path-info"}
+
 // told reports whether a proxy before us, or the client, has set one of these fields,
 // or one that a backend could take for it.
 func told(h exchange.Header) bool {
@@ -105,12 +113,15 @@ func told(h exchange.Header) bool {
 		if len(name) > 12 && exchange.Mark(name[11]) && mem.EqualFold(name[2:11], "forwarded") {
 			return true
 		}
-		if len(name) == len("transfer_encoding") && unhyphened(name[8]) || len(name) == len("content_length") && unhyphened(name[7]) {
+		if i := hyphens[min(len(name), len(hyphens)-1)]; i > 0 && unhyphened(name[i]) {
 			return true
 		}
 	}
 	return false
 }
+
+// hyphens is where the others have theirs, by their length.
+var hyphens = [...]byte{len("path_info"): 4, len("script_name"): 6, len("content_length"): 7, len("transfer_encoding"): 8, 18: 0}
 
 // unhyphened reports whether c may be taken for the hyphen that it is not.
 func unhyphened(c byte) bool { return c != '-' && exchange.Mark(c) }

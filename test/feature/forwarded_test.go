@@ -36,7 +36,7 @@ func TestForwardingFields(t *testing.T) {
 	spelt := []string{"x_forwarded_for: 192.0.2.1", "x-forwarded_proto: https", "X_Forwarded-Host: other.example"}
 	is(w.Client(""), "GET http://a.example/", "127.0.0.1 http a.example 127.0.0.1", spelt...)
 	is(w.Client(""), "GET http://a.example/", "192.0.2.9, 127.0.0.1 http a.example 127.0.0.1", append(spelt, "x-forwarded-for: 192.0.2.9")...)
-	for _, fields := range [][]string{spelt, {"Transfer_Encoding: chunked"}, {"content_length: 5"}, {"X.Forwarded.For: 192.0.2.1", "x-forwarded.proto: https", "Transfer.Encoding: chunked"}} {
+	for _, fields := range [][]string{spelt, {"Transfer_Encoding: chunked"}, {"content_length: 5"}, {"X.Forwarded.For: 192.0.2.1", "x-forwarded.proto: https", "Transfer.Encoding: chunked"}, {"SCRIPT_NAME: /x"}, {"Path_Info: /admin"}} {
 		for name := range w.Over(w.Client(""), "GET http://a.example/", "", fields...).Seen().Header {
 			if strings.ContainsAny(name, "_.") {
 				t.Errorf("the backend was sent %s", name)
@@ -49,6 +49,9 @@ func TestForwardingFields(t *testing.T) {
 	is(w.Client(""), "GET http://a.example/", "127.0.0.1 http a.example 127.0.0.1")
 	is(w.Client(""), "GET http://a.example/", "192.0.2.1, 10.1.1.1, 127.0.0.1 https other.example 192.0.2.1", claimed...)
 	is(w.Client(""), "GET http://a.example/", "203.0.113.9, 192.0.2.1, 10.1.1.1, 127.0.0.1 http a.example 192.0.2.1", "x-forwarded-for: 203.0.113.9, 192.0.2.1, 10.1.1.1")
+	if h := w.Over(w.Client(""), "GET http://a.example/", "", "SCRIPT_NAME: /x").Seen().Header; len(h["Script_name"]) != 1 {
+		t.Errorf("a trusted proxy's fields have become %v", h)
+	}
 	is(w.Client(""), "GET http://a.example/", "192.0.2.1, rubbish, 127.0.0.1 http a.example 127.0.0.1", "x-forwarded-for: 192.0.2.1, rubbish")
 }
 
