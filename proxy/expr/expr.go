@@ -192,14 +192,17 @@ func (p *Program) Bool(x *exchange.Exchange) (bool, error) {
 		return yes, err
 	}
 	path := x.Request.Path
-	x.Request.Path = x.Request.Unveiled
-	other, err := p.holds(x)
-	x.Request.Path = path
-	switch {
-	case err != nil:
-		return false, err
-	case yes != other:
-		return false, errVeiled
+	defer func() { x.Request.Path = path }()
+	for _, reading := range x.Request.Readings() {
+		if x.Request.Path = reading; reading == "" {
+			continue
+		}
+		switch other, err := p.holds(x); {
+		case err != nil:
+			return false, err
+		case yes != other:
+			return false, errVeiled
+		}
 	}
 	return yes, nil
 }

@@ -117,6 +117,21 @@ func TestUnveil(t *testing.T) {
 	is("/a;%2F%20", "/a/%20")
 	is("/a;%2", "/a") // the form has no such escape
 	is("/a%2", "/a%2")
+	is("/a./b../c", "/a/b/c")
+	is("/a.;x/b.", "/a/b")
+	is("/a.%2Fb", "/a/b")
+	is("/.../a", "/a")
+	is("/.a/b.c", "/.a/b.c")
+}
+
+func TestUnhost(t *testing.T) {
+	for path, want := range map[string]string{
+		"//x/admin": "/admin", "///x//admin;a": "/admin", "//x.example:80/a./b": "/a/b", "//x/": "/", "//x": "", "//": "", "/x/admin": "", "/": "",
+	} {
+		if got := Unhost(path, new(mem.Arena)); got != want {
+			t.Errorf("%q: %q, want %q", path, got, want)
+		}
+	}
 }
 
 func TestCanonicalPath(t *testing.T) {

@@ -69,12 +69,13 @@ func special(x uint64) uint64 {
 // Veiled reports whether path, which has been normalized, may have another form for
 // programs that make more alike than RFC 3986 does; see Unveil.
 func Veiled(path string) bool {
-	return strings.IndexByte(path, ';') >= 0 || strings.IndexByte(path, '%') >= 0 || strings.Contains(path, "//")
+	return strings.IndexByte(path, ';') >= 0 || strings.IndexByte(path, '%') >= 0 || strings.Contains(path, "//") ||
+		strings.Contains(path, "./") || path[len(path)-1] == '.'
 }
 
 // Unveil returns path, which has been normalized, as such programs read it, and whether
-// that is another one: empty segments are nothing, %2F and %5C are slashes, and what
-// follows a semicolon is no part of a segment. It is in a's memory.
+// that is another one: empty segments are nothing, %2F and %5C are slashes, and neither
+// what follows a semicolon nor a dot at the end is part of a segment. It is in a's memory.
 func Unveil(path string, a *mem.Arena) (string, bool) {
 	out := append(a.Alloc(len(path))[:0], '/')
 	for i, parameter := 1, false; i < len(path); i++ {
@@ -94,14 +95,41 @@ func Unveil(path string, a *mem.Arena) (string, bool) {
 		case c == ';':
 			parameter = true
 		case c == '/':
-			if parameter = false; out[len(out)-1] != '/' {
+			parameter = false
+			if out = undotted(out); out[len(out)-1] != '/' {
 				out = append(out, c)
 			}
 		case !parameter:
 			out = append(out, c)
 		}
 	}
+	out = undotted(out)
 	return mem.String(out), len(out) != len(path)
+}
+
+// undotted returns out, which starts with a slash, without the dots at its end.
+func undotted(out []byte) []byte {
+	for out[len(out)-1] == '.' {
+		out = out[:len(out)-1]
+	}
+	return out
+}
+
+// Unhost returns path, which has been normalized, unveiled and as programs read it that
+// take it for a reference to a resource: what two slashes begin is a host's name then
+// (RFC 3986, section 4.2), and //x/admin leads to /admin. It is empty where it is not so,
+// and in a's memory.
+func Unhost(path string, a *mem.Arena) string {
+	if len(path) < 2 || path[:2] != "//" {
+		return ""
+	}
+	host := strings.TrimLeft(path, "/")
+	i := strings.IndexByte(host, '/')
+	if i < 0 {
+		return "" // the root, which is more often meant for host itself
+	}
+	path, _ = Unveil(host[i:], a)
+	return path
 }
 
 // CanonicalPath returns a path from the configuration as NormalizePath would

@@ -231,14 +231,13 @@ func (r *Router) Match(x *exchange.Exchange) (*Action, *Listener) {
 	if !ok {
 		return r.badPath, l
 	}
-	sent := ""
+	x.Request.Sent, x.Request.Unveiled, x.Request.Unhosted = "", "", ""
 	if path != x.Request.Path {
-		sent = x.Request.Path
+		x.Request.Sent, x.Request.Path = x.Request.Path, path
 	}
-	x.Request.Path, x.Request.Sent, x.Request.Unveiled = path, sent, ""
 	if match.Veiled(path) {
 		if plain, other := match.Unveil(path, &x.Arena); other {
-			x.Request.Unveiled = plain
+			x.Request.Unveiled, x.Request.Unhosted = plain, match.Unhost(path, &x.Arena)
 		}
 	}
 	for at := l; at != nil; at = at.next {

@@ -12,13 +12,20 @@ import (
 // in by a could then reach what others guard. l is the first listener of x's host.
 func (l *Listener) hides(x *exchange.Exchange, a *Action) bool {
 	path := x.Request.Path
-	x.Request.Path = x.Request.Unveiled
-	var b *Action
-	for ; l != nil && b == nil; l = l.next {
-		b = l.match(x)
+	defer func() { x.Request.Path = path }()
+	for _, other := range x.Request.Readings() {
+		if x.Request.Path = other; other == "" {
+			continue
+		}
+		var b *Action
+		for at := l; at != nil && b == nil; at = at.next {
+			b = at.match(x)
+		}
+		if b != nil && b != a && !a.guardsAs(b) {
+			return true
+		}
 	}
-	x.Request.Path = path
-	return b != nil && b != a && !a.guardsAs(b)
+	return false
 }
 
 // guarded reports whether a may keep a request from a backend.

@@ -182,9 +182,15 @@ func (p *Policy) authorize(x *exchange.Exchange) (auth.Result, error) {
 		return result, err
 	}
 	path := x.Request.Path
-	x.Request.Path = x.Request.Unveiled
-	result, err = p.decide(x)
-	x.Request.Path = path
+	defer func() { x.Request.Path = path }()
+	for _, reading := range x.Request.Readings() {
+		if x.Request.Path = reading; reading == "" {
+			continue
+		}
+		if result, err = p.decide(x); result.Outcome != auth.Accepted {
+			break
+		}
+	}
 	return result, err
 }
 
