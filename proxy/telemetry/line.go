@@ -12,7 +12,7 @@ import (
 // The most bytes a value takes in a line, after escaping. Their sum and the
 // names stay below mem.Small, so a line never outgrows its buffer.
 const (
-	maxPath = 800
+	maxPath = 640
 	maxText = 192
 )
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -223,6 +224,7 @@ func TestLineTellsCause(t *testing.T) {
 }
 
 func TestLineFitsItsBuffer(t *testing.T) {
+	const longest = "2001:db8:1111:2222:3333:4444:5555:6666"
 	x, long := request(), strings.Repeat("\x01", 64<<10)
 	x.Request.Method, x.Request.Host, x.Request.Path, x.Response.Code = long, long, long, long
 	x.Conn.Protocol = long
@@ -231,7 +233,10 @@ func TestLineFitsItsBuffer(t *testing.T) {
 	x.Trace.Steps = []exchange.Step{{Cause: long}}
 	x.Principal.Method, x.Principal.Subject = long, long
 	x.Request.Header = exchange.Header{{Name: "User-Agent", Value: long}}
-	if n := len(appendLine(nil, x, time.Hour)); n > mem.Small {
+	x.Request.ClientIP, x.Trace.Endpoint = netip.MustParseAddr(longest), netip.MustParseAddrPort("["+longest+"]:65535")
+	x.Trace.BytesIn, x.Trace.BytesOut, x.Trace.Retries, x.Trace.ID = math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxUint64
+	x.Response.Status = math.MaxInt64
+	if n := len(appendLine(nil, x, math.MaxInt64)); n > mem.Small {
 		t.Errorf("line of %d bytes", n)
 	}
 }
