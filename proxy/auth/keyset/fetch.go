@@ -73,7 +73,7 @@ func fetch(ctx context.Context, c *remote.Client, t *table.KeySet) (out fetched,
 	if err != nil {
 		return fetched{}, err
 	}
-	out.fresh = freshness(answer.Header.Get("Cache-Control"))
+	out.fresh = freshness(strings.Join(answer.Header.Values("Cache-Control"), ","))
 	out.keys, err = Parse(answer.Content)
 	return out, err
 }
@@ -96,20 +96,21 @@ func discover(ctx context.Context, c *remote.Client, issuer string) (string, []b
 	return metadata.URI, document, nil
 }
 
-// freshness reads max-age (RFC 9111, section 5.2.2).
+// freshness reads max-age, the first one if there are several, unless no-store or
+// no-cache is said before or behind it (RFC 9111, sections 4.2.1 and 5.2.2).
 func freshness(cacheControl string) time.Duration {
+	fresh, said := lifetime, false
 	for part := range strings.SplitSeq(cacheControl, ",") {
 		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(part)), "=")
 		switch name {
 		case "no-store", "no-cache":
 			return minLifetime
 		case "max-age":
-			n, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
-			if err != nil {
-				return lifetime
+			if n, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31); err == nil && !said {
+				fresh = min(max(time.Duration(n)*time.Second, minLifetime), maxLifetime)
 			}
-			return min(max(time.Duration(n)*time.Second, minLifetime), maxLifetime)
+			said = true
 		}
 	}
-	return lifetime
+	return fresh
 }

@@ -449,5 +449,8 @@ func TestFreshness(t *testing.T) {
 	is("max-age=99999999999999", lifetime)
 	is("max-age=x", lifetime)
 	is("no-store, max-age=300", minLifetime)
+	is("max-age=3600, no-store", minLifetime)
+	is("max-age=3600, must-revalidate, no-cache", minLifetime)
+	is("max-age=300, max-age=3600", 5*time.Minute)
 	is("no-cache", minLifetime)
 }
