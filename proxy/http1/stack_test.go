@@ -26,7 +26,10 @@ import (
 
 // handler answers what it was asked: method, host, path, query and content; a
 // path can ask for other things.
-type handler struct{ broken *atomic.Int32 } // answers that their clients did not take
+type handler struct {
+	broken *atomic.Int32 // answers that their clients did not take
+	held   chan struct{} // what /held waits for
+}
 
 func (h handler) Handle(x *exchange.Exchange) {
 	var content strings.Builder
@@ -62,8 +65,8 @@ func (h handler) Handle(x *exchange.Exchange) {
 		return
 	case "/slow":
 		time.Sleep(50 * time.Millisecond)
-	case "/slower":
-		time.Sleep(500 * time.Millisecond)
+	case "/held":
+		<-h.held
 	case "/big":
 		text = strings.Repeat("x", 8<<20)
 		x.Response.ContentLength = 8 << 20
@@ -109,6 +112,7 @@ type stack struct {
 	secure bool
 	quiet  *atomic.Int32 // connections handed back
 	broken *atomic.Int32 // answers that were not taken
+	held   chan struct{} // what /held waits for
 }
 
 // over is what connections are made of.
@@ -135,8 +139,8 @@ func start(t testing.TB, cfg http1.Config, kind over) *stack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	quiet, broken := &atomic.Int32{}, &atomic.Int32{}
-	s := http1.New(cfg, handler{broken})
+	quiet, broken, held := &atomic.Int32{}, &atomic.Int32{}, make(chan struct{})
+	s := http1.New(cfg, handler{broken, held})
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -169,7 +173,7 @@ func start(t testing.TB, cfg http1.Config, kind over) *stack {
 		}
 	})
 	t.Cleanup(func() { l.Close(); s.Close(); running.Wait() })
-	return &stack{t, l.Addr().String(), s, secure, quiet, broken}
+	return &stack{t, l.Addr().String(), s, secure, quiet, broken, held}
 }
 
 func certificate(t testing.TB) tls.Certificate {
