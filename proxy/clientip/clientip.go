@@ -48,7 +48,7 @@ func (t *Trusted) Contains(a netip.Addr) bool {
 	if t == nil {
 		return false
 	}
-	a = a.Unmap()
+	a = a.Unmap().WithZone("") // no network contains an address with one
 	for _, p := range t.prefixes {
 		if p.Contains(a) {
 			return true

@@ -8,7 +8,7 @@ import (
 )
 
 func TestClient(t *testing.T) {
-	trusted, err := Parse([]string{"10.0.0.0/8", "192.0.2.1", "fd00::/8"})
+	trusted, err := Parse([]string{"10.0.0.0/8", "192.0.2.1", "fd00::/8", "fe80::/10"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,6 +29,7 @@ func TestClient(t *testing.T) {
 	client(t, trusted, "10.1.1.1", "1.2.3.4", "1.2.3.4")
 	client(t, trusted, "::ffff:10.1.1.1", "1.2.3.4", "1.2.3.4")
 	client(t, trusted, "10.1.1.1", "1.2.3.4", "6.6.6.6, 1.2.3.4 , 192.0.2.1")
+	client(t, trusted, "fe80::7%2", "1.2.3.4", "1.2.3.4")
 	client(t, trusted, "10.1.1.1", "1.2.3.4", "6.6.6.6, 1.2.3.4", "10.2.2.2,fd00::7")
 	client(t, trusted, "10.1.1.1", "10.2.2.2", "10.2.2.2, 10.3.3.3")
 	client(t, trusted, "10.1.1.1", "10.3.3.3", "1.2.3.4, nonsense, 10.3.3.3")
