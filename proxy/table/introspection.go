@@ -1,7 +1,7 @@
 package table
 
 import (
-	"net/url"
+	"cmp"
 	"strings"
 	"time"
 )
@@ -30,18 +30,11 @@ func (i *Introspection) Service() string {
 	if i.Backend != "" {
 		return i.Backend
 	}
-	text := i.URL
-	if text == "" {
-		text = i.Issuer
-	}
-	u, err := url.Parse(text)
-	if err != nil {
-		return "malformed"
-	}
-	return u.Host
+	return hostOf(cmp.Or(i.URL, i.Issuer))
 }
 
-// String prints "https://issuer.example client shop aud=orders ttl 1m0s spare 5m0s timeout 2s".
+// String prints "discovery issuer https://issuer.example client shop aud=orders ttl 1m0s
+// spare 5m0s timeout 2s".
 func (i *Introspection) String() string {
 	out := []string{}
 	switch {

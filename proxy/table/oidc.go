@@ -48,8 +48,8 @@ type Redis struct {
 	CA  []byte `json:"ca,omitempty"`
 }
 
-// TokenHeader is the request header field in which the backend gets the caller's
-// access token.
+// TokenHeader is the request header field in which a backend or another service gets
+// a token: the caller's, or one of the gateway's own.
 type TokenHeader struct {
 	Name   string `json:"name"`             // lower case
 	Scheme string `json:"scheme,omitempty"` // before the token, with a space

@@ -68,6 +68,7 @@ const tokenType = "urn:ietf:params:oauth:token-type:"
 // Service names the token endpoint's host, for metrics.
 func (g *TokenGrant) Service() string { return hostOf(g.URL) }
 
+// hostOf is the host of a URL.
 func hostOf(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
