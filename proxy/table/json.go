@@ -40,6 +40,9 @@ func Load(data []byte) (*Table, error) {
 		if l == nil {
 			return nil, fmt.Errorf("table: a listener is null")
 		}
+		if slices.Contains(l.Certificates, nil) || slices.Contains(l.Streams, nil) {
+			return nil, fmt.Errorf("table: listener %s: a certificate or stream is null", l.ID)
+		}
 		for _, h := range l.Hosts {
 			if h == nil {
 				return nil, fmt.Errorf("table: listener %s: a host is null", l.ID)

@@ -220,6 +220,8 @@ func TestLoadErrors(t *testing.T) {
 	fails(`{"listeners": [null]}`, "listener is null")
 	fails(`{"backends": [null]}`, "backend or key set is null")
 	fails(`{"listeners": [{"id": "a", "hosts": [null]}]}`, "host is null")
+	fails(`{"listeners": [{"id": "a", "certificates": [null]}]}`, "listener a: a certificate or stream is null")
+	fails(`{"listeners": [{"id": "a", "streams": [null]}]}`, "listener a: a certificate or stream is null")
 	fails(`{"listeners": [{"id": "a", "hosts": [{"name": "*", "rules": [{}]}]}]}`, "rule 1 has no action")
 }
 
@@ -227,6 +229,7 @@ func FuzzLoad(f *testing.F) {
 	seed, _ := full().Marshal()
 	f.Add(seed)
 	f.Add([]byte(`{}`))
+	f.Add([]byte(`{"listeners": [{"id": "a", "certificates": [null]}]}`))
 	f.Fuzz(func(_ *testing.T, data []byte) {
 		if t, err := Load(data); err == nil {
 			_, _ = t.Text(), t.Hash()
