@@ -36,6 +36,7 @@ func (p *Proxies) Equal(o *Proxies) bool {
 
 // Contains reports whether a is the address of one of them.
 func (p *Proxies) Contains(a netip.Addr) bool {
+	a = a.WithZone("") // no network contains an address with one
 	for _, t := range p.Trusted {
 		if t.Contains(a) {
 			return true

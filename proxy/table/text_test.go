@@ -208,6 +208,13 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+func TestProxiesOfALink(t *testing.T) {
+	p := &Proxies{Trusted: []netip.Prefix{netip.MustParsePrefix("fe80::/10")}}
+	if !p.Contains(netip.MustParseAddr("fe80::7%2")) || p.Contains(netip.MustParseAddr("fd00::7")) {
+		t.Error("the addresses of a link are not those of its network")
+	}
+}
+
 func TestLoadErrors(t *testing.T) {
 	fails := func(data, want string) {
 		t.Helper()
