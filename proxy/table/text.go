@@ -96,8 +96,11 @@ func (r *Rule) String() string {
 	if a.Session != nil {
 		columns = append(columns, a.Session.String())
 	}
-	return strings.Join(append(columns, a.Route+" "+a.Rule), " | ")
+	return breaks.Replace(strings.Join(append(columns, a.Route+" "+a.Rule), " | "))
 }
+
+// breaks has blanks for the ends of lines, which expressions often have.
+var breaks = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ")
 
 // String prints "GET prefix /v1 header x-env=test query v~[0-9]+".
 func (m Match) String() string {
@@ -129,7 +132,7 @@ func (v ValueMatch) String() string {
 	return v.Name + "=" + word(v.Value)
 }
 
-// String prints what is set: "timeout 5s backend 2s".
+// String prints what is set: "timeout 5s backend timeout 2s".
 func (t Timeouts) String() string {
 	var out []string
 	if t.Request != 0 {

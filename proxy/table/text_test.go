@@ -208,6 +208,17 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// TestRuleIsOneLine: expressions are often written over several lines.
+func TestRuleIsOneLine(t *testing.T) {
+	r := &Rule{Action: &Action{Route: "HTTPRoute shop/orders", Rule: "0", Auth: &Auth{
+		Sources: []Source{{Policy: "AuthPolicy shop/orders", When: []string{"a ||\r\nb"}}},
+		Rules:   []AuthRule{{Name: "office", CEL: "a &&\nb\n"}},
+	}}}
+	if got, want := r.String(), "exact \"\" | auth:rule office(a && b ) by AuthPolicy shop/orders when(a || b) | - | HTTPRoute shop/orders 0"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestProxiesOfALink(t *testing.T) {
 	p := &Proxies{Trusted: []netip.Prefix{netip.MustParsePrefix("fe80::/10")}}
 	if !p.Contains(netip.MustParseAddr("fe80::7%2")) || p.Contains(netip.MustParseAddr("fd00::7")) {
