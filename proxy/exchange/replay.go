@@ -81,30 +81,30 @@ func (x *Exchange) Hold(buf []byte, most int64, room Room) ([]byte, error) {
 		buf = append(buf, p...)
 		switch {
 		case int64(len(buf)) > most:
-			x.Request.Body = Replay(buf, err, body)
+			x.Request.Body = replay(buf, err, body)
 			return buf, ErrTooLarge
 		case len(p) > 0 && room != nil && !room.Take(len(p)):
-			x.Request.Body = Replay(buf, err, body)
+			x.Request.Body = replay(buf, err, body)
 			return buf, ErrNoRoom
 		case !x.take(before, cap(buf)):
-			x.Request.Body = Replay(buf, err, body)
+			x.Request.Body = replay(buf, err, body)
 			return buf, errFull
 		case err == io.EOF && len(buf) > 0:
 			x.Request.Body = &Buffered{Content: buf}
 			return buf, nil
 		case err == io.EOF:
-			x.Request.Body = Replay(nil, io.EOF, body)
+			x.Request.Body = replay(nil, io.EOF, body)
 			return nil, nil
 		case err != nil:
-			x.Request.Body = Replay(buf, err, body)
+			x.Request.Body = replay(buf, err, body)
 			return buf, err
 		}
 	}
 }
 
-// Replay returns content of which the beginning has been read already: head,
+// replay returns content of which the beginning has been read already: head,
 // then what reading ended with if that is not nil, else what rest still gives.
-func Replay(head []byte, err error, rest Body) Body {
+func replay(head []byte, err error, rest Body) Body {
 	return &replayed{Body: rest, head: head, err: err}
 }
 

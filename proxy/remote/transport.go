@@ -118,14 +118,11 @@ func (t *through) exchange(r *http.Request, content []byte) *exchange.Exchange {
 	return x
 }
 
-// path returns the path as it is sent: Opaque, where it is set, is one, with
-// "//host" before it if it would pass for an authority.
+// path returns the path as it is sent, which is Opaque to the letter where it is set.
 func path(u *url.URL) string {
 	p := u.Opaque
 	if p == "" {
 		p = u.EscapedPath()
-	} else if rest, ok := strings.CutPrefix(p, "//"+u.Host+"/"); ok {
-		p = "/" + rest
 	}
 	if p == "" {
 		return "/"

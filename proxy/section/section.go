@@ -16,7 +16,7 @@ import (
 )
 
 // What is wrong with a section, beside what wire.Check finds. A request with one of
-// these is malformed, apart from ErrExpect and ErrTooLong.
+// these is malformed, apart from errExpect and ErrTooLong.
 var (
 	errPseudo      = refuse(400, "bad_pseudo_header", "a pseudo-header field is missing, repeated, unknown or out of place")
 	errScheme      = refuse(400, "bad_scheme", "the scheme is neither http nor https")
@@ -26,9 +26,9 @@ var (
 	errTE          = refuse(400, "bad_te", "TE may only be trailers")
 	errHostTwice   = refuse(400, "duplicate_host", "the request has more than one Host header")
 	errHostDiffers = refuse(400, "host_mismatch", "the Host header and the authority differ")
+	errExpect      = refuse(417, "expectation_unsupported", "only 100-continue can be expected")
 
 	ErrLength  = refuse(400, "bad_content_length", "Content-Length is not a number, or not that of the content")
-	ErrExpect  = refuse(417, "expectation_unsupported", "only 100-continue can be expected")
 	ErrTooLong = refuse(431, "header_too_large", "the message head is too large")
 )
 
@@ -145,7 +145,7 @@ func (s *Section) add(x *exchange.Exchange, most int, name, value string) *excha
 	case "expect":
 		s.Expect = true
 		if !strings.EqualFold(value, "100-continue") {
-			return ErrExpect
+			return errExpect
 		}
 		return nil
 	case "content-length":
