@@ -5,7 +5,7 @@
 // in by Swap, is indexed off the request path and put in place by one atomic
 // store; addresses of backends come in by SetEndpoints, by a door of their own.
 //
-//	connection -> listener -> http1 | http2 -> Handle (handle.go):
+//	connection -> listener -> http1 | http2 | http3 -> Handle (handle.go):
 //	router.Match -> guard -> validate -> forward -> upstream -> backend
 //
 //	connection or datagram -> listener -> tcp | udp -> stream -> upstream -> backend

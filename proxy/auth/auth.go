@@ -1,9 +1,11 @@
 // Package auth decides who is calling and whether they may, by a rule's
 // effective policy (table.Auth).
 //
-// It is contracts and codes only: proxy/guard assembles one policy per
-// table.Auth from the leaf folders below this one, one per authentication
-// method, place of a credential and kind of authorization rule.
+// It has the contracts, the codes, and what several of the folders below it need:
+// how an answer is made, what claims say, what of a request may be shown.
+// proxy/guard assembles one policy per table.Auth from the leaf folders below
+// this one, one per authentication method, place of a credential and kind of
+// authorization rule.
 package auth
 
 import (

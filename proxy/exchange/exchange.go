@@ -248,7 +248,7 @@ func (x *Exchange) Forget() {
 	x.Facts = x.Facts[:0]
 }
 
-// WriteReply sends the answer of our own that Reply, Redirect or Fail set up,
+// WriteReply sends the answer of our own that Reply, ReplyBody or Fail set up,
 // in the form a gRPC client reads if the caller is one.
 func (x *Exchange) WriteReply() error {
 	if x.Marker != nil {

@@ -12,7 +12,8 @@ type Arena struct {
 	buf []byte
 }
 
-// Alloc returns n zero-length-capped bytes: len n, cap n, contents undefined.
+// Alloc returns n bytes that append cannot grow in place: len n, cap n, contents
+// undefined.
 func (a *Arena) Alloc(n int) []byte {
 	if len(a.buf)+n > cap(a.buf) {
 		a.buf = make([]byte, 0, max(n, arenaBlock, min(2*cap(a.buf), arenaKeep)))

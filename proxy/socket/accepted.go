@@ -14,8 +14,8 @@ import (
 // the connection and wants one answer, as many do, is served without.
 //
 // It is used again once it was closed (Listener.Accept), and whoever still has it would
-// have another's connection then. It is a net.Conn. Anyone may close it and set its deadlines; the rest is for one
-// goroutine at a time.
+// have another's connection then. It is a net.Conn. Anyone may close it and set its
+// deadlines; the rest is for one goroutine at a time.
 type Accepted struct {
 	peer netip.AddrPort
 

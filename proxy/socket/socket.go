@@ -3,8 +3,9 @@
 // Go runtime's network poller allows.
 //
 // proxy/http1 drives client connections with it, proxy/upstream asks backends
-// through it, and what proxy/relay and proxy/udp (by a Hub) pass on goes through it; it calls mem for buffers. Where the runtime has no such poller
-// (Raw is false) the same calls go through net.TCPConn.
+// through it, and what proxy/relay and proxy/udp (by a Hub) pass on goes through
+// it; it calls mem for buffers. Where the runtime has no such poller (Raw is false)
+// the same calls go through net.TCPConn.
 //
 // The technique: syscall.RawConn.Read holds the descriptor and calls back until
 // the callback is content, parking on the poller in between. A whole keep-alive
@@ -185,8 +186,9 @@ func (c *Conn) readInto(fd int, p []byte) bool {
 }
 
 // Ask sends req and reads the beginning of what comes back into *into: one write, one
-// read. If that is nil it becomes a buffer of mem.Large once there is something. sent is how many bytes of req
-// can have reached the peer; after all of them Read goes on where Ask has failed.
+// read. If *into is nil it becomes a buffer of mem.Large once there is something. sent
+// is how many bytes of req can have reached the peer; after all of them Read goes on
+// where Ask has failed.
 func (c *Conn) Ask(req []byte, into *[]byte) (n, sent int, err error) {
 	if !Raw {
 		if sent, err = c.Write(req); err != nil {

@@ -68,7 +68,7 @@ func (r *Relay) Serve(c net.Conn, ahead []byte, to *stream.Route) {
 	}
 }
 
-// Reset makes the client see that its connection is refused, and not that it
+// reset makes the client see that its connection is refused, and not that it
 // has come to a good end.
 func reset(c net.Conn) {
 	if t, ok := c.(*tls.Conn); ok {

@@ -95,8 +95,9 @@ func (p *parameter) fault(value string) string {
 	return ""
 }
 
-// decimal reads a number as JSON writes it (RFC 8259, section 6): no hexadecimal,
-// no infinity, no sign or point in front.
+// decimal reads a number as JSON writes it (RFC 8259, section 6), but for zeros in
+// front, which a parameter may have: no hexadecimal, no infinity, no plus sign or
+// point in front.
 func decimal(s string) (float64, bool) {
 	for i := 0; i < len(s); i++ {
 		if !strings.ContainsRune("0123456789+-.eE", rune(s[i])) {

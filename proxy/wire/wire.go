@@ -3,14 +3,14 @@
 //
 // proxy/http1 reads requests and writes answers with it, proxy/upstream the
 // other way round. It calls mem and exchange only; it reads no socket and keeps
-// no state but what Chunks has to.
+// no state but what Chunks and Seen hold.
 //
 // It is strict, because a message that two programs frame differently is how
 // requests are smuggled: every message it accepts has one reading, every other
 // one is refused with a named Error. Nothing is repaired. In particular lines
 // end in CR LF, never in a bare LF; field lines are not folded; Content-Length
 // and Transfer-Encoding never occur together, twice, or in any other form than
-// digits and "chunked".
+// digits and "chunked". ParseResponse says what it allows answers beyond that.
 //
 // Parsing does not allocate once the head's Header has its capacity. Strings in
 // a head are views of the bytes parsed.
@@ -40,7 +40,7 @@ type RequestHead struct {
 	// that belongs to the connection (RFC 9110, section 7.6.1) are not in it.
 	Header        exchange.Header
 	ContentLength int64  // -1 when chunked
-	Chunked       bool   //
+	Chunked       bool   // content is chunked
 	Close         bool   // the connection ends after this exchange
 	Expect        bool   // the client waits for 100 Continue
 	Upgrade       string // the one protocol offered, if Connection names upgrade and there is no content
