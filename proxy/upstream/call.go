@@ -30,13 +30,11 @@ type Call struct {
 	stream *h2.Stream         // its part of a connection to endpoint, once there is one
 	cfg    *Config
 	times
-	req     []byte      // the request's head, and content that was gathered; its memory stays with the call
-	content bool        // there is some
-	chunked bool        // it is sent in chunks
-	last    bool        // no request is to follow on its connection
-	sent    bool        // all of the request has been written
-	moved   atomic.Bool // content has been written since Await looked
-	in      input
+	req []byte // the request's head, and content that was gathered; its memory stays with the call
+	staged
+	sent  bool        // all of the request has been written
+	moved atomic.Bool // content has been written since Await looked
+	in    input
 
 	aside    []byte    // req's memory while that is in a pooled buffer
 	endpoint *Endpoint // stream's
@@ -49,6 +47,14 @@ type times struct {
 	look  time.Duration // to the next look at whether the client is there
 	told  bool          // a look costs nothing: the client's protocol tells
 	exact time.Time     // when the answer must be complete; zero when no rule says so
+}
+
+// staged is what is to be known of the request.
+type staged struct {
+	content  bool // there is some
+	chunked  bool // it is sent in chunks
+	trailers bool // and trailer fields are announced
+	last     bool // no request is to follow on its connection
 }
 
 // maxStaging is the largest head for which a call keeps the memory.
@@ -76,7 +82,7 @@ func (c *Call) Release() {
 	if cap(c.req) > maxStaging {
 		c.unstage()
 	}
-	c.cfg, c.content, c.chunked, c.last, c.x = nil, false, false, false, nil
+	c.cfg, c.staged, c.x = nil, staged{}, nil
 }
 
 // unstage goes back to memory that a call may keep.
@@ -129,10 +135,10 @@ func put(b []byte) {
 func (c *Call) Stage(x *exchange.Exchange, lines string) {
 	c.content, c.told = x.Request.Body != nil, x.Context != nil
 	c.chunked = c.content && x.Request.ContentLength < 0
-	c.last = c.content && !wire.WantsLength(x.Request.Method)
-	if c.chunked && !c.last {
-		_, c.last = x.Request.Header.Get("trailer")
+	if c.trailers = false; c.chunked {
+		_, c.trailers = x.Request.Header.Get("trailer")
 	}
+	c.last = c.trailers || c.content && !wire.WantsLength(x.Request.Method)
 	c.req = wire.AppendRequestHead(c.req[:0], x, wire.RequestOptions{Upgrade: x.Request.Upgrade != "", Close: c.last, Lines: lines})
 }
 
@@ -357,7 +363,7 @@ func (c *Call) Last(trailer exchange.Header) error {
 	if !c.chunked {
 		return nil
 	}
-	if !c.last {
+	if !c.trailers {
 		trailer = nil
 	}
 	_, err := c.conn.Write(wire.AppendLastChunk(c.req[:0], trailer))
