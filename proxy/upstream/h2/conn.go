@@ -68,6 +68,26 @@ type input struct {
 	now    time.Time // of the last read
 	readBy time.Time // the read deadline that is armed
 	pinged bool      // nothing has come since a PING was sent
+	pings  pings
+}
+
+// pings is what PINGs the backend was sent since it last sent fields or content.
+type pings struct {
+	last  time.Time // the last of them; zero for none
+	spare int       // those that came before their time
+}
+
+// may reports whether a PING may be sent at now: in its time, or, where that is urgent,
+// spareAsks times before.
+func (a *pings) may(now time.Time, urgent bool) bool {
+	if early := !a.last.IsZero() && now.Sub(a.last) < pingApart; early {
+		if !urgent || a.spare == spareAsks {
+			return false
+		}
+		a.spare++
+	}
+	a.last = now
+	return true
 }
 
 // output is what is to be sent.
@@ -76,7 +96,7 @@ type output struct {
 	acks    int       // of PING and SETTINGS, in staged
 	busy    bool      // the sender sends, or is about to
 	blocked int       // streams that wait for room, or for the connection's window
-	unheard bool      // a request was staged since something came
+	unheard bool      // a request, or content, was staged since something came
 	armed   time.Time // the write deadline; the sender's alone
 }
 
@@ -386,7 +406,8 @@ func (c *conn) fill() error {
 
 // silent is called when nothing has come for a while. Requests that were given up
 // meanwhile count too: where each waits for a moment only, a lost connection would
-// else carry them for as long as they come.
+// else carry them for as long as they come. Where nothing was sent since something came,
+// to ask can wait: the kernel asks too, and backends count.
 func (c *conn) silent() error {
 	c.in.readBy = time.Time{}
 	c.mu.Lock()
@@ -396,7 +417,7 @@ func (c *conn) silent() error {
 		return c.state.err
 	case c.in.pinged || c.count == 0 && time.Since(c.since) >= c.dialer.cfg.IdleTimeout:
 		return errLost
-	case c.count > 0 || c.out.unheard:
+	case (c.count > 0 || c.out.unheard) && c.in.pings.may(time.Now(), c.out.unheard):
 		c.in.pinged = true
 		c.out.staged = frame.AppendPing(c.staged(), 0, make([]byte, 8))
 	}

@@ -44,8 +44,10 @@ func (c *conn) frame(h *frame.Head, payload []byte) error {
 	}
 	switch h.Type {
 	case frame.Data:
+		c.in.pings = pings{}
 		return c.data(h, payload)
 	case frame.Headers:
+		c.in.pings = pings{}
 		return c.headers(h, payload)
 	case frame.Continuation:
 		if c.block.id == 0 {

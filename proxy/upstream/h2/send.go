@@ -144,7 +144,7 @@ func (c *conn) stageData(s *Stream, flags uint8, p []byte) {
 	c.out.staged = append(frame.Append(c.staged(), h), p...)
 	s.window.send -= int64(len(p))
 	c.window.send -= int64(len(p))
-	s.moved = true
+	s.moved, c.out.unheard = true, true
 }
 
 // glance is how often who waits for a window looks whether it is too late.
