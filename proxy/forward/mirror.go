@@ -57,7 +57,7 @@ func (f *Forwarder) sendMirrored(x *exchange.Exchange, a *router.Action, b *rout
 	m := f.mirror(x, a, b)
 	f.Send(x, &b.Destination, pin)
 	if m != nil {
-		m.end()
+		m.end(x)
 	}
 }
 
@@ -89,8 +89,8 @@ func (f *Forwarder) mirror(x *exchange.Exchange, a *router.Action, b *router.Bac
 	return m
 }
 
-// end is called when the exchange is over: content, if any, has been read.
-func (m *mirror) end() {
+// end is called when x is over: content, if any, has been read, and what came behind it.
+func (m *mirror) end(x *exchange.Exchange) {
 	switch {
 	case m.content == nil:
 	case m.content.over:
@@ -98,6 +98,8 @@ func (m *mirror) end() {
 	case !m.content.whole:
 		m.count(mirrorBroken)
 	default:
+		m.request.Trailer = cloned(x.Request.Trailer)
+		m.request.Trailer.DropLike(x.Request.Reserved)
 		m.send(m.content.copy)
 	}
 }
@@ -126,11 +128,14 @@ func (m *mirror) send(content []byte) {
 
 func (m *mirror) ask(b *upstream.Backend, content []byte) string {
 	x := copies.Get().(*exchange.Exchange)
-	conn, header := m.conn, append(x.Request.Header[:0], m.request.Header...)
+	conn, header, trailer := m.conn, append(x.Request.Header[:0], m.request.Header...), append(x.Request.Trailer[:0], m.request.Trailer...)
 	x.Request, x.Conn, x.Start = m.request, &conn, time.Now()
-	x.Request.Header = header
+	x.Request.Header, x.Request.Trailer = header, trailer
 	if m.content != nil {
 		x.Request.Body, x.Request.ContentLength = &exchange.Buffered{Content: content}, int64(len(content))
+	}
+	if len(trailer) > 0 {
+		x.Request.ContentLength = -1 // over HTTP/1.1 they come behind chunks alone
 	}
 	m.f.Send(x, &router.Destination{Upstream: b, Timeouts: table.Timeouts{Request: m.f.cfg.Mirrors.Time}, GRPC: m.grpc}, nil)
 	outcome := mirrorAnswered
@@ -152,9 +157,15 @@ func kept(r *exchange.Request) exchange.Request {
 		Method: strings.Clone(r.Method), Scheme: strings.Clone(r.Scheme), Authority: strings.Clone(r.Authority), Host: strings.Clone(r.Host),
 		Path: strings.Clone(r.Path), RawQuery: strings.Clone(r.RawQuery), TargetForm: exchange.TargetForm{EmptyQuery: r.EmptyQuery}, ClientIP: r.ClientIP,
 	}
-	for _, h := range r.Header {
-		if h.Name != "" {
-			out.Header.Add(strings.Clone(h.Name), strings.Clone(h.Value))
+	out.Header = cloned(r.Header)
+	return out
+}
+
+// cloned returns h with strings of its own.
+func cloned(h exchange.Header) (out exchange.Header) {
+	for i := range h {
+		if h[i].Name != "" {
+			out.Add(strings.Clone(h[i].Name), strings.Clone(h[i].Value))
 		}
 	}
 	return out

@@ -1,6 +1,7 @@
 package feature
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -94,4 +95,46 @@ func TestMirrors(t *testing.T) {
 		t.Errorf("%s of 300 were dropped", outcome("slow", "dropped"))
 	}
 	close(done)
+}
+
+// Each copy has the request's trailer fields.
+func TestMirroredTrailers(t *testing.T) {
+	mirror := func(name string) string {
+		return `{type: RequestMirror, requestMirror: {backendRef: {name: ` + name + `, port: 80}}}`
+	}
+	w := Start(t, Base+Service("one")+Service("two")+Route("r", `{filters: [`+mirror("one")+`, `+mirror("two")+`], backendRefs: [{name: api, port: 80}]}`))
+	seen := make(chan string, 10)
+	for _, name := range []string{"one", "two"} {
+		w.Backend("shop/" + name).Answer(func(_ http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			seen <- string(body) + " " + r.Trailer.Get("X-Check")
+		})
+	}
+	for _, c := range []*http.Client{w.Client(""), w.Client("", PriorKnowledge)} {
+		for _, content := range []string{"", "hello"} {
+			r, err := http.NewRequest("POST", "http://a/", io.MultiReader(strings.NewReader(content)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Trailer = http.Header{"X-Check": {"sent"}}
+			response, err := c.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = response.Body.Close()
+			for range 2 {
+				select {
+				case got := <-seen:
+					if got != content+" sent" {
+						t.Errorf("%s: a copy has %q", response.Proto, got)
+					}
+				case <-time.After(time.Minute):
+					t.Fatal("a copy did not come")
+				}
+			}
+		}
+	}
 }
