@@ -83,21 +83,23 @@ func (c *Causes) Add(policy, code string) {
 }
 
 func (c *Causes) create(policy, code string) *atomic.Uint64 {
+	key := cause{strings.ToValidUTF8(policy, "?"), strings.ToValidUTF8(code, "?")}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	next := map[cause]*atomic.Uint64{}
+	var known map[cause]*atomic.Uint64
 	if m := c.series.Load(); m != nil {
-		next = maps.Clone(*m)
+		known = *m
 	}
-	if len(next) >= maxCauses {
-		policy, code = "other", "other"
+	if len(known) >= maxCauses && known[key] == nil {
+		key = cause{"other", "other"}
 	}
-	key := cause{policy, code}
-	if n := next[key]; n != nil {
+	if n := known[key]; n != nil {
 		return n
 	}
+	next := make(map[cause]*atomic.Uint64, len(known)+1)
+	maps.Copy(next, known)
 	n := new(atomic.Uint64)
-	next[cause{strings.Clone(strings.ToValidUTF8(policy, "?")), strings.Clone(strings.ToValidUTF8(code, "?"))}] = n
+	next[cause{strings.Clone(key.policy), strings.Clone(key.code)}] = n
 	c.series.Store(&next)
 	return n
 }

@@ -167,6 +167,22 @@ func TestCausesBounded(t *testing.T) {
 	if n != maxCauses+1 || other != 10 {
 		t.Errorf("series = %d, other = %d", n, other)
 	}
+	if a := testing.AllocsPerRun(100, func() { c.Add("p", "one more") }); a != 0 {
+		t.Errorf("%v allocations for an event beyond the bound", a)
+	}
+}
+
+// TestCausesThatAreNoText: Prometheus takes labels of UTF-8 alone.
+func TestCausesThatAreNoText(t *testing.T) {
+	var c Causes
+	for range 3 {
+		c.Add("p\xff", "x\xfe")
+	}
+	c.each(func(k cause, n uint64) {
+		if k != (cause{"p?", "x?"}) || n != 3 {
+			t.Errorf("%q: %d", k, n)
+		}
+	})
 }
 
 func TestRequestPathDoesNotAllocate(t *testing.T) {
