@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"time"
@@ -74,23 +75,15 @@ func (o *Options) defaults() {
 		o.Admin = "127.0.0.1:9901"
 	}
 	c := &o.Clients
-	c.Streams = or(c.Streams, 100)
-	c.HTTP1.Pace.Busy = or(c.HTTP1.Pace.Busy, 4096)
-	c.Connections = or(c.Connections, admission.Connections(o.Memory))
-	c.Requests = or(c.Requests, admission.Requests(o.Memory))
+	c.Streams = cmp.Or(c.Streams, 100)
+	c.HTTP1.Pace.Busy = cmp.Or(c.HTTP1.Pace.Busy, 4096)
+	c.Connections = cmp.Or(c.Connections, admission.Connections(o.Memory))
+	c.Requests = cmp.Or(c.Requests, admission.Requests(o.Memory))
 	// One backend that hangs leaves half of the requests to the others.
-	o.Backends.Admission.Limit = or(o.Backends.Admission.Limit, c.Requests/2)
-	c.Handshake = or(c.Handshake, 10*time.Second)
-	c.Stream = or(c.Stream, 10*time.Minute)
-	o.SessionBytes = or(o.SessionBytes, admission.SessionBytes(o.Memory))
-	o.Drain.Delay = max(0, or(o.Drain.Delay, 5*time.Second))
-	o.Drain.Timeout = or(o.Drain.Timeout, 30*time.Second)
-}
-
-func or[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
+	o.Backends.Admission.Limit = cmp.Or(o.Backends.Admission.Limit, c.Requests/2)
+	c.Handshake = cmp.Or(c.Handshake, 10*time.Second)
+	c.Stream = cmp.Or(c.Stream, 10*time.Minute)
+	o.SessionBytes = cmp.Or(o.SessionBytes, admission.SessionBytes(o.Memory))
+	o.Drain.Delay = max(0, cmp.Or(o.Drain.Delay, 5*time.Second))
+	o.Drain.Timeout = cmp.Or(o.Drain.Timeout, 30*time.Second)
 }
