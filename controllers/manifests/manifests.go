@@ -105,10 +105,10 @@ func NewReader(scheme *runtime.Scheme) (*Reader, error) {
 	return &Reader{scheme: scheme, schemas: s}, nil
 }
 
-// Files returns the manifest files that path names: itself, or each .yaml, .yml
+// files returns the manifest files that path names: itself, or each .yaml, .yml
 // and .json below it, in order. Hidden files and kustomizations are left out.
 // A path may be a link to a folder; links to folders below it are not followed.
-func Files(path string) ([]string, error) {
+func files(path string) ([]string, error) {
 	if at, err := os.Stat(path); err == nil && at.IsDir() {
 		path = strings.TrimSuffix(path, string(filepath.Separator)) + string(filepath.Separator)
 	}
@@ -169,7 +169,7 @@ func (r *Reader) list(path string) ([]string, error) {
 	if path == Stdin && r.Stdin != nil {
 		return []string{path}, nil
 	}
-	return Files(path)
+	return files(path)
 }
 
 // text returns what a file holds. What standard input gave is kept for the next Load.

@@ -34,7 +34,7 @@ type Options struct {
 	// goroutine.
 	Found  func(backend string, eps []table.Endpoint)
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error) // of a whole name, which ends in a dot; default: the machine's resolver
-	Allow  func(netip.Addr) bool                                        // addresses that may be sent to; default Public
+	Allow  func(netip.Addr) bool                                        // addresses that may be sent to; default public
 	Log    logr.Logger
 
 	Every   time.Duration // a name is asked for again; default 30 s
@@ -61,7 +61,7 @@ func (o *Options) defaults() {
 		}
 	}
 	if o.Allow == nil {
-		o.Allow = Public
+		o.Allow = public
 	}
 }
 
@@ -76,10 +76,10 @@ var clouds = []netip.Addr{
 	netip.MustParseAddr("fd00:c1::a9fe:a9fe"), // Oracle
 }
 
-// Public refuses the addresses that lead back into the machine or to the services
+// public refuses the addresses that lead back into the machine or to the services
 // of its host and cloud: a name that anybody can choose must not reach those (GEP-4894,
 // "Security considerations").
-func Public(a netip.Addr) bool {
+func public(a netip.Addr) bool {
 	a = a.Unmap()
 	return !a.IsLoopback() && !a.IsLinkLocalUnicast() && !a.IsMulticast() && !a.IsUnspecified() && !slices.Contains(clouds, a)
 }

@@ -9,8 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// CAKey is where a ConfigMap has its bundle of CA certificates.
-const CAKey = "ca.crt"
+// caKey is where a ConfigMap has its bundle of CA certificates.
+const caKey = "ca.crt"
 
 // Authorities returns the bundle of CA certificates that a ConfigMap has, as PEM,
 // or what is wrong with it. A bundle with one block that is no certificate is
@@ -19,12 +19,12 @@ func Authorities(config *corev1.ConfigMap) (bundle []byte, wrong string) {
 	if config == nil {
 		return nil, "does not exist"
 	}
-	bundle = config.BinaryData[CAKey]
-	if text, ok := config.Data[CAKey]; ok {
+	bundle = config.BinaryData[caKey]
+	if text, ok := config.Data[caKey]; ok {
 		bundle = []byte(text)
 	}
 	if len(bytes.TrimSpace(bundle)) == 0 {
-		return nil, "has nothing under " + CAKey + "; put a PEM bundle of CA certificates there"
+		return nil, "has nothing under " + caKey + "; put a PEM bundle of CA certificates there"
 	}
 	rest := bundle
 	for n := 1; ; n++ {
@@ -35,13 +35,13 @@ func Authorities(config *corev1.ConfigMap) (bundle []byte, wrong string) {
 		case block == nil && n > 1 && !bytes.Contains(rest, []byte("-----BEGIN")):
 			return bundle, ""
 		case block == nil, begun > 1:
-			return nil, fmt.Sprintf("has something under %s whose block %d is not PEM", CAKey, n)
+			return nil, fmt.Sprintf("has something under %s whose block %d is not PEM", caKey, n)
 		}
 		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Sprintf("has a block %d under %s that is no CERTIFICATE", n, CAKey)
+			return nil, fmt.Sprintf("has a block %d under %s that is no CERTIFICATE", n, caKey)
 		}
 		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return nil, fmt.Sprintf("has a block %d under %s that cannot be read as a certificate", n, CAKey)
+			return nil, fmt.Sprintf("has a block %d under %s that cannot be read as a certificate", n, caKey)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func TestAuthorities(t *testing.T) {
 	good := block(t)
 	f := func(name, text, wrong string) {
 		t.Helper()
-		bundle, got := Authorities(&corev1.ConfigMap{Data: map[string]string{CAKey: text}})
+		bundle, got := Authorities(&corev1.ConfigMap{Data: map[string]string{caKey: text}})
 		if wrong == "" && (got != "" || string(bundle) != text) || wrong != "" && (!strings.Contains(got, wrong) || bundle != nil) {
 			t.Errorf("%s: %d bytes, %q, want %q", name, len(bundle), got, wrong)
 		}
@@ -49,7 +49,7 @@ func TestAuthorities(t *testing.T) {
 	if _, wrong := Authorities(nil); wrong != "does not exist" {
 		t.Errorf("no ConfigMap: %q", wrong)
 	}
-	if bundle, wrong := Authorities(&corev1.ConfigMap{BinaryData: map[string][]byte{CAKey: []byte(good)}}); wrong != "" || string(bundle) != good {
+	if bundle, wrong := Authorities(&corev1.ConfigMap{BinaryData: map[string][]byte{caKey: []byte(good)}}); wrong != "" || string(bundle) != good {
 		t.Errorf("binaryData: %q", wrong)
 	}
 }
@@ -61,7 +61,7 @@ func FuzzAuthorities(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		bundle, wrong := Authorities(&corev1.ConfigMap{Data: map[string]string{CAKey: text}})
+		bundle, wrong := Authorities(&corev1.ConfigMap{Data: map[string]string{caKey: text}})
 		if (wrong == "") == (bundle == nil) {
 			t.Fatalf("%d bytes and %q", len(bundle), wrong)
 		}

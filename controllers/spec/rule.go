@@ -95,7 +95,7 @@ func (r *ruleReader) read() {
 		r.filters(at+".filters", ref.Filters, false, true)
 	}
 	r.retry()
-	session, p := ReadSession(r.spec.SessionPersistence, r.field+".sessionPersistence")
+	session, p := readSession(r.spec.SessionPersistence, r.field+".sessionPersistence")
 	if p != nil {
 		r.breaks(p)
 	}

@@ -19,8 +19,8 @@ type Session struct {
 // maxSessionName is the schema's.
 const maxSessionName = 128
 
-// ReadSession reads a sessionPersistence that stands in a field; nil for none.
-func ReadSession(in *gatewayv1.SessionPersistence, field string) (*Session, *Problem) {
+// readSession reads a sessionPersistence that stands in a field; nil for none.
+func readSession(in *gatewayv1.SessionPersistence, field string) (*Session, *Problem) {
 	if in == nil {
 		return nil, nil
 	}

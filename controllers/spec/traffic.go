@@ -37,7 +37,7 @@ const (
 func BackendTraffic(p *gatewayxv1alpha1.XBackendTrafficPolicy) (*Traffic, *Problem) {
 	out := &Traffic{}
 	var problem *Problem
-	if out.Session, problem = ReadSession(p.Spec.SessionPersistence, "spec.sessionPersistence"); problem != nil {
+	if out.Session, problem = readSession(p.Spec.SessionPersistence, "spec.sessionPersistence"); problem != nil {
 		return nil, &Problem{string(gatewayv1.PolicyReasonInvalid), problem.Text}
 	}
 	if p.Spec.RetryConstraint == nil {

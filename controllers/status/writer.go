@@ -103,12 +103,6 @@ func (w *Writer) Publish(g *graph.Graph, p *attach.Policies) {
 	}
 }
 
-// NeedLeaderElection lets a manager start Run on the leader only.
-func (w *Writer) NeedLeaderElection() bool { return true }
-
-// Start is Run, as a manager calls it.
-func (w *Writer) Start(ctx context.Context) error { return w.Run(ctx) }
-
 // Run writes until ctx ends. It knows nothing of what an earlier leader wrote, so
 // it begins by comparing everything.
 func (w *Writer) Run(ctx context.Context) error {

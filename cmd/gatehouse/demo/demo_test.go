@@ -206,7 +206,7 @@ func TestTokensVerifyWithThePublishedKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := jwt.Expected{Issuer: "http://" + address, Subject: subject, AnyAudience: jwt.Audience{"shop"}, Time: time.Now()}
-		if err := claims.Validate(want); err != nil || rest.Scope != scope || claims.Expiry.Time().After(time.Now().Add(TokenLifetime)) {
+		if err := claims.Validate(want); err != nil || rest.Scope != scope || claims.Expiry.Time().After(time.Now().Add(tokenLifetime)) {
 			t.Errorf("claims %+v, scope %q: %v", claims, rest.Scope, err)
 		}
 	}

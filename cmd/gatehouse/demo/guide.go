@@ -53,7 +53,7 @@ func (d *Demo) Guide(w io.Writer, t *table.Table) error {
 		}
 	}
 	if issuer := d.issuerAddress(); issuer != "" {
-		fmt.Fprintf(&b, "\nTokens last %d minutes; another: curl -s 'http://%s/token?sub=ada&scope=account.write'\n", int(TokenLifetime.Minutes()), issuer)
+		fmt.Fprintf(&b, "\nTokens last %d minutes; another: curl -s 'http://%s/token?sub=ada&scope=account.write'\n", int(tokenLifetime.Minutes()), issuer)
 	}
 	b.WriteString("Edit a manifest and try again: changes are served at once. Ctrl-C ends it.\n\n")
 	_, err = io.WriteString(w, b.String())

@@ -13,8 +13,8 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-// TokenLifetime is how long a token is good.
-const TokenLifetime = 15 * time.Minute
+// tokenLifetime is how long a token is good.
+const tokenLifetime = 15 * time.Minute
 
 // audience is what the quickstart's AuthPolicy demands.
 const audience = "shop"
@@ -53,7 +53,7 @@ func (d *Demo) token(issuer, subject string, claims map[string]any) (string, err
 		Subject:  subject,
 		Audience: jwt.Audience{audience},
 		IssuedAt: jwt.NewNumericDate(now),
-		Expiry:   jwt.NewNumericDate(now.Add(TokenLifetime)),
+		Expiry:   jwt.NewNumericDate(now.Add(tokenLifetime)),
 	}
 	return jwt.Signed(signer).Claims(standard).Claims(claims).Serialize()
 }
