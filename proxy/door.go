@@ -19,6 +19,7 @@ type door struct {
 	content     *admission.Content
 	hellos      *admission.Room
 	heads       *admission.Room // of HTTP/3, by number
+	untaken     *admission.Room // answers over HTTP/2, by number
 	turns       *socket.Turns
 	loops       *poll.Set // where connections wait that need no goroutine; nil where the system has none
 }
@@ -31,11 +32,11 @@ func newDoor(o *Options) (d door, err error) {
 		content:     admission.NewContent(admission.ContentBytes(o.Memory), admission.Turns(o.Memory)),
 		hellos:      admission.NewRoom(admission.HelloBytes(o.Memory)),
 	}
-	heads := o.Clients.Requests
-	if heads <= 0 {
-		heads = math.MaxInt
+	most := o.Clients.Requests
+	if most <= 0 {
+		most = math.MaxInt
 	}
-	d.heads = admission.NewRoom(heads)
+	d.heads, d.untaken = admission.NewRoom(most), admission.NewRoom(most)
 	if d.turns, err = socket.NewTurns(); err != nil || !poll.Available {
 		return d, err
 	}

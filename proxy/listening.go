@@ -64,6 +64,7 @@ func (s *Server) protocols() listener.Protocols {
 		Handler:  s,
 		Refused:  s.refused,
 		Full:     s.door.memory.Pressed,
+		Untaken:  s.door.untaken,
 		Limits:   one.Limits,
 		Streams:  c.Streams,
 		MaxBody:  one.MaxBody,

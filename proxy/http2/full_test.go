@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/admission"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/frame"
 )
@@ -36,6 +38,38 @@ func TestFull(t *testing.T) {
 	full.Store(false)
 	r.ask(201, true, common("GET")...)
 	r.until("200 on 201")
+}
+
+// TestUntaken has a client that takes no answers to what is refused: so many of them wait for
+// it, of all connections, and further ones are broken off. When it takes one, another may wait.
+func TestUntaken(t *testing.T) {
+	s, url, _ := serve(t, echo)
+	answers := admission.NewRoom(4)
+	s.cfg.Untaken = answers
+	r := dial(t, url, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	ask := func(id uint32) {
+		t.Helper()
+		r.ask(id, true, common("GET", "x", strings.Repeat("y", s.cfg.Limits.Head))...)
+		r.until(fmt.Sprintf("431 on %d", id))
+	}
+	for id := uint32(1); id < 8; id += 2 {
+		ask(id)
+	}
+	for id := uint32(9); id < 20; id += 2 {
+		ask(id)
+		if got := r.next(); !strings.HasPrefix(got, "reset CANCEL") {
+			t.Fatalf("stream %d: %s", id, got)
+		}
+	}
+	_ = r.framer.WriteWindowUpdate(1, 1<<16)
+	r.until("data")
+	for answers.Figures().In > 3 {
+		time.Sleep(time.Millisecond)
+	}
+	ask(21)
+	for answers.Figures().In < 4 {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // TestLateHandlers has a client that never has more streams than there may be, and gives

@@ -198,9 +198,17 @@ func (w *writer) data(p []byte) {
 	c.out.useful += idleGain(len(p))
 }
 
-// pause waits for a window or for room, and returns false when it is too late for that.
+// pause waits for a window or for room, and returns false when it is too late for that, or
+// too many wait already whose requests nobody has taken on: no other limit counts them.
 func (w *writer) pause(until time.Time) bool {
 	c := w.st.c
+	if all := c.cfg.Untaken; all != nil && w.st.Held == nil {
+		if all.Busy() {
+			return false
+		}
+		all.Take(1)
+		defer all.Give(1)
+	}
 	c.flush()
 	c.out.blocked++
 	c.mu.Unlock()
