@@ -138,7 +138,7 @@ func (c *Call) Stage(x *exchange.Exchange, lines string) {
 	if c.trailers = false; c.chunked {
 		_, c.trailers = x.Request.Header.Get("trailer")
 	}
-	c.last = c.trailers || c.content && !wire.WantsLength(x.Request.Method)
+	c.last = c.trailers || c.content && x.Request.ContentLength != 0 && !wire.WantsLength(x.Request.Method)
 	c.req = wire.AppendRequestHead(c.req[:0], x, wire.RequestOptions{Upgrade: x.Request.Upgrade != "", Close: c.last, Lines: lines})
 }
 
