@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
-	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 )
 
 // loginTime is how long a login may take.
@@ -164,12 +163,4 @@ func (l *login) of(m *Method, browser string) bool {
 func redirect(x *exchange.Exchange, code, where string) {
 	x.ReplyBody(303, code, "", nil)
 	x.Response.Header = append(x.Response.Header[:0], exchange.Field{Name: "Location", Value: where})
-}
-
-func lower(s string) string {
-	b := []byte(s)
-	for i := range b {
-		b[i] = mem.Lower[b[i]]
-	}
-	return string(b)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 )
 
 // maxHint is the longest ID token that goes into the URL of a logout.
@@ -105,11 +106,17 @@ const (
 	replayMemory = time.Hour
 )
 
+// isForm reports whether a Content-Type is that of a form, with parameters or without.
+func isForm(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	return mem.EqualFold(strings.Trim(media, " \t"), "application/x-www-form-urlencoded")
+}
+
 // backchannel takes a logout token, with which the provider ends sessions
 // (OpenID Connect Back-Channel Logout 1.0, section 2.5 to 2.8).
 func (m *Method) backchannel(x *exchange.Exchange) {
 	media, _ := x.Request.Header.Get("content-type")
-	if !strings.HasPrefix(lower(media), "application/x-www-form-urlencoded") {
+	if !isForm(media) {
 		x.Reply(400, CodeLogoutToken, "the content must be a form with a logout_token")
 		return
 	}

@@ -375,3 +375,14 @@ func TestAddressed(t *testing.T) {
 	}, 0, 0, 0)
 	are("no content", func() *exchange.Exchange { return request("POST", "/backchannel") }, 0, 0, 0)
 }
+
+func TestIsForm(t *testing.T) {
+	for contentType, want := range map[string]bool{
+		"application/x-www-form-urlencoded": true, "Application/X-WWW-Form-URLencoded ; charset=utf-8": true,
+		"application/x-www-form-urlencoded-not": false, "application/json": false, "": false,
+	} {
+		if isForm(contentType) != want {
+			t.Errorf("%q: %v", contentType, !want)
+		}
+	}
+}
