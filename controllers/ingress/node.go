@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -33,6 +34,20 @@ const SSLRedirect = v1alpha1.GroupName + "/ssl-redirect"
 // guards are the annotations by which ingress-nginx keeps callers out. Nothing here goes by them,
 // and who only changes the class of an Ingress would open it without noticing.
 var guards = []string{"auth-type", "auth-url", "auth-tls-secret", "whitelist-source-range", "allowlist-source-range", "denylist-source-range"}
+
+// Snippets are the annotations with configuration of nginx that may keep callers out.
+func Snippets() []string { return []string{"configuration-snippet", "server-snippet", "auth-snippet"} }
+
+// refusing are the directives of nginx by which a snippet can keep callers out.
+var refusing = regexp.MustCompile(`(?:^|[;{}\n])\s*(deny|auth_\w+|\w+_by_lua\w*|limit_except|satisfy|internal|valid_referers|secure_link\w*|ssl_verify_client|modsecurity\w*|include|return\s+[45]\d\d)\b`)
+
+// Refuses is the directive by which a snippet can keep callers out; "" for none.
+func Refuses(snippet string) string {
+	if found := refusing.FindStringSubmatch(snippet); found != nil {
+		return found[1]
+	}
+	return ""
+}
 
 // node is one Ingress, read by itself. It depends on the Ingress, the classes and
 // the Services whose ports it names.
@@ -96,6 +111,12 @@ func (t *Translator) node(r *store.Reader, name types.NamespacedName) *node {
 	for _, name := range guards {
 		if key := "nginx.ingress.kubernetes.io/" + name; obj.Annotations[key] != "" {
 			n.fault(ReasonNotGuarded, 0, "metadata.annotations[%s]: ingress-nginx keeps callers out by it, and Gatehouse does not: write an AuthPolicy for the Ingress, as gatehouse migrate does, and remove it", key)
+		}
+	}
+	for _, name := range Snippets() {
+		key := "nginx.ingress.kubernetes.io/" + name
+		if by := Refuses(obj.Annotations[key]); by != "" {
+			n.fault(ReasonNotGuarded, 0, "metadata.annotations[%s]: ingress-nginx may keep callers out by %s in it, and Gatehouse does not: write an AuthPolicy for the Ingress, and remove it", key, by)
 		}
 	}
 	if b := obj.Spec.DefaultBackend; b != nil {

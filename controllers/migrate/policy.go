@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-dev/gatehouse/controllers/ingress"
 )
 
 // maxTargets is how many a policy has room for.
@@ -101,15 +101,12 @@ func (s *source) certificates() (kept bool) {
 	return s.others(clientSecret) || kept
 }
 
-// refusing are the directives of nginx by which a snippet can keep callers out.
-var refusing = regexp.MustCompile(`(?:^|[;{}\n])\s*(deny|auth_\w+|\w+_by_lua\w*|limit_except|satisfy|internal|valid_referers|secure_link\w*|ssl_verify_client|modsecurity\w*|include|return\s+[45]\d\d)\b`)
-
 // snippets says whether one of nginx's configuration may have kept callers out.
 func (s *source) snippets() (kept bool) {
-	for _, name := range []string{"configuration-snippet", serverSnippet, "auth-snippet"} {
-		if found := refusing.FindStringSubmatch(s.get(name)); found != nil {
+	for _, name := range ingress.Snippets() {
+		if by := ingress.Refuses(s.get(name)); by != "" {
 			s.take(name)
-			s.say(name, NotCarried, "it may keep callers out by %s: say so with rules of a policy; %s", found[1], s.until())
+			s.say(name, NotCarried, "it may keep callers out by %s: say so with rules of a policy; %s", by, s.until())
 			kept = true
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/ingress"
 )
 
 // spot is a path of a host, which ingress-nginx gives to one Ingress of all
@@ -85,7 +87,7 @@ func (s *source) hostwide() (out []string) {
 	if s.get(clientSecret) != "" && !slices.Contains([]string{"off", "optional", "optional_no_ca"}, verify) {
 		out = append(out, clientSecret)
 	}
-	if refusing.MatchString(s.get(serverSnippet)) {
+	if ingress.Refuses(s.get(serverSnippet)) != "" {
 		out = append(out, serverSnippet)
 	}
 	return out
