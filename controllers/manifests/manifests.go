@@ -230,6 +230,7 @@ func (r *Reader) object(file string, node *yaml.Node) (*Manifest, []Problem) {
 	if node.Kind != yaml.MappingNode {
 		return nil, at(node, "", "not a Kubernetes object; a document starts with apiVersion and kind")
 	}
+	asKubectl(node)
 	var value map[string]any
 	if err := node.Decode(&value); err != nil {
 		return nil, []Problem{syntax(file, nil, err)}

@@ -3,6 +3,7 @@ package manifests_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -87,6 +88,9 @@ func TestProblemsNameTheirPlace(t *testing.T) {
 		"shop.yaml:8: Gateway a: spec.listeners[1]: has the same name as spec.listeners[0]; give each its own")
 	refused("apiVersion: gatehouse.dev/v1alpha1\nkind: AuthPolicy\nmetadata: {name: a}\nspec:\n  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: a}]\n  rules:\n    authentication:\n      staff: {kubernetes: {audiences: [a, b, a]}}\n",
 		"shop.yaml:8: AuthPolicy a: spec.rules.authentication.staff.kubernetes.audiences[2]: is the same as spec.rules.authentication.staff.kubernetes.audiences[0]; remove one")
+	refused(head+"spec:\n  hostnames: [on, 'off']\n  rules:\n  - matches:\n    - headers: [{name: a, value: yes}, {name: b, value: !!str yes}]\n",
+		"shop.yaml:5: HTTPRoute shop/orders: spec.hostnames[0]: is of type boolean, must be string; write a host name in lower case, without scheme, port or path, such as shop.example.com or *.example.com",
+		"shop.yaml:8: HTTPRoute shop/orders: spec.rules[0].matches[0].headers[0].value: is of type boolean, must be string; put it in quotes")
 	refused("kind: Secret\nmetadata:\n \tname: a\n", "shop.yaml:3: not valid YAML: a tab; indent with spaces")
 	refused("a: a\nkind: @a\n", "shop.yaml:2: not valid YAML: found character that cannot start any token")
 	refused("kind: Secret\n# caf\xe9\n", "shop.yaml:2: not valid YAML: a character that is not UTF-8; save the file as UTF-8")
@@ -301,4 +305,22 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestNothing: a field with nothing behind it is one that is not there, and a date a text, as kubectl has it.
+func TestNothing(t *testing.T) {
+	read := func(spec string) *gatewayv1.HTTPRoute {
+		t.Helper()
+		ms, problems := reader(t).Parse("shop.yaml", []byte("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: orders}\nspec:\n"+spec))
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		return ms[0].Object.(*gatewayv1.HTTPRoute)
+	}
+	full := read("  parentRefs: [{name: web}]\n  rules: [{matches: [{headers: [{name: a, value: '2026-01-02'}]}], backendRefs: [{name: a, port: 80}]}]\n")
+	bare := read("  hostnames:\n  parentRefs: [{name: web, namespace: null, group: ~}]\n  rules:\n  - matches: [{headers: [{name: a, type: null, value: 2026-01-02}]}]\n    timeouts: {request: null}\n    filters:\n    backendRefs: [{name: a, port: 80, weight: }]\n")
+	bare.Spec.Rules[0].Timeouts = nil // an empty one
+	if !reflect.DeepEqual(full, bare) {
+		t.Errorf("got %+v\nwant %+v", bare.Spec, full.Spec)
+	}
 }

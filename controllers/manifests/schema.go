@@ -134,14 +134,16 @@ func mistyped(err error) Problem {
 	return Problem{Message: err.Error()}
 }
 
-// fill sets the defaults an API server would set.
+// fill sets the defaults an API server would set, and takes away what is null, as it does: a
+// field with nothing behind it is as if it were not there. No field of ours may be null.
 func fill(raw map[string]any, value any) {
 	switch v := value.(type) {
 	case map[string]any:
 		properties, _ := raw["properties"].(map[string]any)
 		for name, p := range properties {
 			property, _ := p.(map[string]any)
-			if _, has := v[name]; !has {
+			if v[name] == nil {
+				delete(v, name)
 				if d, ok := property["default"]; ok {
 					v[name] = clone(d)
 				}
@@ -151,7 +153,10 @@ func fill(raw map[string]any, value any) {
 			}
 		}
 		if rest, ok := raw["additionalProperties"].(map[string]any); ok {
-			for _, inner := range v {
+			for name, inner := range v {
+				if inner == nil {
+					delete(v, name)
+				}
 				fill(rest, inner)
 			}
 		}
@@ -251,6 +256,8 @@ func (s *schemas) collect(name string, e *jsonschema.ValidationError, out *[]Pro
 		message := fmt.Sprintf("is of type %s, must be %s", k.Got, strings.Join(k.Want, " or "))
 		if pattern, _ := s.at(name, e.InstanceLocation)["pattern"].(string); forms[pattern] != "" {
 			message += "; write " + forms[pattern]
+		} else if k.Got == "boolean" && slices.Contains(k.Want, "string") { // yes, or off
+			message += "; put it in quotes"
 		}
 		*out = append(*out, Problem{Field: field, Message: message})
 	case *kind.Format: // there is ipv4 beside ipv6 alone

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -29,23 +30,47 @@ func TestRefused(t *testing.T) {
 	if err != nil || len(goldens) == 0 {
 		t.Fatalf("no goldens: %v", err)
 	}
-	c := Client(t)
 	for _, golden := range goldens {
 		archive, err := txtar.ParseFile(golden)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, text := range bytes.Split(archive.Files[0].Data, []byte("\n---\n")) {
-			o := &unstructured.Unstructured{}
-			if err := yaml.Unmarshal(text, o); err != nil {
-				t.Fatal(err)
+			if err := offer(t, text); err == nil {
+				t.Errorf("the API server takes\n%s", text)
 			}
-			t.Run(o.GetKind()+"/"+o.GetName(), func(t *testing.T) {
-				o.SetNamespace("default")
-				agree(t, text, c.Create(context.Background(), o, client.DryRunAll, client.FieldValidation("Strict")))
-			})
 		}
 	}
+}
+
+// TestTaken is about what looks as if it were wrong.
+func TestTaken(t *testing.T) {
+	const head = "apiVersion: gateway.networking.k8s.io/v1\nkind: %s\nmetadata: {name: %s, labels: null, annotations: {}}\nspec:\n"
+	for _, text := range []string{
+		fmt.Sprintf(head, "HTTPRoute", "nothing") + "  hostnames:\n  parentRefs: [{name: web, namespace: null, group: ~}]\n  rules:\n  - timeouts: {request: null}\n    filters:\n    backendRefs: [{name: a, port: 80, weight: }]\n",
+		fmt.Sprintf(head, "HTTPRoute", "dates") + "  rules:\n  - matches: [{headers: [{name: a, type: null, value: 2026-01-02}, {name: b, value: 'yes'}]}]\n",
+		fmt.Sprintf(head, "Gateway", "addresses") + "  gatewayClassName: a\n  addresses: [{type: Hostname, value: a.example}, {value: '2001:db8::1'}, {}]\n  listeners: [{name: a, port: 80, protocol: HTTP}]\n",
+		fmt.Sprintf(head, "Gateway", "options") + "  gatewayClassName: a\n  listeners: [{name: a, port: 443, protocol: HTTPS, tls: {options: {a: b, c: null}}}]\n",
+	} {
+		if err := offer(t, []byte(text)); err != nil {
+			t.Errorf("%v, of\n%s", err, text)
+		}
+	}
+}
+
+// offer offers an object to the API server without storing it; what it says must be what is said in a file.
+func offer(t *testing.T, text []byte) (err error) {
+	t.Helper()
+	o := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal(text, o); err != nil {
+		t.Fatal(err)
+	}
+	t.Run(o.GetKind()+"/"+o.GetName(), func(t *testing.T) {
+		o.SetNamespace("default")
+		err = Client(t).Create(context.Background(), o, client.DryRunAll, client.FieldValidation("Strict"))
+		agree(t, text, err)
+	})
+	return err
 }
 
 // agree compares what is said of an object in a file with what the API server, err, says of it:

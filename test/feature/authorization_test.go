@@ -108,7 +108,7 @@ func TestFailClosed(t *testing.T) {
 	is("people ann", "GET http://other.example/covered", "authorization: Basic YW5uOng=")
 	is("401 auth_missing", "GET http://other.example/covered")
 	// No key set in the ConfigMap.
-	w.Apply(Auth("a", target, `rules: {authentication: {staff: {jwt: {issuer: x, audiences: [y], jwks: {configMapRef: {name: gone, key: keys}}}}}}`))
+	w.Apply(Auth("a", target, `rules: {authentication: {staff: {jwt: {issuer: x, audiences: [z], jwks: {configMapRef: {name: gone, key: keys}}}}}}`))
 	if a := w.Do("GET http://other.example/covered", "authorization: Bearer x"); a.Status != 503 || a.Header.Get("Retry-After") == "" {
 		t.Errorf("%d %v", a.Status, a.Header)
 	}

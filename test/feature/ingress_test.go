@@ -177,7 +177,7 @@ kind: AuthPolicy
 metadata: {name: closed, namespace: shop}
 spec:
   targetRefs: [{group: networking.k8s.io, kind: Ingress, name: a}]
-  rules: {authentication: {keys: {apiKey: {selector: {matchLabels: {x: y}}}}}}
+  rules: {authentication: {keys: {apiKey: {selector: {matchLabels: {x: z}}}}}}
 ---
 `)
 	if a := w.Over(w.Client(ingressHTTPS+"a.example.com", TLS(ca.Trusted())), "GET https://a.example.com/", ""); a.Status != 401 {
