@@ -47,7 +47,7 @@ func TestRequireAuth(t *testing.T) {
 	w.Delete(Auth("a", guarded, `rules: {public: {reason: a status page}}`))
 	is("401 auth_missing", "GET http://a/")
 	// Demanding alone does not take away what a more general policy asks for.
-	w.Apply(Auth("y", "Gateway/edge/http", "requireAuth: true"))
+	w.Apply(Auth("x", "Gateway/edge/http", "requireAuth: true"))
 	is("401 auth_missing", "GET http://a/")
 }
 
