@@ -139,6 +139,7 @@ func (r *Reader) Load(paths ...string) ([]*Manifest, []Problem) {
 	var problems []Problem
 	before := r.files
 	r.files = make(map[string]*file, len(before))
+	defer r.schemas.rules.Forget() // who serves what was read may not read again for months
 	for _, path := range paths {
 		files, err := r.list(path)
 		if err != nil {

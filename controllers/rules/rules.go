@@ -94,6 +94,12 @@ func (s *Set) Compile(number int) error {
 	return nil
 }
 
+// Forget gives up what was compiled, some MB, until there is an object to check again.
+func (s *Set) Forget() {
+	s.env = nil
+	clear(s.programs)
+}
+
 // check is one object's.
 type check struct {
 	set    *Set

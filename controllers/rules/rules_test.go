@@ -121,6 +121,18 @@ func TestCosts(t *testing.T) {
 	}
 }
 
+// TestForget: what was given up is made again.
+func TestForget(t *testing.T) {
+	s := rules.NewSet([]rules.Rule{{Rule: "self == 'a'"}})
+	schema := map[string]any{"properties": map[string]any{"spec": map[string]any{rules.Key: []any{0.0}}}}
+	for range 3 {
+		if faults := s.Check(schema, map[string]any{"spec": "b"}); len(faults) != 1 {
+			t.Errorf("got %v", faults)
+		}
+		s.Forget()
+	}
+}
+
 // TestUncompiled: a rule that is none is a fault of whatever has the part.
 func TestUncompiled(t *testing.T) {
 	got := check(t, []rules.Rule{{Rule: "self.unheardOf()"}}, one("type: string"), "{spec: a}")
