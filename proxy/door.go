@@ -24,6 +24,10 @@ type door struct {
 	loops       *poll.Set // where connections wait that need no goroutine; nil where the system has none
 }
 
+// few is how many heads and answers may be waited for at one time where fewer requests may be in
+// flight: they take little, and a single page may have a hundred on a network that loses packets.
+const few = 256
+
 func newDoor(o *Options) (d door, err error) {
 	d = door{
 		connections: admission.New(admission.Config{Limit: o.Clients.Connections}),
@@ -32,8 +36,8 @@ func newDoor(o *Options) (d door, err error) {
 		content:     admission.NewContent(admission.ContentBytes(o.Memory), admission.Turns(o.Memory)),
 		hellos:      admission.NewRoom(admission.HelloBytes(o.Memory)),
 	}
-	most := o.Clients.Requests
-	if most <= 0 {
+	most := max(o.Clients.Requests, few)
+	if o.Clients.Requests <= 0 {
 		most = math.MaxInt
 	}
 	d.heads, d.untaken = admission.NewRoom(most), admission.NewRoom(most)
