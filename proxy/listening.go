@@ -65,6 +65,7 @@ func (s *Server) protocols() listener.Protocols {
 		Refused:  s.refused,
 		Full:     s.door.memory.Pressed,
 		Untaken:  s.door.untaken,
+		Waiting:  max(c.Requests, few),
 		Limits:   one.Limits,
 		Streams:  c.Streams,
 		MaxBody:  one.MaxBody,

@@ -179,6 +179,7 @@ func (c *conn) start() {
 			continue
 		}
 		st.complete()
+		c.srv.waiting.Add(1)
 		c.srv.workers.start(st)
 	}
 	c.in.begun = c.in.begun[:0]

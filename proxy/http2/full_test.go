@@ -40,6 +40,29 @@ func TestFull(t *testing.T) {
 	r.until("200 on 201")
 }
 
+// TestWaiting has requests come when as many wait for somebody to look at them as may: their
+// streams are refused until there are fewer.
+func TestWaiting(t *testing.T) {
+	s, url, _ := serve(t, echo)
+	s.cfg.Waiting, s.cfg.Floods = 8, Floods{Idle: 40, Resets: 5, Block: 64}
+	s.waiting.Store(8)
+	r := dial(t, url)
+	for id := uint32(1); id < 200; id += 2 {
+		r.ask(id, true, common("GET")...)
+		if got := r.next(); !strings.HasPrefix(got, "reset REFUSED_STREAM") {
+			t.Fatalf("stream %d: %s", id, got)
+		}
+	}
+	s.waiting.Store(7)
+	for id := uint32(201); id < 220; id += 2 {
+		r.ask(id, true, common("GET")...)
+		r.until(fmt.Sprintf("200 on %d", id))
+	}
+	if n := s.waiting.Load(); n != 7 {
+		t.Errorf("%d wait when all have been answered, want the 7 of before", n)
+	}
+}
+
 // TestUntaken has a client that takes no answers to what is refused: so many of them wait for
 // it, of all connections, and further ones are broken off. When it takes one, another may wait.
 func TestUntaken(t *testing.T) {

@@ -162,7 +162,7 @@ func (c *conn) field(f hpack.HeaderField) {
 
 // request begins the stream of a request whose head is complete.
 func (c *conn) request(st *stream) *fault {
-	if c.cfg.Full != nil && c.cfg.Full() { // an answer would hold what is short for as long as the client does not take it
+	if c.crowded() {
 		c.mu.Lock()
 		c.refuse(st)
 		c.mu.Unlock()
@@ -194,6 +194,13 @@ func (c *conn) request(st *stream) *fault {
 		return c.broken()
 	}
 	return nil // another 4xx is an answer like any
+}
+
+// crowded reports whether another request is too many: an answer would hold memory, where that is
+// short, for as long as the client does not take it, and where many connections are read
+// one after the other, goroutines are started for all their requests before one of them runs.
+func (c *conn) crowded() bool {
+	return c.cfg.Full != nil && c.cfg.Full() || c.cfg.Waiting > 0 && int(c.srv.waiting.Load()) >= c.cfg.Waiting
 }
 
 // refuse tells the client that st, which is not open, has not been looked at. The

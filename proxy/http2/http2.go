@@ -40,6 +40,7 @@ type Config struct {
 	Refused  func(x *exchange.Exchange) // told of requests that were answered without the handler; may be nil
 	Full     func() bool                // says that there is no memory for another request, whose stream is refused then; may be nil
 	Untaken  Untaken                    // answers of all connections that wait for their client; nil: they may be any number
+	Waiting  int                        // requests of all connections that have come and that nobody has looked at, the streams of further ones are refused; not above 0: any number
 	Limits   wire.Limits
 	Streams  uint32        // open at one time on a connection
 	MaxBody  int64         // content of a request (413); not above 0: no limit
@@ -90,6 +91,7 @@ func (c *Config) within(info *exchange.Conn) *Config {
 type Server struct {
 	cfg      Config
 	workers  workers
+	waiting  atomic.Int32 // see Config
 	clock    exchange.Clock
 	ending   atomic.Bool // the next answer of each connection comes with GOAWAY
 	draining atomic.Bool

@@ -63,6 +63,7 @@ func putStream(st *stream) {
 // run serves the stream.
 func (st *stream) run() {
 	x, s := &st.Exchange, st.c.srv
+	s.waiting.Add(-1)
 	if st.bad != nil {
 		x.Fail(st.bad)
 		_ = x.WriteReply() // a client that is gone needs no answer
