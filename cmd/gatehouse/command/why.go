@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -71,15 +72,27 @@ func findDecision(c *cobra.Command, gateways admins, id string) (*decision.Recor
 	return nil, errors.Join(errs...)
 }
 
+// listDecisions lists the last decisions of all gateways that answer, latest first, and
+// fails for those that do not.
 func listDecisions(c *cobra.Command, gateways admins, last int, output string) error {
-	all := []*decision.Record{}
-	for _, address := range gateways.all() {
+	all, asked := []*decision.Record{}, gateways.all()
+	var errs []error
+	for _, address := range asked {
 		var some []*decision.Record
 		if err := ask(c.Context(), address, "/debug/decisions?n="+strconv.Itoa(last), nil, &some); err != nil {
-			return err
+			errs = append(errs, err)
 		}
 		all = append(all, some...)
 	}
+	failed := errors.Join(errs...)
+	if len(errs) == len(asked) {
+		return failed
+	}
+	slices.SortStableFunc(all, func(a, b *decision.Record) int { return b.Time.Compare(a.Time) })
+	return cmp.Or(printDecisions(c, all, output), failed)
+}
+
+func printDecisions(c *cobra.Command, all []*decision.Record, output string) error {
 	if output != "text" {
 		return usage.Print(c.OutOrStdout(), output, all)
 	}
