@@ -66,6 +66,15 @@ func TestLogNamesLevels(t *testing.T) {
 	}
 }
 
+// TestFlagsBeforeTheCluster: what is wrong with a flag is said whether there is a cluster or not.
+func TestFlagsBeforeTheCluster(t *testing.T) {
+	for flag, value := range map[string]string{"--trusted-proxies": "x", "--listen-address": "x", "--access-log-sample": "2", "--gateways": "x"} {
+		if _, _, err := run(t, "run", "--kubeconfig", filepath.Join(t.TempDir(), "none"), flag, value); err == nil || !strings.HasPrefix(err.Error(), flag) {
+			t.Errorf("%s %s: %v", flag, value, err)
+		}
+	}
+}
+
 // TestTooLittleMemory: a gateway that would refuse everybody for want of memory says so.
 func TestTooLittleMemory(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))

@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
 	"github.com/gatehouse-dev/gatehouse/controllers/graph"
 	"github.com/gatehouse-dev/gatehouse/proxy"
+	"github.com/gatehouse-dev/gatehouse/proxy/clientip"
 )
 
 // defaultController is the controllerName of the GatewayClasses we serve unless told otherwise.
@@ -95,6 +96,9 @@ func (s *serving) options(log logr.Logger) (proxy.Options, error) {
 	}
 	if _, err := netip.ParseAddr(s.listen); s.listen != "" && err != nil {
 		return proxy.Options{}, fmt.Errorf("--listen-address %q: use an IP address", s.listen)
+	}
+	if _, err := clientip.Parse(s.limits.Clients.Trusted); err != nil {
+		return proxy.Options{}, fmt.Errorf("--trusted-proxies: %w", err)
 	}
 	o := proxy.Options{
 		Bind:         s.bind,

@@ -124,11 +124,12 @@ func reviewer(config *rest.Config) (c guard.Cluster, err error) {
 func (r *running) run(ctx context.Context, log logr.Logger) error {
 	ctrllog.SetLogger(log)
 	klog.SetLogger(log) // client-go's: elections and watches
-	config, err := r.config()
+	// First: what is wrong with flags is no matter of the cluster.
+	options, err := r.options(log)
 	if err != nil {
 		return err
 	}
-	options, err := r.options(log)
+	config, err := r.config()
 	if err != nil {
 		return err
 	}
