@@ -213,6 +213,7 @@ func TestChartRefusesWrongValues(t *testing.T) {
 		{"podDisruptionBudget.maxUnavailable=200%", "/podDisruptionBudget/maxUnavailable"},
 		{"serviceMonitor.interval=often", "/serviceMonitor/interval"},
 		{"networkPolicy.enabled=perhaps", "/networkPolicy/enabled"},
+		{"autoscaling.enabled=true,autoscaling.minReplicas=11", "autoscaling.minReplicas is 11, more than autoscaling.maxReplicas, which is 10"},
 		{"log=null", "missing property 'log'"},
 		{"drain.delaySeconds=null", "/drain"},
 		{`podLabels.app\.kubernetes\.io/name=edge`, "invalid propertyName 'app.kubernetes.io/name'"},
