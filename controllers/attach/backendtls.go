@@ -195,7 +195,7 @@ func sortAncestors(list []*Ancestor) {
 // fit leaves out the ancestors that a policy's status has no room for, because
 // others have filled it; the Gateway says so instead (GEP-713).
 func (b *Builder) fit(list []*Ancestor, status *gatewayv1.PolicyStatus, key PolicyKey, into *Policies) []*Ancestor {
-	room := maxAncestors
+	room := spec.MaxAncestors
 	for _, a := range status.Ancestors {
 		if a.ControllerName != b.config.Controller {
 			room--

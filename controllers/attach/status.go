@@ -16,9 +16,6 @@ import (
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
 )
 
-// maxAncestors is how many entries the status of a policy has room for.
-const maxAncestors = 16
-
 // tallyKey is a policy under a Gateway, and one thing it became part of there.
 type tallyKey struct {
 	rule    *policy.Policy

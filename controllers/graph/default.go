@@ -32,13 +32,10 @@ func (b *Builder) parents(r *store.Reader, route metav1.Object, common *gatewayv
 		for _, gw := range r.DefaultGateways(scope) {
 			of := own(gw)
 			known := func(p parent) bool { return p.of.kind == of.kind && p.of.gateway == of.gateway }
-			if b.ours(r, gw) != nil && !slices.ContainsFunc(named, known) && len(out) < maxParents {
+			if b.ours(r, gw) != nil && !slices.ContainsFunc(named, known) && len(out) < spec.MaxParents {
 				out = append(out, parent{spec.ParentRef(gw), of, "; the Gateway is a default one"})
 			}
 		}
 	}
 	return out
 }
-
-// maxParents is how many the schema of RouteStatus has room for.
-const maxParents = 32

@@ -8,6 +8,7 @@ import (
 	gatewayx "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/gatehouse-dev/gatehouse/controllers/attach"
+	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 )
 
 // external says of an XBackend how it stands with each Gateway (GEP-4894).
@@ -23,7 +24,7 @@ func (p projection) external(e *attach.External) Desired {
 
 // backend does for XBackends what parents does for routes.
 func (m merger) backend(have, want []gatewayx.BackendAncestorStatus) []gatewayx.BackendAncestorStatus {
-	return entries(have, want, maxParents, entry[gatewayx.BackendAncestorStatus]{
+	return entries(have, want, spec.MaxParents, entry[gatewayx.BackendAncestorStatus]{
 		ours:  func(e gatewayx.BackendAncestorStatus) bool { return e.ControllerName == m.controller },
 		about: func(e gatewayx.BackendAncestorStatus) gatewayv1.ParentReference { return e.AncestorRef },
 		merge: func(have, want gatewayx.BackendAncestorStatus) gatewayx.BackendAncestorStatus {

@@ -11,12 +11,8 @@ import (
 	"github.com/gatehouse-dev/gatehouse/controllers/spec"
 )
 
-// The limits of the schemas.
-const (
-	maxConditions = 8
-	maxParents    = 32
-	maxAncestors  = 16
-)
+// maxConditions is how many the schemas have room for.
+const maxConditions = 8
 
 // The bytes that texts may have: the schemas take 32768 characters of a condition's
 // message, the API server 1024 bytes of an Event's note.
@@ -128,7 +124,7 @@ func (m merger) listeners(have, want []gatewayv1.ListenerStatus) []gatewayv1.Lis
 // parents keeps the entries of other controllers where they stand, renews ours
 // and removes those that are no longer wanted.
 func (m merger) parents(have, want []gatewayv1.RouteParentStatus) []gatewayv1.RouteParentStatus {
-	return entries(have, want, maxParents, entry[gatewayv1.RouteParentStatus]{
+	return entries(have, want, spec.MaxParents, entry[gatewayv1.RouteParentStatus]{
 		ours:  func(e gatewayv1.RouteParentStatus) bool { return e.ControllerName == m.controller },
 		about: func(e gatewayv1.RouteParentStatus) gatewayv1.ParentReference { return e.ParentRef },
 		merge: func(have, want gatewayv1.RouteParentStatus) gatewayv1.RouteParentStatus {
@@ -140,7 +136,7 @@ func (m merger) parents(have, want []gatewayv1.RouteParentStatus) []gatewayv1.Ro
 
 // ancestors does for policies what parents does for routes.
 func (m merger) ancestors(have, want []gatewayv1.PolicyAncestorStatus) []gatewayv1.PolicyAncestorStatus {
-	return entries(have, want, maxAncestors, entry[gatewayv1.PolicyAncestorStatus]{
+	return entries(have, want, spec.MaxAncestors, entry[gatewayv1.PolicyAncestorStatus]{
 		ours:  func(e gatewayv1.PolicyAncestorStatus) bool { return e.ControllerName == m.controller },
 		about: func(e gatewayv1.PolicyAncestorStatus) gatewayv1.ParentReference { return e.AncestorRef },
 		merge: func(have, want gatewayv1.PolicyAncestorStatus) gatewayv1.PolicyAncestorStatus {
