@@ -48,9 +48,6 @@ func New() *Compiler {
 	}
 }
 
-// Compile builds the table of g, with its policies, from nothing.
-func Compile(g *graph.Graph, p *attach.Policies) *table.Table { return New().Compile(g, p) }
-
 // Compile builds the table of g, with its policies. It never changes them or an
 // earlier table.
 func (c *Compiler) Compile(g *graph.Graph, p *attach.Policies) *table.Table {

@@ -187,7 +187,7 @@ func TestIncremental(t *testing.T) {
 			got = c.apply(route)
 		}
 		g := c.b.Build(c.s)
-		if want := Compile(g, c.a.Build(c.s, g)).Text(); got.Text() != want {
+		if want := New().Compile(g, c.a.Build(c.s, g)).Text(); got.Text() != want {
 			t.Fatalf("step %d, route %s: got\n%s\nwant\n%s", step, name, got.Text(), want)
 		}
 	}

@@ -129,7 +129,7 @@ func build(config config, all []*manifests.Manifest) (*graph.Graph, *attach.Poli
 	}
 	g := config.graphs().Build(s)
 	policies := config.policies().Build(s, g)
-	return g, policies, compile.Compile(g, policies)
+	return g, policies, compile.New().Compile(g, policies)
 }
 
 // anyOrder lets the objects come and go at random, with a build after each
@@ -156,7 +156,7 @@ func anyOrder(t *testing.T, config config, all []*manifests.Manifest) {
 		got := c.Compile(g, policies)
 		full := config.graphs().Build(s)
 		reached := config.policies().Build(s, full)
-		if want := compile.Compile(full, reached); got.Hash() != want.Hash() || status(g, policies) != status(full, reached) {
+		if want := compile.New().Compile(full, reached); got.Hash() != want.Hash() || status(g, policies) != status(full, reached) {
 			t.Fatalf("after %s came or went: got:\n%s%s\nwant:\n%s%s", all[i].Name(), got.Text(), status(g, policies), want.Text(), status(full, reached))
 		}
 		again := c.Compile(b.Build(s), a.Build(s, b.Build(s)))

@@ -72,7 +72,7 @@ func oddObjects(t *testing.T, of config, all []*manifests.Manifest, b *bender) {
 		}
 		full := of.graphs().Build(s)
 		reached := of.policies().Build(s, full)
-		if want := compile.Compile(full, reached); got.Hash() != want.Hash() || status(g, p) != status(full, reached) {
+		if want := compile.New().Compile(full, reached); got.Hash() != want.Hash() || status(g, p) != status(full, reached) {
 			t.Fatalf("seed %d, after %s of %s: got:\n%s%s\nwant:\n%s%s", *oddSeed, m.Name(), m.File, got.Text(), status(g, p), want.Text(), status(full, reached))
 		}
 		for _, rule := range open(s, got) {
