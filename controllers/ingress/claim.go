@@ -64,7 +64,7 @@ func newClaims(config Config, nodes []*node) *claims {
 func (c *claims) shape(n *node) *shaped { return c.shapes[n] }
 
 func (s *shaped) fault(format string, args ...any) {
-	s.faults = append(s.faults, Fault{Reason: ReasonConflict, Text: fmt.Sprintf(format, args...)})
+	s.faults = append(s.faults, Fault{Reason: reasonConflict, Text: fmt.Sprintf(format, args...)})
 }
 
 // paths claims what the rules of an Ingress name.

@@ -18,13 +18,13 @@ import (
 
 // The reasons of Faults that are found here.
 const (
-	ReasonInvalidHost     = "InvalidHost"
-	ReasonInvalidPath     = "InvalidPath"
-	ReasonInvalidBackend  = "InvalidBackend"
-	ReasonBackendNotFound = string(gatewayv1.RouteReasonBackendNotFound)
-	ReasonInvalidTLS      = "InvalidTLS"
-	ReasonConflict        = "Conflict"
-	ReasonNotGuarded      = "NotGuarded"
+	reasonInvalidHost     = "InvalidHost"
+	reasonInvalidPath     = "InvalidPath"
+	reasonInvalidBackend  = "InvalidBackend"
+	reasonBackendNotFound = string(gatewayv1.RouteReasonBackendNotFound)
+	reasonInvalidTLS      = "InvalidTLS"
+	reasonConflict        = "Conflict"
+	reasonNotGuarded      = "NotGuarded"
 )
 
 // SSLRedirect is the annotation that sends callers of hosts which the Ingress has
@@ -106,17 +106,17 @@ func (t *Translator) node(r *store.Reader, name types.NamespacedName) *node {
 		n.redirect = true
 	case "", "false":
 	default:
-		n.fault(ReasonInvalidTLS, 0, "metadata.annotations[%s]: %q is not true or false; HTTP is not redirected", SSLRedirect, value)
+		n.fault(reasonInvalidTLS, 0, "metadata.annotations[%s]: %q is not true or false; HTTP is not redirected", SSLRedirect, value)
 	}
 	for _, name := range guards {
 		if key := "nginx.ingress.kubernetes.io/" + name; obj.Annotations[key] != "" {
-			n.fault(ReasonNotGuarded, 0, "metadata.annotations[%s]: ingress-nginx keeps callers out by it, and Gatehouse does not: write an AuthPolicy for the Ingress, as gatehouse migrate does, and remove it", key)
+			n.fault(reasonNotGuarded, 0, "metadata.annotations[%s]: ingress-nginx keeps callers out by it, and Gatehouse does not: write an AuthPolicy for the Ingress, as gatehouse migrate does, and remove it", key)
 		}
 	}
 	for _, name := range Snippets() {
 		key := "nginx.ingress.kubernetes.io/" + name
 		if by := Refuses(obj.Annotations[key]); by != "" {
-			n.fault(ReasonNotGuarded, 0, "metadata.annotations[%s]: ingress-nginx may keep callers out by %s in it, and Gatehouse does not: write an AuthPolicy for the Ingress, and remove it", key, by)
+			n.fault(reasonNotGuarded, 0, "metadata.annotations[%s]: ingress-nginx may keep callers out by %s in it, and Gatehouse does not: write an AuthPolicy for the Ingress, and remove it", key, by)
 		}
 	}
 	if b := obj.Spec.DefaultBackend; b != nil {
@@ -138,7 +138,7 @@ func (n *reader) fault(reason string, status int, format string, args ...any) {
 func (n *reader) rule(rule *networkingv1.IngressRule, i int) {
 	name := strings.ToLower(rule.Host)
 	if wrong := hostProblem(name); wrong != "" {
-		n.fault(ReasonInvalidHost, 0, "spec.rules[%d].host: %q %s", i, rule.Host, wrong)
+		n.fault(reasonInvalidHost, 0, "spec.rules[%d].host: %q %s", i, rule.Host, wrong)
 		return
 	}
 	at := slices.IndexFunc(n.hosts, func(h *host) bool { return h.name == name })
@@ -175,19 +175,19 @@ func (n *reader) path(p *networkingv1.HTTPIngressPath, rule string) *path {
 	out := &path{rule: rule, value: p.Path}
 	switch {
 	case p.PathType == nil:
-		n.fault(ReasonInvalidPath, 0, "spec.%s.pathType: is missing; use Exact, Prefix or ImplementationSpecific, which is Prefix here", rule)
+		n.fault(reasonInvalidPath, 0, "spec.%s.pathType: is missing; use Exact, Prefix or ImplementationSpecific, which is Prefix here", rule)
 		return nil
 	case *p.PathType == networkingv1.PathTypeExact:
 		out.exact = true
 	case *p.PathType != networkingv1.PathTypePrefix && *p.PathType != networkingv1.PathTypeImplementationSpecific:
-		n.fault(ReasonInvalidPath, 0, "spec.%s.pathType: %q is not known; use Exact, Prefix or ImplementationSpecific, which is Prefix here", rule, *p.PathType)
+		n.fault(reasonInvalidPath, 0, "spec.%s.pathType: %q is not known; use Exact, Prefix or ImplementationSpecific, which is Prefix here", rule, *p.PathType)
 		return nil
 	}
 	if out.value == "" && !out.exact {
 		out.value = "/"
 	}
 	if !spec.CleanPath(out.value) {
-		n.fault(ReasonInvalidPath, 0, "spec.%s.path: %q is not a plain absolute path; it must start with / and hold no //, /./, /../, %%2f or #, and it is no regular expression",
+		n.fault(reasonInvalidPath, 0, "spec.%s.path: %q is not a plain absolute path; it must start with / and hold no //, /./, /../, %%2f or #, and it is no regular expression",
 			rule, p.Path)
 		return nil
 	}
@@ -199,10 +199,10 @@ func (n *reader) path(p *networkingv1.HTTPIngressPath, rule string) *path {
 func (n *reader) backend(b *networkingv1.IngressBackend, field string) *backend {
 	switch {
 	case b.Resource != nil:
-		n.fault(ReasonInvalidBackend, 500, "%s.resource: %s %s is not supported; name a Service", field, b.Resource.Kind, b.Resource.Name)
+		n.fault(reasonInvalidBackend, 500, "%s.resource: %s %s is not supported; name a Service", field, b.Resource.Kind, b.Resource.Name)
 		return &backend{}
 	case b.Service == nil:
-		n.fault(ReasonInvalidBackend, 500, "%s.service: is missing; name a Service and its port", field)
+		n.fault(reasonInvalidBackend, 500, "%s.service: is missing; name a Service and its port", field)
 		return &backend{}
 	}
 	ref := &gatewayv1.HTTPBackendRef{}
@@ -223,13 +223,13 @@ func (n *reader) backend(b *networkingv1.IngressBackend, field string) *backend 
 			}
 		}
 		if number == 0 {
-			n.fault(ReasonBackendNotFound, 500, "%s.service.port.name: Service %s/%s has no port named %s; it has %s",
+			n.fault(reasonBackendNotFound, 500, "%s.service.port.name: Service %s/%s has no port named %s; it has %s",
 				field, n.object.Namespace, b.Service.Name, name, spec.List(has))
 			return &backend{}
 		}
 	}
 	if number == 0 {
-		n.fault(ReasonInvalidBackend, 500, "%s.service.port: is missing; give its number or its name", field)
+		n.fault(reasonInvalidBackend, 500, "%s.service.port: is missing; give its number or its name", field)
 		return &backend{}
 	}
 	ref.Port = &number
@@ -240,7 +240,7 @@ func (n *reader) backend(b *networkingv1.IngressBackend, field string) *backend 
 // rules, or for any where there is a rule without one, or no rule.
 func (n *reader) certificates(tls *networkingv1.IngressTLS, i int) {
 	if tls.SecretName == "" {
-		n.fault(ReasonInvalidTLS, 0, "spec.tls[%d].secretName: is missing; name a Secret of type kubernetes.io/tls", i)
+		n.fault(reasonInvalidTLS, 0, "spec.tls[%d].secretName: is missing; name a Secret of type kubernetes.io/tls", i)
 		return
 	}
 	hosts := tls.Hosts
@@ -255,7 +255,7 @@ func (n *reader) certificates(tls *networkingv1.IngressTLS, i int) {
 	for j, name := range hosts {
 		name = strings.ToLower(name)
 		if wrong := hostProblem(name); wrong != "" {
-			n.fault(ReasonInvalidHost, 0, "spec.tls[%d].hosts[%d]: %q %s", i, j, name, wrong)
+			n.fault(reasonInvalidHost, 0, "spec.tls[%d].hosts[%d]: %q %s", i, j, name, wrong)
 			continue
 		}
 		n.tls = append(n.tls, certificate{name, tls.SecretName, fmt.Sprintf("spec.tls[%d].secretName", i)})

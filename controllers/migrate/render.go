@@ -19,7 +19,7 @@ func YAML(objects []Object) ([]byte, error) {
 		}
 		text, err := yaml.Marshal(fields)
 		if err != nil {
-			return nil, fmt.Errorf("writing %s: %w", Name(o), err)
+			return nil, fmt.Errorf("writing %s: %w", called(o), err)
 		}
 		if i > 0 {
 			b.WriteString("---\n")
@@ -42,25 +42,25 @@ func JSON(objects []Object) ([]byte, error) {
 	return json.MarshalIndent(map[string]any{"apiVersion": "v1", "kind": "List", "items": items}, "", "  ")
 }
 
-// Name is an object's kind, namespace and name: "HTTPRoute shop/orders".
-func Name(o Object) string {
+// called is an object's kind, namespace and name: "HTTPRoute shop/orders".
+func called(o Object) string {
 	return o.GetObjectKind().GroupVersionKind().Kind + " " + o.GetNamespace() + "/" + o.GetName()
 }
 
 // File is a name for the file of an object.
 func File(o Object) string {
-	return strings.ToLower(strings.NewReplacer(" ", "-", "/", "-").Replace(Name(o)))
+	return strings.ToLower(strings.NewReplacer(" ", "-", "/", "-").Replace(called(o)))
 }
 
 // bare are the fields of an object that its author writes.
 func bare(o Object) (map[string]any, error) {
 	text, err := json.Marshal(o)
 	if err != nil {
-		return nil, fmt.Errorf("writing %s: %w", Name(o), err)
+		return nil, fmt.Errorf("writing %s: %w", called(o), err)
 	}
 	var fields map[string]any
 	if err := json.Unmarshal(text, &fields); err != nil {
-		return nil, fmt.Errorf("writing %s: %w", Name(o), err)
+		return nil, fmt.Errorf("writing %s: %w", called(o), err)
 	}
 	delete(fields, "status")
 	if meta, ok := fields["metadata"].(map[string]any); ok {

@@ -2,17 +2,17 @@ package policy
 
 import "slices"
 
-// Levels is how many levels a path has.
-const Levels = 6
+// levels is how many levels a path has.
+const levels = 6
 
 // Path is what one rule is reached by, from the least specific to the most:
 // Gateway, listener of the Gateway, ListenerSet, listener of the ListenerSet,
 // route, rule. A level that is not on the path or cannot be named, such as a rule
 // without a name, is the zero Target.
-type Path [Levels]Target
+type Path [levels]Target
 
 // Stack is the policies on a path, level by level; nil where there is none.
-type Stack [Levels]*Policy
+type Stack [levels]*Policy
 
 // Empty says whether no policy is on the stack.
 func (s Stack) Empty() bool { return s == Stack{} }

@@ -29,10 +29,10 @@ type Loss struct {
 	Strategy Strategy
 }
 
-// Merge combines the policies on a path: from the least specific on, two at a
+// merge combines the policies on a path: from the least specific on, two at a
 // time, by the strategy of the established one, which is the less specific. The
 // result goes on with the strategy of the more specific one.
-func Merge(stack Stack) *Effective {
+func merge(stack Stack) *Effective {
 	m := merger{items: map[string]held{}}
 	for _, p := range stack {
 		if p != nil {
@@ -165,7 +165,7 @@ func (c *Cache) Merge(s Stack) *Effective {
 	e := c.now[s]
 	if e == nil {
 		if e = c.last[s]; e == nil {
-			e = Merge(s)
+			e = merge(s)
 		}
 		c.now[s] = e
 	}

@@ -70,7 +70,7 @@ func (w *world) text() string {
 			if stack.Empty() {
 				continue
 			}
-			e := Merge(stack)
+			e := merge(stack)
 			if i == 1 {
 				out.WriteString(" | shadow")
 			}
@@ -257,7 +257,7 @@ func TestBroken(t *testing.T) {
 		w.policy("rt " + route)
 		w.path("g1 g1/http r1 -")
 		stack, _ := Attach(w.policies).On(w.paths[0])
-		e, got := Merge(stack), "open"
+		e, got := merge(stack), "open"
 		if e.Closed != nil {
 			got = e.Closed.Key.Name
 		}
@@ -313,11 +313,11 @@ func TestSelf(t *testing.T) {
 func TestNoItems(t *testing.T) {
 	gw := &Policy{Key: Key{"K", "ns", "gw"}, Items: []string{"a"}, Strategy: AtomicDefaults}
 	none := &Policy{Key: Key{"K", "ns", "none"}}
-	if e := Merge(Stack{gw, nil, none}); len(e.Items) != 0 || len(e.Lost) != 1 || e.Lost[0].Policy != gw {
+	if e := merge(Stack{gw, nil, none}); len(e.Items) != 0 || len(e.Lost) != 1 || e.Lost[0].Policy != gw {
 		t.Errorf("opt-out: %+v", e)
 	}
 	gw = &Policy{Key: gw.Key, Items: gw.Items, Strategy: AtomicOverrides}
-	e := Merge(Stack{gw, nil, none})
+	e := merge(Stack{gw, nil, none})
 	var r Reach
 	r.Add(none, e, 1)
 	if v := r.Verdict(); len(e.Items) != 1 || v.Reason != "Overridden" {
@@ -330,7 +330,7 @@ func TestManyWinners(t *testing.T) {
 	edge := &Policy{Key: Key{"ColorPolicy", "ns", "edge"}, Items: []string{"dark", "light"}}
 	var r Reach
 	for i := range 1000 {
-		r.Add(edge, Merge(Stack{edge, 4: &Policy{Key: Key{"ColorPolicy", "ns", fmt.Sprintf("p%03d", i)}, Items: []string{"light"}}}), 1)
+		r.Add(edge, merge(Stack{edge, 4: &Policy{Key: Key{"ColorPolicy", "ns", fmt.Sprintf("p%03d", i)}, Items: []string{"light"}}}), 1)
 	}
 	v := r.Verdict()
 	if v.Reason != "Overridden" || len(v.Message) > 1000 || !strings.HasPrefix(v.Message, "not in effect on 1000 rules: superseded by ColorPolicy ns/p000 (Atomic Defaults); ") ||
