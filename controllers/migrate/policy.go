@@ -187,7 +187,8 @@ func (s *source) basic() v1alpha1.AuthenticationMethod {
 		s.say("auth-secret", NotCarried, "a policy reads a Secret of its own namespace, with lines of name:hash under %s; until there is one named %s, the routes answer 503", v1alpha1.HtpasswdKey, name)
 	default:
 		s.carried("auth-type")
-		s.say("auth-secret", Different, "the lines stand under %s now; until Secret %s has a copy of its key auth there, the routes answer 503; hashes of htpasswd -m ($apr1$) and crypt count for nobody: make them anew with htpasswd -B", v1alpha1.HtpasswdKey, name)
+		s.say("auth-secret", Different, "the lines stand under %s now; until Secret %s has a copy of its key auth there, the routes answer 503; "+
+			"hashes of htpasswd -m ($apr1$) and crypt count for nobody: make them anew with htpasswd -B", v1alpha1.HtpasswdKey, name)
 	}
 	return basicOf(name, s.take("auth-realm"))
 }

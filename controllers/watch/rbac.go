@@ -23,7 +23,8 @@ package watch
 
 // Write: statuses, by the leader, and Events.
 //
-//+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gatewayclasses/status;gateways/status;listenersets/status;httproutes/status;grpcroutes/status;tlsroutes/status;tcproutes/status;udproutes/status;backendtlspolicies/status,verbs=update
+//+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gatewayclasses/status;gateways/status;listenersets/status;backendtlspolicies/status,verbs=update
+//+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes/status;grpcroutes/status;tlsroutes/status;tcproutes/status;udproutes/status,verbs=update
 //+kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses/status,verbs=update
 //+kubebuilder:rbac:groups=gateway.networking.x-k8s.io,resources=xbackendtrafficpolicies/status,verbs=update
 //+kubebuilder:rbac:groups=gateway.networking.x-k8s.io,resources=xbackends/status,verbs=update

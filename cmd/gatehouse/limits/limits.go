@@ -54,7 +54,8 @@ func streams(f *pflag.FlagSet, c *proxy.Clients) {
 	f.IntVar(&c.Buffers.Stream, "max-stream-buffer-bytes", 256<<10, "content of an HTTP/2 or HTTP/3 stream that nobody has read yet; then the client waits; 65536 or more")
 	f.IntVar(&c.Buffers.Connection, "max-connection-buffer-bytes", 1<<20, "the same of all streams of a connection")
 	f.IntVar(&c.Floods.Idle, "max-http2-idle-frames", 1000, "frames an HTTP/2 client may send that bring no request on; 100 more a second, 10 with each request, 3 with each frame of content; then the connection is broken off")
-	f.IntVar(&c.Floods.Resets, "max-http2-resets", 200, "HTTP/2 streams a client may reset within 100 ms, or HTTP/3 streams within 300 ms, before their answer begins, or have reset; 20 more a second, 1 with each answer; then the connection is broken off")
+	f.IntVar(&c.Floods.Resets, "max-http2-resets", 200, "HTTP/2 streams a client may reset within 100 ms, or HTTP/3 streams within 300 ms, "+
+		"before their answer begins, or have reset; 20 more a second, 1 with each answer; then the connection is broken off")
 	f.IntVar(&c.Floods.Block, "max-http2-header-frames", 64, "HTTP/2 frames of one header block; with more the connection is broken off")
 }
 
