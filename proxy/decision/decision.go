@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 )
@@ -72,9 +73,14 @@ func Of(x *exchange.Exchange) *Record {
 // maxText is how much is kept of what a caller chose.
 const maxText = 1024
 
+// bounded is a copy of the beginning of s, which ends with a whole character.
 func bounded(s string) string {
 	if len(s) > maxText {
-		return s[:maxText] + "…"
+		end := maxText
+		for end > maxText-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+			end--
+		}
+		return s[:end] + "…"
 	}
 	return strings.Clone(s)
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 )
@@ -46,6 +47,25 @@ func TestFind(t *testing.T) {
 func TestRecordsHoldNoCredentials(t *testing.T) {
 	if s := fmt.Sprintf("%+v", *Of(exchangeOf(1, "no_route"))); len(s) == 0 || strings.Contains(s, "planted-secret") {
 		t.Error(s)
+	}
+}
+
+// TestLongTextsEndWhole: what is cut off never leaves a part of a character.
+func TestLongTextsEndWhole(t *testing.T) {
+	for _, c := range []string{"a", "é", "€", "😀"} {
+		for lead := range 4 {
+			x := exchangeOf(1, "no_route")
+			x.Principal.Subject = strings.Repeat("a", lead) + strings.Repeat(c, maxText)
+			got, cut := strings.CutSuffix(Of(x).Caller.Subject, "…")
+			if whole := maxText - len(got); !utf8.ValidString(got) || whole < 0 || whole >= utf8.UTFMax || !cut != (len(x.Principal.Subject) <= maxText) {
+				t.Errorf("%d and %s: %d bytes, %q", lead, c, len(got), got[max(0, len(got)-8):])
+			}
+		}
+	}
+	x := exchangeOf(1, "no_route")
+	x.Request.Path = strings.Repeat("\x80", 2*maxText) // no text at all
+	if got := Of(x).Request.Path; len(got) > maxText+len("…") {
+		t.Errorf("%d bytes", len(got))
 	}
 }
 
