@@ -2,7 +2,7 @@
 //
 // proxy asks it for every request before authentication, when proxies are
 // trusted at all; proxy/forward asks it whose forwarding fields to keep. It
-// calls nothing.
+// calls proxy/mem, which compares names.
 package clientip
 
 import (
