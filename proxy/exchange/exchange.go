@@ -100,11 +100,17 @@ type TargetForm struct {
 	Sent       string // Path as it came, once it has been routed and has another form; else empty
 	Unveiled   string // Path as backends may read it that make more alike, where that is another one; else empty
 	Unhosted   string // the same, to those that find a host's name behind two slashes; else empty
+	Unscripted string // the same, to frameworks of PHP behind index.php; else empty
 	EmptyQuery bool   // there was a question mark and nothing behind it
 }
 
 // Readings returns the other paths, of which those that are empty are none.
-func (f *TargetForm) Readings() [2]string { return [...]string{f.Unveiled, f.Unhosted} }
+func (f *TargetForm) Readings() [3]string {
+	return [...]string{f.Unveiled, f.Unhosted, f.Unscripted}
+}
+
+// Veiled reports whether there are any.
+func (f *TargetForm) Veiled() bool { return f.Unveiled != "" || f.Unscripted != "" }
 
 // Target returns the target in origin-form (RFC 9112, section 3.2.1).
 func (r *Request) Target() string {

@@ -188,7 +188,7 @@ func checkKind(t *cel.Type, kind Kind) error {
 // behind such a path, and nothing that is not passes for what is left open.
 func (p *Program) Bool(x *exchange.Exchange) (bool, error) {
 	yes, err := p.holds(x)
-	if err != nil || !p.paths || x.Request.Unveiled == "" {
+	if err != nil || !p.paths || !x.Request.Veiled() {
 		return yes, err
 	}
 	path := x.Request.Path

@@ -333,5 +333,9 @@ func TestVeiledPath(t *testing.T) {
 		if got != c.want || x.Request.Path != c.path {
 			t.Errorf("%s of %s: %s, want %s; the path is %s then", c.text, c.path, got, c.want, x.Request.Path)
 		}
+		x.Request.Unveiled, x.Request.Unscripted = "", c.unveiled
+		if yes, err := p.Bool(x); (err != nil) != (got == "error") || yes != (got == "true") {
+			t.Errorf("%s of %s, by a script: %v, %v, want %s", c.text, c.path, yes, err, c.want)
+		}
 	}
 }

@@ -132,6 +132,21 @@ func Unhost(path string, a *mem.Arena) string {
 	return path
 }
 
+// Unscript returns path, which has been normalized and unveiled, as frameworks of PHP read
+// it behind a server that gives them index.php: what follows its name is their path, and
+// /index.php/admin leads to /admin, /index.phpadmin too. It is empty where there is no such
+// name, and in a's memory.
+func Unscript(path string, a *mem.Arena) string {
+	const script = "/index.php"
+	i := strings.Index(path, script)
+	if i < 0 {
+		return ""
+	}
+	out := append(a.Alloc(len(path))[:0], path[:i+1]...)
+	out = append(out, strings.TrimPrefix(path[i+len(script):], "/")...)
+	return mem.String(out)
+}
+
 // CanonicalPath returns a path from the configuration as NormalizePath would
 // make it. Bytes which no request can hold are escaped first; a path without a
 // form stays as it is, and takes no request.

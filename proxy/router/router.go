@@ -196,7 +196,7 @@ func join(g *group, l *Listener) {
 
 // Match finds the rule that takes x and the listener it came to, and gives
 // x.Request.Path the one form in which paths are compared and forwarded, beside which
-// x.Request.Sent and x.Request.Unveiled may be other ones.
+// x.Request.Sent and x.Request.Readings may be other ones.
 //
 // On one port the listener with the most specific host name takes the request;
 // inside it hosts are tried from the most specific to any, and the next when no
@@ -231,22 +231,18 @@ func (r *Router) Match(x *exchange.Exchange) (*Action, *Listener) {
 	if !ok {
 		return r.badPath, l
 	}
-	x.Request.Sent, x.Request.Unveiled, x.Request.Unhosted = "", "", ""
+	x.Request.Sent = ""
 	if path != x.Request.Path {
 		x.Request.Sent, x.Request.Path = x.Request.Path, path
 	}
-	if match.Veiled(path) {
-		if plain, other := match.Unveil(path, &x.Arena); other {
-			x.Request.Unveiled, x.Request.Unhosted = plain, match.Unhost(path, &x.Arena)
-		}
-	}
+	unveil(x)
 	for at := l; at != nil; at = at.next {
 		if at.clients != nil && !at.clients.Admits(x.Conn.Client) {
 			return r.misdirected, at
 		}
 		x.Vouched = at.clients != nil && at.clients.Vouches(x.Conn.Client)
 		if a := at.match(x); a != nil {
-			if r.guarded && x.Request.Unveiled != "" && l.hides(x, a) {
+			if r.guarded && x.Request.Veiled() && l.hides(x, a) {
 				return r.veiled, at
 			}
 			return a, at

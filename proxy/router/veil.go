@@ -4,8 +4,22 @@ import (
 	"slices"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/match"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
+
+// unveil gives x the other paths that backends may read its path as.
+func unveil(x *exchange.Exchange) {
+	r := &x.Request
+	r.Unveiled, r.Unhosted = "", ""
+	plain := r.Path
+	if match.Veiled(plain) {
+		if other, differs := match.Unveil(plain, &x.Arena); differs {
+			r.Unveiled, r.Unhosted, plain = other, match.Unhost(plain, &x.Arena), other
+		}
+	}
+	r.Unscripted = match.Unscript(plain, &x.Arena)
+}
 
 // hides reports whether x, which a takes, would be guarded otherwise if its path were
 // read as backends may read it: as /admin where it is //admin or /admin;x. Who is let

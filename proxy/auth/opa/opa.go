@@ -178,7 +178,7 @@ func (p *Policy) Cause(x *exchange.Exchange) string {
 // authorize is Authorize, with why where that is auth.CodeRuleError.
 func (p *Policy) authorize(x *exchange.Exchange) (auth.Result, error) {
 	result, err := p.decide(x)
-	if result.Outcome != auth.Accepted || !p.reads.path || x.Request.Unveiled == "" {
+	if result.Outcome != auth.Accepted || !p.reads.path || !x.Request.Veiled() {
 		return result, err
 	}
 	path := x.Request.Path

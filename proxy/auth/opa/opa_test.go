@@ -285,5 +285,9 @@ func TestVeiledPath(t *testing.T) {
 		if r := compile(t, table.OPA{Policy: module(policy)}).Authorize(x); r.Outcome != want || x.Request.Path != "//admin" {
 			t.Errorf("%s: %+v; the path is %s then", policy, r, x.Request.Path)
 		}
+		x.Request.Unveiled, x.Request.Unscripted = "", "/admin"
+		if r := compile(t, table.OPA{Policy: module(policy)}).Authorize(x); r.Outcome != want {
+			t.Errorf("%s, by a script: %+v", policy, r)
+		}
 	}
 }
