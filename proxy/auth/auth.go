@@ -9,6 +9,7 @@
 package auth
 
 import (
+	"context"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -51,6 +52,14 @@ func (c Clock) Now() time.Time {
 		return c()
 	}
 	return time.Now()
+}
+
+// ContextOf is the context in which a service is asked about x.
+func ContextOf(x *exchange.Exchange) context.Context {
+	if x.Context != nil {
+		return x.Context
+	}
+	return context.Background()
 }
 
 // Method is one way to say who is calling.

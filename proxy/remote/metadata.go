@@ -61,6 +61,16 @@ func (c *Client) Metadata(ctx context.Context, issuer string) ([]byte, error) {
 	return answer.Content, nil
 }
 
+// ParseURL reads the URL of a service as policies write it: http or https with a
+// host, and without user and fragment. It returns nil for any other.
+func ParseURL(text string) *url.URL {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Fragment != "" || u.User != nil {
+		return nil
+	}
+	return u
+}
+
 // ErrEndpoint says that an issuer's metadata names no usable endpoint.
 var ErrEndpoint = errors.New("remote: the metadata names no usable endpoint")
 

@@ -155,8 +155,8 @@ func (s *Service) reach() (http.RoundTripper, error) {
 		s.endpoint = url.URL{Scheme: "http", Host: remote.Authority(t.Backend, "external-auth"), Path: path}
 		return s.owner.cfg.Through(t.Backend, t.GRPC), nil
 	}
-	u, err := url.Parse(t.URL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+	u := remote.ParseURL(t.URL)
+	if u == nil || u.RawQuery != "" {
 		return nil, errors.New("url is none of http or https with a host, and nothing behind its path")
 	}
 	before, err := prefix(u.EscapedPath())
@@ -205,7 +205,7 @@ func (s *Service) Authorize(x *exchange.Exchange) auth.Result {
 	if r == nil {
 		return refused
 	}
-	result, err := s.ask(r.WithContext(contextOf(x)))
+	result, err := s.ask(r.WithContext(auth.ContextOf(x)))
 	if err != nil {
 		return s.failed(err)
 	}
@@ -256,20 +256,13 @@ func (r *room) leave() {
 	r.of.bodies.Add(-r.taken)
 }
 
-func contextOf(x *exchange.Exchange) context.Context {
-	if x.Context != nil {
-		return x.Context
-	}
-	return context.Background()
-}
-
 // load gets the answer for key, which several requests may wait for.
 func (s *Service) load(x *exchange.Exchange, key string) auth.Result {
 	r, refused := s.request(x, nil) // whose content is of no matter
 	if r == nil {
 		return refused
 	}
-	result, err := s.owner.cache.Load(contextOf(x), key, func(ctx context.Context) (auth.Result, remote.Life, error) {
+	result, err := s.owner.cache.Load(auth.ContextOf(x), key, func(ctx context.Context) (auth.Result, remote.Life, error) {
 		result, err := s.ask(r.WithContext(ctx))
 		return result, remote.Life{Fresh: s.t.Cache.TTL}, err
 	})

@@ -109,9 +109,8 @@ type Grant struct {
 
 // Grant checks t and makes it ready. The tokens go where into says.
 func (o *Owner) Grant(t *table.TokenGrant, into table.TokenHeader) (*Grant, error) {
-	u, err := url.Parse(t.URL)
 	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Fragment != "" || u.User != nil:
+	case remote.ParseURL(t.URL) == nil:
 		return nil, errors.New("grant: url is not an absolute http or https URL")
 	case t.ClientID == "" || len(t.ClientSecret) == 0:
 		return nil, errors.New("grant: set client id and secret")
@@ -146,12 +145,8 @@ func (g *Grant) Value(x *exchange.Exchange) (string, auth.Result) {
 	if v, ok := g.owner.cache.Get(key); ok {
 		return v, auth.Result{Outcome: auth.Accepted}
 	}
-	ctx := x.Context
-	if ctx == nil {
-		ctx = context.Background()
-	}
 	subject, expires := strings.Clone(subject), x.Principal.Expires // the fetch may outlive the request
-	v, err := g.owner.cache.Load(ctx, key, func(ctx context.Context) (string, remote.Life, error) {
+	v, err := g.owner.cache.Load(auth.ContextOf(x), key, func(ctx context.Context) (string, remote.Life, error) {
 		return g.fetch(ctx, subject, expires)
 	})
 	if err == nil {

@@ -146,7 +146,7 @@ func (s *Server) reach() (http.RoundTripper, error) {
 	if text == "" {
 		text = t.Issuer
 	}
-	if u, err := url.Parse(text); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Fragment != "" || u.User != nil {
+	if remote.ParseURL(text) == nil {
 		return nil, errors.New("its URL is none of http or https with a host, and without user and fragment")
 	}
 	return s.owner.cfg.Transport, nil
@@ -201,11 +201,7 @@ func (s *Server) key(token string) (key [8 + sha256.Size]byte) {
 
 // load asks about token, which several requests may wait for.
 func (s *Server) load(x *exchange.Exchange, key [8 + sha256.Size]byte, token string) (*verdict, auth.Result) {
-	ctx := x.Context
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	v, err := s.owner.cache.Load(ctx, string(key[:]), s.fetcher(token))
+	v, err := s.owner.cache.Load(auth.ContextOf(x), string(key[:]), s.fetcher(token))
 	if err != nil {
 		s.owner.cfg.Asked(s.name, Failed)
 		return nil, s.failed(err)

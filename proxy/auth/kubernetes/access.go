@@ -257,7 +257,7 @@ type accessStatus struct {
 
 func (r *Rule) load(x *exchange.Exchange, key [sha256.Size]byte, a *asked) (bool, error) {
 	spec := r.spec(x, a)
-	allowed, err := r.owner.decisions.Load(contextOf(x), string(key[:]), func(ctx context.Context) (bool, remote.Life, error) {
+	allowed, err := r.owner.decisions.Load(auth.ContextOf(x), string(key[:]), func(ctx context.Context) (bool, remote.Life, error) {
 		s, err := review[accessSpec, accessStatus](ctx, r.owner, api{"authorization.k8s.io", "subjectaccessreviews", "SubjectAccessReview"}, spec)
 		if err != nil || !s.Allowed || s.Denied {
 			return false, remote.Life{Fresh: fresh}, err

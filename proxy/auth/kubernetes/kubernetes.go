@@ -174,10 +174,3 @@ func failed(err error) auth.Result {
 	}
 	return r
 }
-
-func contextOf(x *exchange.Exchange) context.Context {
-	if x.Context != nil {
-		return x.Context
-	}
-	return context.Background()
-}

@@ -86,7 +86,7 @@ type tokenStatus struct {
 }
 
 func (m *Method) load(x *exchange.Exchange, key [8 + sha256.Size]byte, token string) (*exchange.Principal, error) {
-	user, err := m.owner.users.Load(contextOf(x), string(key[:]), func(ctx context.Context) (*exchange.Principal, remote.Life, error) {
+	user, err := m.owner.users.Load(auth.ContextOf(x), string(key[:]), func(ctx context.Context) (*exchange.Principal, remote.Life, error) {
 		status, err := review[tokenSpec, tokenStatus](ctx, m.owner, api{"authentication.k8s.io", "tokenreviews", "TokenReview"}, tokenSpec{token, m.t.Audiences})
 		if err != nil {
 			return nil, remote.Life{}, err

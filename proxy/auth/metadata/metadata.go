@@ -152,8 +152,8 @@ func ID(t *table.MetadataStep, policy string) [32]byte {
 }
 
 func location(text string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Fragment != "" || u.User != nil {
+	u := remote.ParseURL(text)
+	if u == nil {
 		return nil, errors.New("its URL is none of http or https with a host, and without user and fragment")
 	}
 	return u, nil
@@ -206,15 +206,11 @@ func unusable() auth.Result {
 
 // load asks, which several requests may wait for.
 func (s *Step) load(x *exchange.Exchange, key [sha256.Size]byte, asks *asked) (*answer, auth.Result) {
-	ctx := x.Context
-	if ctx == nil {
-		ctx = context.Background()
-	}
 	fetch, err := s.fetcher(x, asks)
 	if err != nil {
 		return nil, unusable()
 	}
-	a, err := s.owner.cache.Load(ctx, string(key[:]), fetch)
+	a, err := s.owner.cache.Load(auth.ContextOf(x), string(key[:]), fetch)
 	switch {
 	case err != nil:
 		s.owner.cfg.Asked(s.service, Failed)
