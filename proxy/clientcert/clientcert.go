@@ -3,8 +3,8 @@
 //
 // proxy/listener asks it during a handshake, proxy/router before a listener takes
 // a request: the listener may have changed its mind since, or be another than the
-// handshake was with. It calls proxy/table, which
-// tells Authorities apart.
+// handshake was with. It calls proxy/table,
+// which tells Authorities apart.
 package clientcert
 
 import (
