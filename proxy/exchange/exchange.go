@@ -104,8 +104,12 @@ type TargetForm struct {
 	EmptyQuery bool   // there was a question mark and nothing behind it
 }
 
-// Readings returns the other paths, of which those that are empty are none.
-func (f *TargetForm) Readings() [3]string {
+// Readings returns the other paths, of which those that are empty are none. scripts is whether
+// that behind index.php is one: to who names that file itself it is not.
+func (f *TargetForm) Readings(scripts bool) [3]string {
+	if !scripts {
+		return [...]string{f.Unveiled, f.Unhosted, ""}
+	}
 	return [...]string{f.Unveiled, f.Unhosted, f.Unscripted}
 }
 

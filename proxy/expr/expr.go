@@ -66,6 +66,7 @@ type Program struct {
 	test    test   // answers in place of the program where it is sure; nil: nothing does
 	read    reader // the same, for an expression that is a text
 	paths   bool   // it is of the request's path
+	scripts bool   // and does not name index.php
 }
 
 // Check reports what is wrong with an expression, one problem a line, each with
@@ -95,7 +96,7 @@ func (e *Env) Compile(text string, kind Kind) (*Program, error) {
 		return nil, fmt.Errorf("expression %q: %w", text, err)
 	}
 	root := checked.NativeRep().Expr()
-	out := &Program{text: text, program: p, paths: reads(root, "request.path")}
+	out := &Program{text: text, program: p, paths: reads(root, "request.path"), scripts: !strings.Contains(text, "index.php")}
 	switch kind {
 	case Bool:
 		out.test = testOf(root)
@@ -193,7 +194,7 @@ func (p *Program) Bool(x *exchange.Exchange) (bool, error) {
 	}
 	path := x.Request.Path
 	defer func() { x.Request.Path = path }()
-	for _, reading := range x.Request.Readings() {
+	for _, reading := range x.Request.Readings(p.scripts) {
 		if x.Request.Path = reading; reading == "" {
 			continue
 		}

@@ -338,4 +338,13 @@ func TestVeiledPath(t *testing.T) {
 			t.Errorf("%s of %s, by a script: %v, %v, want %s", c.text, c.path, yes, err, c.want)
 		}
 	}
+	x := request()
+	x.Request.Path, x.Request.Unscripted = "/index.php/admin", "/admin"
+	p, err := e.Compile("request.path.startsWith('/index.php')", Bool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if yes, err := p.Bool(x); !yes || err != nil {
+		t.Errorf("of who names the script: %v, %v", yes, err)
+	}
 }

@@ -136,7 +136,7 @@ func TestUnhost(t *testing.T) {
 
 func TestUnscript(t *testing.T) {
 	for path, want := range map[string]string{
-		"/index.php/admin": "/admin", "/index.phpadmin": "/admin", "/index.php": "/", "/index.php/": "/", "/a/index.php/b/": "/a/b/",
+		"/index.php/admin": "/admin", "/index.phpadmin": "/admin", "/index.php": "", "/index.php/": "", "/a/index.php/b/": "/a/b/",
 		"/index.php/index.php/a": "/index.php/a", "/": "", "/index.ph": "", "/xindex.php/a": "", "/INDEX.PHP/a": "", "/a": "",
 	} {
 		if got := Unscript(path, new(mem.Arena)); got != want {

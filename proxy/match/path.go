@@ -135,16 +135,18 @@ func Unhost(path string, a *mem.Arena) string {
 // Unscript returns path, which has been normalized and unveiled, as frameworks of PHP read
 // it behind a server that gives them index.php: what follows its name is their path, and
 // /index.php/admin leads to /admin, /index.phpadmin too. It is empty where there is no such
-// name, and in a's memory.
+// name, or nothing behind it, and in a's memory.
 func Unscript(path string, a *mem.Arena) string {
 	const script = "/index.php"
 	i := strings.Index(path, script)
 	if i < 0 {
 		return ""
 	}
-	out := append(a.Alloc(len(path))[:0], path[:i+1]...)
-	out = append(out, strings.TrimPrefix(path[i+len(script):], "/")...)
-	return mem.String(out)
+	rest := strings.TrimPrefix(path[i+len(script):], "/")
+	if rest == "" {
+		return ""
+	}
+	return a.Concat(path[:i+1], rest)
 }
 
 // CanonicalPath returns a path from the configuration as NormalizePath would

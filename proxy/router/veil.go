@@ -27,7 +27,7 @@ func unveil(x *exchange.Exchange) {
 func (l *Listener) hides(x *exchange.Exchange, a *Action) bool {
 	path := x.Request.Path
 	defer func() { x.Request.Path = path }()
-	for _, other := range x.Request.Readings() {
+	for _, other := range x.Request.Readings(true) {
 		if x.Request.Path = other; other == "" {
 			continue
 		}

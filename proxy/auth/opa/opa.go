@@ -9,6 +9,7 @@
 package opa
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,6 +48,7 @@ type Policy struct {
 	store    storage.Store
 	reading  storage.Transaction // nobody writes, so one is enough
 	reads    parts               // of the input
+	scripts  bool                // index.php is not named, in the policy or its data
 }
 
 // answer is what the query calls the decision.
@@ -66,6 +68,7 @@ func Compile(t *table.OPA) (*Policy, error) {
 		return nil, fault(err)
 	}
 	p := &Policy{compiler: ast.NewCompiler().WithCapabilities(able), reads: read(module)}
+	p.scripts = !strings.Contains(t.Policy, "index.php") && !bytes.Contains(t.Data, []byte("index.php"))
 	if p.compiler.Compile(map[string]*ast.Module{"policy.rego": module}); p.compiler.Failed() {
 		return nil, fault(p.compiler.Errors)
 	}
@@ -183,7 +186,7 @@ func (p *Policy) authorize(x *exchange.Exchange) (auth.Result, error) {
 	}
 	path := x.Request.Path
 	defer func() { x.Request.Path = path }()
-	for _, reading := range x.Request.Readings() {
+	for _, reading := range x.Request.Readings(p.scripts) {
 		if x.Request.Path = reading; reading == "" {
 			continue
 		}

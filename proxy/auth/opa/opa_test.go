@@ -290,4 +290,10 @@ func TestVeiledPath(t *testing.T) {
 			t.Errorf("%s, by a script: %+v", policy, r)
 		}
 	}
+	x := request()
+	x.Request.Path, x.Request.Unscripted = "/index.php/admin", "/admin"
+	const allow = `allow if not startswith(input.request.path, "/admin")`
+	if r := compile(t, table.OPA{Policy: module(allow), Data: []byte(`{"paths": ["/index.php/a"]}`)}).Authorize(x); r.Outcome != auth.Accepted {
+		t.Errorf("of data that name the script: %+v", r)
+	}
 }
