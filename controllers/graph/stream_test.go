@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-dev/gatehouse/controllers/store"
+	"github.com/gatehouse-dev/gatehouse/test/difference"
 )
 
 var seedFlag = flag.Uint64("seed", 0, "seed of the one stream to run; 0 for the usual ones")
@@ -39,7 +40,7 @@ func TestIncrementalIsFull(t *testing.T) {
 			got := b.Build(s)
 			full := NewBuilder(b.config).Build(s)
 			if !reflect.DeepEqual(got, full) {
-				t.Fatalf("-seed %d step %d, %s: incremental differs from full %s\n%s", seed, i, what, difference("", reflect.ValueOf(got), reflect.ValueOf(full)), text(full))
+				t.Fatalf("-seed %d step %d, %s: incremental differs from full %s\n%s", seed, i, what, difference.Between(got, full), text(full))
 			}
 			if again := b.Build(s); again != got {
 				t.Fatalf("-seed %d step %d: a second Build of the same store is another Graph", seed, i)
@@ -51,52 +52,6 @@ func TestIncrementalIsFull(t *testing.T) {
 			}
 		}
 	}
-}
-
-// difference finds where two values first differ.
-func difference(at string, a, b reflect.Value) string {
-	if a.IsValid() != b.IsValid() || a.IsValid() && a.Type() != b.Type() {
-		return fmt.Sprintf("at %s: %v, full %v", at, a, b)
-	}
-	var inner []string
-	switch a.Kind() {
-	case reflect.Pointer, reflect.Interface:
-		if !a.IsNil() && !b.IsNil() {
-			return difference(at, a.Elem(), b.Elem())
-		}
-	case reflect.Struct:
-		for i := range a.NumField() {
-			inner = append(inner, difference(at+"."+a.Type().Field(i).Name, a.Field(i), b.Field(i)))
-		}
-	case reflect.Slice:
-		for i := range min(a.Len(), b.Len()) {
-			inner = append(inner, difference(fmt.Sprintf("%s[%d]", at, i), a.Index(i), b.Index(i)))
-		}
-		if a.Len() != b.Len() || a.IsNil() != b.IsNil() {
-			inner = append(inner, fmt.Sprintf("at %s: %d entries, full %d", at, a.Len(), b.Len()))
-		}
-	case reflect.Map:
-		for _, k := range a.MapKeys() {
-			inner = append(inner, difference(fmt.Sprintf("%s[%v]", at, k), a.MapIndex(k), b.MapIndex(k)))
-		}
-		if a.Len() != b.Len() || a.IsNil() != b.IsNil() {
-			inner = append(inner, fmt.Sprintf("at %s: %d entries, full %d", at, a.Len(), b.Len()))
-		}
-	default:
-		if !a.Equal(b) {
-			return fmt.Sprintf("at %s: %v, full %v", at, a, b)
-		}
-		return ""
-	}
-	for _, d := range inner {
-		if d != "" {
-			return d
-		}
-	}
-	if pointy := a.Kind() == reflect.Pointer || a.Kind() == reflect.Interface; pointy && a.IsNil() != b.IsNil() {
-		return fmt.Sprintf("at %s: %v, full %v", at, a, b)
-	}
-	return ""
 }
 
 func routePointers(b *Builder) map[types.NamespacedName]*Route {
