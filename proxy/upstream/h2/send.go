@@ -40,6 +40,7 @@ func (s *Stream) head(x *exchange.Exchange, length int64) {
 		r.Authority = s.pool.addr
 	}
 	b := frame.AppendRequest(s.block[:0], r)
+	tame(q.Header)
 	b = frame.AppendFields(b, q.Header)
 	if length > 0 || length == 0 && (q.Body != nil || wire.WantsLength(q.Method)) {
 		b = frame.AppendLength(b, length)
