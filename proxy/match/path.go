@@ -70,8 +70,11 @@ func special(x uint64) uint64 {
 // programs that make more alike than RFC 3986 does; see Unveil.
 func Veiled(path string) bool {
 	return strings.IndexByte(path, ';') >= 0 || strings.IndexByte(path, '%') >= 0 || strings.Contains(path, "//") ||
-		strings.Contains(path, "./") || path[len(path)-1] == '.'
+		dotted(path) && (strings.Contains(path, "./") || path[len(path)-1] == '.')
 }
+
+// dotted reports whether path has a dot, which most have not: then there is less to look for.
+func dotted(path string) bool { return strings.IndexByte(path, '.') >= 0 }
 
 // Unveil returns path, which has been normalized, as such programs read it, and whether
 // that is another one: empty segments are nothing, %2F and %5C are slashes, and neither
@@ -138,6 +141,9 @@ func Unhost(path string, a *mem.Arena) string {
 // name, or nothing behind it, and in a's memory.
 func Unscript(path string, a *mem.Arena) string {
 	const script = "/index.php"
+	if !dotted(path) {
+		return ""
+	}
 	i := strings.Index(path, script)
 	if i < 0 {
 		return ""
