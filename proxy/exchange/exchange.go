@@ -104,17 +104,23 @@ type TargetForm struct {
 	EmptyQuery bool   // there was a question mark and nothing behind it
 }
 
-// Readings returns the other paths, of which those that are empty are none. scripts is whether
-// that behind index.php is one: to who names that file itself it is not.
-func (f *TargetForm) Readings(scripts bool) [3]string {
-	if !scripts {
-		return [...]string{f.Unveiled, f.Unhosted, ""}
-	}
-	return [...]string{f.Unveiled, f.Unhosted, f.Unscripted}
-}
-
-// Veiled reports whether there are any.
+// Veiled reports whether there is another path that backends may read.
 func (f *TargetForm) Veiled() bool { return f.Unveiled != "" || f.Unscripted != "" }
+
+// Reread has look see the request with each of its other paths, until it reports false. scripts is
+// whether that behind index.php is one: to who names that file itself it is not.
+func (r *Request) Reread(scripts bool, look func() bool) {
+	path, others := r.Path, [...]string{r.Unveiled, r.Unhosted, r.Unscripted}
+	defer func() { r.Path = path }()
+	if !scripts {
+		others[2] = ""
+	}
+	for _, other := range others {
+		if r.Path = other; other != "" && !look() {
+			return
+		}
+	}
+}
 
 // Target returns the target in origin-form (RFC 9112, section 3.2.1).
 func (r *Request) Target() string {

@@ -192,20 +192,14 @@ func (p *Program) Bool(x *exchange.Exchange) (bool, error) {
 	if err != nil || !p.paths || !x.Request.Veiled() {
 		return yes, err
 	}
-	path := x.Request.Path
-	defer func() { x.Request.Path = path }()
-	for _, reading := range x.Request.Readings(p.scripts) {
-		if x.Request.Path = reading; reading == "" {
-			continue
+	x.Request.Reread(p.scripts, func() bool {
+		var other bool
+		if other, err = p.holds(x); err == nil && other != yes {
+			err = errVeiled
 		}
-		switch other, err := p.holds(x); {
-		case err != nil:
-			return false, err
-		case yes != other:
-			return false, errVeiled
-		}
-	}
-	return yes, nil
+		return err == nil
+	})
+	return yes && err == nil, err
 }
 
 func (p *Program) holds(x *exchange.Exchange) (bool, error) {

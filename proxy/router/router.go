@@ -196,7 +196,7 @@ func join(g *group, l *Listener) {
 
 // Match finds the rule that takes x and the listener it came to, and gives
 // x.Request.Path the one form in which paths are compared and forwarded, beside which
-// x.Request.Sent and x.Request.Readings may be other ones.
+// there may be other ones: x.Request.Sent, and those that x.Request.Reread has.
 //
 // On one port the listener with the most specific host name takes the request;
 // inside it hosts are tried from the most specific to any, and the next when no

@@ -24,22 +24,16 @@ func unveil(x *exchange.Exchange) {
 // hides reports whether x, which a takes, would be guarded otherwise if its path were
 // read as backends may read it: as /admin where it is //admin or /admin;x. Who is let
 // in by a could then reach what others guard. l is the first listener of x's host.
-func (l *Listener) hides(x *exchange.Exchange, a *Action) bool {
-	path := x.Request.Path
-	defer func() { x.Request.Path = path }()
-	for _, other := range x.Request.Readings(true) {
-		if x.Request.Path = other; other == "" {
-			continue
-		}
+func (l *Listener) hides(x *exchange.Exchange, a *Action) (hidden bool) {
+	x.Request.Reread(true, func() bool {
 		var b *Action
 		for at := l; at != nil && b == nil; at = at.next {
 			b = at.match(x)
 		}
-		if b != nil && b != a && !a.guardsAs(b) {
-			return true
-		}
-	}
-	return false
+		hidden = b != nil && b != a && !a.guardsAs(b)
+		return !hidden
+	})
+	return hidden
 }
 
 // guarded reports whether a may keep a request from a backend.

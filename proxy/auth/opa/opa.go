@@ -184,16 +184,10 @@ func (p *Policy) authorize(x *exchange.Exchange) (auth.Result, error) {
 	if result.Outcome != auth.Accepted || !p.reads.path || !x.Request.Veiled() {
 		return result, err
 	}
-	path := x.Request.Path
-	defer func() { x.Request.Path = path }()
-	for _, reading := range x.Request.Readings(p.scripts) {
-		if x.Request.Path = reading; reading == "" {
-			continue
-		}
-		if result, err = p.decide(x); result.Outcome != auth.Accepted {
-			break
-		}
-	}
+	x.Request.Reread(p.scripts, func() bool {
+		result, err = p.decide(x)
+		return result.Outcome == auth.Accepted
+	})
 	return result, err
 }
 
