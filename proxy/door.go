@@ -28,6 +28,14 @@ type door struct {
 // flight: they take little, and a single page may have a hundred on a network that loses packets.
 const few = 256
 
+// awaited is how many that is where so many requests may be in flight; not above 0: any number.
+func awaited(requests int) int {
+	if requests <= 0 {
+		return math.MaxInt
+	}
+	return max(requests, few)
+}
+
 func newDoor(o *Options) (d door, err error) {
 	d = door{
 		connections: admission.New(admission.Config{Limit: o.Clients.Connections}),
@@ -36,10 +44,7 @@ func newDoor(o *Options) (d door, err error) {
 		content:     admission.NewContent(admission.ContentBytes(o.Memory), admission.Turns(o.Memory)),
 		hellos:      admission.NewRoom(admission.HelloBytes(o.Memory)),
 	}
-	most := max(o.Clients.Requests, few)
-	if o.Clients.Requests <= 0 {
-		most = math.MaxInt
-	}
+	most := awaited(o.Clients.Requests)
 	d.heads, d.untaken = admission.NewRoom(most), admission.NewRoom(most)
 	if d.turns, err = socket.NewTurns(); err != nil || !poll.Available {
 		return d, err

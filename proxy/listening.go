@@ -65,7 +65,7 @@ func (s *Server) protocols() listener.Protocols {
 		Refused:  s.refused,
 		Full:     s.door.memory.Pressed,
 		Untaken:  s.door.untaken,
-		Waiting:  max(c.Requests, few),
+		Waiting:  awaited(c.Requests),
 		Limits:   one.Limits,
 		Streams:  c.Streams,
 		MaxBody:  one.MaxBody,
