@@ -2,17 +2,17 @@ package admission
 
 import "sync/atomic"
 
-// Room is memory that many share, each as much as is left.
+// Room is memory, or places, that many share, each as much as is left. It implements exchange.Count.
 type Room struct {
 	limit   int64
 	in      atomic.Int64
 	refused atomic.Uint64
 }
 
-// NewRoom returns room for limit bytes.
+// NewRoom returns room for limit bytes, or places.
 func NewRoom(limit int) *Room { return &Room{limit: int64(limit)} }
 
-// Take takes n bytes, and reports whether there was room for them. They are counted
+// Take takes n of them, and reports whether there was room. They are counted
 // either way, until Give.
 func (r *Room) Take(n int) bool {
 	if r.in.Add(int64(n)) <= r.limit {
@@ -28,7 +28,7 @@ func (r *Room) Give(n int) { r.in.Add(int64(-n)) }
 // Busy reports whether more than three quarters of the room are taken.
 func (r *Room) Busy() bool { return r.in.Load() > r.limit/4*3 }
 
-// Figures returns how full it is, in bytes.
+// Figures returns how full it is.
 func (r *Room) Figures() Figures {
 	return Figures{Limit: int(r.limit), In: int(r.in.Load()), Refused: r.refused.Load()}
 }

@@ -73,6 +73,14 @@ type Gate interface {
 	Leave()
 }
 
+// Count counts what is under way in all connections together, and bounds it by whoever asks
+// whether it is Busy.
+type Count interface {
+	Take(n int) bool
+	Give(n int)
+	Busy() bool // more than three quarters of what there may be
+}
+
 // FilterResponse implements Marker: it tells the client of AltSvc.
 func (c *Conn) FilterResponse(x *Exchange) { x.Response.Header.Set("alt-svc", c.AltSvc) }
 

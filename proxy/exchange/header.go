@@ -1,6 +1,10 @@
 package exchange
 
-import "github.com/gatehouse-dev/gatehouse/proxy/mem"
+import (
+	"strings"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/mem"
+)
 
 // Field is one header field line. Name keeps the case it was sent in; compare
 // it with mem.EqualFold. Removed fields have an empty Name and are skipped.
@@ -129,6 +133,13 @@ var spelt = func() (t [256]byte) {
 	}
 	return t
 }()
+
+// MediaType returns a Content-Type without its parameters (RFC 9110, section 8.3.1), in the case that
+// it was sent in.
+func MediaType(contentType string) string {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.Trim(media, " \t")
+}
 
 // Mark reports whether c, a byte of a name, is no letter or digit: backends may take it
 // for a hyphen.

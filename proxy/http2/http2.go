@@ -39,7 +39,7 @@ type Config struct {
 	Handler  exchange.Handler
 	Refused  func(x *exchange.Exchange) // told of requests that were answered without the handler; may be nil
 	Full     func() bool                // says that there is no memory for another request, whose stream is refused then; may be nil
-	Untaken  Untaken                    // answers of all connections that wait for their client; nil: they may be any number
+	Untaken  exchange.Count             // answers that wait for their client, of requests that were refused, or have no place among those in flight: when it is busy no more wait; nil: any number may
 	Waiting  int                        // requests of all connections that have come and that nobody has looked at, the streams of further ones are refused; not above 0: any number
 	Limits   wire.Limits
 	Streams  uint32        // open at one time on a connection
@@ -50,14 +50,6 @@ type Config struct {
 	Floods   Floods
 	Flooded  func(kind string) // told of connections that ended for a flood: "frames", "resets" or "header"; may be nil
 	Log      logr.Logger       // why connections were broken off, at level 1
-}
-
-// Untaken counts the answers that wait for their client, of requests that were refused, or answered
-// without a place among those in flight; admission has one.
-type Untaken interface {
-	Take(n int) bool
-	Give(n int)
-	Busy() bool // they are so many that no more should wait
 }
 
 // Timeouts of a connection and its streams.

@@ -37,18 +37,11 @@ type Config struct {
 	Streams  uint32            // open at one time on a connection; see QUIC
 	Resets   int               // streams that may come to nothing through the client (see frame.Resets); not above 0: as many as that
 	Flooded  func(kind string) // told of connections that ended for more, "resets", or for heads that do not come, "header"; may be nil
-	Heads    Heads             // those of all connections that have not come; nil: they may be any number
+	Heads    exchange.Count    // heads of requests that have not come: when it is busy a connection waits for its own; nil: they may be any number
 	MaxBody  int64             // content of a request (413); not above 0: no limit
 	Pace     exchange.Pace     // of a request's content, after the first Timeouts.Read (408); gRPC's has its own time
 	Buffers  exchange.Buffers
 	Timeouts Timeouts
-}
-
-// Heads counts the requests whose heads have not come; admission has one.
-type Heads interface {
-	Take(n int) bool
-	Give(n int)
-	Busy() bool // they are so many that a connection should have one of them at most
 }
 
 // Timeouts of a connection and its streams.

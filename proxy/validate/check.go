@@ -70,7 +70,7 @@ func (c *check) contentType(x *exchange.Exchange) *refusal {
 // isType reports whether a Content-Type value is of a media type, which is in
 // lower case and may end in "/*". Parameters do not count.
 func isType(value, want string) bool {
-	got := mediaType(value)
+	got := exchange.MediaType(value)
 	if prefix, ok := strings.CutSuffix(want, "*"); ok {
 		return len(got) > len(prefix) && mem.EqualFold(got[:len(prefix)], prefix)
 	}
@@ -78,14 +78,9 @@ func isType(value, want string) bool {
 }
 
 func isJSON(value string) bool {
-	got := mediaType(value)
+	got := exchange.MediaType(value)
 	const suffix = "+json"
 	return mem.EqualFold(got, "application/json") || len(got) > len(suffix) && mem.EqualFold(got[len(got)-len(suffix):], suffix)
-}
-
-func mediaType(value string) string {
-	value, _, _ = strings.Cut(value, ";")
-	return strings.Trim(value, " \t")
 }
 
 // legible reports whether who goes by the charset of a Content-Type finds the texts

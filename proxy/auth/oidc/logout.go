@@ -108,8 +108,7 @@ const (
 
 // isForm reports whether a Content-Type is that of a form, with parameters or without.
 func isForm(contentType string) bool {
-	media, _, _ := strings.Cut(contentType, ";")
-	return mem.EqualFold(strings.Trim(media, " \t"), "application/x-www-form-urlencoded")
+	return mem.EqualFold(exchange.MediaType(contentType), "application/x-www-form-urlencoded")
 }
 
 // backchannel takes a logout token, with which the provider ends sessions
