@@ -35,6 +35,9 @@ const SSLRedirect = v1alpha1.GroupName + "/ssl-redirect"
 // and who only changes the class of an Ingress would open it without noticing.
 var guards = []string{"auth-type", "auth-url", "auth-tls-secret", "whitelist-source-range", "allowlist-source-range", "denylist-source-range"}
 
+// Nginx is the prefix of the annotations of ingress-nginx.
+const Nginx = "nginx.ingress.kubernetes.io/"
+
 // Snippets are the annotations with configuration of nginx that may keep callers out.
 func Snippets() []string { return []string{"configuration-snippet", "server-snippet", "auth-snippet"} }
 
@@ -109,12 +112,12 @@ func (t *Translator) node(r *store.Reader, name types.NamespacedName) *node {
 		n.fault(reasonInvalidTLS, 0, "metadata.annotations[%s]: %q is not true or false; HTTP is not redirected", SSLRedirect, value)
 	}
 	for _, name := range guards {
-		if key := "nginx.ingress.kubernetes.io/" + name; obj.Annotations[key] != "" {
+		if key := Nginx + name; obj.Annotations[key] != "" {
 			n.fault(reasonNotGuarded, 0, "metadata.annotations[%s]: ingress-nginx keeps callers out by it, and Gatehouse does not: write an AuthPolicy for the Ingress, as gatehouse migrate does, and remove it", key)
 		}
 	}
 	for _, name := range Snippets() {
-		key := "nginx.ingress.kubernetes.io/" + name
+		key := Nginx + name
 		if by := Refuses(obj.Annotations[key]); by != "" {
 			n.fault(reasonNotGuarded, 0, "metadata.annotations[%s]: ingress-nginx may keep callers out by %s in it, and Gatehouse does not: write an AuthPolicy for the Ingress, and remove it", key, by)
 		}

@@ -19,6 +19,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/ingress"
 )
 
 // Input is what is to be migrated.
@@ -141,9 +143,6 @@ func Migrate(in Input) Result {
 	return m.out
 }
 
-// prefix of the annotations that are migrated.
-const prefix = "nginx.ingress.kubernetes.io/"
-
 // source is one Ingress with the annotations that nobody has looked at yet.
 type source struct {
 	*networkingv1.Ingress
@@ -155,7 +154,7 @@ type source struct {
 func (m *migration) source(obj *networkingv1.Ingress) *source {
 	s := &source{Ingress: obj, m: m, left: map[string]string{}}
 	for key, value := range obj.Annotations {
-		if name, ours := strings.CutPrefix(key, prefix); ours {
+		if name, ours := strings.CutPrefix(key, ingress.Nginx); ours {
 			s.left[name] = strings.TrimSpace(value)
 		} else if text := foreign(key); text != "" {
 			s.say(key, NotCarried, text, m.in.Gateway)
