@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"math"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/admission"
@@ -28,10 +27,10 @@ type door struct {
 // flight: they take little, and a single page may have a hundred on a network that loses packets.
 const few = 256
 
-// awaited is how many that is where so many requests may be in flight; not above 0: any number.
+// awaited is how many that is where so many requests may be in flight; not above 0, and then 0: any number.
 func awaited(requests int) int {
 	if requests <= 0 {
-		return math.MaxInt
+		return 0
 	}
 	return max(requests, few)
 }
@@ -45,7 +44,7 @@ func newDoor(o *Options) (d door, err error) {
 		hellos:      admission.NewRoom(admission.HelloBytes(o.Memory)),
 	}
 	most := awaited(o.Clients.Requests)
-	d.heads, d.untaken = admission.NewRoom(most), admission.NewRoom(most)
+	d.heads, d.untaken = admission.NewRoom(most), admission.NewRoom(most/4*3)
 	if d.turns, err = socket.NewTurns(); err != nil || !poll.Available {
 		return d, err
 	}
@@ -115,7 +114,7 @@ func (d *door) end(x *exchange.Exchange, port exchange.Gate) {
 func (d *door) limits(f func(telemetry.Limit)) {
 	for name, at := range map[string]admission.Figures{
 		"connections": d.connections.Figures(), "requests": d.requests.Figures(), "memory": d.memory.Figures(),
-		"content": d.content.Figures(), "handshakes": d.hellos.Figures(),
+		"content": d.content.Figures(), "handshakes": d.hellos.Figures(), "heads": d.heads.Figures(), "untaken": d.untaken.Figures(),
 	} {
 		f(telemetry.Limit{Name: name, Limit: at.Limit, In: at.In, Refused: at.Refused})
 	}

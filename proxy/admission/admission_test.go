@@ -230,6 +230,9 @@ func TestContent(t *testing.T) {
 	if f := c.Figures(); f.In != 0 {
 		t.Errorf("%+v", f)
 	}
+	if r := NewRoom(-1); !r.Take(1<<40) || r.Busy() || r.Figures() != (Figures{In: 1 << 40}) {
+		t.Errorf("where there is no limit: %+v", r.Figures())
+	}
 	c.Enter()
 	c.Enter()
 	third := make(chan struct{})

@@ -4,18 +4,18 @@ import "sync/atomic"
 
 // Room is memory, or places, that many share, each as much as is left. It implements exchange.Count.
 type Room struct {
-	limit   int64
+	limit   int64 // 0: any number
 	in      atomic.Int64
 	refused atomic.Uint64
 }
 
-// NewRoom returns room for limit bytes, or places.
-func NewRoom(limit int) *Room { return &Room{limit: int64(limit)} }
+// NewRoom returns room for limit bytes, or places; not above 0: for any number.
+func NewRoom(limit int) *Room { return &Room{limit: max(0, int64(limit))} }
 
 // Take takes n of them, and reports whether there was room. They are counted
 // either way, until Give.
 func (r *Room) Take(n int) bool {
-	if r.in.Add(int64(n)) <= r.limit {
+	if in := r.in.Add(int64(n)); in <= r.limit || r.limit == 0 {
 		return true
 	}
 	r.refused.Add(1)
@@ -26,7 +26,7 @@ func (r *Room) Take(n int) bool {
 func (r *Room) Give(n int) { r.in.Add(int64(-n)) }
 
 // Busy reports whether more than three quarters of the room are taken.
-func (r *Room) Busy() bool { return r.in.Load() > r.limit/4*3 }
+func (r *Room) Busy() bool { return r.limit > 0 && r.in.Load() > r.limit/4*3 }
 
 // Figures returns how full it is.
 func (r *Room) Figures() Figures {

@@ -93,6 +93,9 @@ func TestUntaken(t *testing.T) {
 	for answers.Figures().In < 4 {
 		time.Sleep(time.Millisecond)
 	}
+	if n := answers.Figures().Refused; n != 6 {
+		t.Errorf("%d count as refused, want 6", n)
+	}
 }
 
 // TestLateHandlers has a client that never has more streams than there may be, and gives

@@ -39,7 +39,7 @@ type Config struct {
 	Handler  exchange.Handler
 	Refused  func(x *exchange.Exchange) // told of requests that were answered without the handler; may be nil
 	Full     func() bool                // says that there is no memory for another request, whose stream is refused then; may be nil
-	Untaken  exchange.Count             // answers that wait for their client, of requests that were refused, or have no place among those in flight: when it is busy no more wait; nil: any number may
+	Untaken  exchange.Count             // answers that wait for their client, of requests that were refused, or have no place among those in flight: where there is no room for another it is broken off; nil: any number may
 	Waiting  int                        // requests of all connections that have come and that nobody has looked at, the streams of further ones are refused; not above 0: any number
 	Limits   wire.Limits
 	Streams  uint32        // open at one time on a connection

@@ -203,11 +203,10 @@ func (w *writer) data(p []byte) {
 func (w *writer) pause(until time.Time) bool {
 	c := w.st.c
 	if all := c.cfg.Untaken; all != nil && w.st.Held == nil {
-		if all.Busy() {
+		defer all.Give(1)
+		if !all.Take(1) {
 			return false
 		}
-		all.Take(1)
-		defer all.Give(1)
 	}
 	c.flush()
 	c.out.blocked++

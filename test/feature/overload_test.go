@@ -205,7 +205,7 @@ func TestProcessLimit(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		`gatehouse_limit{limit="requests"}`: "1", `gatehouse_limit_refused_total{limit="requests"}`: "2", `gatehouse_limit_in_use{limit="requests"}`: "0",
-		`gatehouse_limit{limit="connections"}`: "32768",
+		`gatehouse_limit{limit="connections"}`: "32768", `gatehouse_limit{limit="untaken"}`: "192", `gatehouse_limit{limit="heads"}`: "256",
 	} {
 		if got := w.Metric(name); got != want {
 			t.Errorf("%s is %s, want %s", name, got, want)
