@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 
@@ -98,6 +99,12 @@ func methodRegex(service, method string) string {
 	return methodStart + service + methodMid + method + methodEnd
 }
 
+// regexParts are the expressions that methodRegex made a path of.
+func regexParts(path string) (service, method string) {
+	service, method, _ = strings.Cut(strings.TrimSuffix(strings.TrimPrefix(path, methodStart), methodEnd), methodMid)
+	return service, method
+}
+
 func text(s *string) string {
 	if s == nil {
 		return ""
@@ -114,7 +121,8 @@ func methodProblem(p *gatewayv1.HTTPPathMatch, field string) *Problem {
 	case p == nil:
 		return nil
 	case *p.Type == gatewayv1.PathMatchRegularExpression:
-		return regexProblem(*p.Value, field)
+		service, method := regexParts(*p.Value)
+		return cmp.Or(regexProblem(service, field), regexProblem(method, field), regexProblem(*p.Value, field))
 	case *p.Type != gatewayv1.PathMatchExact && *p.Type != gatewayv1.PathMatchPathPrefix:
 		return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.type: %q is not supported; use Exact or RegularExpression", field, *p.Type)
 	case !exactForm.MatchString(*p.Value):
@@ -128,7 +136,7 @@ func methodProblem(p *gatewayv1.HTTPPathMatch, field string) *Problem {
 func MethodRank(kind gatewayv1.PathMatchType, path string) (service, method int) {
 	a, b, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	if kind == gatewayv1.PathMatchRegularExpression {
-		a, b, _ = strings.Cut(strings.TrimSuffix(strings.TrimPrefix(path, methodStart), methodEnd), methodMid)
+		a, b = regexParts(path)
 		if a == anyService {
 			a = ""
 		}

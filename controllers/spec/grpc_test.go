@@ -37,3 +37,17 @@ func TestMethods(t *testing.T) {
 	f("RegularExpression", "a|b", "", "RegularExpression /(?:a|b)/(?:[^/]+)", 3, 0)
 	f("RegularExpression", "a.*", "Get.+", "RegularExpression /(?:a.*)/(?:Get.+)", 3, 5)
 }
+
+// No parenthesis of a service or method closes the group that it stands in.
+func TestStrayParentheses(t *testing.T) {
+	for _, m := range [][2]string{{"a)|(?:b", "c"}, {"a", "b)|(?:c"}, {"a)/(?:b", "c"}, {"", "b)|(?:c"}} {
+		kind := gatewayv1.GRPCMethodMatchRegularExpression
+		match := gatewayv1.GRPCMethodMatch{Type: &kind, Method: &m[1]}
+		if m[0] != "" {
+			match.Service = &m[0]
+		}
+		if methodProblem(methodForm(&match), "f") == nil {
+			t.Errorf("%q is taken", m)
+		}
+	}
+}

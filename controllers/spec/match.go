@@ -133,9 +133,13 @@ func valueProblem(kind, value, field string) *Problem {
 	return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.type: %q is not supported; use Exact or RegularExpression", field, kind)
 }
 
+// regexProblem checks a regular expression by itself, or a parenthesis of it could close the
+// group that it is anchored by, and then anchored, as it is used.
 func regexProblem(value, field string) *Problem {
-	if _, err := regexp.Compile("^(?:" + value + ")$"); err != nil {
-		return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.value: not a regular expression in RE2 syntax: %v", field, err)
+	for _, expr := range [...]string{value, `\A(?:` + value + `)\z`} {
+		if _, err := regexp.Compile(expr); err != nil {
+			return Problemf(gatewayv1.RouteReasonUnsupportedValue, "%s.value: not a regular expression in RE2 syntax: %v", field, err)
+		}
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ func TestRules(t *testing.T) {
 	f(path("PathPrefix", "/a/"), "", "")
 	f(path("RegularExpression", "/a/[0-9]+"), "", "")
 	f(path("RegularExpression", "/a/["), unsupported, "spec.rules[0].matches[0].path.value: not a regular expression in RE2 syntax")
+	f(path("RegularExpression", "/a)|(/b"), unsupported, "spec.rules[0].matches[0].path.value: not a regular expression in RE2 syntax")
 	f(path("Glob", "/a"), unsupported, `spec.rules[0].matches[0].path.type: "Glob" is not supported`)
 	f(path("Exact", "a"), unsupported, "is not a plain absolute path")
 	f(path("PathPrefix", "/a/../b"), unsupported, "is not a plain absolute path")
