@@ -18,7 +18,7 @@ func (d *draft) metadata(item, field string, m *v1alpha1.MetadataStep) {
 	}
 	if h != nil && h.SecretHeader != nil && parts.Broken == "" {
 		found := d.secretValue(h.SecretHeader.SecretRef.SecretReference, h.SecretHeader.SecretRef.Key)
-		parts.Secrets, parts.Broken = found.Secrets, found.Broken
+		parts.Secrets, parts.Broken, parts.Forbidden = found.Secrets, found.Broken, found.Forbidden
 	}
 	d.resolved[item] = parts
 }
