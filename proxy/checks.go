@@ -22,6 +22,7 @@ type Checks struct {
 	Value     func(cel string) error                    // an expression for a header's value
 	Claim     func(cel string) error                    // an expression for a claim of a token
 	Require   func(expr string, methods []string) error // a requirement over method names
+	Waived    func(expr string, methods []string) bool  // whether one is met by who presents nothing
 	Schema    func(document []byte) error               // a JSON Schema
 	KeySet    func(document []byte) error               // a JWK set
 	Password  func(hash string) error                   // the hash of one htpasswd line
@@ -46,6 +47,10 @@ func NewChecks() (Checks, error) {
 		Require: func(text string, methods []string) error {
 			_, err := table.ParseRequire(text, methods)
 			return err
+		},
+		Waived: func(text string, methods []string) bool {
+			r, err := table.ParseRequire(text, methods)
+			return err == nil && r.Decide(0, ^uint64(0)) == table.True
 		},
 		Facts:  env.Reads,
 		Schema: validate.CheckSchema,

@@ -123,6 +123,7 @@ type RulePolicies struct {
 type Effective struct {
 	Items  []Item  // by Name
 	Closed *Closed // set: a policy that would apply is broken
+	Waived bool    // its requirement is met by who presents nothing
 }
 
 // Item is one named part of an effective policy.

@@ -22,6 +22,8 @@ func TestRequireAuth(t *testing.T) {
 	is("403 route_unguarded", "GET http://a/")
 	w.Apply(Auth("a", guarded, `rules: {authentication: {all: {anonymous: {}}}}`))
 	is("403 route_unguarded", "GET http://a/")
+	w.Apply(Auth("a", guarded, `rules: {`+keyed+`, require: keys || !keys}`))
+	is("403 route_unguarded", "GET http://a/")
 	// A service that is only watched refuses nobody.
 	ask := `externalAuth: {url: "http://127.0.0.1:1", http: {}}`
 	w.Apply(Auth("a", guarded, `rules: {authorization: {ask: {mode: Shadow, `+ask+`}}}`))
