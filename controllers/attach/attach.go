@@ -303,7 +303,7 @@ func asks(e *Effective) bool {
 	if e == nil {
 		return false
 	}
-	methods := false
+	methods, service := false, false
 	for _, it := range e.Items {
 		switch section, name := splitItem(it.Name); {
 		case section == ItemPublic:
@@ -316,10 +316,10 @@ func asks(e *Effective) bool {
 		case section == ItemAuthorization:
 			// Such a service must authenticate callers (GEP-1494); one in shadow keeps nobody out.
 			rule := it.From.AuthRules().Authorization[name]
-			methods = methods || rule.ExternalAuth != nil && rule.Mode != v1alpha1.ModeShadow
+			service = service || rule.ExternalAuth != nil && rule.Mode != v1alpha1.ModeShadow
 		}
 	}
-	return methods && !e.Waived || e.Closed != nil
+	return methods && !e.Waived || service || e.Closed != nil
 }
 
 func (b *Builder) effective(k *policyKind, path policy.Path, gateway types.NamespacedName, into *routed) (enforced, shadow *Effective) {

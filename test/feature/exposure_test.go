@@ -24,8 +24,10 @@ func TestRequireAuth(t *testing.T) {
 	is("403 route_unguarded", "GET http://a/")
 	w.Apply(Auth("a", guarded, `rules: {`+keyed+`, require: keys || !keys}`))
 	is("403 route_unguarded", "GET http://a/")
-	// A service that is only watched refuses nobody.
 	ask := `externalAuth: {url: "http://127.0.0.1:1", http: {}}`
+	w.Apply(Auth("a", guarded, `rules: {`+keyed+`, require: keys || !keys, authorization: {ask: {`+ask+`}}}`))
+	is("503 external_auth_unavailable", "GET http://a/")
+	// A service that is only watched refuses nobody.
 	w.Apply(Auth("a", guarded, `rules: {authorization: {ask: {mode: Shadow, `+ask+`}}}`))
 	is("403 route_unguarded", "GET http://a/")
 	w.Apply(Auth("a", guarded, `rules: {authorization: {ask: {`+ask+`}}}`))
