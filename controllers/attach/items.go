@@ -2,6 +2,8 @@ package attach
 
 import (
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/gatehouse-dev/gatehouse/controllers/policy"
 )
 
 // The sections of an Item's name. Those that hold many are followed by a slash
@@ -16,7 +18,7 @@ const (
 	ItemUnauthenticated    = "unauthenticated"
 	ItemDenied             = "denied"
 	ItemForwardCredentials = "forwardCredentials"
-	ItemPublic             = "public"
+	ItemPublic             = policy.Public
 	ItemCheck              = "check"
 )
 

@@ -94,13 +94,48 @@ func (m *merger) meet(p *Policy) {
 		m.closedBound = m.closedBound || m.closed != nil
 	}
 	for _, name := range p.Items {
-		if h, ok := m.items[name]; ok && !h.bound {
+		if by := m.against(name); by != nil {
+			m.lose(p, name, by, MergeOverrides)
+		} else if h, ok := m.items[name]; ok {
 			m.lose(h.from, name, p, established.Strategy)
-		} else if ok {
-			m.lose(p, name, h.from, MergeOverrides)
 		}
 	}
+	if slices.ContainsFunc(p.Items, func(name string) bool { return asks(name) && m.against(name) == nil }) {
+		m.waive(p, established.Strategy)
+	}
 	m.take(p)
+}
+
+// Public is the item by which a policy lets everybody in. It contradicts the items
+// that ask for a credential, as two items of one name do.
+const Public = "public"
+
+// asks reports whether an item asks callers for a credential.
+func asks(item string) bool { return item == "require" || strings.HasPrefix(item, "authentication/") }
+
+// against returns the policy whose override stands against an item, nil for none.
+func (m *merger) against(name string) *Policy {
+	if h := m.items[name]; h.bound {
+		return h.from
+	}
+	var by *Policy
+	first := ""
+	for other, h := range m.items {
+		contrary := name == Public && asks(other) || asks(name) && other == Public
+		if contrary && h.bound && (by == nil || other < first) {
+			by, first = h.from, other
+		}
+	}
+	return by
+}
+
+// waive takes out a more general policy's Public, since p asks for a credential. One
+// of p's own leaves what others ask for in place: that counts when Public has expired.
+func (m *merger) waive(p *Policy, s Strategy) {
+	if h, ok := m.items[Public]; ok {
+		m.lose(h.from, Public, p, s)
+		delete(m.items, Public)
+	}
 }
 
 // clear removes all that no override put there, in favour of p.
@@ -119,7 +154,7 @@ func (m *merger) clear(p *Policy) {
 // take puts in the items of p that no override stands against.
 func (m *merger) take(p *Policy) {
 	for _, name := range p.Items {
-		if !m.items[name].bound {
+		if m.against(name) == nil {
 			m.items[name] = held{from: p}
 		}
 	}

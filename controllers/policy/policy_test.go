@@ -226,6 +226,45 @@ func TestOverrideUnderOverride(t *testing.T) {
 		p3 Overridden: not in effect on 1 rule: superseded by ColorPolicy ns/p1 (Atomic Overrides)`)
 }
 
+// Who asks for a credential and who lets everybody in contradict each other, as two items of one name do.
+func TestPublic(t *testing.T) {
+	path := "g1 g1/http r1 -"
+	check(t, `
+		g defaults merge g1 public,header/x
+		r defaults atomic r1 authentication/keys`, path, `
+		g1>r1: authentication/keys=r header/x=g
+		g PartiallyProgrammed: in part on 1 rule: public superseded by ColorPolicy ns/r (Merge Defaults)
+		r Programmed: in effect on 1 rule`)
+	check(t, `
+		g defaults merge g1 authentication/keys
+		l defaults merge g1/http public
+		r defaults atomic r1 require`, path, `
+		g1>r1: authentication/keys=g require=r
+		g Programmed: in effect on 1 rule
+		l Overridden: not in effect on 1 rule: public superseded by ColorPolicy ns/r (Merge Defaults)
+		r Programmed: in effect on 1 rule`)
+	check(t, `
+		g defaults merge g1 authentication/keys
+		r defaults atomic r1 public`, path, `
+		g1>r1: authentication/keys=g public=r
+		g Programmed: in effect on 1 rule
+		r Programmed: in effect on 1 rule`)
+	check(t, `
+		g overrides merge g1 authentication/keys,authentication/staff
+		l defaults merge g1/http header/x
+		r defaults atomic r1 public,header/y`, path, `
+		g1>r1: authentication/keys=g authentication/staff=g header/x=l header/y=r
+		g Programmed: in effect on 1 rule
+		l Programmed: in effect on 1 rule
+		r PartiallyProgrammed: in part on 1 rule: public superseded by ColorPolicy ns/g (Merge Overrides)`)
+	check(t, `
+		g overrides merge g1 public
+		r defaults atomic r1 authentication/keys,require`, path, `
+		g1>r1: public=g
+		g Programmed: in effect on 1 rule
+		r Overridden: not in effect on 1 rule: authentication/keys, require superseded by ColorPolicy ns/g (Merge Overrides)`)
+}
+
 // At the same target the older stands; ties go by namespace and name. A whole
 // object and a section of it are two targets.
 func TestConflicts(t *testing.T) {
