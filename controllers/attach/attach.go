@@ -164,16 +164,10 @@ func (b *Builder) stale(all *store.Reader, p *Policies) (out []PolicyKey) {
 	for _, p := range p.All {
 		present[p.Key] = true
 	}
-	old := func(key PolicyKey, status *gatewayv1.PolicyStatus) {
-		if !present[key] && b.ours(status) {
+	for _, n := range slices.Concat(b.auth.nodes, b.check.nodes) {
+		if key := n.core.Key; !present[key] && b.ours(statusOf(all, key)) {
 			out = append(out, key)
 		}
-	}
-	for _, p := range all.AuthPolicies() {
-		old(PolicyKey{v1alpha1.KindAuthPolicy, nameOf(p)}, p.GetStatus())
-	}
-	for _, p := range all.ValidationPolicies() {
-		old(PolicyKey{v1alpha1.KindValidationPolicy, nameOf(p)}, p.GetStatus())
 	}
 	return out
 }

@@ -218,6 +218,22 @@ func TestFullStatus(t *testing.T) {
 	}
 }
 
+// Others fill a status, and make room in it again, without the policy being another one.
+func TestStatusFillsLater(t *testing.T) {
+	s, graphs, b := load(t, policyCluster(t)), newGraphs(), NewBuilder(Config{Controller: controller})
+	p := parse(t, policyYAML(v1alpha1.KindAuthPolicy, "p", "rules: {forwardCredentials: true}"))[0].(*v1alpha1.AuthPolicy)
+	for i, others := range []int{16, 15, 16} {
+		p = p.DeepCopy()
+		p.Status.Ancestors = make([]gatewayv1.PolicyAncestorStatus, others)
+		s.Apply(p)
+		s.Apply(parse(t, fmt.Sprintf("kind: Service\nmetadata: {name: x%d, namespace: shop}\n", i))[0])
+		policies := b.Build(s, graphs.Build(s))
+		if full := others == 16; len(policies.All) != 0 == full || len(policies.Unreported) != 0 != full {
+			t.Errorf("with %d entries of others: %d policies, unreported %v", others, len(policies.All), policies.Unreported)
+		}
+	}
+}
+
 // Policies that were handed out never change, and what did not change since is
 // the same.
 func TestEarlierPoliciesStay(t *testing.T) {

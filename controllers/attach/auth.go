@@ -23,6 +23,7 @@ import (
 // What the schema says is checked again as far as the table rests on it: objects
 // from manifests have met no API server.
 func (d *draft) authPolicy(p *v1alpha1.AuthPolicy) {
+	d.object = p
 	d.requires = p.Spec.RequireAuth != nil && *p.Spec.RequireAuth
 	if d.requires {
 		d.gatewaysOnly()

@@ -23,11 +23,18 @@ type policyObject interface {
 	GetSection() v1alpha1.Section
 }
 
+// statusOf is a policy's status as it is now: it changes without the policy's node.
+func statusOf(r *store.Reader, key PolicyKey) *gatewayv1.PolicyStatus {
+	if key.Kind == v1alpha1.KindAuthPolicy {
+		return r.AuthPolicy(key.NamespacedName).GetStatus()
+	}
+	return r.ValidationPolicy(key.NamespacedName).GetStatus()
+}
+
 // policyNode is one policy, checked and with its references resolved. It depends
 // on the policy, Secrets and ConfigMaps alone.
 type policyNode struct {
 	object policyObject
-	status *gatewayv1.PolicyStatus
 	core   *Policy        // what Items point to: all but Ancestors
 	rule   *policy.Policy // what merging knows of it
 	notes  []string       // what is wrong, but keeps nothing from working
@@ -41,7 +48,6 @@ type draft struct {
 	reads    *store.Reader
 	checks   *Checks
 	object   policyObject
-	status   *gatewayv1.PolicyStatus
 	problems []*spec.Problem
 	items    []string
 	resolved map[string]Parts
@@ -58,18 +64,13 @@ func (b *Builder) policyNode(r *store.Reader, key PolicyKey) *policyNode {
 	d := &draft{reads: r, checks: &b.config.Checks, resolved: map[string]Parts{}, facts: map[string]string{}, clusterless: b.config.Clusterless}
 	switch key.Kind {
 	case v1alpha1.KindAuthPolicy:
-		p := r.AuthPolicy(key.NamespacedName)
-		d.object, d.status = p, p.GetStatus()
-		d.authPolicy(p)
+		d.authPolicy(r.AuthPolicy(key.NamespacedName))
 	default:
-		p := r.ValidationPolicy(key.NamespacedName)
-		d.object, d.status = p, p.GetStatus()
-		d.validationPolicy(p)
+		d.validationPolicy(r.ValidationPolicy(key.NamespacedName))
 	}
 	slices.Sort(d.items)
 	n := &policyNode{
 		object: d.object,
-		status: d.status,
 		core:   &Policy{Key: key, Generation: d.object.GetGeneration(), Object: d.object, Resolved: d.resolved},
 		rule: &policy.Policy{
 			Key:      policy.Key{Kind: key.Kind, Namespace: key.Namespace, Name: key.Name},

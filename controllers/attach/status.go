@@ -302,7 +302,8 @@ func (s *standing) ancestors(reach map[tallyKey]*policy.Reach) (out []*Ancestor)
 		out = append(out, &Ancestor{Gateway: gateway, Conditions: s.conditions(u, s.tally.faults[at], r)})
 	}
 	sortAncestors(out)
-	return s.tally.builder.fit(append(out, s.missing...), s.node.status, s.node.core.Key, s.tally.out)
+	key := s.node.core.Key
+	return s.tally.builder.fit(append(out, s.missing...), statusOf(s.tally.store.Read(), key), key, s.tally.out)
 }
 
 // conditions is what the policy's status says under one Gateway: Accepted and,

@@ -11,6 +11,7 @@ import (
 // validationPolicy checks a ValidationPolicy, names its items and resolves its
 // references.
 func (d *draft) validationPolicy(p *v1alpha1.ValidationPolicy) {
+	d.object = p
 	if !d.oneSection(p.Spec.Rules != nil, p.Spec.Defaults != nil, p.Spec.Overrides != nil) {
 		return
 	}
