@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,10 +46,16 @@ func records(b []byte, size int) (out []byte) {
 
 // extension is a ClientHello with extensions of our own making.
 func extension(list ...byte) []byte {
+	return fields(0, 2, 1, append([]byte{byte(len(list) >> 8), byte(len(list))}, list...)...)
+}
+
+// fields is a ClientHello with so many bytes of session, suites and compression.
+func fields(session, suites, compression int, rest ...byte) []byte {
 	body := append([]byte{3, 3}, make([]byte, randomBytes)...)
-	body = append(body, 0, 0, 2, 0x13, 1, 1, 0, byte(len(list)>>8), byte(len(list)))
-	body = append(body, list...)
-	return wrap(body)
+	body = append(append(body, byte(session)), make([]byte, session)...)
+	body = append(append(body, 0, byte(suites)), make([]byte, suites)...)
+	body = append(append(body, byte(compression)), make([]byte, compression)...)
+	return wrap(append(body, rest...))
 }
 
 func wrap(body []byte) []byte {
@@ -60,7 +67,7 @@ func wrap(body []byte) []byte {
 // named is a server_name extension with one name.
 func named(kind byte, name string) []byte {
 	n := len(name)
-	return append([]byte{0, 0, 0, byte(n + 5), 0, byte(n + 3), kind, 0, byte(n)}, name...)
+	return append([]byte{0, 0, byte((n + 5) >> 8), byte(n + 5), byte((n + 3) >> 8), byte(n + 3), kind, byte(n >> 8), byte(n)}, name...)
 }
 
 func TestParse(t *testing.T) {
@@ -81,21 +88,45 @@ func TestParse(t *testing.T) {
 	expect("final dot", extension(named(0, "db.example.com.")...), "db.example.com", nil)
 	expect("no extensions", extension(), "", nil)
 
+	expect("digits, hyphen, underscore", extension(named(0, "9a.db-1_z.Z0.example")...), "9a.db-1_z.z0.example", nil)
+	longest := strings.Repeat("a.", maxName/2) + "a"
+	expect("the longest name", extension(named(0, longest)...), longest, nil)
+	expect("TLS 1.2 without extensions", fields(maxSession, 2, 1), "", nil)
 	expect("another kind of name", extension(named(1, "db.example.com")...), "", ErrMalformed)
 	expect("two names", extension(append(named(0, "a.example"), named(0, "b.example")...)...), "", ErrMalformed)
 	expect("an address", extension(named(0, "192.0.2.1")...), "", ErrMalformed)
 	expect("an empty name", extension(named(0, "")...), "", ErrMalformed)
 	expect("a dot", extension(named(0, ".")...), "", ErrMalformed)
+	expect("too long a name", extension(named(0, longest+"a")...), "", ErrMalformed)
 	expect("an empty label", extension(named(0, "a..b")...), "", ErrMalformed)
+	expect("a dot in front", extension(named(0, ".a")...), "", ErrMalformed)
+	expect("a last label of digits", extension(named(0, "a.1")...), "", ErrMalformed)
 	expect("a zero byte", extension(named(0, "a\x00.example")...), "", ErrMalformed)
 	expect("a cut extension", extension(named(0, "a.example")[:8]...), "", ErrMalformed)
+	one := named(0, "a.example")
+	both := slices.Concat(one, one[6:]) // in one list
+	both[3], both[5] = byte(len(both)-4), byte(len(both)-6)
+	expect("two names in a list", extension(both...), "", ErrMalformed)
+	both[5] = one[5]
+	expect("more behind the list", extension(both...), "", ErrMalformed)
+	expect("more behind the extensions", fields(0, 2, 1, 0, 0, 0), "", ErrMalformed)
+	expect("too long a session", fields(maxSession+1, 2, 1), "", ErrMalformed)
+	expect("no suites", fields(0, 0, 3), "", ErrMalformed)
+	expect("half a suite", fields(0, 3, 1), "", ErrMalformed)
+	expect("no compression", fields(0, 4, 0), "", ErrMalformed)
+	old := fields(0, 2, 1)
+	old[9] = 2
+	expect("another version", old, "", ErrMalformed)
 	expect("plain HTTP", []byte("GET / HTTP/1.1\r\n"), "", ErrNotTLS)
 	expect("an alert", []byte{21, 3, 1, 0, 2, 1, 0}, "", ErrNotTLS)
+	expect("another version of records", []byte{recordHandshake, 2}, "", ErrNotTLS)
 	expect("SSL 2", []byte{0x80, 0x2e, 1, 3, 1}, "", ErrNotTLS)
 	expect("another message", []byte{recordHandshake, 3, 1, 0, 60, 2}, "", ErrMalformed)
 	expect("an empty record", []byte{recordHandshake, 3, 1, 0, 0}, "", ErrMalformed)
 	expect("an overlong record", []byte{recordHandshake, 3, 1, 0x40, 1}, "", ErrMalformed)
 	expect("too large", []byte{recordHandshake, 3, 1, 0x3f, 0xff, messageHello, 0, 0x40, 0}, "", ErrTooLarge)
+	full := wrap(make([]byte, Max-13))
+	expect("too large with its records", append(records(full, Max-300)[:Max-295], recordHandshake, 3, 1, 1, 0x23), "", ErrTooLarge)
 	more := append(hello("db.example.com"), recordHandshake)
 	expect("a byte behind it", more, "db.example.com", nil)
 	long := hello("db.example.com")
