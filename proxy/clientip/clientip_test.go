@@ -2,6 +2,7 @@ package clientip
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
@@ -14,10 +15,11 @@ func TestClient(t *testing.T) {
 	}
 	client := func(t *testing.T, trust *Trusted, peer, want string, forwarded ...string) {
 		t.Helper()
-		h := exchange.Header{{Name: "Accept", Value: "9.9.9.9"}}
+		h := exchange.Header{{Name: "Accept", Value: "9.9.9.9"}, {Name: "X-Forwarded-Not", Value: "9.9.9.9"}}
 		for _, f := range forwarded {
 			h.Add("X-Forwarded-For", f)
 		}
+		h.Add("Accept-Encoding", "9.9.9.9")
 		if got := trust.Client(netip.MustParseAddr(peer), h); got.String() != want {
 			t.Errorf("peer %s, forwarded %q: got %s, want %s", peer, forwarded, got, want)
 		}
@@ -38,6 +40,13 @@ func TestClient(t *testing.T) {
 	client(t, trusted, "10.1.1.1", "2001:db8::1", "[2001:db8::1]:4711")
 	client(t, trusted, "10.1.1.1", "2001:db8::1", "[2001:db8::1]")
 	client(t, trusted, "10.1.1.1", "10.1.1.1", "fe80::1%eth0")
+	client(t, trusted, "10.1.1.1", "10.1.1.1", "[1.2.3]")
+	client(t, trusted, "10.1.1.1", "10.1.1.1", "11.2.3.4]")
+	client(t, trusted, "10.1.1.1", "10.1.1.1", "[1.2.3.4:")
+	proxies := strings.Repeat(", 10.2.2.2", maxHops-1)
+	client(t, trusted, "10.1.1.1", "1.2.3.4", "1.2.3.4"+proxies)
+	client(t, trusted, "10.1.1.1", "10.2.2.2", "1.2.3.4, 10.2.2.2"+proxies)
+	client(t, &Trusted{}, "10.1.1.1", "10.1.1.1", "1.2.3.4")
 }
 
 func TestParseRefuses(t *testing.T) {

@@ -59,6 +59,7 @@ func TestParse(t *testing.T) {
 	f(two(proxy, tcp4, four+"\xea\x00\x04\x01vpc\x04\x00\x00"), "192.0.2.1:4711", nil)
 	f(two(local, unknown, ""), "", nil)
 	f(two(local, tcp4, "anything"), "", nil)
+	f(two(local, 0x31, strings.Repeat("x", 216)), "", nil)
 	f(two(proxy, unknown, "anything"), "", nil)
 	f(summed(two(proxy, tcp4, four+"\x03\x00\x04\x00\x00\x00\x00")), "192.0.2.1:4711", nil)
 
@@ -78,6 +79,7 @@ func TestParse(t *testing.T) {
 	f(two(0x11, tcp4, four), "", ErrMalformed)
 	f(two(proxy, 0x12, four), "", ErrMalformed)
 	f(two(proxy, 0x31, strings.Repeat("x", 216)), "", ErrMalformed)
+	f(two(proxy, 0x31, strings.Repeat("\x00", 216)), "", ErrMalformed)
 	f(two(proxy, tcp4, four[:11]), "", ErrMalformed)
 	f(two(proxy, tcp6, four), "", ErrMalformed)
 	f(two(proxy, tcp4, four+"\x04"), "", ErrMalformed)

@@ -50,7 +50,10 @@ func TestAuthorize(t *testing.T) {
 	is("::/0", "", "192.0.2.1", false)
 	is("", "", "192.0.2.1", true)
 	is("", "192.0.2.1/32", "", false)
-	if _, err := New(&table.CIDRs{Deny: make([]netip.Prefix, 1)}); err == nil {
-		t.Error("no network was taken for one")
+	is("::/0", "::ffff:0.0.0.0/90", "192.0.2.1", false)
+	for _, c := range []table.CIDRs{{Allow: make([]netip.Prefix, 1)}, {Deny: make([]netip.Prefix, 1)}} {
+		if _, err := New(&c); err == nil {
+			t.Errorf("%+v: no network was taken for one", c)
+		}
 	}
 }
