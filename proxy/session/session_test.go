@@ -76,6 +76,9 @@ func TestToken(t *testing.T) {
 	if first, second := begin(s, place("10.0.0.1:80"), false), begin(s, place("10.0.0.1:80"), false); first == second {
 		t.Error("two sessions at one endpoint can be told to be so")
 	}
+	if Key("shop/api:80") == Key("shop/api:81") {
+		t.Error("two backends are one to a session")
+	}
 	if _, ok := find(s, 0); ok {
 		t.Error("a request without a token has a session")
 	}
