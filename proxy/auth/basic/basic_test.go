@@ -66,18 +66,30 @@ func TestValidateHash(t *testing.T) {
 	fails("$apr1$x$y", "use bcrypt")
 	fails("$argon2i$v=19$m=64,t=1,p=1$AAAA$AAAA", "use bcrypt")
 	fails("$2y$04$short", "malformed")
+	fails("$2y$04$abcdefghijklmnopqrstuuyeG8laUfZvsCmc.AE6qIDYSPGM2efmKK", "malformed")
 	fails("$2y$15$abcdefghijklmnopqrstuuyeG8laUfZvsCmc.AE6qIDYSPGM2efmK", "use at most 14")
 	fails("$5$", "cut off")
 	fails("$6$ab", "cut off")
 	fails("$6$ab$short", "cut off")
 	fails("$6$rounds=999999999$ab$"+strings.Repeat("a", 86), "use 1000 to 200000")
+	fails("$6$rounds=999$ab$"+strings.Repeat("a", 86), "use 1000 to 200000")
 	fails("$6$rounds=x$ab$"+strings.Repeat("a", 86), "use 1000 to 200000")
 	fails("{SHA}AAAA", "malformed")
 	fails("{SHA}???", "malformed")
 	fails("$argon2id$v=16$m=64,t=1,p=1$c2FsdHNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Ng", "malformed")
 	fails("$argon2id$v=19$m=64,t=0,p=1$c2FsdHNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Ng", "malformed")
 	fails("$argon2id$v=19$m=64,t=1,p=1x$c2FsdHNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Ng", "malformed")
+	fails("$argon2id$v=19$m=64,t=1,p=0$c2FsdHNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Ng", "malformed")
+	fails("$argon2id$v=19$m=64,t=1$c2FsdHNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Ng", "malformed")
+	fails("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ", "malformed")
+	fails("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbA$MTIzNDU2Nzg5MDEyMzQ1Ng", "malformed")
+	fails("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHRzYWx0?$MTIzNDU2Nzg5MDEyMzQ1Ng", "malformed")
+	fails("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$", "malformed")
+	fails("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Ng?", "malformed")
+	fails("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$"+strings.Repeat("A", 87), "malformed")
 	fails("$argon2id$v=19$m=1048576,t=1,p=1$c2FsdHNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Ng", "use at most")
+	fails("$argon2id$v=19$m=64,t=100,p=1$c2FsdHNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Ng", "use at most")
+	fails("$argon2id$v=19$m=64,t=1,p=200$c2FsdHNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Ng", "use at most")
 	if err := ValidateHash([]byte(argon("x"))); err != nil {
 		t.Error(err)
 	}
@@ -101,6 +113,10 @@ func method(now func() time.Time) *Method {
 		{Name: "bob", Hash: table.Secret("garbage")},
 		{Name: "bob", Hash: table.Secret(argon("garbage"))},
 		{Name: "eve", Hash: table.Secret(argon("a:b"))},
+		{Name: "tab", Hash: table.Secret(argon("a\tb"))},
+		{Name: "del", Hash: table.Secret(argon("a\x7f"))},
+		{Name: "nil", Hash: table.Secret(argon(""))},
+		{Name: "max", Hash: table.Secret(argon(strings.Repeat("x", maxPassword)))},
 	}}), place{}, NewChecker(now))
 }
 
@@ -134,9 +150,15 @@ func TestAuthenticate(t *testing.T) {
 	is(encode([]byte(":")), "", auth.CodeBasicInvalid)
 	is(encode([]byte("ann")), "", auth.CodeBasicInvalid)
 	is(encode([]byte("ann:secret\x00")), "", auth.CodeBasicInvalid)
-	is(encode([]byte("ann:"+strings.Repeat("x", 257))), "", auth.CodeBasicInvalid)
+	is(encode([]byte("tab:a\tb")), "", auth.CodeBasicInvalid)
+	is(encode([]byte("del:a\x7f")), "", auth.CodeBasicInvalid)
+	is(encode([]byte("nil:")), "nil", "")
+	is(encode([]byte("nil")), "", auth.CodeBasicInvalid)
+	is(encode([]byte("max:"+strings.Repeat("x", maxPassword))), "max", "")
+	is(encode([]byte("max:"+strings.Repeat("x", maxPassword+1))), "", auth.CodeBasicInvalid)
 	is("not base64", "", auth.CodeBasicInvalid)
 	is(encode([]byte("ann:secret"))+"\n", "", auth.CodeBasicInvalid)
+	is(encode([]byte("ann:secret"))+"?", "", auth.CodeBasicInvalid)
 	is("", "", "")
 	if m.Challenge() != `Basic realm="my \"shop\"", charset="UTF-8"` {
 		t.Error(m.Challenge())
@@ -164,6 +186,34 @@ func TestRemembered(t *testing.T) {
 	// A changed hash is another user.
 	u.identity[0]++
 	try(3)
+}
+
+// Passwords that share a place are not taken for each other.
+func TestRememberedPlace(t *testing.T) {
+	c := NewChecker(time.Now)
+	u := method(time.Now).users.byName["ann"]
+	if yes, ok := c.check(u, "secret"); !yes || !ok {
+		t.Fatalf("%v, %v", yes, ok)
+	}
+	right := c.digest(u, "secret")
+	for i := range 100 * places {
+		wrong := strconv.Itoa(i)
+		if digest := c.digest(u, wrong); c.place(&digest) == c.place(&right) {
+			if yes, ok := c.check(u, wrong); yes || !ok {
+				t.Errorf("%q: %v, %v", wrong, yes, ok)
+			}
+			return
+		}
+	}
+	t.Fatal("no other password for the place")
+}
+
+// Without users nobody logs in.
+func TestNoUsers(t *testing.T) {
+	m := New(NewUsers(&table.Basic{Users: []table.BasicUser{{Name: "bob", Hash: table.Secret("garbage")}}}), place{}, NewChecker(time.Now))
+	if r, _ := authenticate(m, base64.StdEncoding.EncodeToString([]byte("bob:garbage"))); r.Code != auth.CodeBasicInvalid {
+		t.Errorf("%+v", r)
+	}
 }
 
 type counting struct {
