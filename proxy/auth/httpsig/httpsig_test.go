@@ -40,6 +40,7 @@ func method(t testing.TB, now int64, change func(*table.HMAC)) *Method {
 	c := &table.HMAC{ID: "test", Components: []string{"@authority"}, MaxAge: time.Minute, MaxBody: 100, Keys: []*table.HMACKey{
 		{ID: "test-shared-secret", Key: secret, Holder: table.APIKey{Subject: "ann", Scopes: []string{"read"}}},
 		{ID: "early", Key: secret, Holder: table.APIKey{NotBefore: at + 100}},
+		{ID: "now", Key: secret, Holder: table.APIKey{NotBefore: at, Expires: at + 1}},
 		{ID: "late", Key: secret, Holder: table.APIKey{Expires: at}},
 		{ID: "twice", Key: secret},
 		{ID: "twice", Key: secret},
@@ -119,6 +120,7 @@ func TestParameters(t *testing.T) {
 	is(created(0)+`;keyid="other"`, auth.CodeSignatureKey)
 	is(created(0)+`;keyid="twice"`, auth.CodeSignatureKey)
 	is(created(0)+`;keyid="early"`, auth.CodeSignatureKeyEarly)
+	is(created(0)+`;keyid="now"`, "accepted")
 	is(created(0)+`;keyid="late"`, auth.CodeSignatureKeyExpired)
 	is(created(0), auth.CodeSignatureMalformed)
 	is(`("@authority")`+id, auth.CodeSignatureMalformed)
@@ -165,6 +167,55 @@ func TestPathAsSent(t *testing.T) {
 	sign(x, "s", all, "https://example.com/%7eann/a%2fb?param=Value&Pet=dog", "/%7eann/a%2fb?param=Value&Pet=dog", "/%7eann/a%2fb", "example.com")
 	if r := method(t, at, nil).Authenticate(x, &x.Principal); r.Outcome != auth.Accepted {
 		t.Errorf("%+v", r)
+	}
+}
+
+// The mark of an empty query is part of the target.
+func TestEmptyQuery(t *testing.T) {
+	const params = `("@request-target" "@authority");created=1618884473;keyid="test-shared-secret"`
+	for sent, empty := range map[string]bool{"/foo?": true, "/foo": false} {
+		for _, signed := range []string{"/foo?", "/foo"} {
+			x := request()
+			x.Request.Body, x.Request.RawQuery, x.Request.EmptyQuery = nil, "", empty
+			sign(x, "s", params, signed, "example.com")
+			if r := method(t, at, nil).Authenticate(x, &x.Principal); (r.Outcome == auth.Accepted) != (sent == signed) {
+				t.Errorf("%s, signed as %s: %+v", sent, signed, r)
+			}
+		}
+	}
+}
+
+// A request without content has the digest of nothing, if it has one that is signed.
+func TestNoContent(t *testing.T) {
+	const some, none = "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:", "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"
+	is := func(covered, digest, want string) {
+		t.Helper()
+		x := request()
+		x.Request.Body = nil
+		x.Request.Header.Del("content-digest")
+		x.Request.Header.Add("content-digest", digest)
+		sign(x, "s", `("@authority"`+covered+`);created=1618884473;keyid="test-shared-secret"`, "example.com", digest)
+		if r := method(t, at, nil).Authenticate(x, &x.Principal); r.Code != want || (want == "") != (r.Outcome == auth.Accepted) {
+			t.Errorf("%s of nothing, covered %q: %+v, want %q", digest, covered, r, want)
+		}
+	}
+	is(` "content-digest"`, none, "")
+	is(` "content-digest"`, some, auth.CodeSignatureDigest)
+	is("", some, "")
+}
+
+// Content that is announced as too large is not read.
+func TestAnnouncedTooLarge(t *testing.T) {
+	const params = `("@authority" "content-digest");created=1618884473;keyid="test-shared-secret"`
+	for length, want := range map[int64]string{100: auth.CodeSignatureDigest, 101: auth.CodeSignatureTooLarge} {
+		x := request()
+		digest, _ := x.Request.Header.Get("content-digest")
+		content := &exchange.Buffered{Content: []byte("hello")}
+		x.Request.ContentLength, x.Request.Body = length, content
+		sign(x, "s", params, "example.com", digest)
+		if r := method(t, at, nil).Authenticate(x, &x.Principal); r.Code != want {
+			t.Errorf("%d bytes: %+v, want %s", length, r, want)
+		}
 	}
 }
 
@@ -222,6 +273,13 @@ func TestSyntax(t *testing.T) {
 			t.Errorf("%q: %s, want %s", fields, got, want)
 		}
 	}
+	fields := func(n int) string {
+		list := `s=("@authority"`
+		for i := range n - 1 {
+			list += fmt.Sprintf(` "x-%d"`, i)
+		}
+		return list + `);created=1618884473;keyid="test-shared-secret"`
+	}
 	malformed := fmt.Sprint(auth.Rejected, " ", auth.CodeSignatureMalformed)
 	is(fmt.Sprint(auth.Absent, " "))
 	is(malformed, "signature", "s=:AAAA:")
@@ -234,13 +292,21 @@ func TestSyntax(t *testing.T) {
 	is(malformed, "sign", `("@authority" "@authority");created=1618884473;keyid="test-shared-secret"`)
 	is(malformed, "sign", `("@authority" "date";sf);created=1618884473;keyid="test-shared-secret"`)
 	is(malformed, "sign", `("@authority" "@query-param");created=1618884473;keyid="test-shared-secret"`)
+	is(fmt.Sprint(auth.Rejected, " ", auth.CodeSignatureIncomplete), "signature-input", fields(maxComponents), "signature", "s=:AAAA:")
+	is(malformed, "signature-input", fields(maxComponents+1), "signature", "s=:AAAA:")
 	is(malformed, "sign", `("@authority" "Date");created=1618884473;keyid="test-shared-secret"`)
 	is(fmt.Sprint(auth.Rejected, " ", auth.CodeSignatureInvalid), "signature-input", "s="+good, "signature", "s=:AAAA:")
 	is(fmt.Sprint(auth.Accepted, " "), "signature-input", "other="+good, "signature", "other=:AAAA:", "sign", good)
+	many := []string{"signature-input", "a=" + good, "signature", "a=:AAAA:"}
+	for _, label := range []string{"b=", "c=", "d="} {
+		many = append(many, "signature-input", label+good, "signature", label+":AAAA:")
+	}
+	is(fmt.Sprint(auth.Accepted, " "), append(many[4:], "sign", good)...)
+	is(fmt.Sprint(auth.Rejected, " ", auth.CodeSignatureInvalid), append(many, "sign", good)...)
 }
 
 func TestNew(t *testing.T) {
-	for _, c := range []string{"@status", "Date", "", "signature", "@query-param"} {
+	for _, c := range []string{"@status", "Date", "", "signature", "signature-input", "@query-param", "x y", "x:y", "x{y"} {
 		if _, err := New(&table.HMAC{Components: []string{c}}, time.Now); err == nil {
 			t.Errorf("%q can be asked for", c)
 		}
