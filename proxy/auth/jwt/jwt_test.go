@@ -225,8 +225,37 @@ func TestKeysAndAlgorithms(t *testing.T) {
 	if ring.misses != 3 {
 		t.Errorf("%d misses, want 3: two unknown key ids and one signature without", ring.misses)
 	}
+	// A PS signature's salt is as long as the hash (RFC 7518, section 3.5).
+	input := strings.TrimRight(mint(t, "PS256", who.rsa, map[string]any{"kid": "r"}, good), "-_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+	sum := crypto.SHA256.New()
+	sum.Write([]byte(strings.TrimSuffix(input, ".")))
+	for salt, want := range map[int]string{rsa.PSSSaltLengthEqualsHash: "", rsa.PSSSaltLengthAuto: auth.CodeJWTSignature, 20: auth.CodeJWTSignature} {
+		signature, err := rsa.SignPSS(rand.Reader, who.rsa, crypto.SHA256, sum.Sum(nil), &rsa.PSSOptions{SaltLength: salt})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, _ := authenticate(open, input+base64.RawURLEncoding.EncodeToString(signature)); r.Code != want {
+			t.Errorf("salt length %d: %q, want %q", salt, r.Code, want)
+		}
+	}
 	// The public key as an HMAC secret, the classic.
 	is(hs, "HS256", who.ec.X.Bytes(), "e", auth.CodeJWTAlgorithm)
+}
+
+// Without a kid so many keys are tried and no more, however many there are.
+func TestCandidates(t *testing.T) {
+	who, other := newIssuer(t), newIssuer(t)
+	token := mint(t, "ES256", who.ec, nil, claims(t, nil))
+	for before, want := range map[int]string{maxCandidates - 1: "", maxCandidates: auth.CodeJWTSignature} {
+		ring := &keyring{version: 1}
+		for range before {
+			ring.keys = append(ring.keys, auth.Key{ID: "o", Algorithms: []string{"ES256"}, Public: &other.ec.PublicKey})
+		}
+		ring.keys = append(ring.keys, auth.Key{ID: "e", Algorithms: []string{"ES256"}, Public: &who.ec.PublicKey})
+		if r, _ := authenticate(method(t, ring, nil), token); r.Code != want {
+			t.Errorf("behind %d keys: %q, want %q", before, r.Code, want)
+		}
+	}
 }
 
 func TestForm(t *testing.T) {
@@ -283,6 +312,8 @@ func TestForm(t *testing.T) {
 	is("b64", raw(`{"alg":"ES256","kid":"e","b64":false,"crit":["b64"]}`, good), auth.CodeJWTMalformed)
 	is("kid a number", raw(`{"alg":"ES256","kid":1}`, good), auth.CodeJWTMalformed)
 	is("logout token", raw(`{"alg":"ES256","kid":"e","typ":"logout+jwt"}`, good), auth.CodeJWTMalformed)
+	is("another application's type", raw(`{"alg":"ES256","kid":"e","typ":"application-JWT"}`, good), auth.CodeJWTMalformed)
+	is("another tree of types", raw(`{"alg":"ES256","kid":"e","typ":"simulation//JWT"}`, good), auth.CodeJWTMalformed)
 	is("header null", raw(`null`, good), auth.CodeJWTMalformed)
 	is("header twice", raw(`{"alg":"ES256"}{}`, good), auth.CodeJWTMalformed)
 	is("broken key inside", raw(`{"alg":"ES256","kid":"x","jwk":{}}`, good), auth.CodeJWTMalformed)
