@@ -125,6 +125,7 @@ func TestMatch(t *testing.T) {
 	}
 	is(true, san(table.SANEmail, "Ops@SHOP.example"))
 	is(false, san(table.SANEmail, "ops@shop.example"))
+	is(false, san(table.SANEmail, "Ops@evil.example"))
 	is(true, san(table.SANIP, "::ffff:192.0.2.7"))
 	is(true, san(table.SANIP, "2001:DB8:0::7"))
 	is(false, san(table.SANIP, "192.0.2.8"))
@@ -134,8 +135,14 @@ func TestMatch(t *testing.T) {
 	both := san(table.SANDNS, "*.shop.example")
 	both.CommonName = "else"
 	is(false, both)
-	// A path that leads out of its prefix is not beneath it.
-	for _, uri := range []string{"spiffe://shop.example/ns/a/../b", "spiffe://shop.example/ns/a/%2e%2e/b", "spiffe://shop.example/ns/a/./b", "spiffe://shop.example/ns/a/?b"} {
+	if p := method(t, san(table.SANEmail, "ops")).match[0]; p.fits(&exchange.Client{Emails: []string{"ops"}}) {
+		t.Error("an address without a host")
+	}
+	if p := method(t, san(table.SANDNS, "*.example")).match[0]; p.fits(&exchange.Client{DNSNames: []string{"example", ".example"}}) {
+		t.Error("a name without a first label")
+	}
+	// A path that leads out of its prefix is not beneath it, nor is the prefix.
+	for _, uri := range []string{"spiffe://shop.example/ns/a/", "spiffe://shop.example/ns/a/../b", "spiffe://shop.example/ns/a/%2e%2e/b", "spiffe://shop.example/ns/a/./b", "spiffe://shop.example/ns/a/?b"} {
 		if p := method(t, san(table.SANURI, "spiffe://shop.example/ns/a/*")).match[0]; p.fits(client(t, uri)) {
 			t.Error(uri)
 		}
@@ -157,6 +164,7 @@ func TestNewRefuses(t *testing.T) {
 		{Type: table.SANDNS},
 		{Type: table.SANURI, Value: "spiffe://*"},
 		{Type: table.SANURI, Value: "spiffe://shop.example*"},
+		{Type: table.SANURI, Value: "spiffe://shop.example/ns/a*"},
 		{Type: table.SANURI, Value: "*"},
 		{Type: table.SANURI, Value: "spiffe:///*"},
 		{Type: table.SANEmail, Value: "*@shop.example"},
