@@ -37,7 +37,6 @@ func New(from []table.CredentialSource) (*Places, error) {
 		if named != 1 || p.Scheme != "" && p.Header == "" {
 			return nil, fmt.Errorf("from[%d]: set exactly one of header, cookie and query, and scheme only with header", i)
 		}
-		p.Header = lower(p.Header)
 		c.places[i] = p
 	}
 	return c, nil
@@ -127,12 +126,4 @@ func stripHeader(h exchange.Header, name, scheme string) {
 			h[i].Name = ""
 		}
 	}
-}
-
-func lower(s string) string {
-	b := []byte(s)
-	for i := range b {
-		b[i] = mem.Lower[b[i]]
-	}
-	return string(b)
 }
