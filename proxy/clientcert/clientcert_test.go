@@ -89,6 +89,12 @@ func TestAdmits(t *testing.T) {
 	f("for servers", ca.client(&x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}), false)
 	f("expired", ca.client(&x509.Certificate{NotAfter: time.Now().Add(-time.Minute)}), false)
 	f("of another", other.client(&x509.Certificate{}), false)
+	between := &authority{t: t}
+	between.cert, between.key = ca.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "between"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
+	leaf, _ := between.sign(&x509.Certificate{})
+	f("of an authority between, that is shown", exchange.NewClient([]*x509.Certificate{leaf, between.cert}), true)
+	f("of an authority between, that is not", exchange.NewClient([]*x509.Certificate{leaf}), false)
+	f("of an authority between that another has signed", exchange.NewClient([]*x509.Certificate{leaf, other.cert}), false)
 	if New(&table.ClientCAs{CAs: []byte("no PEM")}).Admits(ca.client(&x509.Certificate{})) {
 		t.Error("a bundle that cannot be read vouches for somebody")
 	}
@@ -131,6 +137,27 @@ func TestClient(t *testing.T) {
 	got := strings.Join(append(append([]string{c.Subject, c.CommonName, c.Issuer}, c.DNSNames...), c.URIs...), " ")
 	if want := "CN=orders,O=Shop orders CN=ca orders.example spiffe://shop.example/orders"; got != want || len(c.SHA256) != 64 || len(c.SPKI) != 44 {
 		t.Errorf("read %q, %s, %s", got, c.SHA256, c.SPKI)
+	}
+}
+
+// Clients without a certificate are let in where they may be, not left unasked.
+func TestAsk(t *testing.T) {
+	ca, other := newAuthority(t, "ca"), newAuthority(t, "other")
+	good, _ := ca.sign(&x509.Certificate{})
+	bad, _ := other.sign(&x509.Certificate{})
+	strict, asked := &tls.Config{MinVersion: tls.VersionTLS12}, &tls.Config{MinVersion: tls.VersionTLS12}
+	New(&table.ClientCAs{CAs: ca.bundle()}).Ask(strict)
+	New(&table.ClientCAs{CAs: ca.bundle(), Insecure: true}).Ask(asked)
+	if asked.ClientAuth != tls.RequestClientCert || asked.VerifyConnection != nil {
+		t.Errorf("where all are let in: %v", asked.ClientAuth)
+	}
+	for want, chain := range map[bool][]*x509.Certificate{true: {good}, false: {bad, good}} {
+		if err := strict.VerifyConnection(tls.ConnectionState{PeerCertificates: chain}); (err == nil) != want {
+			t.Errorf("want believed: %v; %v", want, err)
+		}
+	}
+	if err := strict.VerifyConnection(tls.ConnectionState{}); err == nil {
+		t.Error("nobody is believed")
 	}
 }
 
