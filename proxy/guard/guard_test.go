@@ -205,6 +205,61 @@ func TestAnonymous(t *testing.T) {
 	is = expect(t, s.build(t, &table.Auth{Methods: []table.AuthMethod{anybody, lacking}}))
 	is("anybody", "GET /")
 	is("503 auth_unavailable | 10", "GET /", goodKey)
+
+	without := lacking // whose credential nobody has sent, and which is asked after the one whose was
+	without.Name, without.From = "without", []table.CredentialSource{{Cookie: "key"}}
+	is = expect(t, s.build(t, &table.Auth{Methods: []table.AuthMethod{anybody, lacking, without}}))
+	is("anybody", "GET /")
+	is("503 auth_unavailable | 10", "GET /", goodKey)
+	is("503 auth_unavailable | 10", "GET /", "cookie: key=good")
+}
+
+// Where a rule is public nobody is asked who they are until that expires. Then the
+// methods count, and without one nobody may pass.
+func TestPublic(t *testing.T) {
+	s := newStage(t)
+	with := func(source int, expires int64, methods ...table.AuthMethod) func(want string, lines ...string) {
+		t.Helper()
+		return expect(t, s.build(t, &table.Auth{
+			Sources: []table.Source{{Policy: "AuthPolicy infra/all"}, {Policy: "AuthPolicy shop/status", When: []string{"request.path == '/status'"}}},
+			Public:  &table.Public{Source: source, Expires: expires}, Methods: methods,
+		}))
+	}
+	for _, expires := range []int64{0, now + 1} {
+		is := with(0, expires, s.apiKey("robots"))
+		is("", "GET /")
+		is("", "GET /", wrongKey)
+		with(0, expires)("", "GET /")
+		is = with(1, expires, s.apiKey("robots"))
+		is("", "GET /status")
+		is("401 auth_missing | "+askKey, "GET /")
+	}
+	is := with(0, now, s.apiKey("robots"))
+	is("robots good's owner", "GET /", goodKey)
+	is("401 auth_missing | "+askKey, "GET /")
+	with(0, now)("403 public_expired", "GET /")
+	is = with(1, now)
+	is("403 public_expired", "GET /status")
+	is("", "GET /")
+}
+
+// More refusals than are kept for the operator are refusals all the same.
+func TestManyRefusals(t *testing.T) {
+	s := newStage(t)
+	a := &table.Auth{Unauthenticated: &table.Reply{Status: 404}}
+	watched := &table.Auth{}
+	lines := []string{"GET /"}
+	for i := range len(seen{}.refusals) + 1 {
+		m := s.apiKey(fmt.Sprint("m", i))
+		m.From = []table.CredentialSource{{Header: fmt.Sprint("X-", i)}}
+		a.Methods = append(a.Methods, m)
+		lines = append(lines, fmt.Sprintf("x-%d: wrong", i))
+	}
+	for i := range len(findings{}.shadows) + 1 {
+		watched.Rules = append(watched.Rules, table.AuthRule{Name: fmt.Sprint("r", i), CEL: "false", Shadow: true})
+	}
+	expect(t, s.build(t, a))("404 api_key_unknown", lines...)
+	expect(t, s.build(t, watched))("", "GET /")
 }
 
 func TestRequire(t *testing.T) {
@@ -282,6 +337,11 @@ func TestSources(t *testing.T) {
 	if !p.Check(x) || x.Request.Header.Count("x-user") != 0 {
 		t.Errorf("header %v", x.Request.Header)
 	}
+	// Nor is it set there, whoever calls.
+	x = request("GET /", goodKey)
+	if !p.Check(x) || x.Request.Header.Count("x-user") != 0 {
+		t.Errorf("header %v", x.Request.Header)
+	}
 	is = expect(t, s.build(t, &table.Auth{Sources: []table.Source{{When: []string{"request.headers.nope == ''"}}}}))
 	is("403 rule_error", "GET /")
 }
@@ -310,6 +370,8 @@ func TestRules(t *testing.T) {
 	is = expect(t, s.build(t, &table.Auth{Rules: []table.AuthRule{{Name: "a", CEL: "request.method == 'GET'"}}}))
 	is("", "GET /")
 	is("403 forbidden_by_rule", "PUT /")
+	is = expect(t, s.build(t, &table.Auth{Rules: []table.AuthRule{{Name: "a", CEL: "true", Unavailable: "ConfigMap shop/x is missing"}}}))
+	is("503 auth_unavailable | 10", "GET /")
 }
 
 func TestForwarded(t *testing.T) {
@@ -438,6 +500,15 @@ func TestBuildErrors(t *testing.T) {
 	fails(&table.Auth{Headers: []table.HeaderExpr{{Name: "Host", Value: "x"}}}, "header Host: the gateway itself")
 	fails(&table.Auth{Sources: []table.Source{{Policy: "p", When: []string{"x"}}}}, "p: when[0]: 1:1: there is no x")
 	fails(&table.Auth{Sources: make([]table.Source, 65)}, "use at most 64")
+	fails(&table.Auth{Headers: make([]table.HeaderExpr, 65)}, "use at most 64")
+	fails(&table.Auth{Credentials: make([]table.BackendCredential, 9)}, "9 credentials")
+	fails(&table.Auth{Public: &table.Public{Source: -1}}, "public: source -1 of 0")
+	fails(&table.Auth{Credentials: []table.BackendCredential{{Name: "a", Into: table.TokenHeader{Name: "x-a"}, Static: &table.StaticCredential{Value: table.Secret("a\x7fb")}}}}, "credential a")
+	asked := make([]table.AuthRule, 5)
+	for i := range asked {
+		asked[i] = table.AuthRule{Name: fmt.Sprint("r", i), External: &table.ExternalAuth{URL: "http://127.0.0.1:1"}}
+	}
+	fails(&table.Auth{Rules: asked}, "more than 4 rules ask a service")
 }
 
 func TestAllocates(t *testing.T) {
