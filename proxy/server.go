@@ -134,7 +134,7 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { failed <- s.admin.serve() })
 	running.Go(func() { s.owners.Upstreams.Run(background) })
 	running.Go(func() { s.retry(background) })
-	running.Go(func() { s.door.memory.Run(background) })
+	running.Go(func() { s.door.memory.Run(background, s.relieve) })
 
 	var err error
 	select {
@@ -267,6 +267,18 @@ func (s *Server) rebind() {
 		now := s.state.Load()
 		s.bind(now.table, now.router)
 	}
+}
+
+// relieve ends connections that nobody waits for, where there is no memory. It waits for none
+// that has the sockets: a swap takes its time, and memory is looked at meanwhile.
+func (s *Server) relieve() {
+	go func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.ready.draining.Load() {
+			s.sockets.Shed()
+		}
+	}()
 }
 
 // SetEndpoints replaces the addresses of a backend.

@@ -155,7 +155,7 @@ func TestMemory(t *testing.T) {
 	f := func(now uint64, want bool) {
 		t.Helper()
 		used = now
-		m.look(time.Unix(1, 0))
+		m.look()
 		if m.Pressed() != want {
 			t.Errorf("%d of 1000 used: pressed %v", now, !want)
 		}
@@ -171,24 +171,42 @@ func TestMemory(t *testing.T) {
 		t.Errorf("%+v", g)
 	}
 	none := NewMemory(0, nil)
-	none.Run(context.Background()) // returns
+	none.Run(context.Background(), nil) // returns
 	if none.Pressed() {
 		t.Error("pressed without a limit")
 	}
+}
+
+// Who can give up memory is asked to once a second before no more is taken on, and while no more
+// is; and not when there is enough.
+func TestRelieve(t *testing.T) {
+	f := func(used uint64, want bool) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), relieveEvery/2)
+		defer cancel()
+		times := 0
+		NewMemory(1000, func() uint64 { return used }).Run(ctx, func() { times++ })
+		if times > 1 || want != (times == 1) {
+			t.Errorf("%d of 1000 used: asked %d times", used, times)
+		}
+	}
+	f(749, false)
+	f(750, true)
+	f(851, true)
 }
 
 // What the runtime says follows what is kept.
 func TestUsage(t *testing.T) {
 	m := NewMemory(1<<40, nil)
 	runtime.GC() // what other tests have left
-	m.look(time.Now())
+	m.look()
 	before := m.Figures().In
 	kept := make([]byte, 64<<20)
 	for i := 0; i < len(kept); i += 4096 {
 		kept[i] = 1
 	}
 	runtime.GC() // only then does it know what is kept
-	m.look(time.Now())
+	m.look()
 	if more := m.Figures().In - before; more < 60<<20 || more > 80<<20 {
 		t.Errorf("%d bytes more in use, want 64 MiB", more)
 	}

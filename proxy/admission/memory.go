@@ -14,17 +14,17 @@ const (
 	pressedAbove = 85
 	easedBelow   = 75
 	lookEvery    = 100 * time.Millisecond
-	collectEvery = time.Second // while it is pressed: or nothing would tell that it is not any more
+	relieveEvery = time.Second // while there is less left
 )
 
 // Memory watches what the process uses of the memory it may have.
 type Memory struct {
-	limit     uint64
-	used      func() uint64
-	collected time.Time
-	last      atomic.Uint64
-	pressed   atomic.Bool
-	refused   atomic.Uint64
+	limit    uint64
+	used     func() uint64
+	relieved time.Time
+	last     atomic.Uint64
+	pressed  atomic.Bool
+	refused  atomic.Uint64
 }
 
 // NewMemory returns a Memory of limit bytes; not above 0: nobody knows, and it
@@ -37,8 +37,9 @@ func NewMemory(limit int64, used func() uint64) *Memory {
 	return m
 }
 
-// Run watches until ctx ends.
-func (m *Memory) Run(ctx context.Context) {
+// Run watches until ctx ends. relieve is called once a second while more is in use than
+// eases it, to give up what can be before no more is taken on; it should return soon.
+func (m *Memory) Run(ctx context.Context, relieve func()) {
 	if m.limit == 0 {
 		return
 	}
@@ -49,12 +50,19 @@ func (m *Memory) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			m.look(now)
+			if m.look(); m.last.Load() < m.limit/100*easedBelow || now.Sub(m.relieved) <= relieveEvery {
+				continue
+			}
+			m.relieved = now
+			relieve()
+			if m.pressed.Load() {
+				runtime.GC() // or nothing would tell that it is not any more
+			}
 		}
 	}
 }
 
-func (m *Memory) look(now time.Time) {
+func (m *Memory) look() {
 	used := m.used()
 	m.last.Store(used)
 	switch {
@@ -62,10 +70,6 @@ func (m *Memory) look(now time.Time) {
 		m.pressed.Store(true)
 	case used < m.limit/100*easedBelow:
 		m.pressed.Store(false)
-	}
-	if m.pressed.Load() && now.Sub(m.collected) > collectEvery {
-		m.collected = now
-		runtime.GC()
 	}
 }
 

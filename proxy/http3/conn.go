@@ -86,7 +86,7 @@ type waste struct {
 type parting struct {
 	farewell quic.StreamID // of the last GOAWAY; 0: none was sent
 	leaving  bool          // requests from next on are rejected
-	since    time.Time     // when open became 0
+	since    time.Time     // when open became 0; at first, when the connection began
 	heard    uint64        // packets from the client before it was told so
 }
 
@@ -97,7 +97,8 @@ const unbounded = 1<<62 - 4
 func newConn(s *Server, c *quic.Conn, info *exchange.Conn) *conn {
 	return &conn{
 		srv: s, cfg: s.cfg.within(info), quic: c, info: info, jobs: make(chan *quic.Stream),
-		waste: waste{resets: frame.NewBucket(s.cfg.Resets, frame.ResetRate, time.Now())},
+		waste:   waste{resets: frame.NewBucket(s.cfg.Resets, frame.ResetRate, time.Now())},
+		parting: parting{since: time.Now()},
 	}
 }
 
@@ -259,6 +260,13 @@ func (k *conn) judge(f fate) bool {
 		return true
 	}
 	return false
+}
+
+// quiet reports that the connection has had no request for a while: none whose head has come.
+func (k *conn) quiet() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.open <= int(k.unread.Load()) && time.Since(k.since) > linger
 }
 
 // leave asks the client to leave. What it has sent before it knew is answered.

@@ -138,6 +138,19 @@ func (s *Server) Serve(c *quic.Conn, info *exchange.Conn) {
 	s.mu.Unlock()
 }
 
+// Shed ends the connections without a request, where the process has no memory left. They may
+// have more of it than others: an answer is quic-go's from when it has been written until its
+// client has taken it, and for clients that do not there is nobody who waits.
+func (s *Server) Shed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k := range s.conns {
+		if k.quiet() {
+			go k.close(codeNo)
+		}
+	}
+}
+
 // Finish sends GOAWAY with the next answer of each connection, so that clients
 // leave by themselves before Drain; new connections are served.
 func (s *Server) Finish() { s.ending.Store(true) }

@@ -57,9 +57,11 @@ type Door interface {
 }
 
 // HTTP3 serves the connections of one socket of UDP. Serve returns when the
-// connection has ended; Finish and Drain are those of Protocols.
+// connection has ended; Finish and Drain are those of Protocols. Shed ends connections that
+// nobody waits for, where there is no memory.
 type HTTP3 interface {
 	Serve(c *quic.Conn, conn *exchange.Conn)
+	Shed()
 	Finish()
 	Drain()
 }
@@ -267,6 +269,13 @@ func (s *Set) Addr(l *table.Listener) net.Addr {
 		return socket.conn.LocalAddr()
 	}
 	return nil
+}
+
+// Shed ends connections of HTTP/3 that nobody waits for.
+func (s *Set) Shed() {
+	for _, socket := range s.quics {
+		socket.http3.Shed()
+	}
 }
 
 // Finish makes clients leave by themselves: every answer is its connection's

@@ -23,6 +23,7 @@ func (greeting) Serve(c *quic.Conn, _ *exchange.Conn) {
 	}
 	<-c.Context().Done()
 }
+func (greeting) Shed()   {}
 func (greeting) Finish() {}
 func (greeting) Drain()  {}
 

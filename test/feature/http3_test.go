@@ -5,12 +5,15 @@ import (
 	"crypto/tls"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/gatehouse-dev/gatehouse/proxy"
 )
 
 // h3Edge is an HTTPS listener with HTTP/3, and one without it on the same port.
@@ -32,8 +35,12 @@ func (w *World) HTTP3(listener string, config *tls.Config) (*http.Client, *http3
 
 func h3World(t *testing.T, ca *Authority, more string) *World {
 	t.Helper()
-	return Start(t, Base+ca.Secret("one", "one.example")+ca.Secret("two", "two.example")+
-		strings.Replace(Gateway("edge", "X"), "  - X\n", strings.Trim(h3Edge, "\n")+"\n", 1)+more+Route("r", toAPI))
+	return Start(t, h3Manifests(ca, more))
+}
+
+func h3Manifests(ca *Authority, more string) string {
+	return Base + ca.Secret("one", "one.example") + ca.Secret("two", "two.example") +
+		strings.Replace(Gateway("edge", "X"), "  - X\n", strings.Trim(h3Edge, "\n")+"\n", 1) + more + Route("r", toAPI)
 }
 
 func TestHTTP3(t *testing.T) {
@@ -202,4 +209,29 @@ func TestHTTP3Swap(t *testing.T) {
 	if a := w.Over(tcp, "GET https://one.example/new", ""); a.Status != 200 || a.Header.Get("Alt-Svc") != "" {
 		t.Errorf("by TCP: %d, Alt-Svc %q", a.Status, a.Header.Get("Alt-Svc"))
 	}
+}
+
+// A connection that has no request goes when memory does: what its client has not taken of earlier
+// answers would stay for as long as the connection, and be counted by nobody.
+func TestHTTP3IsQuietWithoutMemory(t *testing.T) {
+	ca := NewAuthority(t)
+	const free = 256 << 20
+	w := Start(t, h3Manifests(ca, ""), func(o *proxy.Options) { o.Memory = int64(heap()) + free })
+	config := ca.Trusted()
+	config.ServerName, config.NextProtos = "one.example", []string{"h3"}
+	c, err := quic.DialAddr(t.Context(), w.Addr("shop/edge/one"), config, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := make([]byte, free)
+	for i := 0; i < len(held); i += 4096 {
+		held[i] = 1
+	}
+	runtime.GC() // only then does it count
+	select {
+	case <-c.Context().Done():
+	case <-time.After(10 * time.Second):
+		t.Error("the connection is still open")
+	}
+	runtime.KeepAlive(held)
 }
