@@ -96,7 +96,7 @@ func (w *Writer) mend(ctx context.Context, now time.Time) {
 		if w.changed(ctx, key, was) {
 			w.mended[key] = w.mended[key].next(now, w.opts.Recheck, w.opts.Resync)
 			w.opts.Log.Info("somebody else has changed a status; it is mended", "kind", key.Kind, "object", key.NamespacedName)
-			w.try(ctx, was.desired, was.source)
+			w.writeAll(ctx, []*attempt{{desired: was.desired, source: was.source}}, func() bool { return false })
 		}
 	}
 }

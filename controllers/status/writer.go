@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -76,7 +77,7 @@ type Writer struct {
 	// Owned by Run from here on.
 	written map[Key]done // what the API server has of ours
 	mended  map[Key]mended
-	missed  bool // a write of the last pass failed
+	failed  map[Key]failure
 	limit   flowcontrol.RateLimiter
 }
 
@@ -85,6 +86,13 @@ type done struct {
 	desired Desired
 	source  source
 	version string
+}
+
+// failure is a status that could not be written, until it is or is wanted no longer.
+type failure struct {
+	desired Desired
+	due     time.Time
+	wait    time.Duration
 }
 
 // New returns a Writer.
@@ -106,7 +114,7 @@ func (w *Writer) Publish(g *graph.Graph, p *attach.Policies) {
 // Run writes until ctx ends. It knows nothing of what an earlier leader wrote, so
 // it begins by comparing everything.
 func (w *Writer) Run(ctx context.Context) error {
-	w.written, w.mended = map[Key]done{}, map[Key]mended{}
+	w.written, w.mended, w.failed = map[Key]done{}, map[Key]mended{}, map[Key]failure{}
 	w.changes.begin(true)
 	defer w.changes.begin(false)
 	w.limit = flowcontrol.NewTokenBucketRateLimiter(w.opts.Rate, w.opts.Burst)
@@ -114,17 +122,11 @@ func (w *Writer) Run(ctx context.Context) error {
 	defer recheck.Stop()
 	defer resync.Stop()
 	var seen Applied
-	var again time.Time // writes that failed are tried, if there is nothing else
-	rest := w.opts.Recheck / 2
 	pass := func() {
 		if latest := w.latest.Load(); latest != nil {
 			seen = w.opts.Applied()
 			w.pass(ctx, latest, seen)
 		}
-		if rest = min(2*rest, w.opts.Longest); !w.missed {
-			rest = w.opts.Recheck / 2
-		}
-		again = time.Now().Add(rest)
 	}
 	pass()
 	for {
@@ -137,7 +139,7 @@ func (w *Writer) Run(ctx context.Context) error {
 			}
 			pass()
 		case <-recheck.C: // the proxy may have bound a port since, the API server may be back
-			if now := w.opts.Applied(); w.missed && time.Now().After(again) || !sameApplied(now, seen) {
+			if now := w.opts.Applied(); w.overdue(time.Now()) || !sameApplied(now, seen) {
 				pass()
 			}
 			w.mend(ctx, time.Now()) // what had to wait
@@ -179,21 +181,17 @@ const yield = 500 * time.Millisecond
 // pass writes what differs from what was written. What it has not come to when
 // it makes way for a newer Graph is still to be written.
 func (w *Writer) pass(ctx context.Context, latest *picture, applied Applied) {
-	w.missed = false
 	until := time.Now().Add(yield)
-	over := func() bool { return ctx.Err() != nil || w.latest.Load() != latest && time.Now().After(until) }
 	present := map[Key]bool{}
+	var due []*attempt
 	p := projection{*latest, applied, w.opts.Controller}
 	p.each(func(d Desired, s source) {
 		present[d.Key] = true
-		if over() {
-			return
-		}
 		if was, ok := w.written[d.Key]; ok && reflect.DeepEqual(was.desired, d) {
 			w.written[d.Key] = done{d, s, was.version}
-			return
+		} else if !w.rests(d) {
+			due = append(due, &attempt{desired: d, source: s})
 		}
-		w.try(ctx, d, s)
 	}, func(key Key, s source) bool {
 		was, ok := w.written[key]
 		same := ok && was.source.same(s)
@@ -201,28 +199,99 @@ func (w *Writer) pass(ctx context.Context, latest *picture, applied Applied) {
 		return same
 	})
 	for key := range w.written {
-		if present[key] || over() {
+		if present[key] {
 			continue
 		}
 		if key.Kind == kindClass || key.Kind == kindGateway || key.Kind == kindSet {
 			delete(w.written, key) // gone, or another controller's now
-			continue
+		} else if d := (Desired{Key: key}); !w.rests(d) {
+			due = append(due, &attempt{desired: d})
 		}
-		w.try(ctx, Desired{Key: key}, source{})
+	}
+	maps.DeleteFunc(w.failed, func(key Key, _ failure) bool { _, ours := w.written[key]; return !present[key] && !ours })
+	w.writeAll(ctx, due, func() bool { return ctx.Err() != nil || w.latest.Load() != latest && time.Now().After(until) })
+}
+
+// rests says whether a status could not be written as it is, and is not to be tried yet: what
+// changes elsewhere, many times a second perhaps, will not have mended that.
+func (w *Writer) rests(d Desired) bool {
+	f, ok := w.failed[d.Key]
+	return ok && time.Now().Before(f.due) && reflect.DeepEqual(f.desired, d)
+}
+
+// overdue says whether something that failed is to be tried now.
+func (w *Writer) overdue(now time.Time) bool {
+	for _, f := range w.failed {
+		if now.After(f.due) {
+			return true
+		}
+	}
+	return false
+}
+
+// attempt is one status that is to be written, and what came of it.
+type attempt struct {
+	desired       Desired
+	source        source
+	version       string        // of the object that has the status, "" if none has
+	before, after client.Object // what it was read as, and what it is now; nil if there is none to tell of
+	err           error
+}
+
+// atOnce is how many writes are under way at a time. One after the other they take as
+// long as the API server's answers together; and where an answer takes longer than a
+// pass goes on, a Gateway that keeps changing would be all that is ever written.
+const atOnce = 8
+
+// writeAll writes statuses until it has to stop, and remembers what is done.
+func (w *Writer) writeAll(ctx context.Context, due []*attempt, over func() bool) {
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	begun := 0
+	for _, a := range due {
+		if over() {
+			break
+		}
+		begun++
+		group.Go(func() error {
+			a.err = w.write(ctx, a)
+			return nil
+		})
+	}
+	_ = group.Wait() // the attempts have the errors
+	for _, a := range due[:begun] {
+		w.note(ctx, a)
 	}
 }
 
-// try writes one status and remembers whether it is done.
-func (w *Writer) try(ctx context.Context, d Desired, s source) {
-	switch version, err := w.write(ctx, d); {
-	case err == nil && len(d.Parents) == 0 && len(d.Ancestors) == 0 && len(d.Backend) == 0 && d.Class == nil && d.Gateway == nil && d.Set == nil && d.Ingress == nil:
-		delete(w.written, d.Key)
-	case err == nil:
-		w.written[d.Key] = done{d, s, version}
-	case ctx.Err() == nil:
-		w.missed = true
-		w.opts.Log.Error(err, "a status was not written; it is tried again", "kind", d.Key.Kind, "object", d.Key.NamespacedName)
+// note remembers what came of an attempt, and tells of it.
+func (w *Writer) note(ctx context.Context, a *attempt) {
+	d := a.desired
+	if a.err != nil {
+		if ctx.Err() == nil {
+			w.fail(d, a.err)
+		}
+		return
 	}
+	if a.after != nil {
+		w.tell(a.before, a.after)
+		w.tellFaults(a.after, d.Ingress)
+	}
+	delete(w.failed, d.Key)
+	w.written[d.Key] = done{d, a.source, a.version}
+	if len(d.Parents) == 0 && len(d.Ancestors) == 0 && len(d.Backend) == 0 && d.Class == nil && d.Gateway == nil && d.Set == nil && d.Ingress == nil {
+		delete(w.written, d.Key)
+	}
+}
+
+// fail remembers what could not be written. What is wanted otherwise than last time begins anew.
+func (w *Writer) fail(d Desired, err error) {
+	w.opts.Log.Error(err, "a status was not written; it is tried again", "kind", d.Key.Kind, "object", d.Key.NamespacedName)
+	wait := w.opts.Recheck
+	if was, ok := w.failed[d.Key]; ok && reflect.DeepEqual(was.desired, d) {
+		wait = min(2*was.wait, w.opts.Longest)
+	}
+	w.failed[d.Key] = failure{d, time.Now().Add(wait), wait}
 }
 
 // maxTries is how often one status is tried before it has to wait its turn again.
@@ -230,44 +299,47 @@ const maxTries = 5
 
 // write brings the status of one object up to date: reads, merges, and updates
 // that very version, again if somebody was faster. An object that is gone, or
-// another or newer than the Graph's, is left to the next Graph. It returns the version
-// of the object that has the status, "" if none has.
-func (w *Writer) write(ctx context.Context, d Desired) (version string, err error) {
-	from, wait := client.Reader(w.opts.Client), 10*time.Millisecond
+// another or newer than the Graph's, is left to the next Graph. Several run at a time;
+// they read what the Writer knows, and write to none of it.
+func (w *Writer) write(ctx context.Context, a *attempt) error {
+	from, wait, d := client.Reader(w.opts.Client), 10*time.Millisecond, &a.desired
 	for tries := 1; ; tries++ {
 		obj := empty(d.Key.Kind)
 		if obj == nil {
-			return "", fmt.Errorf("status: no kind %q", d.Key.Kind)
+			return fmt.Errorf("status: no kind %q", d.Key.Kind)
 		}
 		if err := from.Get(ctx, d.Key.NamespacedName, obj); err != nil {
-			return "", client.IgnoreNotFound(err)
+			return client.IgnoreNotFound(err)
 		}
 		if d.Generation != 0 && obj.GetGeneration() > d.Generation || d.UID != "" && obj.GetUID() != d.UID {
-			return "", nil
+			return nil
 		}
 		before := obj.DeepCopyObject().(client.Object)
-		w.merge(obj, d)
-		if equality.Semantic.DeepEqual(before, obj) {
-			w.tellFaults(obj, d.Ingress)
-			return obj.GetResourceVersion(), nil
-		}
-		if err := w.limit.Wait(ctx); err != nil {
-			return "", err
-		}
-		err := w.opts.Client.Status().Update(ctx, obj)
+		w.merge(obj, *d)
+		err := w.update(ctx, before, obj)
 		if err == nil {
-			w.tell(before, obj)
-			w.tellFaults(obj, d.Ingress)
-			return obj.GetResourceVersion(), nil
+			a.before, a.after, a.version = before, obj, obj.GetResourceVersion()
+			return nil
 		}
 		if !apierrors.IsConflict(err) || tries == maxTries {
-			return "", client.IgnoreNotFound(err)
+			return client.IgnoreNotFound(err)
 		}
 		if !sleep(ctx, wait) {
-			return "", ctx.Err()
+			return ctx.Err()
 		}
 		from, wait = w.opts.Live, 2*wait
 	}
+}
+
+// update writes a status if that makes a difference.
+func (w *Writer) update(ctx context.Context, before, obj client.Object) error {
+	if equality.Semantic.DeepEqual(before, obj) {
+		return nil
+	}
+	if err := w.limit.Wait(ctx); err != nil {
+		return err
+	}
+	return w.opts.Client.Status().Update(ctx, obj)
 }
 
 func empty(kind string) client.Object {
