@@ -40,12 +40,13 @@ func (m *Memory) take(before, after int) bool {
 	return m.Held.Take(after - before)
 }
 
-// Release gives back the room for content that Hold has taken.
+// Release gives back the room for content that Hold has taken, and has it take no more: the
+// exchange may be used again for a request that nobody takes on.
 func (m *Memory) Release() {
 	if m.held > 0 {
 		m.Held.Give(m.held)
-		m.held = 0
 	}
+	m.Held, m.held = nil, 0
 }
 
 // Apart calls f, which takes content of so many bytes apart, when it is its turn: what is

@@ -98,6 +98,35 @@ func TestUntaken(t *testing.T) {
 	}
 }
 
+// TestUntakenAfterTaken is the same of streams that have served requests before which were taken on.
+func TestUntakenAfterTaken(t *testing.T) {
+	content, release := admission.NewContent(1, 1), make(chan struct{})
+	s, url, _ := serve(t, func(x *exchange.Exchange) {
+		x.Held = content
+		<-release
+		echo(x)
+		x.Release()
+	})
+	s.cfg.Untaken = admission.NewRoom(4)
+	r := dial(t, url, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	const many = 30
+	for i := range uint32(many) {
+		r.ask(2*i+1, true, common("GET")...)
+	}
+	close(release)
+	for range many {
+		r.until("200")
+	}
+	time.Sleep(10 * time.Millisecond) // the handlers return
+	for i := range uint32(many) {
+		r.ask(2*(many+i)+1, true, common("GET", "x", strings.Repeat("y", s.cfg.Limits.Head))...)
+	}
+	_ = r.SetDeadline(time.Now().Add(5 * time.Second))
+	for range many - 4 { // which wait
+		r.until("reset CANCEL")
+	}
+}
+
 // TestLateHandlers has a client that never has more streams than there may be, and gives
 // all of them up, faster than their handlers return: what is refused for that is not its fault.
 func TestLateHandlers(t *testing.T) {
