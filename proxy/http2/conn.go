@@ -46,6 +46,7 @@ type input struct {
 	acked   bool      // and it has acknowledged ours
 	greeted bool      // the preface has
 	last    uint32    // the highest stream of the client's
+	taken   uint32    // the highest of those that are looked at
 	begun   []*stream // by what was read last; they are not served yet
 }
 
@@ -320,8 +321,12 @@ func (c *conn) end(f *fault) {
 		code, why = f.code, f.why
 	}
 	c.mu.Lock()
+	last := c.in.last
+	if c.drain.state == final {
+		last = c.in.taken // it must not become more than was said (section 6.8)
+	}
 	if c.drain.state != final || f != nil {
-		c.stage(frame.AppendGoAway(c.staged(), c.in.last, code, why))
+		c.stage(frame.AppendGoAway(c.staged(), last, code, why))
 	}
 	c.streams.each(func(st *stream) { c.abandon(st) })
 	c.flush()

@@ -41,11 +41,12 @@ func (c *conn) announce() {
 	c.stage(frame.AppendPing(c.staged(), 0, []byte(pong)))
 }
 
-// settle is the second step; the reader's, since only it knows the last stream.
+// settle is the second step; the reader's, since only it knows the last stream that was
+// taken. No other is from then on.
 func (c *conn) settle() {
 	if c.drain.state == announced {
 		c.drain.state = final
-		c.stage(frame.AppendGoAway(c.staged(), c.in.last, frame.NoError, ""))
+		c.stage(frame.AppendGoAway(c.staged(), c.in.taken, frame.NoError, "")) // a head that is incomplete is none
 	}
 }
 

@@ -172,7 +172,8 @@ func (c *conn) request(st *stream) *fault {
 	c.flood.idle.Gain(idleRequest)
 	c.mu.Lock()
 	switch {
-	case c.drain.state == final: // the client has been told that it will not be looked at
+	case c.drain.state == final: // the client has been told that it will not be looked at, and may not know yet
+		c.streams.note(ending{id: st.id, ours: true})
 		c.mu.Unlock()
 		putStream(st)
 		return nil
@@ -189,6 +190,7 @@ func (c *conn) request(st *stream) *fault {
 	st.closed = c.block.end
 	c.streams.add(st)
 	c.mu.Unlock()
+	c.in.taken = st.id
 	c.in.begun = append(c.in.begun, st)
 	if c.block.bomb || st.bad != nil && st.bad.Status == 400 {
 		return c.broken()

@@ -44,6 +44,71 @@ func TestTwoStepDrain(t *testing.T) {
 	}
 }
 
+// TestDrainCrossed has a client that does not answer the PING, and whose request, with content and
+// trailer fields, crosses the final GOAWAY: those that were taken are answered, and what ends
+// the connection does not say that it was one of them.
+func TestDrainCrossed(t *testing.T) {
+	started, release := make(chan struct{}), make(chan struct{})
+	s, url, _ := serve(t, func(x *exchange.Exchange) {
+		started <- struct{}{}
+		<-release
+		echo(x)
+	})
+	r := dial(t, url)
+	r.ask(1, true, common("PUT")...)
+	r.ask(3, true, common("PUT")...)
+	<-started
+	<-started
+	s.Drain()
+	r.until("goaway NO_ERROR 3")
+	r.ask(5, false, common("POST")...)
+	r.send(frame.Data, 0, 5, 'a')
+	r.ask(5, true, "x-sum", "1")
+	r.send(frame.Ping, 0, 0, []byte("all sent")...)
+	if got := r.next(); got != "ping all sent" {
+		t.Errorf("got %q", got)
+	}
+	release <- struct{}{}
+	if got := r.next(); !strings.HasPrefix(got, "200 on") {
+		t.Errorf("got %q", got)
+	}
+	r.send(frame.PushPromise, 0, 5)
+	if got := r.next(); got != "goaway PROTOCOL_ERROR 3" {
+		t.Errorf("got %q", got)
+	}
+	close(release)
+}
+
+// TestDrainWithinHead has a request whose head is not complete when the final GOAWAY leaves: it
+// is not looked at, and the client is told so.
+func TestDrainWithinHead(t *testing.T) {
+	started, release := make(chan struct{}), make(chan struct{})
+	s, url, _ := serve(t, func(x *exchange.Exchange) {
+		close(started)
+		<-release
+		echo(x)
+	})
+	s.cfg.Timeouts.Head = 2 * roundTrip
+	r := dial(t, url)
+	r.ask(1, true, common("PUT")...)
+	<-started
+	s.Drain()
+	r.until("ping " + pong)
+	block := r.fields(common("GET")...)
+	r.send(frame.Headers, frame.EndStream, 3, block[:1]...)
+	if got := r.next(); got != "goaway NO_ERROR 1" {
+		t.Errorf("got %q", got)
+	}
+	r.send(frame.Continuation, frame.EndHeaders, 3, block[1:]...)
+	close(release)
+	if got := r.next(); got != "200 on 1 end" {
+		t.Errorf("got %q", got)
+	}
+	if got := r.next(); got != "closed" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestDrainIdle has clients without a stream: one answers the PING, one does not.
 func TestDrainIdle(t *testing.T) {
 	s, url, _ := serve(t, echo)
