@@ -235,6 +235,7 @@ func (c *Call) fill(now, exact time.Time, timeout time.Duration) error {
 		return nil
 	}
 	if err != nil {
+		c.conn.until = 0 // if that has passed: by the clock it may have yet to, when that was set back
 		return err
 	}
 	in.any = true

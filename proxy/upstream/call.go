@@ -292,14 +292,16 @@ func (c *Call) Ask(gone func() bool) (untouched bool, err error) {
 }
 
 // late reports whether the time to look passed before anything was sent, for the call
-// had begun long before. It can be asked once more then.
+// had begun long before, or the clock was set back since the deadline was armed. It can be
+// asked once more then.
 //
 //go:noinline // it is rare: kept out of the plain path
 func (c *Call) late() bool {
-	if time.Since(c.now) < c.look {
+	if !c.exact.IsZero() && !time.Now().Before(c.exact) {
 		return false
 	}
 	c.refresh()
+	c.conn.until = 0
 	return c.conn.arm(c.now, c.soon(c.now), c.look) == nil
 }
 
