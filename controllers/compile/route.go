@@ -143,7 +143,7 @@ func (c *Compiler) compileRoute(out, last *compiledRoute) *compiledRoute {
 				rules := c.compileRule(out, rule, m)
 				m.rules = append(m.rules, rules...)
 				if len(rules) > 0 {
-					m.rules = append(m.rules, c.endpoints(out, m.rules, rules[0])...)
+					m.rules = append(m.rules, c.logins(out, m.rules, rules[0])...)
 				}
 			}
 			for _, rule := range m.rules {

@@ -6,14 +6,14 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
-// endpointsKey sets the action of a rule's endpoints apart; no prefix is like it.
-const endpointsKey = "oidc"
+// loginKey sets the action of a rule's logins apart; no prefix is like it.
+const loginKey = "oidc"
 
-// endpoints returns what takes the paths that oidc methods of a rule's policy
+// logins returns what takes the paths that oidc methods of a rule's policy
 // answer themselves: a browser must come back to them whatever the rule itself
 // matches. They are of the rule, so that the most specific of a host goes first
 // as it does anyway. For each member one is enough for each path and policy.
-func (c *Compiler) endpoints(r *compiledRoute, members []ranked, rule ranked) (out []ranked) {
+func (c *Compiler) logins(r *compiledRoute, members []ranked, rule ranked) (out []ranked) {
 	guarded := rule.rule.Action
 	if guarded.Auth == nil || guarded.GRPC {
 		return nil
@@ -25,12 +25,12 @@ func (c *Compiler) endpoints(r *compiledRoute, members []ranked, rule ranked) (o
 		}
 		o.Paths.Each(func(path string) {
 			taken := func(other ranked) bool {
-				return other.key.matched == endpointsKey && other.rule.Match.Path.Value == path && other.rule.Action.Auth == guarded.Auth
+				return other.key.matched == loginKey && other.rule.Match.Path.Value == path && other.rule.Action.Auth == guarded.Auth
 			}
 			if slices.ContainsFunc(members, taken) || slices.ContainsFunc(out, taken) {
 				return
 			}
-			key := actionKey{rule: rule.key.rule, policies: rule.key.policies, matched: endpointsKey}
+			key := actionKey{rule: rule.key.rule, policies: rule.key.policies, matched: loginKey}
 			action := r.actions[key]
 			if action == nil {
 				action = &table.Action{Route: guarded.Route, Rule: guarded.Rule, Auth: guarded.Auth}
