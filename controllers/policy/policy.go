@@ -3,9 +3,11 @@
 // together, which of their parts are in effect and which were superseded by
 // whom.
 //
-// controllers/graph calls it with values it made of AuthPolicies and
-// ValidationPolicies. It calls nothing and is pure: it knows no kind of policy,
-// no object and no clock.
+// controllers/attach calls it with values it made of AuthPolicies and
+// ValidationPolicies, whose kinds those parts do not know. Beside them stands
+// what several packages read of a policy's own text: where its keys, metadata and
+// Secrets are, and which section of its target it names (jwt.go, metadata.go,
+// secret.go, section.go). All of it is pure: no store and no clock.
 //
 // Two rules go beyond GEP-713. Of two policies on one target the older stands
 // and the younger takes no part, whatever their strategies: a new policy never

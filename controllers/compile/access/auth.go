@@ -183,7 +183,7 @@ func sharedKeys(s *corev1.Secret) *table.KeySet {
 	return set
 }
 
-// apiKeys compiles the keys of the selected Secrets, which graph has checked.
+// apiKeys compiles the keys of the selected Secrets, which attach has checked.
 func apiKeys(namespace string, spec *v1alpha1.APIKeyAuthentication, parts attach.Parts) *table.APIKeys {
 	out := &table.APIKeys{ID: selectionID(namespace, spec.Namespace, &spec.Selector)}
 	for _, s := range parts.Secrets {
