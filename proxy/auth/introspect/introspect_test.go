@@ -162,6 +162,9 @@ func TestAnswers(t *testing.T) {
 		{`{"active":true,"aud":"shop"}`, "ok"},
 		{`{"active":true,"aud":["x","shop"],"exp":` + fmt.Sprint(later) + `,"token_type":"bearer"}`, "ok"},
 		{`{"active":true,"aud":"shop","exp":` + fmt.Sprint(later) + `.5,"iss":"https://me","token_use":"access_token"}`, "ok"},
+		{`{"active":true,"aud":["shop",1],"token_type":null,"token_use":"access"}`, "ok"},
+		{`{"active":true,"aud":"x"}`, auth.CodeTokenAudience},
+		{`{"active":true,"aud":[1]}`, auth.CodeTokenAudience},
 		{`{"active":false,"aud":"shop"}`, auth.CodeTokenInactive},
 		{`{"active":false}`, auth.CodeTokenInactive},
 		{`{"active":true}`, auth.CodeTokenAudience},
@@ -200,13 +203,14 @@ func TestAnswers(t *testing.T) {
 func TestStatuses(t *testing.T) {
 	for status, want := range map[int]string{
 		400: auth.CodeIntrospectionRefused, 401: auth.CodeIntrospectionRefused, 403: auth.CodeIntrospectionRefused,
-		404: auth.CodeIntrospectionInvalid, 302: auth.CodeIntrospectionInvalid, 204: auth.CodeIntrospectionInvalid,
+		404: auth.CodeIntrospectionInvalid, 202: auth.CodeIntrospectionInvalid, 302: auth.CodeIntrospectionInvalid, 204: auth.CodeIntrospectionInvalid,
 		500: auth.CodeIntrospection, 503: auth.CodeIntrospection,
 	} {
 		s := newStage(t, nil)
 		s.does(func(rw http.ResponseWriter, _ string) {
 			rw.Header().Set("Location", s.URL+"/elsewhere")
 			rw.WriteHeader(status)
+			_, _ = io.WriteString(rw, `{"active":true,"aud":"shop"}`)
 		})
 		s.is(t, "t", want)
 		if n := s.asked.Load(); n != 1 {
@@ -218,10 +222,11 @@ func TestStatuses(t *testing.T) {
 func TestTokenTypes(t *testing.T) {
 	s := newStage(t, func(c *table.Introspection) { c.TokenTypes, c.Audiences = []string{"N_A", "Bearer"}, nil })
 	for answer, want := range map[string]string{
-		`{"active":true,"token_type":"n_a"}`:    "ok",
-		`{"active":true,"token_type":"BEARER"}`: "ok",
-		`{"active":true,"token_type":"mac"}`:    auth.CodeTokenType,
-		`{"active":true}`:                       auth.CodeTokenType,
+		`{"active":true,"token_type":"n_a"}`:                     "ok",
+		`{"active":true,"token_type":"BEARER"}`:                  "ok",
+		`{"active":true,"token_type":"mac"}`:                     auth.CodeTokenType,
+		`{"active":true}`:                                        auth.CodeTokenType,
+		`{"active":true,"token_type":"N_A","iss":"https://any"}`: "ok", // no issuer is asked for
 	} {
 		s.says(answer)
 		s.is(t, fmt.Sprintf("t%d-%d", len(answer), len(want)), want)
@@ -296,6 +301,31 @@ func TestServers(t *testing.T) {
 		if _, err := o.Server(&bad); err == nil || strings.Contains(err.Error(), "u:p") {
 			t.Errorf("%+v: %v", bad, err)
 		}
+	}
+}
+
+// What is remembered of a token is what one server said, to those who asked for it.
+func TestServersShareNothing(t *testing.T) {
+	p := newProvider(t)
+	o := NewOwner(Config{})
+	t.Cleanup(func() {
+		o.Close()
+		o.cfg.Transport.(*http.Transport).CloseIdleConnections()
+	})
+	with := func(audience string) *stage {
+		server, err := o.Server(&table.Introspection{URL: p.URL, ClientID: "c", ClientSecret: []byte("s"), Audiences: []string{audience}, TTL: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &stage{Method: New(server, bearer{}), provider: p}
+	}
+	shop, again, other := with("shop"), with("shop"), with("other")
+	shop.is(t, "t", "ok")
+	other.is(t, "t", auth.CodeTokenAudience)
+	again.is(t, "t", "ok")
+	shop.is(t, "t", "ok")
+	if n := p.asked.Load(); n != 2 {
+		t.Errorf("asked %d times, want once for each audience", n)
 	}
 }
 
