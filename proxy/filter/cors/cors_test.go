@@ -39,7 +39,7 @@ func ask(f *Filter, method string, fields ...string) string {
 }
 
 func TestOrigins(t *testing.T) {
-	f := build(t, table.CORS{Origins: []string{"https://www.foo.com", "https://*.bar.com", "http://plain.com:80", "https://port.com:8443", "http://*:81"}})
+	f := build(t, table.CORS{Origins: []string{"https://www.foo.com", "https://*.bar.com", "http://plain.com:80", "https://port.com:8443", "http://*:81", "https://[2001:db8::1]"}})
 	allowed := func(origin string, want bool) {
 		t.Helper()
 		if got := f.share(origin) == origin; got != want {
@@ -57,7 +57,7 @@ func TestOrigins(t *testing.T) {
 	allowed("https://bar.com", false)
 	allowed("https://foobar.com", false)
 	allowed("https://.bar.com", false)
-	for _, end := range []string{"/", "#", "?", "\\", "@", "`", "%60", " ", ","} {
+	for _, end := range []string{"/", "#", "?", "\\", "@", "`", "%60", " ", ",", "{"} {
 		allowed("https://evil.com"+end+".bar.com", false)
 	}
 	allowed("https://xn--4ca_A-1.bar.com", true)
@@ -67,6 +67,9 @@ func TestOrigins(t *testing.T) {
 	allowed("https://port.com:8443", true)
 	allowed("http://any.thing:81", true)
 	allowed("http://any.thing", false)
+	allowed("https://[2001:db8::1]", true)
+	allowed("https://[2001:db8::1]:81", false)
+	allowed("httpz://www.foo.com", false)
 	allowed("null", false)
 	allowed("https://", false)
 	allowed("http://[::1]", false)
@@ -95,6 +98,9 @@ func TestAnswers(t *testing.T) {
 	is(ask(f, "OPTIONS", method), "admitted Vary=Origin")
 	is(ask(f, "PUT", origin, method), "admitted Vary=Origin Allow-Origin=https://a.example Allow-Credentials=true Expose-Headers=X-C,X-D")
 
+	f = build(t, table.CORS{Origins: []string{"https://a.example"}})
+	is(ask(f, "OPTIONS", origin, method, headers), "answered Max-Age=5 Vary=Origin Allow-Origin=https://a.example")
+
 	all := []string{"*"}
 	f = build(t, table.CORS{Origins: all, Methods: all, Headers: all, ExposeHeaders: all})
 	is(ask(f, "OPTIONS", origin, method, headers), "answered Allow-Methods=PUT Allow-Headers=x-a,x-b Max-Age=5 Allow-Origin=* Expose-Headers=*")
@@ -115,6 +121,18 @@ func TestWhatABackendSaysDoesNotCount(t *testing.T) {
 	f.FilterResponse(x)
 	if v, ok := x.Response.Header.Get("access-control-allow-origin"); ok {
 		t.Errorf("the answer is shared with %s", v)
+	}
+	x = &exchange.Exchange{}
+	x.Request.Header.Add("Origin", "https://a.example")
+	f.Admit(x)
+	for _, field := range []string{"Access-Control-Allow-Credentials", "Access-Control-Expose-Headers"} {
+		x.Response.Header.Add(field, "true")
+	}
+	f.FilterResponse(x)
+	for _, field := range []string{"access-control-allow-credentials", "access-control-expose-headers"} {
+		if v, ok := x.Response.Header.Get(field); ok {
+			t.Errorf("%s: %s is the backend's", field, v)
+		}
 	}
 }
 
