@@ -235,6 +235,31 @@ func TestHostMustBelongToTheServerName(t *testing.T) {
 	is("nobody", "nobody", "-")
 }
 
+// A connection whose client the listener of a request does not admit is not for it.
+func TestClientsOfAListener(t *testing.T) {
+	for _, insecure := range []bool{false, true} {
+		l := at("", on("*", named("all")))
+		l.Clients = &table.ClientCAs{CAs: []byte("-"), Insecure: insecure}
+		r := build(t, l)
+		client := func(good bool) *exchange.Client {
+			c := &exchange.Client{}
+			c.Judge(&exchange.Judgement{By: table.Sum(l.Clients), OK: good})
+			return c
+		}
+		for name, c := range map[string]*exchange.Client{"none": nil, "good": client(true), "bad": client(false)} {
+			x := get("h", "/")
+			x.Conn.Client, x.Vouched = c, true
+			want := "misdirected_request"
+			if name == "good" || insecure {
+				want = "all"
+			}
+			if got := found(r, x); got != want || got == "all" && x.Vouched != (name == "good") {
+				t.Errorf("insecure %v, %s: %s, vouched for: %v", insecure, name, got, x.Vouched)
+			}
+		}
+	}
+}
+
 func TestPick(t *testing.T) {
 	picks := func(want string, weights ...uint32) {
 		t.Helper()

@@ -93,6 +93,17 @@ func TestVeiledGuards(t *testing.T) {
 	if got := found(r, get("h", "//checked")); got != "bad_path" {
 		t.Errorf("what another listener of the host guards: %s", got)
 	}
+	guards := func(r *table.Rule, auth, validation string) *table.Rule {
+		r.Action.Auth = &table.Auth{Sources: []table.Source{{Policy: auth}}}
+		r.Action.Validation = &table.Validation{Sources: []table.Source{{Policy: validation}}}
+		return r
+	}
+	r = build(t, at("", on("*", guards(named("all"), "a", "v"), guards(prefix("/alike"), "a", "v"), guards(prefix("/who"), "b", "v"), guards(prefix("/what"), "a", "w"))))
+	for path, want := range map[string]string{"//alike": "all", "//who": "bad_path", "//what": "bad_path"} {
+		if got := found(r, get("h", path)); got != want {
+			t.Errorf("%s, where another policy of the same kind guards: %s, want %s", path, got, want)
+		}
+	}
 	r = build(t, at("", on("*", asked, also)))
 	if got := found(r, get("h", "/asked//also")); got != "prefix /asked" {
 		t.Errorf("the same service is asked: %s", got)
