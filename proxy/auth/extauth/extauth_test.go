@@ -538,8 +538,21 @@ func TestCache(t *testing.T) {
 	calls(byKey, 1, request("Authorization", "alice", "X-A", "1"), auth.Accepted)
 	calls(byKey, 0, request("Authorization", "alice", "X-A", "2"), auth.Accepted)
 	calls(byKey, 1, at("/b", request("Authorization", "alice")), auth.Accepted)
-	calls(byKey, 1, request(), auth.Rejected) // no key: nothing is kept
+	c.Context = []table.Header{{Name: "a", Value: "c"}}
+	calls(s.service(t, c), 1, request("Authorization", "alice"), auth.Accepted) // a key is one of this service's
+	calls(byKey, 1, request(), auth.Rejected)                                   // no key: nothing is kept
 	calls(byKey, 1, request(), auth.Rejected)
+
+	c.Cache = &table.AuthCache{Key: `request.headers["x-k"]`, TTL: time.Minute}
+	calls(s.service(t, c), 1, request("Authorization", "alice", "X-K", ""), auth.Accepted)
+	calls(s.service(t, c), 1, request("Authorization", "alice", "X-K", ""), auth.Accepted) // an empty one is none
+	// Which field has a value counts, and whether there is a query.
+	c.Cache = &table.AuthCache{Headers: []string{"authorization", "x-a"}, TTL: time.Minute}
+	calls(s.service(t, c), 1, request("Authorization", "alice"), auth.Accepted)
+	calls(s.service(t, c), 1, request("X-A", "alice"), auth.Rejected)
+	query := request("Authorization", "alice")
+	query.Request.EmptyQuery = true
+	calls(s.service(t, c), 1, query, auth.Accepted)
 
 	e.answer = func(*authv3.CheckRequest) (*authv3.CheckResponse, error) {
 		return nil, status.Error(codes.Unavailable, "down")

@@ -213,6 +213,9 @@ func TestTokenExchange(t *testing.T) {
 	s.want(get(g, caller("ann", now+1000)), "Bearer for-ann", 1)
 	s.want(get(g, caller("bob", now+100)), "Bearer for-bob", 2)
 	s.want(get(g, caller("", 0)), "403 "+auth.CodeExchangeNoSubject, 2)
+	// Nor is one for other audiences.
+	s.want(get(s.grant(exchanging), caller("bob", now+100)), "Bearer for-bob", 3)
+	s.calls.Store(2)
 	// No token outlives the one it was got for.
 	s.clock.Store(int64(94 * time.Second))
 	s.want(get(g, caller("bob", now+100)), "Bearer for-bob", 2)

@@ -151,6 +151,9 @@ func TestTokens(t *testing.T) {
 	if n := s.asked.Load(); n != 1 {
 		t.Errorf("asked %d times", n)
 	}
+	other := s.Method(&table.TokenReview{Audiences: []string{"other"}}, bearer{}) // what is known of the token is not for it
+	is(t, other.Authenticate(request("t"), &exchange.Principal{}), auth.CodeClusterToken)
+	s.asked.Store(1)
 	for status, want := range map[string]string{
 		`{"authenticated":false,"error":"[invalid bearer token]"}`:                                      auth.CodeClusterToken,
 		`{"user":{"username":"a"},"audiences":["shop"]}`:                                                auth.CodeClusterToken,
@@ -312,6 +315,36 @@ func TestDecisions(t *testing.T) {
 	}
 	if n := s.asked.Load(); n != 4 {
 		t.Errorf("asked %d times", n)
+	}
+	// It is for all that is asked: groups, who has authenticated, and whether it is a path.
+	before := s.asked.Load()
+	get := func(r table.AccessReview) *table.AccessReview { r.Verb = value("get"); return &r }
+	paths, prefixed := get(table.AccessReview{Path: value("/a")}), get(table.AccessReview{Path: value("/a"), Prefix: "idp:"})
+	resources := get(table.AccessReview{Resource: &table.ResourceAttributes{Resource: value("/a")}})
+	in := func(groups ...string) map[string]any { return map[string]any{"groups": groups} }
+	questions := []struct {
+		review *table.AccessReview
+		caller exchange.Principal
+	}{
+		{paths, exchange.Principal{Subject: "eve"}},
+		{paths, exchange.Principal{Subject: "eve", Claims: in("ops")}},
+		{paths, exchange.Principal{Subject: "eve", Claims: in("ops", "dev")}},
+		{paths, exchange.Principal{Subject: "eve", Claims: in("opsdev")}},
+		{paths, exchange.Principal{Subject: "eve", Cluster: &exchange.ClusterUser{Sum: [32]byte{1}}}},
+		{paths, exchange.Principal{Subject: "eve", Cluster: &exchange.ClusterUser{Sum: [32]byte{2}}}},
+		{prefixed, exchange.Principal{Subject: "eve"}},
+		{resources, exchange.Principal{Subject: "eve"}},
+	}
+	for range 2 {
+		for _, q := range questions {
+			x := request("")
+			x.Principal = q.caller
+			r, _ := s.ask(t, q.review, x)
+			is(t, r, "ok")
+		}
+	}
+	if n := int(s.asked.Load() - before); n != len(questions) {
+		t.Errorf("asked %d times for %d questions", n, len(questions))
 	}
 	s.says(`{"allowed":false}`) // the right is withdrawn
 	s.ahead.Add(int64(fresh + time.Second))

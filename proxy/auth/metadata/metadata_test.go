@@ -216,6 +216,19 @@ func TestAnswersBelongToThePolicy(t *testing.T) {
 	if ID(&step, "p") != ID(&moved, "p") || ID(&step, "p") == ID(&step, "q") {
 		t.Error("what tells steps apart is not what they ask, and whose they are")
 	}
+	s, other := newService(t), newService(t)
+	first := newStep(t, &clock{}, table.MetadataStep{HTTP: &table.MetadataHTTP{URL: s.URL, Key: "auth.subject"}}, nil)
+	second, err := first.owner.Step(&table.MetadataStep{Name: "account", HTTP: &table.MetadataHTTP{URL: other.URL, Key: "auth.subject"}, TTL: time.Minute}, "AuthPolicy shop/p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		is(t, first, caller("ann", ""), auth.Accepted, "")
+		is(t, second, caller("ann", ""), auth.Accepted, "")
+	}
+	if s.asked.Load() != 1 || other.asked.Load() != 1 {
+		t.Errorf("asked %d times and %d, want each once", s.asked.Load(), other.asked.Load())
+	}
 }
 
 func TestStepErrors(t *testing.T) {

@@ -109,6 +109,14 @@ func TestTokens(t *testing.T) {
 	if other := s.token(m, caller("bob", nil)); other == first || !strings.Contains(s.verified(other), `"sub":"bob","n"`) {
 		t.Error("another caller's token")
 	}
+	elsewhere, err := s.Minter(&table.MintedToken{Issuer: "https://gateway", Audiences: []string{"shop"}, TTL: 5 * time.Minute}, "Bearer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.token(s.minter(), caller("eve", nil))
+	if got := s.verified(s.token(elsewhere, caller("eve", nil))); !strings.Contains(got, `"aud":["shop"],"sub":"eve"`) {
+		t.Errorf("a token for another audience: %s", got)
+	}
 	s.clock.Store(241)
 	if again := s.token(m, x); again == first || !strings.Contains(s.verified(again), `"exp":1800000541`) {
 		t.Error("a token that is about to run out")
