@@ -1,8 +1,11 @@
 package oidc
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -158,3 +161,54 @@ func (j jarPlace) Find(x *exchange.Exchange) (string, auth.Outcome) {
 }
 
 func (j jarPlace) Strip(*exchange.Exchange) {}
+
+// What is asked of the provider and what it is shown for the code belong together, to
+// this browser and this login.
+func TestLoginIsBound(t *testing.T) {
+	sum := func(s string) string {
+		h := sha256.Sum256([]byte(s))
+		return base64.RawURLEncoding.EncodeToString(h[:])
+	}
+	is := func(want int, change func(claims map[string]any, callback *exchange.Exchange)) {
+		t.Helper()
+		d := &desk{}
+		m := at(t, d)
+		x := request("GET", "/app?a=b", "sec-fetch-mode", "navigate", "sec-fetch-dest", "document")
+		if !m.Invite(x) {
+			t.Fatalf("%+v", x.Response)
+		}
+		location, _ := x.Response.Header.Get("location")
+		u, err := url.Parse(location)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := u.Query()
+		if u.Host != "i.example" || q.Get("response_type") != "code" || q.Get("client_id") != "shop" || q.Get("code_challenge_method") != "S256" {
+			t.Errorf("asked %s", location)
+		}
+		cookie, _ := x.Response.Header.Get("set-cookie")
+		cookie, _, _ = strings.Cut(cookie, ";")
+		claims := map[string]any{"sub": "ann", "nonce": q.Get("nonce")}
+		back := request("GET", "/oauth2/callback?code=a&state="+url.QueryEscape(q.Get("state")), "cookie", cookie)
+		change(claims, back)
+		d.answer = func(form url.Values) (int, string) {
+			verifier := form.Get("code_verifier")
+			if form.Get("code") != "a" || form.Get("redirect_uri") != "https://shop.example/oauth2/callback" || q.Get("redirect_uri") != form.Get("redirect_uri") {
+				t.Errorf("%v for %v", form, q)
+			}
+			if sum(verifier) != q.Get("code_challenge") || len(verifier) < 43 || strings.Contains(location, verifier) {
+				t.Errorf("the verifier %q is not what %s was told the hash of, and that alone", verifier, location)
+			}
+			return 200, `{"access_token":"a","token_type":"Bearer","id_token":"` + jwt(t, claims) + `"}`
+		}
+		m.Serve(back)
+		where, _ := back.Response.Header.Get("location")
+		if back.Response.Status != want || (want == 303) != (where == "/app?a=b") {
+			t.Errorf("%v: %d %s, want %d", claims, back.Response.Status, where, want)
+		}
+	}
+	is(303, func(map[string]any, *exchange.Exchange) {})
+	is(502, func(c map[string]any, _ *exchange.Exchange) { c["nonce"] = "else" })
+	is(502, func(c map[string]any, _ *exchange.Exchange) { delete(c, "nonce") })
+	is(502, func(c map[string]any, _ *exchange.Exchange) { c["sub"] = "" })
+}

@@ -3,10 +3,13 @@ package oidc
 import (
 	"context"
 	"errors"
+	"maps"
+	"net/url"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth"
+	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 )
 
 // failing is a store whose writes fail as often as it says.
@@ -48,4 +51,54 @@ func TestLogoutTokenAgain(t *testing.T) {
 		m.needs.Cache.drop(ptr(m.seals.sessionID(newer)))
 		asks(t, m, newer, auth.Accepted)
 	}
+}
+
+// What is no logout token ends nobody's session, though the provider has signed it.
+func TestLogoutTokens(t *testing.T) {
+	type c = map[string]any
+	event := c{logoutEvent: c{}}
+	good := c{"sub": "ann", "sid": "1", "jti": "j", "iat": 1.0, "events": event}
+	const form = "application/x-www-form-urlencoded"
+	send := func(status int, contentType, content string, change c) {
+		t.Helper()
+		m := newMethod(t)
+		token := logIn(t, m, c{"sub": "ann", "sid": "1"})
+		claims := maps.Clone(good)
+		maps.Copy(claims, change)
+		maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
+		x := request("POST", "/backchannel", "content-type", contentType)
+		x.Request.Body = &exchange.Buffered{Content: []byte(content + url.QueryEscape(jwt(t, claims)))}
+		if !m.Serve(x) || x.Response.Status != status {
+			t.Errorf("%s %s, %v: %d, want %d", contentType, content, change, x.Response.Status, status)
+		}
+		want := auth.Accepted
+		if status == 200 {
+			want = auth.Absent
+		}
+		asks(t, m, token, want)
+	}
+	send(200, form, "logout_token=", nil)
+	send(200, form+"; charset=utf-8", "a=b&logout_token=", nil)
+	send(200, form, "logout_token=", c{"sid": nil})
+	send(200, form, "logout_token=", c{"sub": nil})
+	send(400, form, "logout_token=", c{"sid": nil, "sub": ""})
+	send(400, form, "logout_token=", c{"jti": nil})
+	send(400, form, "logout_token=", c{"jti": 1})
+	send(400, form, "logout_token=", c{"iat": nil})
+	send(400, form, "logout_token=", c{"nonce": "n"})
+	send(400, form, "logout_token=", c{"events": nil})
+	send(400, form, "logout_token=", c{"events": c{"http://else": c{}}})
+	send(400, form, "logout_token=", c{"events": c{logoutEvent: true}})
+	send(400, form, "token=", nil)
+	send(400, form, "logout_token=x&logout_token=", nil)
+	send(400, form, "logout_token=a.!.", nil)
+	send(400, "text/plain", "logout_token=", nil)
+
+	m := newMethod(t)
+	token := logIn(t, m, c{"sub": "ann", "sid": "1"})
+	x := request("GET", "/backchannel?logout_token="+jwt(t, good), "content-type", form)
+	if !m.Serve(x) || x.Response.Status != 405 {
+		t.Errorf("%d", x.Response.Status)
+	}
+	asks(t, m, token, auth.Accepted)
 }
