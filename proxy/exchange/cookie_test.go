@@ -20,4 +20,5 @@ func TestCookies(t *testing.T) {
 	is([]string{"1"}, "id=1")
 	is([]string{"1", "", "a=b"}, " a=b;id=1 ;id=; xid=2", "id=a=b; ID=3")
 	is(nil, "id; =id; ;;")
+	is(nil, "ids=1; id-=2; id =3")
 }

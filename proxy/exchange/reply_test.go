@@ -9,7 +9,7 @@ import (
 
 func TestReplyIsAProblemDocument(t *testing.T) {
 	var x Exchange
-	x.ReplyViolations(422, "body_invalid", "a \"quoted\"\nline", []Violation{{"/a", "is\tmissing"}, {"/b", "<too> big"}})
+	x.ReplyViolations(422, "body_invalid", "a \"quoted\"\nline\\", []Violation{{"/a", "is\tmissing"}, {"/b\\u0041", "<too> big"}})
 	var got struct {
 		Type, Title, Code, Detail, ID string
 		Status                        int
@@ -18,10 +18,10 @@ func TestReplyIsAProblemDocument(t *testing.T) {
 	if err := json.Unmarshal(x.Response.Body, &got); err != nil {
 		t.Fatalf("%v in %s", err, x.Response.Body)
 	}
-	if got.Type != "about:blank" || got.Title != "Unprocessable Content" || got.Status != 422 || got.Code != "body_invalid" || got.Detail != "a \"quoted\"\nline" {
+	if got.Type != "about:blank" || got.Title != "Unprocessable Content" || got.Status != 422 || got.Code != "body_invalid" || got.Detail != "a \"quoted\"\nline\\" {
 		t.Errorf("got %+v", got)
 	}
-	if len(got.Errors) != 2 || got.Errors[1] != (Violation{"/b", "<too> big"}) {
+	if len(got.Errors) != 2 || got.Errors[1] != (Violation{"/b\\u0041", "<too> big"}) {
 		t.Errorf("errors %+v", got.Errors)
 	}
 	if id := string(AppendID(nil, x.Trace.ID)); got.ID != id || !regexp.MustCompile(`^[0-9a-f]{16}$`).MatchString(id) || x.Trace.ID == 0 {
@@ -36,13 +36,13 @@ func TestReplyIsAPageForABrowser(t *testing.T) {
 	form := func(accept string) string {
 		var x Exchange
 		x.Request.Header.Add("Accept", accept)
-		x.ReplyViolations(404, "no_route", "<nothing> & more", []Violation{{"/q", `"`}})
+		x.ReplyViolations(404, "no_route", "<nothing> & more", []Violation{{"/<q>", `"`}})
 		if got, _ := x.Response.Header.Get("content-type"); strings.HasPrefix(got, "text/html") {
 			return string(x.Response.Body)
 		}
 		return ""
 	}
-	if page := form("text/html,application/xhtml+xml,*/*;q=0.8"); !strings.Contains(page, "&lt;nothing&gt; &amp; more") || !strings.Contains(page, "&quot;") || strings.Contains(page, "<nothing>") {
+	if page := form("text/html,application/xhtml+xml,*/*;q=0.8"); !strings.Contains(page, "&lt;nothing&gt; &amp; more") || !strings.Contains(page, "&quot;") || !strings.Contains(page, "/&lt;q&gt;") || strings.Contains(page, "<nothing>") {
 		t.Errorf("page %q", page)
 	}
 	for _, accept := range []string{"*/*", "", "application/json, text/html", "application/problem+json"} {
