@@ -211,4 +211,5 @@ func TestLoginIsBound(t *testing.T) {
 	is(502, func(c map[string]any, _ *exchange.Exchange) { c["nonce"] = "else" })
 	is(502, func(c map[string]any, _ *exchange.Exchange) { delete(c, "nonce") })
 	is(502, func(c map[string]any, _ *exchange.Exchange) { c["sub"] = "" })
+	is(502, func(c map[string]any, _ *exchange.Exchange) { c["azp"] = "else" })
 }
