@@ -50,6 +50,7 @@ func TestPath(t *testing.T) {
 	full("/xyz", "/xyz")
 	full("xyz/", "/xyz/")
 	full("", "/")
+	full("\\\x7fé", "/%5C%7F%C3%A9")
 	full("/a b?c#d%20\r\n", "/a%20b%3Fc%23d%20%0D%0A")
 
 	for _, bad := range []table.PathEdit{{}, {Full: new(string), Prefix: new(string)}} {

@@ -88,7 +88,9 @@ func TestBadRedirectsAreRefused(t *testing.T) {
 	refused(table.Redirect{Scheme: "ftp"})
 	refused(table.Redirect{Status: 200})
 	refused(table.Redirect{Status: 304})
-	refused(table.Redirect{Hostname: "a/b"})
+	for _, bad := range []string{"a/b", "a?b", "a#b", "a@b", "a\\b", "a\x7f", "ä"} {
+		refused(table.Redirect{Hostname: bad})
+	}
 	refused(table.Redirect{Hostname: "a\r\nX: b"})
 	refused(table.Redirect{Path: &table.PathEdit{}})
 }
