@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -243,24 +244,31 @@ type attempt struct {
 // pass goes on, a Gateway that keeps changing would be all that is ever written.
 const atOnce = 8
 
-// writeAll writes statuses until it has to stop, and remembers what is done.
+// writeAll writes statuses until it has to stop, and remembers what is done. Some at a time:
+// a pass over thousands is to tell of the first before it is through, and keep none of them.
 func (w *Writer) writeAll(ctx context.Context, due []*attempt, over func() bool) {
-	var group errgroup.Group
-	group.SetLimit(atOnce)
-	begun := 0
-	for _, a := range due {
-		if over() {
-			break
+	for some := range slices.Chunk(due, 8*atOnce) {
+		var group errgroup.Group
+		group.SetLimit(atOnce)
+		begun := 0
+		for _, a := range some {
+			if over() {
+				break
+			}
+			begun++
+			group.Go(func() error {
+				a.err = w.write(ctx, a)
+				return nil
+			})
 		}
-		begun++
-		group.Go(func() error {
-			a.err = w.write(ctx, a)
-			return nil
-		})
-	}
-	_ = group.Wait() // the attempts have the errors
-	for _, a := range due[:begun] {
-		w.note(ctx, a)
+		_ = group.Wait() // the attempts have the errors
+		for _, a := range some[:begun] {
+			w.note(ctx, a)
+			a.before, a.after = nil, nil
+		}
+		if begun < len(some) {
+			return
+		}
 	}
 }
 
