@@ -12,6 +12,11 @@ import (
 // maxCached is the longest token that is remembered.
 const maxCached = 4 << 10
 
+// maxClaims is how much memory the claims of a token that is remembered take at most. Those that
+// people have, with a few hundred groups, take less; who has an issuer write objects within
+// objects into them makes 140 KiB of a token of 3.
+const maxClaims = 16 << 10
+
 // Cache remembers verified tokens. It is a fixed array of pointers, two places
 // for each token by its hash: reading takes no lock and allocates nothing. When
 // both are taken the first gives way, so it holds at most as many tokens as it
@@ -35,7 +40,7 @@ type entry struct {
 }
 
 // NewCache makes a cache of at least size places. A place with a token takes 3
-// to 10 KiB.
+// to 10 KiB, 24 at most.
 func NewCache(size int) *Cache {
 	n := uint64(1) << bits.Len64(uint64(max(size, 2)-1))
 	return &Cache{seed: maphash.MakeSeed(), slots: make([]atomic.Pointer[entry], n), mask: n - 1}
@@ -69,7 +74,7 @@ func (e *entry) holds(config *table.JWT, token string, version uint64, now int64
 // put remembers e for token, which it clones. Entries that have run out, or are
 // the same token's, give way before others.
 func (c *Cache) put(e *entry, token string, now int64) {
-	if len(token) > maxCached {
+	if len(token) > maxCached || weight(e.claims) > maxClaims {
 		return
 	}
 	e.token = strings.Clone(token)
@@ -79,6 +84,28 @@ func (c *Cache) put(e *entry, token string, now int64) {
 		place = second
 	}
 	place.Store(e)
+}
+
+// weight is about how many bytes v takes, which was read from JSON.
+func weight(v any) int {
+	const group, slots, value = 312, 8, 16 // a map has room for 8 members at least
+	switch v := v.(type) {
+	case map[string]any:
+		n := group * (1 + len(v)/slots)
+		for name, member := range v {
+			n += len(name) + weight(member)
+		}
+		return n
+	case []any:
+		n := value + value*len(v)
+		for _, element := range v {
+			n += weight(element)
+		}
+		return n
+	case string:
+		return value + len(v)
+	}
+	return value
 }
 
 // free reports whether e's place may be taken by next.
