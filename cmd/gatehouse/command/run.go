@@ -60,7 +60,9 @@ While the API server is away the last table goes on being served.`,
 			if err := cmp.Or(err, r.checkGateways()); err != nil {
 				return err
 			}
-			return r.run(c.Context(), log)
+			ctx, stop := usage.UntilTold(c.Context())
+			defer stop()
+			return r.run(ctx, log)
 		},
 	}
 	r.add(c.Flags())

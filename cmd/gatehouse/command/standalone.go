@@ -100,6 +100,8 @@ func (s *standalone) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := usage.UntilTold(ctx)
+	defer stop()
 	return s.serve(ctx, server, source, first)
 }
 
