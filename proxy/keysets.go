@@ -53,6 +53,8 @@ func (s *Server) keySets(f func(id string, set telemetry.KeySet)) {
 
 func (s *Server) keySetFetched(id string, left keyset.Left, err error) {
 	switch {
+	case err == nil && left.Failed > 0:
+		s.log.Info("a key set was fetched again", "keySet", id, "failures", left.Failed)
 	case err == nil:
 	case left.Keys == 0:
 		s.log.Error(err, "a key set was not fetched, and there is none yet: what it guards is answered 503", "keySet", id)

@@ -158,6 +158,7 @@ type Left struct {
 	Fetched time.Time // when
 	Kept    bool      // by others than this process
 	Failure error     // of the last fetch
+	Failed  int       // fetches before the last one, in a row; told of a fetch alone
 }
 
 func (s *KeySet) failed() error {

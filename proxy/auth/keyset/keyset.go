@@ -224,7 +224,9 @@ func (k *KeySets) keep(ctx context.Context, s *KeySet) {
 			s.failure.Store(&err)
 			s.expire()
 		}
-		k.report(s.id, s.left(), err)
+		left := s.left()
+		left.Failed = failures
+		k.report(s.id, left, err)
 		if err != nil {
 			// Misses do not hurry a provider that fails.
 			failures++
