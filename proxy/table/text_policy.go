@@ -145,7 +145,10 @@ func (o *OIDC) String() string {
 	if o.Paths.EndSession {
 		out += " ends the provider's session"
 	}
-	out += fmt.Sprintf(" session %v idle %v cookie %s", o.Session.Absolute, o.Session.Idle, o.Session.Cookie)
+	out += fmt.Sprintf(" session %v idle %v", o.Session.Absolute, o.Session.Idle)
+	if o.Session.Cookie != "" {
+		out += " cookie " + o.Session.Cookie
+	}
 	if o.Session.Redis != nil {
 		out += " redis " + o.Session.Redis.ID
 	}
