@@ -37,7 +37,9 @@ func TestMigrateExitCodes(t *testing.T) {
 	}
 	f("carried", migratable, 0, "Ingress shop/web: ssl-redirect: carried\n", "-f", "-")
 	f("not carried", strings.Replace(migratable, "ssl-redirect", "limit-rps", 1), 3, "not carried: there is no rate limit", "-f", "-")
-	f("another class", migratable, 1, "no Ingress was found", "-f", "-", "--ingress-class", "gatehouse")
+	f("another class", migratable, 1, `no Ingress of class "gatehouse" was found; there are some of "nginx"`, "-f", "-", "--ingress-class", "gatehouse")
+	f("none at all", "", 1, "no Ingress was found", "-f", "-")
+	f("no namespace", migratable, 1, "write namespace/name", "-f", "-", "--gateway", "Infra_/edge")
 	f("its class", migratable, 0, "", "-f", "-", "--ingress-class", "nginx")
 	f("a fault", strings.Replace(migratable, "spec:", "sepc:", 1), 1, "unknown field", "-f", "-")
 	f("no YAML", "a: b: c", 1, "not valid YAML", "-f", "-")
@@ -67,6 +69,10 @@ func TestMigrateWrites(t *testing.T) {
 		if text, err := os.ReadFile(filepath.Join(folder, name)); err != nil || !strings.Contains(string(text), kind) {
 			t.Errorf("%s: %v %s", name, err, text)
 		}
+	}
+	code, _, errs = migrated(t, strings.Replace(migratable, "ssl-redirect", "limit-rps", 1), "-f", "-", "--report", "json")
+	if err := json.Unmarshal([]byte(errs), &account); err != nil || code != 3 {
+		t.Errorf("of what was not carried the account is no JSON: %d %v %s", code, err, errs)
 	}
 	const plain = `apiVersion: networking.k8s.io/v1
 kind: Ingress

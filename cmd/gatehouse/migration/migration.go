@@ -13,12 +13,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -84,8 +86,8 @@ cannot be read.`,
 func (m *migrating) run(c *cobra.Command) error {
 	namespace, name, ok := strings.Cut(m.gateway, "/")
 	switch {
-	case !ok || namespace == "" || name == "":
-		return fmt.Errorf("--gateway %q: write namespace/name", m.gateway)
+	case !ok || len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Subdomain(name)) > 0:
+		return fmt.Errorf("--gateway %q: write namespace/name, as Kubernetes names objects", m.gateway)
 	case m.output != "yaml" && m.output != "json":
 		return fmt.Errorf("--output %q: use yaml or json", m.output)
 	case m.report != "text" && m.report != "json":
@@ -101,8 +103,13 @@ func (m *migrating) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	classes := classesOf(in.Ingresses)
 	in.Ingresses = slices.DeleteFunc(in.Ingresses, func(i *networkingv1.Ingress) bool { return m.only != "" && classOf(i) != m.only })
-	if len(in.Ingresses) == 0 {
+	switch {
+	case len(in.Ingresses) > 0:
+	case len(classes) > 0:
+		return fmt.Errorf("no Ingress of class %q was found; there are some of %s", m.only, strings.Join(classes, ", "))
+	default:
 		return errors.New("no Ingress was found")
 	}
 	out := migrate.Migrate(in)
@@ -110,9 +117,19 @@ func (m *migrating) run(c *cobra.Command) error {
 		return err
 	}
 	if !out.Complete() {
+		c.SilenceErrors = m.report == "json" // the account is for programs then, and the exit code says the rest
 		return fmt.Errorf("some of it was %w; see the account", ErrIncomplete)
 	}
 	return nil
+}
+
+// classesOf are the classes of Ingresses, quoted, each once.
+func classesOf(all []*networkingv1.Ingress) (classes []string) {
+	for _, i := range all {
+		classes = append(classes, strconv.Quote(classOf(i)))
+	}
+	slices.Sort(classes)
+	return slices.Compact(classes)
 }
 
 func classOf(i *networkingv1.Ingress) string {
