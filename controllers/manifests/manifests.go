@@ -147,23 +147,29 @@ func (r *Reader) Load(paths ...string) ([]*Manifest, []Problem) {
 			continue
 		}
 		for _, name := range files {
+			if r.files[filepath.Clean(name)] != nil {
+				continue // it is in a folder that is named too, say
+			}
 			text, err := r.text(name)
 			if err != nil {
 				problems = append(problems, unreadable(name, err))
 				continue
 			}
-			f := before[name]
+			f := before[filepath.Clean(name)]
 			if f == nil || !bytes.Equal(f.text.bytes, text) {
 				f = &file{}
 				f.text, f.manifests, f.problems = r.parse(name, text)
 			}
 			f.text.documents = nil // whoever asked for lines has had them
-			r.files[name] = f
+			r.files[filepath.Clean(name)] = f
 			all, problems = append(all, f.manifests...), append(problems, f.problems...)
 		}
 	}
 	return all, append(problems, duplicates(all)...)
 }
+
+// Files is how many files the last Load has read.
+func (r *Reader) Files() int { return len(r.files) }
 
 // list returns the files of a path, or the path of standard input itself.
 func (r *Reader) list(path string) ([]string, error) {
@@ -234,7 +240,9 @@ func (r *Reader) object(file string, node *yaml.Node) (*Manifest, []Problem) {
 	asKubectl(node)
 	var value map[string]any
 	if err := node.Decode(&value); err != nil {
-		return nil, []Problem{syntax(file, nil, err)}
+		p := syntax(file, nil, err)
+		p.Line = max(p.Line, node.Line)
+		return nil, []Problem{p}
 	}
 	apiVersion, _ := value["apiVersion"].(string)
 	kind, _ := value["kind"].(string)

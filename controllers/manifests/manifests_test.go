@@ -94,6 +94,13 @@ func TestProblemsNameTheirPlace(t *testing.T) {
 	refused("kind: Secret\nmetadata:\n \tname: a\n", "shop.yaml:3: not valid YAML: a tab; indent with spaces")
 	refused("a: a\nkind: @a\n", "shop.yaml:2: not valid YAML: found character that cannot start any token")
 	refused("kind: Secret\n# caf\xe9\n", "shop.yaml:2: not valid YAML: a character that is not UTF-8; save the file as UTF-8")
+	refused("kind: Secret\n#\x00", "shop.yaml:2: not valid YAML: a control character; save the file as text in UTF-8")
+	refused("{\"a\": 1}\n{\"a\": 2}\n", "shop.yaml:1: apiVersion and kind must both be set",
+		"shop.yaml:1: not valid YAML: did not find expected <document start>; put a line --- between two objects")
+	refused("kind: Secret\ndata: {{ toYaml .Values.data }}\n",
+		"shop.yaml:1: not valid YAML: a map stands where a name must; put text with braces in quotes, and give what a template comes to, as helm template prints it")
+	refused("kind: Secret\n{{- if .Values.data }}\ndata: {}\n{{- end }}\n",
+		"shop.yaml:2: not valid YAML: could not find expected ':'; give what a template comes to, as helm template prints it")
 	refused("apiVersion: v1\nkind: Namespace\napiVersion: v1\nkind: Namespace\n",
 		`shop.yaml:3: not valid YAML: mapping key "apiVersion" already defined at line 1; put a line --- between two objects`)
 	refused("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api}\n")
@@ -276,7 +283,7 @@ func TestPaths(t *testing.T) {
 	}
 	r.Stdin = strings.NewReader(namespace + "b")
 	for range 2 {
-		ms, problems := r.Load(link, manifests.Stdin)
+		ms, problems := r.Load(link, filepath.Join(link, ".", "a.yaml"), manifests.Stdin, manifests.Stdin)
 		if len(problems) > 0 || len(ms) != 2 || ms[0].File != filepath.Join(link, "a.yaml") || ms[1].Name() != "Namespace b" {
 			t.Errorf("got %v, %v", ms, problems)
 		}

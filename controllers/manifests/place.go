@@ -128,6 +128,9 @@ func entry(node *yaml.Node, name string) (key, value *yaml.Node) {
 // yamlLine is how the YAML library tells the line of a fault.
 var yamlLine = regexp.MustCompile(`line (\d+): `)
 
+// rendered is what to do about braces of a template.
+const rendered = " give what a template comes to, as helm template prints it"
+
 // syntax is a Problem from what the YAML library said of a text: the first, where it said more.
 func syntax(file string, text []byte, err error) Problem {
 	message := strings.TrimSpace(strings.TrimPrefix(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors:"))
@@ -143,8 +146,15 @@ func syntax(file string, text []byte, err error) Problem {
 		message = "a character that is not UTF-8; save the file as UTF-8"
 	case strings.Contains(message, "cannot start any token") && tabbed(text, p.Line):
 		message = "a tab; indent with spaces"
-	case strings.Contains(message, `"apiVersion" already defined`):
+	case strings.Contains(message, "control characters"):
+		p.Line = 1 + bytes.Count(text[:controlled(text)], []byte("\n"))
+		message = "a control character; save the file as text in UTF-8"
+	case strings.Contains(message, `"apiVersion" already defined`), strings.Contains(message, "<document start>") && len(text) > 0 && text[0] == '{':
 		message += "; put a line --- between two objects"
+	case strings.Contains(message, "invalid map key"):
+		message = "a map stands where a name must; put text with braces in quotes, and" + rendered
+	case bytes.Contains(text, []byte("{{")):
+		message += ";" + rendered
 	}
 	p.Message = "not valid YAML: " + message
 	return p
@@ -160,6 +170,11 @@ func valid(text []byte) (n int) {
 		n += size
 	}
 	return n
+}
+
+// controlled is how many bytes of text come before the first that is a control character.
+func controlled(text []byte) int {
+	return max(0, bytes.IndexFunc(text, func(r rune) bool { return r != '\t' && r != '\n' && r != '\r' && (r < ' ' || r == 0x7f) }))
 }
 
 // tabbed says whether a line of text, counted from 1, begins with a tab, be it behind spaces.

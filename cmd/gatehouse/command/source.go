@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/implied"
@@ -114,6 +115,9 @@ func (s *source) readAloud(w io.Writer) reading {
 func (s *source) unserved(r reading) string {
 	if len(r.problems) > 0 || len(r.graph.Gateways) > 0 {
 		return ""
+	}
+	if s.reader.Files() == 0 {
+		return "nothing is served: there is no file whose name ends in .yaml, .yml or .json in " + strings.Join(s.paths, ", ")
 	}
 	return "nothing is served, and what routes and policies would do is not checked: no Gateway and no Ingress here is of a class of ours. " +
 		"A Gateway's is named " + implied.Class + ", or is a GatewayClass among the manifests with controllerName " + s.name

@@ -48,6 +48,9 @@ func Files(ctx context.Context, paths []string, changed func()) error {
 		if path, err = filepath.Abs(path); err != nil {
 			return fmt.Errorf("watching files: %w", err)
 		}
+		if at, err := os.Stat(path); err == nil && !at.IsDir() && !at.Mode().IsRegular() {
+			return fmt.Errorf("%s is no file that can be followed; give what a pipe brings by --filename -", path)
+		}
 		f.paths = append(f.paths, path)
 	}
 	if err := f.look(); err != nil {

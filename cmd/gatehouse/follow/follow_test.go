@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -83,5 +84,12 @@ func TestFoldersAreFollowedByName(t *testing.T) {
 			end()
 			must(<-ended)
 		})
+	}
+}
+
+// TestPipesAreNotFollowed: one gives what it has once, and the next reading would find nothing.
+func TestPipesAreNotFollowed(t *testing.T) {
+	if err := Files(t.Context(), []string{os.DevNull}, func() {}); err == nil || !strings.Contains(err.Error(), "--filename -") {
+		t.Error(err)
 	}
 }
