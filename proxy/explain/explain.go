@@ -40,6 +40,7 @@ type Explanation struct {
 	decision.Record
 	Gateway string   `json:"gateway"`           // namespace/name
 	Detail  string   `json:"detail,omitempty"`  // what is wrong with the request itself
+	Apart   string   `json:"apart,omitempty"`   // why no connection comes about over which it could be sent; there is no answer then
 	Match   string   `json:"match,omitempty"`   // the rule, as the table's text has it
 	Forward bool     `json:"forward"`           // it goes on to a backend; else Record has the answer
 	Headers []string `json:"headers,omitempty"` // that policies set for the backend, "name: value"; no credential's value
@@ -119,8 +120,11 @@ func Run(r *router.Router, t *table.Table, q Query) ([]Explanation, error) {
 // target takes an absolute URL apart.
 func target(s string) (*url.URL, uint16, error) {
 	u, err := url.Parse(s)
+	if about := (*url.Error)(nil); errors.As(err, &about) {
+		return nil, 0, fmt.Errorf("%q is no URL: %w", s, about.Err)
+	}
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, 0, fmt.Errorf("%q is no absolute URL; write one as https://shop.example.com/orders", s)
+		return nil, 0, fmt.Errorf("%q is no absolute URL of http or https; write one as https://shop.example.com/orders", s)
 	}
 	switch p := u.Port(); {
 	case p != "":
@@ -161,7 +165,9 @@ func (e *Explanation) run(r *router.Router, x *exchange.Exchange, claims map[str
 		l = at.Table
 		x.Trace.Listener = l.ID
 	}
+	e.Apart = apart(x, at)
 	switch {
+	case e.Apart != "":
 	case a == nil:
 		x.ReplyUnrouted()
 		e.Near = near(l, x.Request.Host)
@@ -173,6 +179,19 @@ func (e *Explanation) run(r *router.Router, x *exchange.Exchange, claims map[str
 		e.Match = matched(l, a.Table)
 		e.Forward = e.judge(x, a, claims)
 	}
+}
+
+// apart says why no client without a certificate gets through the TLS handshake with at,
+// which is nil where no listener has the server name.
+func apart(x *exchange.Exchange, at *router.Listener) string {
+	switch {
+	case !x.Conn.TLS:
+	case at == nil:
+		return "no listener has the server name " + x.Conn.SNI
+	case at.Table.Clients != nil && !at.Table.Clients.Insecure:
+		return "listener " + at.Table.ID + " takes nobody without a client certificate (spec.tls.frontend of the Gateway), and explain has none to show"
+	}
+	return ""
 }
 
 // judge asks the policies of a, in the order in which requests meet them.

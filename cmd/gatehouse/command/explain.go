@@ -94,6 +94,8 @@ func (a *asking) answers(c *cobra.Command) (answers []explain.Explanation, err e
 func printExplanation(out io.Writer, e *explain.Explanation) error {
 	fmt.Fprintf(out, "gateway %s: ", e.Gateway)
 	switch {
+	case e.Apart != "":
+		fmt.Fprintf(out, "no connection, for the TLS handshake fails: %s\n", e.Apart)
 	case e.Forward:
 		fmt.Fprintln(out, "forwarded")
 	case e.Detail != "":

@@ -2,10 +2,13 @@ package command
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gatehouse-dev/gatehouse/cmd/gatehouse/demo"
 )
 
 const classed = `apiVersion: gateway.networking.k8s.io/v1
@@ -49,6 +52,50 @@ func TestExposureOfNobody(t *testing.T) {
 	}
 	if _, errs, err := run(t, "explain", "GET", "http://a/", "-f", file, "--jwt-claims", "[1]"); err == nil || strings.Contains(err.Error()+errs, "Go value") {
 		t.Error(err, errs)
+	}
+}
+
+// TestTableOfNothing: a folder in which no file is read is most likely another than the one that was meant.
+func TestTableOfNothing(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "shop.yaml.txt"), []byte(classed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const want = "nothing is served: there is no file whose name ends in .yaml, .yml or .json in "
+	if _, errs, err := run(t, "table", "-f", folder); err != nil || errs != want+folder+"\n" {
+		t.Errorf("%v %q", err, errs)
+	}
+}
+
+// TestExplainOfNoConnection: what fails in the TLS handshake has no answer, and no policy is asked.
+func TestExplainOfNoConnection(t *testing.T) {
+	manifests := strings.Replace(classed, "listeners: [{name: http, port: 80, protocol: HTTP}]", `tls: {frontend: {default: {validation: {caCertificateRefs: [{group: "", kind: ConfigMap, name: ca}]}}}},
+  listeners: [{name: https, port: 443, protocol: HTTPS, hostname: shop.example, tls: {certificateRefs: [{name: shop}]}}]`, 1)
+	d, err := demo.Pretend(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	certificate, key := d.Certificate()
+	manifests += "---\napiVersion: v1\nkind: Secret\nmetadata: {name: shop, namespace: shop}\ntype: kubernetes.io/tls\nstringData:\n" +
+		fmt.Sprintf("  tls.crt: %q\n  tls.key: %q\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: ca, namespace: shop}\ndata: {ca.crt: %q}\n", certificate, key, certificate)
+	file := filepath.Join(t.TempDir(), "m.yaml")
+	if err := os.WriteFile(file, []byte(manifests), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for url, want := range map[string]string{
+		"https://shop.example/":  "listener shop/web/https takes nobody without a client certificate (spec.tls.frontend of the Gateway), and explain has none to show",
+		"https://other.example/": "no listener has the server name other.example",
+	} {
+		out, errs, err := run(t, "explain", "GET", url, "-f", file)
+		if err != nil || !strings.HasPrefix(out, "gateway shop/web: no connection, for the TLS handshake fails: "+want+"\n") {
+			t.Errorf("%s: %v %s\n%s", url, err, errs, out)
+		}
+	}
+	for url, want := range map[string]string{"https://a/%zz": `no URL: invalid URL escape "%zz"`, "ftp://a/": "no absolute URL of http or https"} {
+		if _, errs, err := run(t, "explain", "GET", url, "-f", file); err == nil || !strings.Contains(err.Error()+errs, want) {
+			t.Errorf("%s: %v %s", url, err, errs)
+		}
 	}
 }
 
