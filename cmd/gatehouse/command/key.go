@@ -79,7 +79,7 @@ func (k *keys) newNew() *cobra.Command {
 	f.StringSliceVar(&m.scopes, "scopes", nil, "what the holder may do, as auth.claims.scopes")
 	f.StringVar(&m.plan, "plan", "", "the holder's plan, as auth.claims.plan")
 	f.StringVar(&m.notBefore, "not-before", "", "when the key begins to count: a time such as 2027-01-31T00:00:00Z, or from now such as 12h or 30d")
-	f.StringVar(&m.expires, "expires", "", "when it ends to count, in the same form; default: never")
+	f.StringVar(&m.expires, "expires", "", "when the key ceases to count: a time such as 2027-01-31T00:00:00Z, or from now such as 12h or 90d; default: never")
 	k.addDryRun(c)
 	return c
 }

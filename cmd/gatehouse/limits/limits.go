@@ -49,10 +49,10 @@ func clients(f *pflag.FlagSet, c *proxy.Clients) {
 
 // streams are the flags of HTTP/2, and of HTTP/3 as far as it has the same.
 func streams(f *pflag.FlagSet, c *proxy.Clients) {
-	f.Uint32Var(&c.Streams, "max-streams", 100, "HTTP/2 streams open at one time on a connection")
+	f.Uint32Var(&c.Streams, "max-streams", 100, "HTTP/2 or HTTP/3 streams open at one time on a connection")
 	f.DurationVar(&c.Stream, "stream-timeout", 10*time.Minute, "for which a client of gRPC or Connect may be silent on a stream")
 	f.IntVar(&c.Buffers.Stream, "max-stream-buffer-bytes", 256<<10, "content of an HTTP/2 or HTTP/3 stream that nobody has read yet; then the client waits; 65536 or more")
-	f.IntVar(&c.Buffers.Connection, "max-connection-buffer-bytes", 1<<20, "the same of all streams of a connection")
+	f.IntVar(&c.Buffers.Connection, "max-connection-buffer-bytes", 1<<20, "content of all HTTP/2 or HTTP/3 streams of a connection that nobody has read yet; then the client waits; 65536 or more")
 	f.IntVar(&c.Floods.Idle, "max-http2-idle-frames", 1000, "frames an HTTP/2 client may send that bring no request on; 100 more a second, 10 with each request, 3 with each frame of content; then the connection is broken off")
 	f.IntVar(&c.Floods.Resets, "max-http2-resets", 200, "HTTP/2 streams a client may reset within 100 ms, or HTTP/3 streams within 300 ms, "+
 		"before their answer begins, or have reset; 20 more a second, 1 with each answer; then the connection is broken off")
@@ -87,7 +87,7 @@ func backends(f *pflag.FlagSet, b *upstream.Config) {
 	f.DurationVar(&b.StreamTimeout, "backend-stream-timeout", 10*time.Minute, "--backend-idle-timeout of gRPC")
 	f.DurationVar(&b.IdleTimeout, "backend-keepalive-timeout", time.Minute, "for which an idle connection to an endpoint is kept")
 	f.IntVar(&b.MaxStreamConns, "max-backend-http2-connections", 16, "connections to one endpoint that speaks HTTP/2")
-	f.IntVar(&b.MaxStreams, "max-backend-streams", 250, "requests at one time on one of those, or as many as the backend says")
+	f.IntVar(&b.MaxStreams, "max-backend-streams", 250, "requests at one time on one connection to a backend that speaks HTTP/2, or as many as the backend says")
 	f.IntVar(&b.StreamBuffer, "max-backend-stream-buffer-bytes", 256<<10, "content of an answer over HTTP/2 that its client has not taken yet; then the backend waits; 65536 or more")
 	f.IntVar(&b.Limits.Head, "max-backend-head-bytes", 64<<10, "head of an answer; a larger one becomes 502")
 	f.IntVar(&b.Limits.Fields, "max-backend-header-fields", 200, "header fields of an answer; with more it becomes 502")
