@@ -136,7 +136,7 @@ func (m CertificateMatch) String() string {
 func (o *OIDC) String() string {
 	out := o.Issuer + " client " + o.ClientID + " scopes=" + strings.Join(o.Scopes, ",") + " callback " + o.Paths.Callback
 	for _, p := range []struct{ what, value string }{
-		{"logout", o.Paths.Logout}, {"backchannel", o.Paths.Backchannel}, {"after", o.Paths.AfterLogout},
+		{"logout", o.Paths.Logout}, {"backchannel", o.Paths.Backchannel}, {"after", o.Paths.AfterLogout}, {"cookie", o.Session.Cookie},
 	} {
 		if p.value != "" {
 			out += " " + p.what + " " + p.value
@@ -146,9 +146,6 @@ func (o *OIDC) String() string {
 		out += " ends the provider's session"
 	}
 	out += fmt.Sprintf(" session %v idle %v", o.Session.Absolute, o.Session.Idle)
-	if o.Session.Cookie != "" {
-		out += " cookie " + o.Session.Cookie
-	}
 	if o.Session.Redis != nil {
 		out += " redis " + o.Session.Redis.ID
 	}
