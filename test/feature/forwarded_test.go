@@ -132,6 +132,7 @@ func TestOptionsAndTrace(t *testing.T) {
 	is(204, 0, "OPTIONS * HTTP/1.1\r\n"+end+"\r\n")
 	is(204, 0, "OPTIONS http://a HTTP/1.1\r\n"+end+"\r\n")
 	is(200, 1, "OPTIONS / HTTP/1.1\r\n"+end+"\r\n")
+	is(200, 1, "OPTIONS / HTTP/1.1\r\n"+end+"Content-Length: 1\r\n\r\na")
 	is(200, 1, "TRACE / HTTP/1.1\r\n"+end+"\r\n")
 	is(400, 0, "TRACE / HTTP/1.1\r\n"+end+"Content-Length: 1\r\n\r\na")
 	is(400, 0, "TRACE / HTTP/1.1\r\n"+end+"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n")
