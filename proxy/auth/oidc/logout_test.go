@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-dev/gatehouse/proxy/auth"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
 // failing is a store whose writes fail as often as it says.
@@ -50,6 +51,31 @@ func TestLogoutTokenAgain(t *testing.T) {
 		}
 		m.needs.Cache.drop(ptr(m.seals.sessionID(newer)))
 		asks(t, m, newer, auth.Accepted)
+	}
+}
+
+// A logout ends the sessions of that sid, or of that user, at that client, and no others.
+func TestLogoutEndsNoOthers(t *testing.T) {
+	m := newMethod(t)
+	other := alike(t, m, func(c *table.OIDC, _ *Needs) { c.ClientID = "other" })
+	token := logIn(t, m, map[string]any{"sub": "ann", "sid": "1"})
+	for i, end := range []struct {
+		m      *Method
+		claims map[string]any
+		want   auth.Outcome
+	}{
+		{other, map[string]any{"sub": "ann", "sid": "1"}, auth.Accepted},
+		{other, map[string]any{"sub": "ann"}, auth.Accepted},
+		{m, map[string]any{"sid": "ann"}, auth.Accepted},
+		{m, map[string]any{"sub": "1"}, auth.Accepted},
+		{m, map[string]any{"sub": "ann", "sid": "2"}, auth.Accepted},
+		{m, map[string]any{"sub": "ann"}, auth.Absent},
+	} {
+		end.claims["jti"] = string(rune('a' + i))
+		if err := end.m.endAll(end.claims); err != nil {
+			t.Fatal(err)
+		}
+		asks(t, m, token, end.want)
 	}
 }
 
