@@ -368,6 +368,21 @@ func TestSingleFlight(t *testing.T) {
 	})
 }
 
+// No two lists of parts make one key.
+func TestAppendPart(t *testing.T) {
+	seen := map[string][]string{}
+	for _, parts := range [][]string{{}, {""}, {"", ""}, {"a", "b"}, {"ab"}, {"", "ab"}, {"ab", ""}, {"a:b"}, {":a:b"}, {"a", ":b"}, {"a1:b"}, {"1:a1:b"}} {
+		var key []byte
+		for _, p := range parts {
+			key = AppendPart(key, p)
+		}
+		if before, twice := seen[string(key)]; twice {
+			t.Errorf("%q and %q are both %q", before, parts, key)
+		}
+		seen[string(key)] = parts
+	}
+}
+
 func TestCacheIsBounded(t *testing.T) {
 	scene(t, CacheConfig{Size: 64, MaxKey: 16}, func(t *testing.T, s *source) {
 		s.value, s.life = "v", Life{Fresh: time.Minute}
