@@ -146,7 +146,7 @@ type ExternalCache struct {
 	// +optional
 	Key *Expression `json:"key,omitempty"`
 
-	// headers lists what an answer depends on beside method, host, path and query.
+	// headers lists what an answer depends on beside method, host, path and query, and Authorization where the service sees it.
 	//
 	// +optional
 	// +listType=set

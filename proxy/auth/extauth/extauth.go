@@ -129,7 +129,7 @@ func (o *Owner) Service(t *table.ExternalAuth) (*Service, error) {
 	}
 	s.client = remote.NewClient(remote.Config{Transport: transport, Timeout: timeout, MaxAnswer: maxAnswer, Calls: maxCalls, Now: o.cfg.Now})
 	if t.Cache != nil {
-		if s.cache, err = newKeeper(t, o); err != nil {
+		if s.cache, err = newKeeper(s); err != nil {
 			return nil, fmt.Errorf("external: %w", err)
 		}
 	}

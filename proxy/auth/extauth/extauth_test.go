@@ -550,6 +550,9 @@ func TestCache(t *testing.T) {
 	c.Cache = &table.AuthCache{Headers: []string{"authorization", "x-a"}, TTL: time.Minute}
 	calls(s.service(t, c), 1, request("Authorization", "alice"), auth.Accepted)
 	calls(s.service(t, c), 1, request("X-A", "alice"), auth.Rejected)
+	c.Cache = &table.AuthCache{Headers: []string{"x-tenant"}, TTL: time.Minute}
+	calls(s.service(t, c), 1, request("Authorization", "alice", "X-Tenant", "a"), auth.Accepted)
+	calls(s.service(t, c), 1, request("X-Tenant", "a"), auth.Rejected) // by what the service sees of a caller, listed or not
 	query := request("Authorization", "alice")
 	query.Request.EmptyQuery = true
 	calls(s.service(t, c), 1, query, auth.Accepted)
@@ -750,6 +753,25 @@ func TestOverload(t *testing.T) {
 	}
 	if n := s.bodies.Load(); n != maxBodies-3 {
 		t.Errorf("%d bytes", n)
+	}
+}
+
+// A kept answer is good for another caller only where the service does not see who it is.
+func TestKeptByCaller(t *testing.T) {
+	s := newStage(t)
+	for _, c := range []struct {
+		config table.ExternalAuth
+		alike  bool
+	}{
+		{table.ExternalAuth{}, false}, {table.ExternalAuth{GRPC: true, Headers: []string{"*"}}, false},
+		{table.ExternalAuth{GRPC: true, Headers: []string{"authorization"}}, false}, {table.ExternalAuth{GRPC: true, Headers: []string{"x-a"}}, true},
+	} {
+		c.config.Cache = &table.AuthCache{Headers: []string{"x-a"}, TTL: time.Minute}
+		k := s.service(t, c.config).cache
+		first, _ := k.key(request("Authorization", "alice", "X-A", "1"))
+		if second, _ := k.key(request("Authorization", "bob", "X-A", "1")); (second == first) != c.alike {
+			t.Errorf("%+v: %q and %q", c.config, first, second)
+		}
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
 	"github.com/gatehouse-dev/gatehouse/proxy/remote"
-	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
 // keeper says which requests one kept answer is for.
@@ -21,7 +20,8 @@ type keeper struct {
 	address bool // it is told the caller's address
 }
 
-func newKeeper(t *table.ExternalAuth, o *Owner) (*keeper, error) {
+func newKeeper(s *Service) (*keeper, error) {
+	t, o := s.t, s.owner
 	c := t.Cache
 	k := &keeper{owner: o, id: id(t), address: t.GRPC || t.Forwarded}
 	switch {
@@ -33,6 +33,10 @@ func newKeeper(t *table.ExternalAuth, o *Owner) (*keeper, error) {
 		return nil, errors.New("cache: an answer to a request whose content was looked at is good for no other")
 	case c.Key == "":
 		k.headers = c.Headers
+		const credential = "authorization"
+		if (s.all || s.headers[credential]) && !slices.Contains(c.Headers, credential) {
+			k.headers = append(slices.Clip(k.headers), credential) // or what one caller may, all might
+		}
 		return k, nil
 	}
 	var err error
