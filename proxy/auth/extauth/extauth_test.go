@@ -763,8 +763,10 @@ func TestKeptByCaller(t *testing.T) {
 		config table.ExternalAuth
 		alike  bool
 	}{
-		{table.ExternalAuth{}, false}, {table.ExternalAuth{GRPC: true, Headers: []string{"*"}}, false},
-		{table.ExternalAuth{GRPC: true, Headers: []string{"authorization"}}, false}, {table.ExternalAuth{GRPC: true, Headers: []string{"x-a"}}, true},
+		{table.ExternalAuth{}, false},
+		{table.ExternalAuth{GRPC: true, Headers: []string{"*"}}, false},
+		{table.ExternalAuth{GRPC: true, Headers: []string{"authorization"}}, false},
+		{table.ExternalAuth{GRPC: true, Headers: []string{"x-a"}}, true},
 	} {
 		c.config.Cache = &table.AuthCache{Headers: []string{"x-a"}, TTL: time.Minute}
 		k := s.service(t, c.config).cache
