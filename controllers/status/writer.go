@@ -286,9 +286,10 @@ func (w *Writer) note(ctx context.Context, a *attempt) {
 		w.tellFaults(a.after, d.Ingress)
 	}
 	delete(w.failed, d.Key)
-	w.written[d.Key] = done{d, a.source, a.version}
 	if len(d.Parents) == 0 && len(d.Ancestors) == 0 && len(d.Backend) == 0 && d.Class == nil && d.Gateway == nil && d.Set == nil && d.Ingress == nil {
 		delete(w.written, d.Key)
+	} else {
+		w.written[d.Key] = done{d, a.source, a.version}
 	}
 }
 
