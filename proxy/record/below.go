@@ -1,7 +1,10 @@
 package record
 
 import (
+	"errors"
 	"net"
+	"sync/atomic"
+	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/socket"
 )
@@ -13,6 +16,7 @@ type Below struct {
 	ahead    []byte
 	by       *Conn // nil: nobody
 	hasty    bool
+	until    atomic.Int64 // the write deadline, in nanoseconds since 1970; 0: none
 	records  records
 	hello    hello
 }
@@ -50,7 +54,44 @@ func (b *Below) Write(p []byte) (int, error) {
 	case b.hasty:
 		return socket.WriteNow(b.tcp(), p)
 	}
+	if err := b.allow(time.Now()); err != nil {
+		return 0, err
+	}
 	return b.Conn.Write(p)
+}
+
+// answerTime is how long a peer may take for what crypto/tls writes of itself.
+const answerTime = 30 * time.Second
+
+// never is the write deadline of a connection that has said its last.
+const never = 1
+
+// allow gives a write that nobody has set a deadline for one of its own: crypto/tls answers a
+// peer's key update while somebody reads. A deadline that passed since the last write would
+// break the connection, and without any a peer that takes nothing would keep its reader.
+func (b *Below) allow(now time.Time) error {
+	if until := b.until.Load(); until == never || until > now.UnixNano() {
+		return nil
+	}
+	return b.SetWriteDeadline(now.Add(answerTime))
+}
+
+// SetWriteDeadline implements net.Conn. One that is not to come lets nothing more be written.
+func (b *Below) SetWriteDeadline(t time.Time) error {
+	switch {
+	case t.IsZero():
+		b.until.Store(0)
+	case t.After(time.Now()):
+		b.until.Store(t.UnixNano())
+	default:
+		b.until.Store(never)
+	}
+	return b.Conn.SetWriteDeadline(t)
+}
+
+// SetDeadline implements net.Conn.
+func (b *Below) SetDeadline(t time.Time) error {
+	return errors.Join(b.SetReadDeadline(t), b.SetWriteDeadline(t))
 }
 
 // Hasten makes every Write to come give the kernel what it takes at once, and fail

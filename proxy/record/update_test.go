@@ -8,9 +8,13 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // sealer makes records as a client does whose keys it has: crypto/tls's client
@@ -60,17 +64,19 @@ func (s *sealer) seal(kind byte, content string) []byte {
 	return s.aead.Seal(head, nonce, inner, head)
 }
 
-// TestKeyUpdate changes the client's key in a record that carries no content,
-// alone and in pieces, and asks for the server's to change too.
-func TestKeyUpdate(t *testing.T) {
+const data, handshake = 23, 22 // kinds of records
+
+// keyed returns a link with what its client seals records with; nil where there is none.
+func keyed(t *testing.T) (*link, *sealer) {
+	t.Helper()
 	var log strings.Builder
 	l := connect(t, &tls.Config{KeyLogWriter: &log, CurvePreferences: []tls.CurveID{tls.X25519}})
 	if l == nil {
-		return
+		return nil, nil
 	}
 	if s := l.client.ConnectionState().CipherSuite; s != tls.TLS_AES_128_GCM_SHA256 {
 		t.Logf("not made for %s", tls.CipherSuiteName(s))
-		return
+		return nil, nil
 	}
 	s := &sealer{t: t}
 	for line := range strings.Lines(log.String()) {
@@ -82,9 +88,18 @@ func TestKeyUpdate(t *testing.T) {
 			s.use(secret, 0)
 		}
 	}
+	return l, s
+}
+
+// TestKeyUpdate changes the client's key in a record that carries no content,
+// alone and in pieces, and asks for the server's to change too.
+func TestKeyUpdate(t *testing.T) {
+	l, s := keyed(t)
+	if l == nil {
+		return
+	}
 	l.echo(64)
 	l.step()
-	const data, handshake = 23, 22
 	l.send(s.seal(data, "before"))
 	l.want("before")
 	for i := range 4 {
@@ -107,4 +122,44 @@ func TestKeyUpdate(t *testing.T) {
 		return s.seal(data, "together")
 	}()...))
 	l.want("together")
+}
+
+// TestKeyUpdateLate has a key update answered by a connection that nobody drives, as those of
+// HTTP/2 and of relays, whose write deadline has passed while nothing was written, or which has none.
+func TestKeyUpdateLate(t *testing.T) {
+	for _, late := range []bool{true, false} {
+		l, s := keyed(t)
+		if l == nil {
+			return
+		}
+		l.server.Forget()
+		l.nc.SetWriteDeadline(time.Time{})
+		if late {
+			l.nc.SetWriteDeadline(time.Now().Add(time.Millisecond))
+			time.Sleep(5 * time.Millisecond)
+		}
+		l.send(s.seal(handshake, "\x18\x00\x00\x01\x01"))
+		s.use(s.expand("traffic upd", 32), 0)
+		l.send(s.seal(data, "after"))
+		got := make([]byte, 5)
+		if _, err := io.ReadFull(l.nc, got); err != nil || string(got) != "after" {
+			t.Fatalf("got %q, %v", got, err)
+		}
+		// A client that took nothing would have stuck the server in its answer.
+		below := l.nc.NetConn().(*Below)
+		if until := time.Until(time.Unix(0, below.until.Load())); until <= 0 || until > answerTime {
+			t.Errorf("the answer had %v to be taken", until)
+		}
+		l.nc.SetWriteDeadline(time.Now().Add(10 * time.Second))
+		if _, err := l.nc.Write(got); err != nil {
+			t.Fatal(err)
+		}
+		l.want("after")
+		if err := l.nc.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := below.Write(got); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("got %v behind the farewell, want a deadline that passed", err)
+		}
+	}
 }
