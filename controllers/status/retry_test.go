@@ -9,8 +9,10 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 func (s *server) written() []string {
@@ -116,5 +118,62 @@ func TestSlowAnswersLeaveNothingOut(t *testing.T) {
 	}
 	if !strings.Contains(written, "HTTPRoute r") || !strings.Contains(written, "AuthPolicy p") {
 		t.Errorf("written while the Gateway changed: %s; want the route and the policy too", written)
+	}
+}
+
+// What is refused stays as it was written when everything is compared anew, whoever touches
+// the object then.
+func TestRefusedOutlivesAResync(t *testing.T) {
+	s := newServer(t)
+	tries := 0
+	s.fail = func(obj client.Object) error {
+		if strings.Contains(fmt.Sprintf("%+v", obj), "refused") {
+			tries++
+			return apierrors.NewForbidden(schema.GroupResource{}, obj.GetName(), nil)
+		}
+		return nil
+	}
+	within := func(what string, done func() bool) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("not in 20 s: %s", what)
+			}
+		}
+	}
+	w := newWriter(s)
+	w.opts.Recheck, w.opts.Resync = time.Hour, 20*time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- w.Run(ctx) }()
+	publish(w, edge())
+	within("all is written", func() bool { return s.count() == 4 })
+	g := edge()
+	g.graph.Gateways[0].Conditions[0].Message = "refused"
+	g.graph.Routes[0].Parents[0].Conditions[0].Message = "refused"
+	publish(w, g)
+	within("both are refused", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return tries == 2
+	})
+	time.Sleep(100 * time.Millisecond) // several times over
+	for _, o := range []client.Object{&gatewayv1.Gateway{ObjectMeta: metav1.ObjectMeta{Namespace: "web", Name: "gw"}}, s.route(t)} {
+		if err := s.Get(t.Context(), client.ObjectKeyFromObject(o), o); err != nil {
+			t.Fatal(err)
+		}
+		o.SetLabels(map[string]string{"touched": "yes"})
+		if err := s.Update(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		w.Saw(o)
+	}
+	time.Sleep(100 * time.Millisecond)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if n := len(s.route(t).Status.Parents); n != 1 || s.count() != 4 {
+		t.Errorf("the route has %d entries, want 1; writes: %v, want the first four", n, s.written())
 	}
 }

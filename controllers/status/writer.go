@@ -87,6 +87,7 @@ type done struct {
 	desired Desired
 	source  source
 	version string
+	doubted bool // it is to be compared again, though nothing says that it has changed
 }
 
 // failure is a status that could not be written, until it is or is wanted no longer.
@@ -152,7 +153,8 @@ func (w *Writer) Run(ctx context.Context) error {
 		case <-resync.C: // whatever was missed
 			w.forget(time.Now())
 			for key, was := range w.written {
-				w.written[key] = done{desired: Desired{Key: was.desired.Key, UID: was.desired.UID, Ingress: was.desired.Ingress}}
+				was.doubted = true
+				w.written[key] = was
 			}
 			pass()
 		}
@@ -188,14 +190,14 @@ func (w *Writer) pass(ctx context.Context, latest *picture, applied Applied) {
 	p := projection{*latest, applied, w.opts.Controller}
 	p.each(func(d Desired, s source) {
 		present[d.Key] = true
-		if was, ok := w.written[d.Key]; ok && reflect.DeepEqual(was.desired, d) {
-			w.written[d.Key] = done{d, s, was.version}
+		if was, ok := w.written[d.Key]; ok && !was.doubted && reflect.DeepEqual(was.desired, d) {
+			w.written[d.Key] = done{desired: d, source: s, version: was.version}
 		} else if !w.rests(d) {
 			due = append(due, &attempt{desired: d, source: s})
 		}
 	}, func(key Key, s source) bool {
 		was, ok := w.written[key]
-		same := ok && was.source.same(s)
+		same := ok && !was.doubted && was.source.same(s)
 		present[key] = present[key] || same
 		return same
 	})
@@ -289,7 +291,7 @@ func (w *Writer) note(ctx context.Context, a *attempt) {
 	if len(d.Parents) == 0 && len(d.Ancestors) == 0 && len(d.Backend) == 0 && d.Class == nil && d.Gateway == nil && d.Set == nil && d.Ingress == nil {
 		delete(w.written, d.Key)
 	} else {
-		w.written[d.Key] = done{d, a.source, a.version}
+		w.written[d.Key] = done{desired: d, source: a.source, version: a.version}
 	}
 }
 
