@@ -179,19 +179,36 @@ func (r *Reader) list(path string) ([]string, error) {
 	return files(path)
 }
 
+// maxText is how long a file may be: what has no end, as a device has none, is not waited for.
+const maxText = 64 << 20
+
 // text returns what a file holds. What standard input gave is kept for the next Load.
 func (r *Reader) text(name string) ([]byte, error) {
 	if name != Stdin || r.Stdin == nil {
-		return os.ReadFile(name)
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return whole(f)
 	}
 	if r.stdin == nil {
-		text, err := io.ReadAll(r.Stdin)
+		text, err := whole(r.Stdin)
 		if err != nil {
 			return nil, err
 		}
 		r.stdin = append([]byte{}, text...)
 	}
 	return r.stdin, nil
+}
+
+// whole reads a file to its end.
+func whole(f io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(f, maxText+1))
+	if err == nil && len(text) > maxText {
+		err = fmt.Errorf("longer than %d MiB, of which no more is read; split it into several files", maxText>>20)
+	}
+	return text, err
 }
 
 // unreadable is a Problem from what the system said of a path.

@@ -331,3 +331,21 @@ func TestNothing(t *testing.T) {
 		t.Errorf("got %+v\nwant %+v", bare.Spec, full.Spec)
 	}
 }
+
+// What has no end is not read for ever.
+func TestEndless(t *testing.T) {
+	r := reader(t)
+	const want = ": longer than 64 MiB, of which no more is read; split it into several files"
+	if _, problems := r.Load("/dev/zero"); len(problems) != 1 || problems[0].String() != "/dev/zero"+want {
+		t.Error(problems)
+	}
+	r.Stdin = endless{}
+	if _, problems := r.Load(manifests.Stdin); len(problems) != 1 || problems[0].String() != "-"+want {
+		t.Error(problems)
+	}
+}
+
+// endless is a pipe that never stops.
+type endless struct{}
+
+func (endless) Read(b []byte) (int, error) { return len(b), nil }
