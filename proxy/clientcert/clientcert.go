@@ -3,7 +3,7 @@
 //
 // proxy/listener asks it during a handshake, proxy/router before a listener takes
 // a request: the listener may have changed its mind since, or be another than the
-// handshake was with. It calls proxy/table,
+// handshake was with; proxy/explain asks it for a caller that there is not. It calls proxy/table,
 // which tells Authorities apart.
 package clientcert
 
@@ -60,7 +60,7 @@ func (a *Authorities) Ask(c *tls.Config) {
 	}
 	c.ClientAuth = tls.RequireAnyClientCert
 	// It is asked of resumed sessions as well, which may have begun elsewhere.
-	c.VerifyConnection = func(s tls.ConnectionState) error { return a.verify(s.PeerCertificates) }
+	c.VerifyConnection = func(s tls.ConnectionState) error { return a.Verify(s.PeerCertificates) }
 }
 
 // Admits reports whether a client may make requests of the listener; c is nil for
@@ -81,7 +81,7 @@ func (a *Authorities) Vouches(c *exchange.Client) bool {
 	}
 	j := c.Judged()
 	if j == nil || j.By != a.id {
-		j = &exchange.Judgement{By: a.id, OK: a.verify(c.Chain) == nil}
+		j = &exchange.Judgement{By: a.id, OK: a.Verify(c.Chain) == nil}
 		c.Judge(j)
 	}
 	return j.OK
@@ -89,9 +89,9 @@ func (a *Authorities) Vouches(c *exchange.Client) bool {
 
 var errNone = errors.New("clientcert: the client shows no certificate")
 
-// verify checks that a chain leads to one of the authorities and is meant for
+// Verify checks that a chain leads to one of the authorities and is meant for
 // clients.
-func (a *Authorities) verify(chain []*x509.Certificate) error {
+func (a *Authorities) Verify(chain []*x509.Certificate) error {
 	if len(chain) == 0 {
 		return errNone
 	}

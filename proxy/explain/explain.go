@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/clientcert"
 	"github.com/gatehouse-dev/gatehouse/proxy/decision"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/guard"
@@ -33,6 +34,8 @@ type Query struct {
 	Client  string         `json:"client,omitempty"`  // address of the caller; 127.0.0.1 when empty
 	Claims  map[string]any `json:"claims,omitempty"`  // of a token that counts as signed; nil: none is assumed
 	Gateway string         `json:"gateway,omitempty"` // namespace/name; empty: every one that listens on the port
+
+	ClientCert string `json:"clientCert,omitempty"` // PEM: what the caller shows in the TLS handshake, its own certificate first
 }
 
 // Explanation is what becomes of the request at one Gateway.
@@ -41,6 +44,7 @@ type Explanation struct {
 	Gateway string   `json:"gateway"`           // namespace/name
 	Detail  string   `json:"detail,omitempty"`  // what is wrong with the request itself
 	Apart   string   `json:"apart,omitempty"`   // why no connection comes about over which it could be sent; there is no answer then
+	Unseen  string   `json:"unseen,omitempty"`  // why the gateway does not see the client certificate of the question
 	Match   string   `json:"match,omitempty"`   // the rule, as the table's text has it
 	Forward bool     `json:"forward"`           // it goes on to a backend; else Record has the answer
 	Headers []string `json:"headers,omitempty"` // that policies set for the backend, "name: value"; no credential's value
@@ -159,15 +163,16 @@ func (q *Query) explain(u *url.URL, l *table.Listener, r *router.Router) (*Expla
 
 // run walks x through r as the proxy would.
 func (e *Explanation) run(r *router.Router, x *exchange.Exchange, claims map[string]any) {
+	if x.Conn.TLS && !e.connect(r, x) {
+		return
+	}
 	a, at := r.Match(x)
 	var l *table.Listener
 	if at != nil {
 		l = at.Table
 		x.Trace.Listener = l.ID
 	}
-	e.Apart = apart(x, at)
 	switch {
-	case e.Apart != "":
 	case a == nil:
 		x.ReplyUnrouted()
 		e.Near = near(l, x.Request.Host)
@@ -181,17 +186,29 @@ func (e *Explanation) run(r *router.Router, x *exchange.Exchange, claims map[str
 	}
 }
 
-// apart says why no client without a certificate gets through the TLS handshake with at,
-// which is nil where no listener has the server name.
-func apart(x *exchange.Exchange, at *router.Listener) string {
-	switch {
-	case !x.Conn.TLS:
-	case at == nil:
-		return "no listener has the server name " + x.Conn.SNI
-	case at.Table.Clients != nil && !at.Table.Clients.Insecure:
-		return "listener " + at.Table.ID + " takes nobody without a client certificate (spec.tls.frontend of the Gateway), and explain has none to show"
+// connect reports whether a TLS handshake for x succeeds. Of a certificate that nobody
+// asks for, x knows nothing afterwards.
+func (e *Explanation) connect(r *router.Router, x *exchange.Exchange) bool {
+	at := r.Greeter(x.Conn)
+	if at == nil {
+		e.Apart = "no listener has the server name " + x.Conn.SNI
+		return false
 	}
-	return ""
+	x.Trace.Listener = at.Table.ID
+	const asks = " (spec.tls.frontend of the Gateway)"
+	switch c := at.Table.Clients; {
+	case c == nil && x.Conn.Client != nil:
+		x.Conn.Client = nil
+		e.Unseen = "listener " + at.Table.ID + " asks for none" + asks + ", so that it sees none"
+	case c == nil || c.Insecure:
+	case x.Conn.Client == nil:
+		e.Apart = "listener " + at.Table.ID + " takes nobody without a client certificate" + asks + "; give one by --client-cert"
+	default:
+		if err := clientcert.New(c).Verify(x.Conn.Client.Chain); err != nil {
+			e.Apart = "listener " + at.Table.ID + " does not believe the client certificate" + asks + ": " + err.Error()
+		}
+	}
+	return e.Apart == ""
 }
 
 // judge asks the policies of a, in the order in which requests meet them.

@@ -1,6 +1,9 @@
 package explain
 
 import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -34,6 +37,13 @@ func (q *Query) exchange(u *url.URL, l *table.Listener) (*exchange.Exchange, err
 		x.To(u.Host)
 		x.Conn.SNI = x.Request.Host
 	}
+	if q.ClientCert != "" {
+		chain, err := q.chain(x.Conn.TLS)
+		if err != nil {
+			return nil, err
+		}
+		x.Conn.Client = exchange.NewClient(chain)
+	}
 	text, err := q.head(u)
 	if err != nil {
 		return nil, err
@@ -52,6 +62,28 @@ func (q *Query) exchange(u *url.URL, l *table.Listener) (*exchange.Exchange, err
 		return x, refused
 	}
 	return x, nil
+}
+
+// chain is the certificates of the caller.
+func (q *Query) chain(overTLS bool) (chain []*x509.Certificate, err error) {
+	if !overTLS {
+		return nil, errors.New("a client certificate is shown in TLS handshakes only; write a URL of https")
+	}
+	for rest := []byte(q.ClientCert); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("client certificate: %w", err)
+		}
+		chain = append(chain, c)
+	}
+	if len(chain) == 0 {
+		return nil, errors.New("client certificate: there is none in it; write PEM")
+	}
+	return chain, nil
 }
 
 // head is the text of the request's head, which is for the parser to judge: here only what

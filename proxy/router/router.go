@@ -251,6 +251,14 @@ func (r *Router) Match(x *exchange.Exchange) (*Action, *Listener) {
 	return nil, l
 }
 
+// Greeter returns the listener that the TLS handshake of a connection is with; nil for none.
+func (r *Router) Greeter(c *exchange.Conn) *Listener {
+	if g := r.group(c); g != nil {
+		return g.find(c.SNI)
+	}
+	return nil
+}
+
 func (r *Router) group(c *exchange.Conn) *group {
 	port := c.Local.Port()
 	if c.Target != 0 {

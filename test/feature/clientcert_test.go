@@ -3,6 +3,8 @@ package feature
 import (
 	"crypto/tls"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -127,5 +129,70 @@ func TestClientCertificatesByHost(t *testing.T) {
 	config.ServerName = "strict.example"
 	if a, err := Fetch(w.Client("", TLS(config)), "GET https://strict.example/", ""); err == nil {
 		t.Errorf("without a certificate: %d", a.Status)
+	}
+}
+
+// What explain says of a client certificate is what becomes of it: the running gateway and
+// manifests give the same answer.
+func TestExplainClientCertificate(t *testing.T) {
+	t.Parallel()
+	ca, other := NewAuthority(t), NewAuthority(t)
+	https := func(name, port string) string {
+		return "{name: " + name + ", protocol: HTTPS, port: " + port + ", tls: {certificateRefs: [{name: cert}]}}"
+	}
+	base, services, _ := strings.Cut(Base, "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n") // which has another Gateway there
+	_, services, _ = strings.Cut(services, "---\n")
+	all := base + services + Bundle("ca", ca) + ca.Secret("cert", "a.example") +
+		validation(Gateway("edge", https("strict", "443"), https("asked", "445"), https("open", "446")),
+			"{default: "+byCA+", perPort: [{port: 445, tls: "+asked+"}, {port: 446, tls: {}}]}") +
+		Route("r", toAPI) + Auth("a", guarded, `rules: {authentication: {apps: {clientCertificate: {match: [{san: {type: DNS, value: orders.example}}]}}}, `+subject+`}`)
+	w := Start(t, all)
+	folder := t.TempDir()
+	file := func(name string, text []byte) string {
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	shown := func(by *Authority, path, name string) string {
+		chain, key := by.Pair(name)
+		return file(path, append(key, chain...)) // as one file, often
+	}
+	mine, another, theirs := shown(ca, "mine.pem", "orders.example"), shown(ca, "another.pem", "else.example"), shown(other, "theirs.pem", "orders.example")
+	manifests := file("all.yaml", []byte(all))
+	is := func(url, certificate string, want ...string) {
+		t.Helper()
+		args := []string{"explain", "GET", url}
+		if certificate != "" {
+			args = append(args, "--client-cert", certificate)
+		}
+		live, err := gatehouse(t, w, args...)
+		if err != nil {
+			t.Error(err)
+		}
+		offline, err := gatehouse(t, w, append(args, "-f", manifests)...)
+		if err != nil {
+			t.Error(err)
+		}
+		contains(t, live, want...)
+		contains(t, offline, want...)
+	}
+	is("https://a.example/", mine, "gateway shop/edge: forwarded", "caller    apps orders.example", "backend gets x-user: orders.example")
+	is("https://a.example/", another, "answered 401 client_certificate_mismatch")
+	is("https://a.example/", theirs, "no connection", "listener shop/edge/strict does not believe the client certificate (spec.tls.frontend of the Gateway): x509: certificate signed by unknown authority")
+	is("https://a.example/", "", "no connection", "listener shop/edge/strict takes nobody without a client certificate")
+	is("https://a.example:445/", mine, "forwarded")
+	is("https://a.example:445/", theirs, "answered 401 client_certificate_unverified")
+	is("https://a.example:446/", mine, "answered 401 auth_missing", "certificate: listener shop/edge/open asks for none")
+	for _, args := range [][]string{
+		{"http://a.example/", "--client-cert", mine}, {"https://a.example/", "--client-cert", manifests}, {"https://a.example/", "--client-cert", "/dev/zero"},
+		{"https://a.example/", "--client-cert", filepath.Join(folder, "gone.pem")}, {"https://a.example/", "--client-cert", file("bad.pem", []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))},
+	} {
+		if text, err := gatehouse(t, w, append([]string{"explain", "GET"}, args...)...); err == nil {
+			t.Errorf("%v: %s", args, text)
+		} else {
+			t.Log(err)
+		}
 	}
 }

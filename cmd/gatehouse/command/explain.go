@@ -33,7 +33,7 @@ that runs; otherwise it asks a running gateway.
 
 --jwt-claims stands for a token that was signed by the right issuer: the claims are checked as the
 policy says (issuer, audience, expiry; without exp it never expires), only the signature is not.
-Credentials given by --header are checked for real.`,
+Credentials given by --header are checked for real, and so is a certificate given by --client-cert.`,
 		Example: `  gatehouse explain GET http://localhost:8080/account -f config/samples/quickstart
   gatehouse explain POST https://shop.example.com/orders --jwt-claims '{"iss":"https://issuer.example","aud":"orders","scope":"orders.write"}'
   gatehouse explain GET http://shop.example.com/ --client-ip 192.0.2.7 -H 'X-API-Key: …' --output json`,
@@ -45,6 +45,7 @@ Credentials given by --header are checked for real.`,
 	f := c.Flags()
 	f.StringArrayVarP(&a.query.Header, "header", "H", nil, "header field of the request, as 'Name: value'; may be given more than once")
 	f.StringVar(&a.query.Client, "client-ip", "", "address of the caller; default: 127.0.0.1")
+	usage.Certificates(c, &a.query.ClientCert, "client-cert", "PEM file with the certificate that the caller shows in the TLS handshake, and those between it and the authority; no key is needed")
 	f.StringVar(&a.query.Content, "data", "", "content of the request")
 	f.StringVar(&a.claims, "jwt-claims", "", "claims, as a JSON object, of a token that counts as signed")
 	f.StringVar(&a.query.Gateway, "gateway", "", "namespace/name of the Gateway the request comes to; default: each that listens on the URL's port")
@@ -106,8 +107,10 @@ func printExplanation(out io.Writer, e *explain.Explanation) error {
 	if err := printJudgement(out, &e.Record); err != nil {
 		return err
 	}
-	if e.Match != "" {
-		fmt.Fprintf(out, "rule: %s\n", e.Match)
+	for _, line := range [][2]string{{"certificate", e.Unseen}, {"rule", e.Match}} {
+		if line[1] != "" {
+			fmt.Fprintf(out, "%s: %s\n", line[0], line[1])
+		}
 	}
 	for _, h := range e.Headers {
 		fmt.Fprintf(out, "backend gets %s\n", h)

@@ -84,7 +84,7 @@ func TestExplainOfNoConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	for url, want := range map[string]string{
-		"https://shop.example/":  "listener shop/web/https takes nobody without a client certificate (spec.tls.frontend of the Gateway), and explain has none to show",
+		"https://shop.example/":  "listener shop/web/https takes nobody without a client certificate (spec.tls.frontend of the Gateway); give one by --client-cert",
 		"https://other.example/": "no listener has the server name other.example",
 	} {
 		out, errs, err := run(t, "explain", "GET", url, "-f", file)

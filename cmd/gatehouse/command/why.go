@@ -175,16 +175,12 @@ func printSteps(out io.Writer, steps []exchange.Step) error {
 			fmt.Fprintf(out, "why it failed: %s: %s\n", of, s.Cause)
 		}
 	}
-	told := false
+	heading := "what would have passed:\n"
 	for _, s := range steps {
-		if s.Needs == "" || !lacked(&s) {
-			continue
+		if s.Needs != "" && lacked(&s) {
+			fmt.Fprintf(out, "%s  %s: %s\n", heading, strings.TrimSpace(s.Part+" "+s.Name), s.Needs)
+			heading = ""
 		}
-		if !told {
-			told = true
-			fmt.Fprintln(out, "what would have passed:")
-		}
-		fmt.Fprintf(out, "  %s: %s\n", strings.TrimSpace(s.Part+" "+s.Name), s.Needs)
 	}
 	return nil
 }
