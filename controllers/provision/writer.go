@@ -28,12 +28,14 @@ type Options struct {
 	Client     client.Client // reads may come from a cache
 	Pods       client.Reader // of gatehouse's own pods, and no others
 	Controller gatewayv1.GatewayController
-	Log        logr.Logger
+	// Event tells the user that somebody else keeps changing what is kept for an object; nil tells nobody.
+	Event func(about client.Object, reason, message string)
+	Log   logr.Logger
 
 	Rate   float32       // writes per second; default 200
 	Burst  int           // of writes; default 2000
 	Settle time.Duration // a pass waits so long for what comes together with its cause; default 20 ms
-	Retry  time.Duration // what could not be written is tried again after this, then ever later; default 250 ms
+	Retry  time.Duration // the same is written to an object again after this, then ever later; default 250 ms
 	Resync time.Duration // everything is compared with the API server so often; default 10 min
 }
 
@@ -54,6 +56,9 @@ func (o *Options) defaults() {
 	if o.Burst == 0 {
 		o.Burst = 2000
 	}
+	if o.Event == nil {
+		o.Event = func(client.Object, string, string) {}
+	}
 }
 
 // Writer writes Services and EndpointSlices. Publish and Wake may be called from
@@ -67,6 +72,7 @@ type Writer struct {
 
 	// Owned by Run from here on.
 	reserved map[Port]uint16
+	pauses   pauses
 	limit    flowcontrol.RateLimiter
 }
 
@@ -109,7 +115,7 @@ func (w *Writer) Refused() map[types.NamespacedName]string {
 	return nil
 }
 
-// maxRetries times Retry is how long a retry waits at most: what the API server
+// maxRetries times Retry is how long an object waits at most: what the API server
 // refuses again and again has to be mended first.
 const maxRetries = 64
 
@@ -121,17 +127,14 @@ const atOnce = 16
 // Run writes until ctx ends.
 func (w *Writer) Run(ctx context.Context) error {
 	w.reserved = nil
+	w.pauses = pauses{w.opts.Retry, maxRetries * w.opts.Retry, map[key]attempt{}}
 	w.limit = flowcontrol.NewTokenBucketRateLimiter(w.opts.Rate, w.opts.Burst)
 	resync := time.NewTicker(w.opts.Resync)
 	defer resync.Stop()
-	var again <-chan time.Time
-	wait := w.opts.Retry
 	for {
-		if w.pass(ctx) {
-			wait = w.opts.Retry
-		} else {
-			again = time.After(wait)
-			wait = min(2*wait, maxRetries*w.opts.Retry)
+		var again <-chan time.Time
+		if next := w.pass(ctx); !next.IsZero() {
+			again = time.After(time.Until(next))
 		}
 		select {
 		case <-ctx.Done():
@@ -145,72 +148,104 @@ func (w *Writer) Run(ctx context.Context) error {
 		case <-again: // something was not written, or the cache was behind
 		case <-resync.C:
 		}
-		again = nil
 	}
 }
 
-// pass writes what differs, and reports whether all of it could be written.
-func (w *Writer) pass(ctx context.Context) bool {
+// pass writes what differs, and says when it must be looked at again; never, if that is
+// the zero time.
+func (w *Writer) pass(ctx context.Context) time.Time {
 	g := w.latest.Load()
 	if g == nil {
-		return true
+		return time.Time{}
 	}
+	w.pauses.forget(time.Now())
 	in, err := w.read(ctx, g)
 	if err != nil {
-		return w.failed(ctx, err)
+		w.failed(ctx, err)
+		w.pauses.note(key{}, nil, nil, err)
+		return w.pauses.due(key{}, nil, nil)
 	}
 	plan := Make(in)
 	w.reserved = plan.Reserved
-	fails := map[types.NamespacedName]string{}
+	r := round{Writer: w, found: in.objects(), fails: map[types.NamespacedName]string{}}
 	for _, p := range plan.Full {
-		fails[p.Service] = fmt.Sprintf("no target port is left for port %d: all of %d to %d are in use; remove listeners or Gateways", p.Port, graph.FirstTarget, graph.LastTarget)
+		r.fails[p.Service] = fmt.Sprintf("no target port is left for port %d: all of %d to %d are in use; remove listeners or Gateways", p.Port, graph.FirstTarget, graph.LastTarget)
 		w.opts.Log.Info("no target port is left for a port of a Gateway", "service", p.Service, "port", p.Port)
 	}
-	var mu sync.Mutex // problems and fails
-	var problems []error
-	do := func(objects []client.Object, write func(context.Context, client.Object) error) {
-		var group errgroup.Group
-		group.SetLimit(atOnce)
-		for _, o := range objects {
-			if w.limit.Wait(ctx) != nil {
-				break
-			}
-			o := o.DeepCopyObject().(client.Object) // slices share what they hold, and the answer is read into it
-			group.Go(func() error {
-				err := write(ctx, o)
-				if err == nil {
-					return nil
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				problems = append(problems, fmt.Errorf("%T %s: %w", o, nameOf(o), err))
-				if _, is := o.(*corev1.Service); is && refusal(err) {
-					fails[nameOf(o)] = err.Error() + "; change the GatewayParameters, or what stands in their way"
-				}
-				return nil
-			})
-		}
-		_ = group.Wait() // problems has the errors
-	}
-	do(plan.Create, func(ctx context.Context, o client.Object) error { return w.opts.Client.Create(ctx, o) })
-	do(plan.Update, func(ctx context.Context, o client.Object) error { return w.opts.Client.Update(ctx, o) })
-	do(plan.Delete, w.remove)
-	do(w.abandoned(ctx, plan.Orphans), w.remove)
-	w.fails.Store(&fails)
-	return w.failed(ctx, problems...)
+	r.do(ctx, plan.Create, false, func(ctx context.Context, o client.Object) error { return w.opts.Client.Create(ctx, o) })
+	r.do(ctx, plan.Update, false, func(ctx context.Context, o client.Object) error { return w.opts.Client.Update(ctx, o) })
+	r.do(ctx, plan.Delete, true, w.remove)
+	r.do(ctx, w.abandoned(ctx, plan.Orphans), true, w.remove)
+	w.fails.Store(&r.fails)
+	return r.next
 }
 
-// failed reports whether there is nothing to try again. That somebody was faster
-// is no news: the next pass sees what they wrote or deleted.
-func (w *Writer) failed(ctx context.Context, problems ...error) bool {
-	for _, err := range problems {
-		switch {
-		case ctx.Err() != nil, apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err), terminating(err):
-		default:
-			w.opts.Log.Error(err, "a Service or its endpoints were not written; it is tried again")
+// round is the writes of one pass, and what comes of them.
+type round struct {
+	*Writer
+	found map[key]client.Object
+
+	mu    sync.Mutex // the rest, and pauses
+	fails map[types.NamespacedName]string
+	next  time.Time // when the first of those that have to wait is due
+}
+
+// do writes objects, or deletes them, but for those that have to wait.
+func (r *round) do(ctx context.Context, objects []client.Object, gone bool, write func(context.Context, client.Object) error) {
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for _, o := range objects {
+		k, want, found := keyOf(o, gone), o, r.found[keyOf(o, false)]
+		if gone {
+			want = nil
 		}
+		r.mu.Lock()
+		due := r.pauses.due(k, want, found)
+		rests := time.Now().Before(due)
+		if rests {
+			r.later(k, due)
+		}
+		r.mu.Unlock()
+		if rests {
+			continue
+		}
+		if r.limit.Wait(ctx) != nil {
+			break
+		}
+		o := o.DeepCopyObject().(client.Object) // slices share what they hold, and the answer is read into it
+		group.Go(func() error {
+			err := write(ctx, o)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if r.pauses.note(k, want, found, err) == contested && want != nil && err == nil {
+				r.tell(k, want)
+			}
+			if err != nil {
+				r.failed(ctx, fmt.Errorf("%s %s: %w", k.kind, k.NamespacedName, err))
+				r.later(k, r.pauses.due(k, want, found))
+			}
+			return nil
+		})
 	}
-	return len(problems) == 0
+	_ = group.Wait() // each was noted
+}
+
+// later notes that an object has to wait, and why the API server refused it if it did.
+func (r *round) later(k key, due time.Time) {
+	if r.next.IsZero() || due.Before(r.next) {
+		r.next = due
+	}
+	if err := r.pauses.last[k].err; k.kind == "Service" && err != nil && refusal(err) {
+		r.fails[k.NamespacedName] = err.Error() + "; change the GatewayParameters, or what stands in their way"
+	}
+}
+
+// failed logs an error. That somebody was faster is no news: the next pass sees what
+// they wrote or deleted.
+func (w *Writer) failed(ctx context.Context, err error) {
+	if ctx.Err() == nil && !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && !apierrors.IsNotFound(err) && !terminating(err) {
+		w.opts.Log.Error(err, "a Service or its endpoints were not written; it is tried again")
+	}
 }
 
 // refusal says whether an error is the API server's judgement of an object, and
@@ -265,6 +300,18 @@ func (w *Writer) read(ctx context.Context, g *graph.Graph) (Input, error) {
 		}
 	}
 	return in, nil
+}
+
+// objects are those that are there.
+func (in *Input) objects() map[key]client.Object {
+	out := map[key]client.Object{}
+	for _, o := range in.Services {
+		out[keyOf(o, false)] = o
+	}
+	for _, o := range in.Slices {
+		out[keyOf(o, false)] = o
+	}
+	return out
 }
 
 // abandoned finds, of what no Gateway of ours wants, that whose Gateway is there

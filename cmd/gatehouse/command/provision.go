@@ -36,7 +36,7 @@ type provisioning struct {
 }
 
 // newProvisioning sets up what --gateways asks for.
-func newProvisioning(config *rest.Config, c *cluster, r *running, log logr.Logger) (p provisioning, err error) {
+func newProvisioning(config *rest.Config, c *cluster, r *running, event func(watch.Object, string, string), log logr.Logger) (p provisioning, err error) {
 	if r.gateways == byHost {
 		return p, nil
 	}
@@ -48,7 +48,7 @@ func newProvisioning(config *rest.Config, c *cluster, r *running, log logr.Logge
 		return p, err
 	}
 	p.writer = provision.New(provision.Options{
-		Client: c.client, Pods: p.pods.Cache, Controller: gatewayv1.GatewayController(r.controller), Log: log,
+		Client: c.client, Pods: p.pods.Cache, Controller: gatewayv1.GatewayController(r.controller), Event: event, Log: log,
 	})
 	return p, nil
 }

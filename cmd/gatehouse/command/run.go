@@ -179,12 +179,12 @@ func (r *running) control(ctx, drained context.Context, server *proxy.Server, co
 	}
 	half.graph.Namespace = r.namespace
 	half.graph.Bundle, half.graph.Services = cluster.bundle, r.gateways == byService
-	services, err := newProvisioning(config, cluster, r, log)
+	events, stop := cluster.events()
+	defer stop()
+	services, err := newProvisioning(config, cluster, r, events, log)
 	if err != nil {
 		return err
 	}
-	events, stop := cluster.events()
-	defer stop()
 	writer := status.New(status.Options{
 		Client: cluster.client, Live: cluster.live, Controller: half.graph.Controller, Event: events, Log: log,
 		Applied: func() status.Applied { return applied(server, services) },
