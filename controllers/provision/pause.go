@@ -49,10 +49,11 @@ type pauses struct {
 
 // due is when an object may be written. What is to become something else than last time
 // may be at once: endpoints that come and go do not wait for a quarrel about those before.
+// So may what failed because the object was not as it had been read, once it is read anew.
 // If that to which callers are led was changed to something new, the pause is short.
 func (p *pauses) due(k key, want, found client.Object) time.Time {
 	last, ok := p.last[k]
-	if !ok || !sameWish(last.want, want) {
+	if !ok || !sameWish(last.want, want) || overtaken(last.err) && versionOf(last.found) != versionOf(found) {
 		return time.Time{}
 	}
 	wait := last.wait
@@ -78,6 +79,14 @@ func (p *pauses) note(k key, want, found client.Object, err error) int {
 // forget drops what is too long ago to count.
 func (p *pauses) forget(now time.Time) {
 	maps.DeleteFunc(p.last, func(_ key, a attempt) bool { return now.Sub(a.at) > 2*p.longest })
+}
+
+// versionOf is that of an object, "" for none.
+func versionOf(o client.Object) string {
+	if o == nil {
+		return ""
+	}
+	return o.GetResourceVersion()
 }
 
 // sameWish says whether two writes ask for the same. What the API server keeps of an

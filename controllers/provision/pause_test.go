@@ -138,6 +138,38 @@ func TestContested(t *testing.T) {
 	})
 }
 
+// TestOvertaken has a slice change between being read and being written. It is written when it has
+// been read anew: a pod that is on its way out is led to until then.
+func TestOvertaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gw := gateway("one", 80)
+		q, w := newQuarrel(t, gw)
+		slice := "one/" + gw.Service.Name.Name + "-ipv4"
+		refused := false
+		q.answer = func(string, client.Object) error {
+			if refused {
+				return nil
+			}
+			refused = true
+			q.server.mu.Lock()
+			defer q.server.mu.Unlock()
+			s := q.slices[slice]
+			s.ResourceVersion = "2"
+			q.slices[slice] = s
+			time.AfterFunc(10*time.Millisecond, w.Wake)
+			return apierrors.NewConflict(schema.GroupResource{}, slice, nil)
+		}
+		q.server.mu.Lock()
+		q.pod = pod("b", "10.0.0.2")
+		q.server.mu.Unlock()
+		w.Wake()
+		time.Sleep(60 * time.Millisecond)
+		if n := q.server.lead(); n != 1 {
+			t.Errorf("%d slices lead to the new pod after 60 ms, want 1", n)
+		}
+	})
+}
+
 // TestRefused has the API server refuse a Service, while all else in the cluster changes.
 func TestRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -243,9 +243,14 @@ func (r *round) later(k key, due time.Time) {
 // failed logs an error. That somebody was faster is no news: the next pass sees what
 // they wrote or deleted.
 func (w *Writer) failed(ctx context.Context, err error) {
-	if ctx.Err() == nil && !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && !apierrors.IsNotFound(err) && !terminating(err) {
+	if ctx.Err() == nil && !overtaken(err) && !terminating(err) {
 		w.opts.Log.Error(err, "a Service or its endpoints were not written; it is tried again")
 	}
+}
+
+// overtaken says whether an object was not as it had been read, by whoever wrote to it.
+func overtaken(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
 }
 
 // refusal says whether an error is the API server's judgement of an object, and
