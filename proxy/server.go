@@ -22,6 +22,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/admission"
 	"github.com/gatehouse-dev/gatehouse/proxy/auth"
 	"github.com/gatehouse-dev/gatehouse/proxy/clientip"
 	"github.com/gatehouse-dev/gatehouse/proxy/decision"
@@ -119,7 +120,8 @@ func (s *Server) guarding() guard.Config {
 	return guard.Config{
 		Now: s.opts.Now, Transport: s.opts.KeySets, Report: s.keySetFetched, Trusted: s.trusted.Contains,
 		Upstreams: s.owners.Upstreams, Asked: s.metrics.Asked.Add, Introspected: s.metrics.Introspected.Add, Fetched: s.metrics.Fetched.Add, Reviewed: s.metrics.Reviewed.Add, Cluster: s.opts.Cluster, Watched: s.watched,
-		Granted: s.metrics.Granted.Add, SessionBytes: s.opts.SessionBytes, Operators: s.AdminAddr(),
+		Granted: s.metrics.Granted.Add, Operators: s.AdminAddr(),
+		Memory: guard.Memory{Sessions: s.opts.SessionBytes, Answers: admission.AnswerBytes(s.opts.Memory)},
 	}
 }
 

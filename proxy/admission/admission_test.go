@@ -228,6 +228,11 @@ func TestFit(t *testing.T) {
 	f(256<<20, 2048, 1024, 32<<20)
 	f(64<<30, 32768, 16384, 512<<20)
 	f(1, 1, 1, 1)
+	for memory, want := range map[int64]int{0: 64 << 20, 1 << 30: 32 << 20, 64 << 30: 64 << 20} {
+		if got := AnswerBytes(memory); got != want {
+			t.Errorf("%d MiB: %d bytes of answers, want %d", memory>>20, got, want)
+		}
+	}
 }
 
 func TestContent(t *testing.T) {

@@ -20,12 +20,16 @@ const (
 	maxConnections  = 32 << 10
 	maxRequests     = 16 << 10
 	maxSessionBytes = 512 << 20
+	maxAnswerBytes  = 64 << 20
 	maxContentBytes = 512 << 20
 	maxHelloBytes   = 256 << 20
 )
 
 // sessionPart is which part of the memory login sessions may have at most.
 const sessionPart = 8
+
+// answerPart is the same of answers that services of one kind gave.
+const answerPart = 32
 
 // contentPart is the same of content that requests hold, and of what it is taken apart into.
 const contentPart = 8
@@ -42,6 +46,9 @@ func Requests(memory int64) int { return share(memory, part*requestBytes, maxReq
 
 // SessionBytes is how much of it login sessions may have.
 func SessionBytes(memory int64) int { return share(memory, sessionPart, maxSessionBytes) }
+
+// AnswerBytes is how much of it answers may have that are kept of services of one kind.
+func AnswerBytes(memory int64) int { return share(memory, answerPart, maxAnswerBytes) }
 
 // ContentBytes is how much of it content of requests may have that is held until somebody
 // has looked at the whole of it.

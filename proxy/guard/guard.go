@@ -43,8 +43,8 @@ type Config struct {
 	Upstreams *upstream.Set                                    // where services that are asked are found; nil: at URLs only
 	Cluster   Cluster                                          // whose API server is asked about tokens and rights
 
-	SessionBytes int      // of login sessions kept in memory; 512 MiB when 0
-	Operators    net.Addr // the socket that listens for operators, which no policy's URL is to lead to; may be nil
+	Memory    Memory   // that what is kept may take
+	Operators net.Addr // the socket that listens for operators, which no policy's URL is to lead to; may be nil
 
 	Asked        func(service, outcome string)                                // counts requests a service was asked about; may be nil
 	Introspected func(server, outcome string)                                 // counts tokens an authorization server was asked about; may be nil
@@ -52,6 +52,12 @@ type Config struct {
 	Watched      func(x *exchange.Exchange, policy, cause string) (keep bool) // told what a rule in shadow would have refused; whether to keep how x was judged; may be nil
 	Fetched      func(service, outcome string)                                // counts requests that needed facts from a service; may be nil
 	Granted      func(service, outcome string)                                // counts tokens a token endpoint was asked for; may be nil
+}
+
+// Memory is how many bytes what a Builder keeps may take.
+type Memory struct {
+	Sessions int // login sessions; 512 MiB when 0
+	Answers  int // answers of each kind of service; 32 MiB when 0
 }
 
 // Cluster is how a Kubernetes API server is reached; without URL there is none.
@@ -129,14 +135,14 @@ func New(c Config) (*Builder, error) {
 		logins: newLogins(c),
 		keys:   keyset.New(keyset.Config{Transport: c.Transport, Through: c.through(), Report: c.Report}),
 		asking: asking{
-			external: extauth.NewOwner(extauth.Config{Through: c.through(), Env: env, Trusted: c.Trusted, Now: c.Now, Asked: c.Asked, Operators: c.Operators}),
+			external: extauth.NewOwner(extauth.Config{Through: c.through(), Env: env, Trusted: c.Trusted, Now: c.Now, Bytes: c.Memory.Answers, Asked: c.Asked, Operators: c.Operators}),
 			cluster:  kubernetes.NewOwner(kubernetes.Config{URL: c.Cluster.URL, Transport: c.Cluster.Transport, Env: env, Now: c.Now, Asked: c.Reviewed}),
-			facts:    metadata.NewOwner(metadata.Config{Through: c.through(), Transport: c.Transport, Env: env, Now: c.Now, Asked: c.Fetched}),
+			facts:    metadata.NewOwner(metadata.Config{Through: c.through(), Transport: c.Transport, Env: env, Now: c.Now, Bytes: c.Memory.Answers, Asked: c.Fetched}),
 		},
 		introspection: introspection{owner: introspect.NewOwner(introspect.Config{
-			Through: c.through(), Transport: c.Transport, Now: c.Now, Asked: c.Introspected,
+			Through: c.through(), Transport: c.Transport, Now: c.Now, Bytes: c.Memory.Answers, Asked: c.Introspected,
 		})},
-		vouching: vouching{mints: mints, grants: grant.NewOwner(grant.Config{Transport: c.Transport, Now: c.Now, Asked: c.Granted})},
+		vouching: vouching{mints: mints, grants: grant.NewOwner(grant.Config{Transport: c.Transport, Now: c.Now, Bytes: c.Memory.Answers, Asked: c.Granted})},
 	}, nil
 }
 

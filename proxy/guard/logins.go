@@ -44,7 +44,7 @@ type shared struct {
 func newLogins(c Config) logins {
 	return logins{
 		now: c.Now, trusted: c.Trusted, calls: c.Transport, cache: oidc.NewCache(rememberedSessions),
-		memory: sessions.NewMemory(c.Now, c.SessionBytes), redis: map[[32]byte]*shared{},
+		memory: sessions.NewMemory(c.Now, c.Memory.Sessions), redis: map[[32]byte]*shared{},
 	}
 }
 

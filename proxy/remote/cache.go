@@ -14,17 +14,19 @@ import (
 // CacheConfig bounds a Cache. Zero fields mean the default.
 type CacheConfig struct {
 	Size    int              // answers kept, 4096, rounded up to a power of two
+	Bytes   int              // of memory that they take, 32 MiB; an answer that takes more than a 64th of it is used and not kept
 	MaxKey  int              // bytes of the longest key that is kept, 8 KiB; answers for longer ones are used and not kept
 	Fetches int              // at one time, 256; further ones fail with ErrBusy
 	Backoff Backoff          // of a key whose fetch failed
 	Now     func() time.Time // time.Now
 }
 
-// Life is how long an answer is good. What says no has one too.
+// Life is how long an answer is good, and what keeping it costs. What says no has one too.
 type Life struct {
 	Fresh time.Duration // it is used, and nobody asks again
 	Stale time.Duration // after that: it is used while it is fetched again in the background, and while that fails
 	Spare time.Duration // after both: callers wait until it is fetched again, and it is used only while that fails
+	Bytes int           // of memory that it takes beside its key, where that may be much
 }
 
 // Fetch gets the answer for a key. ctx ends when the Cache is closed, not when
@@ -35,13 +37,16 @@ type Fetch[V any] func(ctx context.Context) (V, Life, error)
 //
 // It is a fixed array of pointers, two places for each key by its hash: what is
 // there is read without a lock or an allocation. When both places are taken the
-// one that is due first gives way. What is compared is the whole key. A key is
+// one that is due first gives way, and when all answers together take too much
+// memory, one after the other as they stand. What is compared is the whole key. A key is
 // fetched once at a time, whoever asks, and once per back-off while that fails.
 type Cache[V any] struct {
 	cfg   CacheConfig
 	seed  maphash.Seed
 	slots []atomic.Pointer[entry[V]]
 	mask  uint64
+	bytes atomic.Int64  // that what is in the slots takes
+	hand  atomic.Uint64 // the slot that gave way last
 	born  time.Time
 
 	mu      sync.Mutex            // never held while anything is waited for
@@ -58,10 +63,17 @@ type entry[V any] struct {
 	value V
 	err   error // of the last fetch
 	fails int   // in a row
+	bytes int   // of memory
 	until int64 // the value is used before; 0: there is none
 	spare int64 // while fetching fails it is used before this too
 	due   atomic.Int64
 }
+
+// What an entry takes beside key and value, and which part of the memory one takes at most.
+const (
+	overhead = 200
+	maxPart  = 64
+)
 
 // flight is a fetch that is under way.
 type flight[V any] struct {
@@ -73,6 +85,7 @@ type flight[V any] struct {
 // NewCache makes a Cache. Close it.
 func NewCache[V any](c CacheConfig) *Cache[V] {
 	c.Size = or(c.Size, 4096)
+	c.Bytes = or(c.Bytes, 32<<20)
 	c.MaxKey = or(c.MaxKey, 8<<10)
 	c.Fetches = or(c.Fetches, 256)
 	c.Backoff.defaults()
@@ -159,7 +172,7 @@ func (c *Cache[V]) Drop(key string) {
 	first, second := c.places(key)
 	for _, p := range [...]*atomic.Pointer[entry[V]]{first, second} {
 		if e := p.Load(); e != nil && e.key == key {
-			p.CompareAndSwap(e, nil)
+			c.clear(p, e)
 		}
 	}
 }
@@ -214,7 +227,7 @@ func (c *Cache[V]) run(key string, f *flight[V], fetch Fetch[V]) {
 // answer known as long as that is good, which those who wait get as well.
 func (c *Cache[V]) keep(key string, f *flight[V], life Life) {
 	now := c.now()
-	e := &entry[V]{key: key, value: f.value, err: f.err}
+	e := &entry[V]{key: key, value: f.value, err: f.err, bytes: overhead + len(key) + life.Bytes}
 	if f.err == nil {
 		if life.Fresh <= 0 {
 			c.Drop(key)
@@ -228,25 +241,54 @@ func (c *Cache[V]) keep(key string, f *flight[V], life Life) {
 		if old := c.find(key); old != nil {
 			e.fails = old.fails + 1
 			if now < old.end() {
-				e.value, e.until, e.spare = old.value, old.until, old.spare
+				e.value, e.bytes, e.until, e.spare = old.value, old.bytes, old.until, old.spare
 				f.value, f.err = old.value, nil
 			}
 		}
 		e.due.Store(now + int64(c.cfg.Backoff.After(e.fails)))
 	}
+	if e.bytes > c.cfg.Bytes/maxPart {
+		c.Drop(key)
+		return
+	}
 	first, second := c.places(key)
 	a, b := first.Load(), second.Load()
 	switch {
 	case b != nil && b.key == key: // even where the first is free: no key has two answers
-		second.Store(e)
+		c.put(second, e)
 	case a == nil || a.key == key:
-		first.Store(e)
+		c.put(first, e)
 	case b == nil || b.over(now) && !a.over(now):
-		second.Store(e)
+		c.put(second, e)
 	case a.over(now) || a.due.Load() <= b.due.Load():
-		first.Store(e)
+		c.put(first, e)
 	default:
-		second.Store(e)
+		c.put(second, e)
+	}
+}
+
+// put gives e a place, and makes room for it: who is next on the way round gives way.
+func (c *Cache[V]) put(place *atomic.Pointer[entry[V]], e *entry[V]) {
+	grown := int64(e.bytes)
+	if old := place.Swap(e); old != nil {
+		grown -= int64(old.bytes)
+	}
+	c.bytes.Add(grown)
+	for range c.slots {
+		if c.bytes.Load() <= int64(c.cfg.Bytes) {
+			return
+		}
+		p := &c.slots[c.hand.Add(1)&c.mask]
+		if old := p.Load(); old != e {
+			c.clear(p, old)
+		}
+	}
+}
+
+// clear empties a place, if e is still there.
+func (c *Cache[V]) clear(p *atomic.Pointer[entry[V]], e *entry[V]) {
+	if e != nil && p.CompareAndSwap(e, nil) {
+		c.bytes.Add(-int64(e.bytes))
 	}
 }
 

@@ -60,6 +60,24 @@ type Answer struct {
 	Content []byte
 }
 
+// Weight is about how much memory JSON takes once it is read, and seldom less: a small
+// object takes some sixty times its text.
+func Weight(text []byte) int {
+	const object, array, member = 480, 144, 48
+	n := len(text)
+	for _, c := range text {
+		switch c {
+		case '{':
+			n += object
+		case '[':
+			n += array
+		case ':', ',':
+			n += member
+		}
+	}
+	return n
+}
+
 // NewClient makes a Client. Close it.
 func NewClient(c Config) *Client {
 	if c.Transport == nil {

@@ -405,6 +405,47 @@ func TestCacheIsBounded(t *testing.T) {
 	})
 }
 
+// TestCacheTakesLittle: answers make room for newer ones, and one that would take much of the room is not kept.
+func TestCacheTakesLittle(t *testing.T) {
+	const room = 1 << 20
+	scene(t, CacheConfig{Size: 4096, Bytes: room}, func(t *testing.T, s *source) {
+		s.value, s.life = "v", Life{Fresh: time.Hour, Bytes: 8 << 10}
+		for i := range 1000 {
+			s.life.Bytes = 1 + (i*997)%(room/maxPart-overhead-8)
+			s.is(t, fmt.Sprint("k", i), "v", 1)
+			s.is(t, fmt.Sprint("k", i), "v", 0)
+		}
+		held, bytes := 0, 0
+		for i := range s.slots {
+			if e := s.slots[i].Load(); e != nil {
+				held, bytes = held+1, bytes+e.bytes
+			}
+		}
+		if int64(bytes) != s.bytes.Load() || bytes > room || bytes < room*9/10 {
+			t.Errorf("%d entries of %d bytes; counted as %d", held, bytes, s.bytes.Load())
+		}
+		s.is(t, "k999", "v", 0)
+		s.life.Bytes = room / maxPart
+		s.Drop("k999")
+		s.is(t, "k999", "v", 1)
+		s.is(t, "k999", "v", 1)
+		s.life = Life{Fresh: time.Second, Bytes: 10 << 10}
+		s.is(t, "k999", "v", 1)
+		time.Sleep(time.Second)
+		s.life.Bytes = room
+		s.is(t, "k999", "v", 1)
+		s.is(t, "k999", "v", 1)
+		for i := range s.slots {
+			if e := s.slots[i].Load(); e != nil {
+				s.Drop(e.key)
+			}
+		}
+		if n := s.bytes.Load(); n != 0 {
+			t.Errorf("an empty cache takes %d bytes", n)
+		}
+	})
+}
+
 // TestReplacedForGood: an answer that was replaced does not come back when the new
 // one has given way to another key.
 func TestReplacedForGood(t *testing.T) {

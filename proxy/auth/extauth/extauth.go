@@ -56,6 +56,7 @@ type Config struct {
 	Env     *expr.Env                                          // keys of caches are compiled in it
 	Trusted func(peer netip.Addr) bool                         // proxies whose X-Forwarded-Proto and -Host are believed; nobody when nil
 	Now     func() time.Time                                   // time.Now when nil
+	Bytes   int                                                // of memory that answers kept take; 32 MiB when 0
 	Asked   func(service, outcome string)                      // called once for each request; may be nil
 
 	Operators net.Addr // the socket that listens for operators, which no URL is to lead to; may be nil
@@ -83,7 +84,7 @@ func NewOwner(c Config) *Owner {
 	o.h2c.Protocols = new(http.Protocols)
 	o.h2c.Protocols.SetUnencryptedHTTP2(true)
 	o.cache = remote.NewCache[auth.Result](remote.CacheConfig{
-		Size: maxKept, Fetches: maxFetches, Now: c.Now, Backoff: remote.Backoff{First: retryAfter / 4, Last: 4 * retryAfter},
+		Size: maxKept, Bytes: c.Bytes, Fetches: maxFetches, Now: c.Now, Backoff: remote.Backoff{First: retryAfter / 4, Last: 4 * retryAfter},
 	})
 	return o
 }
@@ -264,7 +265,7 @@ func (s *Service) load(x *exchange.Exchange, key string) auth.Result {
 	}
 	result, err := s.owner.cache.Load(auth.ContextOf(x), key, func(ctx context.Context) (auth.Result, remote.Life, error) {
 		result, err := s.ask(r.WithContext(ctx))
-		return result, remote.Life{Fresh: s.t.Cache.TTL}, err
+		return result, remote.Life{Fresh: s.t.Cache.TTL, Bytes: weight(result.Answer)}, err
 	})
 	if err != nil {
 		return s.failed(err)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/auth"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
@@ -83,6 +84,28 @@ func (k *keeper) key(x *exchange.Exchange) (string, bool) {
 		}
 	}
 	return mem.String(b), true
+}
+
+// weight is about how many bytes a takes.
+func weight(a *auth.Answer) int {
+	if a == nil {
+		return 0
+	}
+	const answer, line = 256, 48
+	n := answer + len(a.Content) + len(a.Type) + len(a.Detail)
+	for i := range a.Header {
+		n += line + len(a.Header[i].Name) + len(a.Header[i].Value)
+	}
+	for i := range a.Edits {
+		n += line + len(a.Names[i]) + len(a.Edits[i].Value)
+	}
+	for i := range a.Query {
+		n += line + len(a.Query[i].Name) + len(a.Query[i].Escaped)
+	}
+	if f := a.Granted; f != nil {
+		n += weight(&auth.Answer{Edits: f.Edits, Names: f.Names})
+	}
+	return n
 }
 
 // hop reports fields that belong to one connection or frame one message: none

@@ -64,6 +64,7 @@ const (
 type Config struct {
 	Transport http.RoundTripper             // to token endpoints; a plain one when nil
 	Now       func() time.Time              // time.Now when nil
+	Bytes     int                           // of memory that tokens kept take; 32 MiB when 0
 	Asked     func(service, outcome string) // called once for each call; may be nil
 }
 
@@ -85,7 +86,7 @@ func NewOwner(c Config) *Owner {
 		c.Asked = func(string, string) {}
 	}
 	return &Owner{cfg: c, cache: remote.NewCache[string](remote.CacheConfig{
-		Size: maxKept, MaxKey: maxKey, Fetches: maxFetches, Now: c.Now, Backoff: remote.Backoff{First: restFirst, Last: restLast},
+		Size: maxKept, Bytes: c.Bytes, MaxKey: maxKey, Fetches: maxFetches, Now: c.Now, Backoff: remote.Backoff{First: restFirst, Last: restLast},
 	})}
 }
 
@@ -200,6 +201,7 @@ func (g *Grant) fetch(ctx context.Context, subject string, expires int64) (strin
 			life = remote.Life{Fresh: most} // who comes with a new token gets a new one
 		}
 	}
+	life.Bytes = len(t.AccessToken)
 	return g.scheme + t.AccessToken, life, nil
 }
 

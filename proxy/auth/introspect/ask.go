@@ -44,7 +44,11 @@ func (s *Server) ask(ctx context.Context, token string) (*verdict, remote.Life, 
 	if err != nil {
 		return nil, remote.Life{}, err
 	}
-	return v, s.life(v, s.owner.cfg.Now().Unix()), nil
+	life := s.life(v, s.owner.cfg.Now().Unix())
+	if v.claims != nil {
+		life.Bytes = remote.Weight(a.Content)
+	}
+	return v, life, nil
 }
 
 // request is what the server is sent (RFC 7662, section 2.1), with the client's

@@ -60,6 +60,7 @@ type Config struct {
 	Through   func(backend string, http2 bool) http.RoundTripper // the way to a Backend; nil: there are none
 	Transport http.RoundTripper                                  // to URLs; a plain one when nil
 	Now       func() time.Time                                   // time.Now when nil
+	Bytes     int                                                // of memory that answers kept take; 32 MiB when 0
 	Asked     func(service, outcome string)                      // called once for each request with a token; may be nil
 }
 
@@ -84,7 +85,7 @@ func NewOwner(c Config) *Owner {
 	rest := remote.Backoff{First: restFirst, Last: restLast}
 	return &Owner{
 		cfg:     c,
-		cache:   remote.NewCache[*verdict](remote.CacheConfig{Size: maxKept, Fetches: maxFetches, Backoff: rest, Now: c.Now}),
+		cache:   remote.NewCache[*verdict](remote.CacheConfig{Size: maxKept, Bytes: c.Bytes, Fetches: maxFetches, Backoff: rest, Now: c.Now}),
 		issuers: remote.NewIssuers("introspection_endpoint", c.Transport, rest, c.Now),
 	}
 }

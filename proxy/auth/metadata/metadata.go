@@ -64,6 +64,7 @@ type Config struct {
 	Transport http.RoundTripper                                  // to URLs; a plain one when nil
 	Env       *expr.Env                                          // in which expressions are compiled
 	Now       func() time.Time                                   // time.Now when nil
+	Bytes     int                                                // of memory that answers kept take; 32 MiB when 0
 	Asked     func(service, outcome string)                      // called once for each request that needs facts; may be nil
 }
 
@@ -88,7 +89,7 @@ func NewOwner(c Config) *Owner {
 	rest := remote.Backoff{First: restFirst, Last: restLast}
 	return &Owner{
 		cfg:     c,
-		cache:   remote.NewCache[*answer](remote.CacheConfig{Size: maxKept, Fetches: maxFetches, Backoff: rest, Now: c.Now}),
+		cache:   remote.NewCache[*answer](remote.CacheConfig{Size: maxKept, Bytes: c.Bytes, Fetches: maxFetches, Backoff: rest, Now: c.Now}),
 		issuers: remote.NewIssuers("userinfo_endpoint", c.Transport, rest, c.Now),
 	}
 }
@@ -289,5 +290,5 @@ func (s *Step) ask(ctx context.Context, r *http.Request, token string) (*answer,
 	if a.code != "" {
 		return a, remote.Life{Fresh: min(refusalTTL, s.t.TTL)}, nil
 	}
-	return a, remote.Life{Fresh: s.t.TTL, Spare: s.t.Spare}, nil
+	return a, remote.Life{Fresh: s.t.TTL, Spare: s.t.Spare, Bytes: remote.Weight(got.Content)}, nil
 }
