@@ -19,6 +19,7 @@ import (
 const (
 	maxMessage = 512
 	maxSchema  = 1 << 20
+	maxErrors  = 1024 // of the library's, of which many may say the same, that are looked at
 )
 
 const draft = "https://json-schema.org/draft/2020-12/schema"
@@ -110,7 +111,10 @@ func violations(list []exchange.Violation, err error) []exchange.Violation {
 		}
 		return list
 	}
-	c := collector{list: list, seen: map[exchange.Violation]bool{}, printer: message.NewPrinter(language.English)}
+	c := collector{
+		list: list, seen: map[exchange.Violation]bool{}, left: maxErrors,
+		printer: message.NewPrinter(language.English), escape: strings.NewReplacer("~", "~0", "/", "~1"),
+	}
 	c.collect(found)
 	slices.SortStableFunc(c.list[len(list):], func(a, b exchange.Violation) int { return strings.Compare(a.Pointer, b.Pointer) })
 	return c.list
@@ -119,13 +123,16 @@ func violations(list []exchange.Violation, err error) []exchange.Violation {
 type collector struct {
 	list    []exchange.Violation
 	seen    map[exchange.Violation]bool
+	left    int // errors that are still looked at
 	printer *message.Printer
+	escape  *strings.Replacer
 }
 
 // collect lists the leaves of the tree of errors, and for a choice of forms the
-// choice itself before what is wrong with each form.
+// choice itself before what is wrong with each form. There may be as many as it took
+// steps to find them, and each is some microseconds to write.
 func (c *collector) collect(e *jsonschema.ValidationError) {
-	if len(c.list) >= maxViolations {
+	if c.left--; c.left < 0 || len(c.list) >= maxViolations {
 		return
 	}
 	choice := ""
@@ -150,7 +157,7 @@ func (c *collector) collect(e *jsonschema.ValidationError) {
 }
 
 func (c *collector) add(e *jsonschema.ValidationError, text string) {
-	v := exchange.Violation{Pointer: shorten(pointer(e.InstanceLocation)), Message: shorten(text)}
+	v := exchange.Violation{Pointer: shorten(c.pointer(e.InstanceLocation)), Message: shorten(text)}
 	if !c.seen[v] && len(c.list) < maxViolations {
 		c.seen[v] = true
 		c.list = append(c.list, v)
@@ -158,11 +165,11 @@ func (c *collector) add(e *jsonschema.ValidationError, text string) {
 }
 
 // pointer writes a JSON pointer (RFC 6901).
-func pointer(tokens []string) string {
+func (c *collector) pointer(tokens []string) string {
 	var b strings.Builder
 	for _, t := range tokens {
 		b.WriteByte('/')
-		b.WriteString(strings.NewReplacer("~", "~0", "/", "~1").Replace(t))
+		_, _ = c.escape.WriteString(&b, t)
 	}
 	return b.String()
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
@@ -253,6 +254,36 @@ func TestViolationsAreBounded(t *testing.T) {
 	x = request("POST /\nContent-Type: application/json\n\n" + strings.Repeat(" ", 1<<20+1))
 	if got := outcome(p, x); !strings.HasPrefix(got, "413") {
 		t.Errorf("%.200s", got)
+	}
+}
+
+// What is wrong may be found as often as it takes steps to find it. To write that down takes no
+// longer than to find it.
+func TestErrorsAreBounded(t *testing.T) {
+	s, err := newForm([]byte(`{"$ref":"#/$defs/e","$defs":{"e":{"anyOf":[
+		{"type":"integer"},{"type":"array","items":{"$ref":"#/$defs/e"}},{"type":"array","minItems":1,"items":{"$ref":"#/$defs/e"}}]}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := strings.Repeat("[", 12) + `""` + strings.Repeat("]", 12)
+	value, fault := parse([]byte(content))
+	if fault != nil {
+		t.Fatal(fault)
+	}
+	finds, writes := time.Hour, time.Hour
+	for range 3 {
+		begun := time.Now()
+		err := s.compare(value, len(content))
+		found := time.Now()
+		list := violations(nil, err)
+		finds, writes = min(finds, found.Sub(begun)), min(writes, time.Since(found))
+		if len(list) < 12 || list[0] != (exchange.Violation{Message: "fits none of the forms that are allowed here"}) {
+			t.Errorf("%d violations, the first %+v", len(list), list[:min(1, len(list))])
+		}
+	}
+	t.Logf("found in %v, written in %v", finds, writes)
+	if writes > finds {
+		t.Errorf("found in %v, written in %v", finds, writes)
 	}
 }
 
