@@ -36,7 +36,7 @@ func (c *client) serveTLS(s *tls.Conn) {
 		return
 	}
 	conn.Protocol = "HTTP/2.0"
-	k.protocols.HTTP2(s, conn)
+	k.protocols.HTTP2(record.Told(s), conn)
 	goodbye(s)
 	c.end(false)
 }

@@ -19,6 +19,8 @@ type Below struct {
 	until    atomic.Int64 // the write deadline, in nanoseconds since 1970; 0: none
 	records  records
 	hello    hello
+	told     bool // whoever reads says when content comes
+	idle     int  // bytes that have come since it did
 }
 
 // NewBelow returns a Below of c, of which ahead has been read already.
@@ -29,6 +31,8 @@ func (b *Below) tcp() *net.TCPConn { return b.Conn.(*net.TCPConn) }
 // Read implements io.Reader. One goroutine calls it at a time.
 func (b *Below) Read(p []byte) (n int, err error) {
 	switch {
+	case b.told && b.idle > mostIdle:
+		return 0, errIdle
 	case len(b.ahead) > 0:
 		n = copy(p, b.ahead)
 		if b.ahead = b.ahead[n:]; len(b.ahead) == 0 {
@@ -39,6 +43,7 @@ func (b *Below) Read(p []byte) (n int, err error) {
 	default:
 		n, err = b.Conn.Read(p)
 	}
+	b.idle += n
 	b.records.follow(p[:n])
 	if b.hello.room != nil && !b.hello.take(n) {
 		return 0, errHello

@@ -1,6 +1,10 @@
 package record
 
-import "errors"
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+)
 
 // Room is memory that connections share; admission's is one.
 type Room interface {
@@ -40,4 +44,39 @@ func (b *Below) Unbound() (took int) {
 	took = b.hello.took
 	b.hello = hello{}
 	return took
+}
+
+// mostIdle is what may come after the handshake before content does: the longest record (RFC 8446, section
+// 5.2), and a few key updates. crypto/tls would keep messages of 64 KiB of which the end does not come.
+const mostIdle = 20 << 10
+
+var errIdle = errors.New("record: too much has come that is no content")
+
+// content says that content has come.
+func (b *Below) content() { b.told, b.idle = true, 0 }
+
+// told is a TLS connection whose reads say when content comes.
+type told struct {
+	*tls.Conn
+	below *Below
+}
+
+// Told returns t, whose handshake is done and over a Below, as one that ends where a client
+// sends much that is no content. Nothing else may read t.
+func Told(t *tls.Conn) net.Conn {
+	b, ok := t.NetConn().(*Below)
+	if !ok {
+		return t
+	}
+	b.content()
+	return told{t, b}
+}
+
+// Read implements io.Reader.
+func (t told) Read(p []byte) (int, error) {
+	n, err := t.Conn.Read(p)
+	if n > 0 {
+		t.below.content()
+	}
+	return n, err
 }

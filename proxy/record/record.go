@@ -53,7 +53,7 @@ func (c *Conn) Use(t *tls.Conn, stall time.Duration) (bool, error) {
 	if err := c.sock.Use(b.tcp(), stall); err != nil {
 		return false, err
 	}
-	c.tls, c.below, b.by = t, b, c
+	c.tls, c.below, b.by, b.told = t, b, c, true
 	return true, nil
 }
 
@@ -61,7 +61,7 @@ func (c *Conn) Use(t *tls.Conn, stall time.Duration) (bool, error) {
 // own methods again. Nobody may be using c.
 func (c *Conn) Forget() {
 	if c.below != nil {
-		c.below.by = nil
+		c.below.by, c.below.told = nil, false
 	}
 	c.sock.Forget()
 	*c = Conn{sock: c.sock, onStep: c.onStep}
@@ -89,7 +89,9 @@ func (c *Conn) TryRead(p []byte) (n int, err error) {
 	c.trying, c.dry = true, false
 	for n < len(p) && c.end == nil {
 		k, err := c.tls.Read(p[n:])
-		n += k
+		if n += k; k > 0 {
+			c.below.content()
+		}
 		if err == errNothing {
 			c.below.records.none()
 			c.trying = false
@@ -133,6 +135,7 @@ func (c *Conn) fetch(p []byte) (int, error) {
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.tls.Read(p)
 	if n > 0 {
+		c.below.content()
 		err = nil // it comes again
 	}
 	return n, err

@@ -163,3 +163,32 @@ func TestKeyUpdateLate(t *testing.T) {
 		}
 	}
 }
+
+// TestIdle has a client begin a handshake message of 64 KiB, which is never whole, and then one that
+// sends as much content.
+func TestIdle(t *testing.T) {
+	for _, driven := range []bool{true, false} {
+		for kind, want := range map[byte]error{handshake: errIdle, data: nil} {
+			l, s := keyed(t)
+			if l == nil {
+				return
+			}
+			var server io.Reader = l.server
+			if !driven {
+				l.server.Forget()
+				server = Told(l.nc)
+			}
+			var sent strings.Builder
+			text := "\x01\x00\xff\xff" + strings.Repeat("a", 64<<10)
+			for rest := text; rest != ""; {
+				n := min(len(rest), 16<<10)
+				sent.Write(s.seal(kind, rest[:n]))
+				rest = rest[n:]
+			}
+			go l.below.TCPConn.Write([]byte(sent.String()))
+			if n, err := io.ReadFull(server, make([]byte, len(text))); !errors.Is(err, want) || want == nil && n < len(text) {
+				t.Errorf("kind %d, driven %v: %d bytes, %v; want %v", kind, driven, n, err, want)
+			}
+		}
+	}
+}
