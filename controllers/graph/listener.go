@@ -3,8 +3,6 @@ package graph
 import (
 	"cmp"
 	"fmt"
-	"slices"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -88,45 +86,25 @@ func (in listenerInput) lost() *spec.Problem {
 // it was shown is for (GEP-3567): those whose certificates are for the same
 // hosts, and those whose own hosts overlap.
 func overlapping(listeners []*Listener) {
+	var all []*Listener
+	var secured []spec.Secured
 	for _, l := range listeners {
-		if c := overlap(l, listeners, certificatesOverlap); c != nil {
-			l.Conditions = append(l.Conditions, yes(gatewayv1.ListenerConditionOverlappingTLSConfig, gatewayv1.ListenerReasonOverlappingCertificates,
-				fmt.Sprintf("a certificate is for hosts that one of listener %s on the same port is for too", c.Spec.Name)))
-		} else if c := overlap(l, listeners, func(a, b *Listener) bool { return spec.Overlap(a.Hostname, b.Hostname) }); c != nil {
-			l.Conditions = append(l.Conditions, yes(gatewayv1.ListenerConditionOverlappingTLSConfig, gatewayv1.ListenerReasonOverlappingHostnames,
-				fmt.Sprintf("the hostnames overlap with those of listener %s on the same port", c.Spec.Name)))
-		}
-	}
-}
-
-// overlap is the first other HTTPS listener of l's port of which test holds.
-func overlap(l *Listener, listeners []*Listener, test func(a, b *Listener) bool) *Listener {
-	for _, o := range listeners {
-		https := l.Spec.Protocol == gatewayv1.HTTPSProtocolType && o.Spec.Protocol == l.Spec.Protocol
-		if o != l && https && o.Spec.Port == l.Spec.Port && test(l, o) {
-			return o
-		}
-	}
-	return nil
-}
-
-func certificatesOverlap(a, b *Listener) bool {
-	for _, x := range a.Certificates {
-		for _, y := range b.Certificates {
-			if slices.ContainsFunc(x.Names, func(n string) bool {
-				return slices.ContainsFunc(y.Names, func(m string) bool { return n == m || certifies(n, m) || certifies(m, n) })
-			}) {
-				return true
+		if l.Spec.Protocol == gatewayv1.HTTPSProtocolType {
+			of := spec.Secured{Port: l.Spec.Port, Host: l.Hostname}
+			for _, c := range l.Certificates {
+				of.Names = append(of.Names, c.Names...)
 			}
+			all, secured = append(all, l), append(secured, of)
 		}
 	}
-	return false
-}
-
-// certifies says whether a certificate's wildcard, which stands for one label
-// (RFC 9525, section 6.3), takes a host.
-func certifies(wildcard, host string) bool {
-	parent, isWildcard := strings.CutPrefix(wildcard, "*.")
-	_, rest, _ := strings.Cut(host, ".")
-	return isWildcard && rest == parent
+	names, hosts := spec.Overlaps(secured)
+	for i, l := range all {
+		if at := names[i]; at != spec.NoOther {
+			l.Conditions = append(l.Conditions, yes(gatewayv1.ListenerConditionOverlappingTLSConfig, gatewayv1.ListenerReasonOverlappingCertificates,
+				fmt.Sprintf("a certificate is for hosts that one of listener %s on the same port is for too", all[at].Spec.Name)))
+		} else if at := hosts[i]; at != spec.NoOther {
+			l.Conditions = append(l.Conditions, yes(gatewayv1.ListenerConditionOverlappingTLSConfig, gatewayv1.ListenerReasonOverlappingHostnames,
+				fmt.Sprintf("the hostnames overlap with those of listener %s on the same port", all[at].Spec.Name)))
+		}
+	}
 }

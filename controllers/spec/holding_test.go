@@ -25,7 +25,7 @@ func TestHoldings(t *testing.T) {
 		asked := pick()
 		want := slices.IndexFunc(of, func(list []string) bool {
 			return slices.ContainsFunc(list, func(a string) bool {
-				return slices.ContainsFunc(asked, func(b string) bool { return Overlap(a, b) })
+				return slices.ContainsFunc(asked, func(b string) bool { return share(a, b) })
 			})
 		})
 		if got, found := held.First(asked); found != (want >= 0) || found && got != want {

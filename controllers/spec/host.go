@@ -38,12 +38,6 @@ func Intersect(listener string, route []gatewayv1.Hostname) []string {
 	return out
 }
 
-// Overlap says whether some host is taken by both of two listeners' host names.
-func Overlap(a, b string) bool {
-	_, both := narrower(a, b)
-	return both
-}
-
 // narrower returns the one of two host names that the other covers.
 func narrower(a, b string) (string, bool) {
 	switch {
