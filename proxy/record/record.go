@@ -53,7 +53,8 @@ func (c *Conn) Use(t *tls.Conn, stall time.Duration) (bool, error) {
 	if err := c.sock.Use(b.tcp(), stall); err != nil {
 		return false, err
 	}
-	c.tls, c.below, b.by, b.told = t, b, c, true
+	c.tls, c.below, b.by = t, b, c
+	b.content() // what the handshake took does not count
 	return true, nil
 }
 

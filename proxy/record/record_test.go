@@ -85,7 +85,7 @@ func connect(t testing.TB, client *tls.Config) *link {
 	client.InsecureSkipVerify = true
 	l := &link{t: t, below: &held{TCPConn: a.(*net.TCPConn)}, server: Unused(), steps: make(chan struct{}, 1000), ended: make(chan error, 1)}
 	l.client = tls.Client(l.below, client)
-	l.nc = tls.Server(NewBelow(b.(*net.TCPConn), nil), &tls.Config{Certificates: []tls.Certificate{certificate()}})
+	l.nc = tls.Server(NewBelow(b.(*net.TCPConn), nil), &tls.Config{Certificates: []tls.Certificate{certificate()}, ClientAuth: tls.RequestClientCert})
 	var shaking sync.WaitGroup
 	shaking.Go(func() {
 		if err := l.nc.Handshake(); err != nil {

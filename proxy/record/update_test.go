@@ -192,3 +192,22 @@ func TestIdle(t *testing.T) {
 		}
 	}
 }
+
+// TestLongHandshake has a client whose certificates are longer than what may come without content
+// after the handshake.
+func TestLongHandshake(t *testing.T) {
+	c := certificate()
+	for leaf := c.Certificate[0]; len(c.Certificate)*len(leaf) <= mostIdle; {
+		c.Certificate = append(c.Certificate, leaf)
+	}
+	l := connect(t, &tls.Config{Certificates: []tls.Certificate{c}})
+	if l == nil {
+		return
+	}
+	l.echo(64)
+	l.step()
+	if _, err := l.client.Write([]byte("content")); err != nil {
+		t.Fatal(err)
+	}
+	l.want("content")
+}
