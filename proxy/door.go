@@ -40,7 +40,7 @@ func newDoor(o *Options) (d door, err error) {
 		connections: admission.New(admission.Config{Limit: o.Clients.Connections}),
 		requests:    admission.New(admission.Config{Limit: o.Clients.Requests}),
 		memory:      admission.NewMemory(o.Memory, nil),
-		content:     admission.NewContent(admission.ContentBytes(o.Memory), admission.Turns(o.Memory)),
+		content:     admission.NewContent(admission.ContentBytes(o.Memory), admission.ContentTurns(o.Memory)),
 		hellos:      admission.NewRoom(admission.HelloBytes(o.Memory)),
 	}
 	most := awaited(o.Clients.Requests)

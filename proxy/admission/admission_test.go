@@ -236,7 +236,7 @@ func TestFit(t *testing.T) {
 }
 
 func TestContent(t *testing.T) {
-	c := NewContent(100, 2)
+	c := NewContent(100, Turns{Large: 2, Small: 1})
 	if !c.Take(75) || c.Busy() {
 		t.Error("three quarters are too much")
 	}
@@ -256,11 +256,13 @@ func TestContent(t *testing.T) {
 	if r := NewRoom(-1); !r.Take(1<<40) || r.Busy() || r.Figures() != (Figures{In: 1 << 40}) {
 		t.Errorf("where there is no limit: %+v", r.Figures())
 	}
-	c.Enter()
-	c.Enter()
+	const large = 20 << 10
+	c.Enter(16 << 10)
+	c.Enter(large) // which small content does not keep waiting
+	c.Enter(large)
 	third := make(chan struct{})
 	go func() {
-		c.Enter()
+		c.Enter(large)
 		close(third)
 	}()
 	select {
@@ -268,26 +270,29 @@ func TestContent(t *testing.T) {
 		t.Error("three have their turn at one time")
 	default:
 	}
-	c.Leave()
+	c.Leave(large)
 	<-third
+	c.Leave(16 << 10)
+	c.Enter(3 << 10)
 }
 
 // Whatever the memory, what content that is held may take, and what it is taken apart
 // into, is a small part of it.
 func TestContentFits(t *testing.T) {
 	for _, memory := range []int64{64 << 20, 256 << 20, 1 << 30, 16 << 30} {
-		held, turns := int64(ContentBytes(memory)), int64(Turns(memory))
+		held, all := int64(ContentBytes(memory)), ContentTurns(memory)
+		turns, half := int64(all.Large), max(1, runtime.GOMAXPROCS(0)/2)
 		if held > memory/8 || held < min(memory/8, 512<<20) {
 			t.Errorf("%d MiB: %d MiB of content", memory>>20, held>>20)
 		}
-		if turns < 1 || turns > 1 && turns*takenApart > memory/8 {
-			t.Errorf("%d MiB: %d turns", memory>>20, turns)
+		if turns < 1 || turns > 1 && turns*takenApart > memory/8 || all.Large > half || all.Small != half {
+			t.Errorf("%d MiB: %+v turns", memory>>20, all)
 		}
 	}
 	if HelloBytes(1<<30) != 64<<20 || HelloBytes(16<<30) != 256<<20 || HelloBytes(1) != 1 || HelloBytes(0) != 256<<20 {
 		t.Errorf("%d bytes of handshakes in 1 GiB", HelloBytes(1<<30))
 	}
-	if ContentBytes(0) != 512<<20 || Turns(0) < 1 {
+	if ContentBytes(0) != 512<<20 || ContentTurns(0).Large < 1 {
 		t.Error("where nobody knows the memory")
 	}
 }

@@ -37,17 +37,27 @@ func (r *Room) Figures() Figures {
 // looked at the whole of it: of all requests together. It implements exchange.Held.
 type Content struct {
 	Room
-	turns chan struct{}
+	large, small chan struct{} // who takes content apart
 }
+
+// largeContent is content that takes a processor for long when it is taken apart, and much memory.
+const largeContent = 16 << 10
 
 // NewContent returns room for limit bytes, of which so many requests may have taken
 // apart what they hold at one time.
-func NewContent(limit, turns int) *Content {
-	return &Content{Room: Room{limit: int64(limit)}, turns: make(chan struct{}, max(1, turns))}
+func NewContent(limit int, t Turns) *Content {
+	return &Content{Room: Room{limit: int64(limit)}, large: make(chan struct{}, max(1, t.Large)), small: make(chan struct{}, max(1, t.Small))}
 }
 
-// Enter implements exchange.Held.
-func (c *Content) Enter() { c.turns <- struct{}{} }
+// Enter implements exchange.Held. What is small does not wait for what is large.
+func (c *Content) Enter(n int) { c.turns(n) <- struct{}{} }
 
 // Leave implements exchange.Held.
-func (c *Content) Leave() { <-c.turns }
+func (c *Content) Leave(n int) { <-c.turns(n) }
+
+func (c *Content) turns(n int) chan struct{} {
+	if n > largeContent {
+		return c.large
+	}
+	return c.small
+}

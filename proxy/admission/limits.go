@@ -57,9 +57,15 @@ func ContentBytes(memory int64) int { return share(memory, contentPart, maxConte
 // HelloBytes is how much of it TLS handshakes may have in which a client says uncommonly much.
 func HelloBytes(memory int64) int { return share(memory, helloPart, maxHelloBytes) }
 
-// Turns is of how many requests such content may be taken apart at one time.
-func Turns(memory int64) int {
-	return max(1, min(ContentBytes(memory)/takenApart, runtime.GOMAXPROCS(0)))
+// Turns is of how many requests such content may be taken apart at one time, by its size.
+type Turns struct{ Large, Small int }
+
+// ContentTurns are as many as are half the processors. Where each of them computes for
+// long, every step of all other requests waits until one is taken off its processor, some 10 ms;
+// and where many requests do, for as many times that.
+func ContentTurns(memory int64) Turns {
+	half := max(1, runtime.GOMAXPROCS(0)/2)
+	return Turns{Large: max(1, min(ContentBytes(memory)/takenApart, half)), Small: half}
 }
 
 // share is memory divided by parts, at most most; and most where nobody knows how much

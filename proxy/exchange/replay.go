@@ -19,12 +19,15 @@ type Memory struct {
 type Held interface {
 	Take(n int) bool // n bytes more are held; false: there is no room for that
 	Give(n int)      // as much as Take was called with, whatever it said
-	Enter()          // waits until content may be taken apart into much more than it is
-	Leave()          // has done so
+	Enter(n int)     // waits until content of n bytes may be taken apart, into much more than it is
+	Leave(n int)     // has done so
 }
 
 // ownContent is what content may take that counts with the request itself.
 const ownContent = 16 << 10
+
+// littleContent is content that is taken apart in less than a millisecond.
+const littleContent = 2 << 10
 
 var errFull = &Error{Status: 503, Code: "overloaded", Detail: "the gateway holds all the content of requests it takes", RetryAfter: time.Second}
 
@@ -52,9 +55,9 @@ func (m *Memory) Release() {
 // Apart calls f, which takes content of so many bytes apart, when it is its turn: what is
 // small need not wait.
 func (m *Memory) Apart(size int, f func()) {
-	if m.Held != nil && size > ownContent {
-		m.Held.Enter()
-		defer m.Held.Leave()
+	if m.Held != nil && size > littleContent {
+		m.Held.Enter(size)
+		defer m.Held.Leave(size)
 	}
 	f()
 }

@@ -100,7 +100,7 @@ func TestUntaken(t *testing.T) {
 
 // TestUntakenAfterTaken is the same of streams that have served requests before which were taken on.
 func TestUntakenAfterTaken(t *testing.T) {
-	content, release := admission.NewContent(1, 1), make(chan struct{})
+	content, release := admission.NewContent(1, admission.Turns{}), make(chan struct{})
 	s, url, _ := serve(t, func(x *exchange.Exchange) {
 		x.Held = content
 		<-release

@@ -40,7 +40,7 @@ func newForm(document []byte) (*form, error) {
 	if err != nil || !refers(doc) {
 		return &form{plain: plain}, err
 	}
-	n := min(maxCopies, runtime.GOMAXPROCS(0))
+	n := max(1, min(maxCopies, runtime.GOMAXPROCS(0)/2)) // or they would take all processors, at some milliseconds each
 	s := &form{copies: make(chan *counted, n)}
 	for range n {
 		c, err := count(doc)
