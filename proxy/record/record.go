@@ -2,8 +2,8 @@
 // clear: crypto/tls is given the bytes which a step of the engine has found, so
 // that no read of it waits, and what it makes goes out by the engine's writes.
 //
-// proxy/listener puts a Below under crypto/tls before the handshake; proxy/http1
-// drives what has come of it with a Conn; it calls socket and mem.
+// proxy/listener and proxy/upstream put a Below under crypto/tls before the handshake;
+// proxy/http1 drives what has come of the former's with a Conn; it calls socket and mem.
 //
 // crypto/tls keeps what it has of a record when its connection says that there
 // is nothing more at the moment: an error which is a net.Error and temporary does not

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
+	"github.com/gatehouse-dev/gatehouse/proxy/record"
 	"github.com/gatehouse-dev/gatehouse/proxy/socket"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 	"github.com/gatehouse-dev/gatehouse/proxy/upstream/h2"
@@ -118,19 +119,19 @@ func carries(leaf *x509.Certificate, name table.SubjectAlt) bool {
 }
 
 // handshake makes c a TLS connection, by the deadline at the latest.
-func (e *Endpoint) handshake(c net.Conn, config *tls.Config, now, deadline time.Time) (*tls.Conn, error) {
+func (e *Endpoint) handshake(c *net.TCPConn, config *tls.Config, now, deadline time.Time) (*tls.Conn, error) {
 	until := now.Add(e.cfg.ConnectTimeout)
 	if !deadline.IsZero() && deadline.Before(until) {
 		until = deadline
 	}
-	if err := c.SetDeadline(until); err != nil {
+	t := tls.Client(record.NewBelow(c, nil), config)
+	if err := t.SetDeadline(until); err != nil {
 		return nil, err
 	}
-	t := tls.Client(c, config)
 	if err := t.Handshake(); err != nil {
 		return nil, err
 	}
-	return t, c.SetDeadline(time.Time{})
+	return t, t.SetDeadline(time.Time{})
 }
 
 // The methods of a Conn that TLS changes.
@@ -158,7 +159,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if c.secure == nil {
 		return c.Conn.Write(p)
 	}
-	if err := c.TCP().SetWriteDeadline(time.Now().Add(2 * c.ep.cfg.WriteTimeout)); err != nil {
+	if err := c.secure.SetWriteDeadline(time.Now().Add(2 * c.ep.cfg.WriteTimeout)); err != nil {
 		return 0, err
 	}
 	return c.secure.Write(p)

@@ -59,9 +59,9 @@ var layers = []layer{
 	{"proxy/filter", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
 	{"proxy/session", []string{"proxy/table", "proxy/mem", "proxy/exchange"}},
 	{"proxy/auth", []string{"proxy/table", "proxy/mem", "proxy/exchange", "proxy/filter"}},
-	{"proxy/upstream/*", []string{"proxy/table", "proxy/mem", "proxy/wire", "proxy/frame", "proxy/telemetry", "proxy/exchange"}},
+	{"proxy/upstream/*", []string{"proxy/table", "proxy/mem", "proxy/record", "proxy/wire", "proxy/frame", "proxy/telemetry", "proxy/exchange"}},
 	{"proxy/upstream", []string{
-		"proxy/table", "proxy/mem", "proxy/admission", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange",
+		"proxy/table", "proxy/mem", "proxy/admission", "proxy/socket", "proxy/record", "proxy/wire", "proxy/telemetry", "proxy/exchange",
 		"proxy/upstream/*",
 	}},
 	{"proxy/remote", []string{"proxy/table", "proxy/exchange", "proxy/upstream"}},

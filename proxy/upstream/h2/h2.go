@@ -21,6 +21,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/record"
 )
 
 // pingAfter is how long a connection may be silent, while requests wait on it,
@@ -86,7 +88,7 @@ func (d *Dialer) dial(addr string) (net.Conn, error) {
 	if d.cfg.TLS == nil {
 		return nc, nil
 	}
-	over := tls.Client(nc, d.cfg.TLS)
+	over := tls.Client(record.NewBelow(nc.(*net.TCPConn), nil), d.cfg.TLS)
 	if err := over.HandshakeContext(ctx); err != nil || over.ConnectionState().NegotiatedProtocol != "h2" {
 		_ = nc.Close()
 		return nil, ErrHandshake
