@@ -28,10 +28,7 @@ func (p *Policy) content(x *exchange.Exchange, applying uint64, max int64, shado
 		return &refusal{status: 400, code: CodeNotJSON, detail: "the request has no content; JSON is expected", source: source}
 	}
 	data, err := read(x, max, shadow)
-	switch {
-	case errors.Is(err, exchange.ErrTooLarge):
-		return tooLarge(max, source)
-	case err != nil:
+	if err != nil {
 		return &refusal{failure: err}
 	}
 	var r *refusal

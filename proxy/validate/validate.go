@@ -11,6 +11,8 @@
 package validate
 
 import (
+	"errors"
+
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/expr"
 	"github.com/gatehouse-dev/gatehouse/proxy/mem"
@@ -164,7 +166,7 @@ func (p *Policy) judge(x *exchange.Exchange, shadow bool) *refusal {
 	if r != nil || applying == 0 {
 		return r
 	}
-	max := int64(-1)
+	max, whose := int64(-1), 0 // the least that is allowed, and by which source
 	var schemas bool
 	for i := range p.checks {
 		c := &p.checks[i]
@@ -175,9 +177,9 @@ func (p *Policy) judge(x *exchange.Exchange, shadow bool) *refusal {
 			return r
 		}
 		if limit := c.limit(); limit >= 0 && (max < 0 || limit < max) {
-			max = limit
+			max, whose = limit, c.source
 			if x.Request.ContentLength > max {
-				return tooLarge(max, c.source)
+				return tooLarge(max, whose)
 			}
 		}
 		schemas = schemas || c.schema != nil
@@ -186,7 +188,10 @@ func (p *Policy) judge(x *exchange.Exchange, shadow bool) *refusal {
 		return r
 	}
 	if schemas {
-		return p.content(x, applying, max, shadow)
+		if r := p.content(x, applying, max, shadow); r == nil || !errors.Is(r.failure, exchange.ErrTooLarge) {
+			return r
+		}
+		return tooLarge(max, whose)
 	}
 	if max >= 0 && x.Request.Body != nil && x.Request.ContentLength < 0 && !shadow {
 		x.Request.Body = bound(x.Request.Body, max)

@@ -153,6 +153,20 @@ func TestSize(t *testing.T) {
 	is("POST /\n\n123|45|6", "200 12345!content_too_large: the content is larger than 5 bytes")
 }
 
+// It is the policy whose limit it is that content is too large for.
+func TestWhoseSize(t *testing.T) {
+	v := &table.Validation{
+		Sources: []table.Source{{Policy: "forms"}, {Policy: "sizes"}, {Policy: "loose"}},
+		Checks:  []table.Check{{Schema: &table.Schema{Document: []byte(`{}`)}}, {Source: 1, MaxBodyBytes: 5}, {Source: 2, MaxBodyBytes: 9}},
+	}
+	for _, content := range []string{"[1,2,3]", "[1,|2,3]"} { // with a length, and without
+		x := request("POST /\ncontent-type: application/json\n\n" + content)
+		if got := outcome(build(t, v), x); !strings.HasPrefix(got, "413 ") || x.Trace.Policy != "sizes" {
+			t.Errorf("%s: %s by %s, want 413 by sizes", content, got, x.Trace.Policy)
+		}
+	}
+}
+
 func TestParameters(t *testing.T) {
 	low, high := 1.0, 100.0
 	is := expect(t, one(table.Check{
