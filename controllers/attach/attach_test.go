@@ -277,3 +277,23 @@ func TestClusterless(t *testing.T) {
 		t.Errorf("with an API server: %+v", parts)
 	}
 }
+
+// A policy that only demands authentication, and is only watched, is no policy of a rule.
+func TestDemandInShadow(t *testing.T) {
+	demand := strings.Replace(strings.Replace(policyYAML("AuthPolicy", "everywhere", "requireAuth: true\n  mode: Shadow"), "kind: HTTPRoute, name: r}", "kind: Gateway, name: gw}", 1), "namespace: shop", "namespace: web", 1)
+	g, p := buildStrict(load(t, policyCluster(t)+demand))
+	if r := rule(g, p); r != nil || len(p.All) != 1 || len(p.Unguarded) != 0 {
+		t.Errorf("%+v; %d policies, %d routes unguarded", r, len(p.All), len(p.Unguarded))
+	}
+	// Beside another that is watched it takes nothing from that, nor is it part of it.
+	g, p = buildStrict(load(t, policyCluster(t)+demand+policyYAML("AuthPolicy", "p", `rules: {authentication: {all: {anonymous: {}}}}`+"\n  mode: Shadow")))
+	r := rule(g, p)
+	if r == nil || r.Auth != nil || r.Unguarded != nil || r.ShadowAuth == nil || len(r.ShadowAuth.Items) != 1 {
+		t.Fatalf("%+v", r)
+	}
+	for _, policy := range p.All {
+		if c := policy.Ancestors[0].Conditions; policy.Key.Name == "p" && (len(c) != 2 || c[1].Reason != "Programmed") {
+			t.Errorf("%+v", c)
+		}
+	}
+}

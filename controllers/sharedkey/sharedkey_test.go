@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -156,5 +157,28 @@ func TestChange(t *testing.T) {
 	third := look(k.ensure(t.Context()))
 	if len(third.Data[Current]) != keyLen || len(third.Data[Next]) != keyLen || third.Data[Previous] != nil {
 		t.Errorf("mended to %d, %d and %d bytes", len(third.Data[Current]), len(third.Data[Next]), len(third.Data[Previous]))
+	}
+}
+
+// Keys that stay are left as they are where the Secret is there: that is no failure, and
+// nothing to try again.
+func TestThere(t *testing.T) {
+	theirs := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "gatehouse-system", Name: Sessions}, Data: map[string][]byte{Current: []byte("theirs")}}
+	tries := 0
+	c := fake.NewClientBuilder().WithObjects(theirs).WithInterceptorFuncs(interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			tries++
+			return c.Create(ctx, o, opts...)
+		},
+	}).Build()
+	k := New(Options{Client: c, Namespace: "gatehouse-system", Name: Sessions, Retry: time.Millisecond, Log: funcr.New(func(_, text string) { t.Error(text) }, funcr.Options{})})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := k.Run(ctx); err != nil {
+		t.Error(err)
+	}
+	s := &corev1.Secret{}
+	if err := c.Get(t.Context(), k.name, s); err != nil || string(s.Data[Current]) != "theirs" || len(s.Data) != 1 || tries != 1 {
+		t.Errorf("%v; %d keys, %q; tried %d times, want once", err, len(s.Data), s.Data[Current], tries)
 	}
 }

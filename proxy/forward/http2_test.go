@@ -1,6 +1,7 @@
 package forward_test
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"net"
@@ -10,6 +11,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
 // serveH2C is a backend that speaks HTTP/2 with prior knowledge, and nothing else.
@@ -191,5 +196,44 @@ func TestHTTP2ClientGone(t *testing.T) {
 		case <-time.After(3 * time.Second):
 			t.Errorf("%s: the backend was not told", name)
 		}
+	}
+}
+
+// TestHTTP2Cancelled has a backend that gives two requests up: a rule's retry asks again for
+// what may be sent twice, and for nothing else.
+func TestHTTP2Cancelled(t *testing.T) {
+	var asked atomic.Int32
+	backend := raw(t, func(c *net.TCPConn, r *bufio.Reader, _ int) {
+		c.SetDeadline(time.Now().Add(30 * time.Second))
+		if _, err := io.ReadFull(r, make([]byte, len(http2.ClientPreface))); err != nil {
+			return
+		}
+		s := &framer{Framer: http2.NewFramer(c, r), t: t}
+		s.WriteSettings()
+		for {
+			fr, err := s.ReadFrame()
+			if err != nil {
+				return
+			}
+			h, is := fr.(*http2.HeadersFrame)
+			switch {
+			case !is:
+			case asked.Add(1)%3 != 0:
+				s.WriteRSTStream(h.StreamID, http2.ErrCodeCancel)
+			default:
+				s.WriteHeaders(http2.HeadersFrameParam{StreamID: h.StreamID, BlockFragment: []byte{0x88}, EndHeaders: true, EndStream: true})
+			}
+		}
+	})
+	c := start(t, options{grpc: true, retry: &table.Retry{Attempts: 2, Backoff: time.Millisecond}}, backend).dial()
+	c.send(get)
+	c.want(200, "")
+	if n := asked.Load(); n != 3 {
+		t.Errorf("asked %d times, want 3", n)
+	}
+	c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nho")
+	c.code(502, "backend_cancelled")
+	if n := asked.Load(); n != 4 {
+		t.Errorf("asked %d times, want 4", n)
 	}
 }

@@ -37,6 +37,7 @@ type options struct {
 	upstream upstream.Config
 	forward  forward.Config
 	timeouts table.Timeouts
+	retry    *table.Retry
 	tls      *tls.Config
 	traced   bool
 	grpc     bool
@@ -72,7 +73,7 @@ func start(t testing.TB, o options, backends ...string) *stack {
 		eps = append(eps, table.Endpoint{Address: netip.MustParseAddrPort(b)})
 	}
 	set.SetEndpoints("b", eps)
-	h := &handler{f: forward.New(o.forward), d: router.Destination{Upstream: set.Backend("b", table.BackendHTTP1), Timeouts: o.timeouts, GRPC: o.grpc}, body: o.body}
+	h := &handler{f: forward.New(o.forward), d: router.Destination{Upstream: set.Backend("b", table.BackendHTTP1), Timeouts: o.timeouts, Retry: o.retry, GRPC: o.grpc}, body: o.body}
 	if o.traced {
 		h.traces = make(chan exchange.Trace, 1000)
 	}

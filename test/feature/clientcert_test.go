@@ -185,14 +185,14 @@ func TestExplainClientCertificate(t *testing.T) {
 	is("https://a.example:445/", mine, "forwarded")
 	is("https://a.example:445/", theirs, "answered 401 client_certificate_unverified")
 	is("https://a.example:446/", mine, "answered 401 auth_missing", "certificate: listener shop/edge/open asks for none")
-	for _, args := range [][]string{
-		{"http://a.example/", "--client-cert", mine}, {"https://a.example/", "--client-cert", manifests}, {"https://a.example/", "--client-cert", "/dev/zero"},
-		{"https://a.example/", "--client-cert", filepath.Join(folder, "gone.pem")}, {"https://a.example/", "--client-cert", file("bad.pem", []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))},
-	} {
-		if text, err := gatehouse(t, w, append([]string{"explain", "GET"}, args...)...); err == nil {
-			t.Errorf("%v: %s", args, text)
-		} else {
-			t.Log(err)
+	bad := file("bad.pem", []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
+	for _, certificate := range []string{manifests, "/dev/zero", filepath.Join(folder, "gone.pem"), bad} {
+		if text, err := gatehouse(t, w, "explain", "GET", "https://a.example/", "--client-cert", certificate); err == nil {
+			t.Errorf("%s: %s", certificate, text)
 		}
+	}
+	w.Apply(Gateway("plain", `{name: http, protocol: HTTP, port: 80}`))
+	if _, err := gatehouse(t, w, "explain", "GET", "http://a.example/", "--client-cert", mine); err == nil || !strings.Contains(err.Error(), "write a URL of https") {
+		t.Error(err)
 	}
 }
