@@ -62,7 +62,11 @@ func (b *Below) Write(p []byte) (int, error) {
 	if err := b.allow(time.Now()); err != nil {
 		return 0, err
 	}
-	return b.Conn.Write(p)
+	n, err := b.Conn.Write(p)
+	if err != nil {
+		b.until.Store(never) // part of a record may have gone: an alert behind it waits for nothing
+	}
+	return n, err
 }
 
 // answerTime is how long a peer may take for what crypto/tls writes of itself.

@@ -164,6 +164,26 @@ func TestKeyUpdateLate(t *testing.T) {
 	}
 }
 
+// TestWriteFailed has a peer that takes nothing, and writes behind what it did not take.
+func TestWriteFailed(t *testing.T) {
+	l := connect(t, nil)
+	if l == nil {
+		return
+	}
+	l.server.Forget()
+	below := l.nc.NetConn().(*Below)
+	below.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+	for range 2 {
+		began := time.Now()
+		for err := error(nil); err == nil; {
+			_, err = below.Write(make([]byte, 1<<20))
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Fatalf("it took %v to fail", took)
+		}
+	}
+}
+
 // TestIdle has a client begin a handshake message of 64 KiB, which is never whole, and then one that
 // sends as much content.
 func TestIdle(t *testing.T) {
