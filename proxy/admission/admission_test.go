@@ -281,11 +281,11 @@ func TestContent(t *testing.T) {
 func TestContentFits(t *testing.T) {
 	for _, memory := range []int64{64 << 20, 256 << 20, 1 << 30, 16 << 30} {
 		held, all := int64(ContentBytes(memory)), ContentTurns(memory)
-		turns, half := int64(all.Large), max(1, runtime.GOMAXPROCS(0)/2)
+		turns, processors := int64(all.Large), runtime.GOMAXPROCS(0)
 		if held > memory/8 || held < min(memory/8, 512<<20) {
 			t.Errorf("%d MiB: %d MiB of content", memory>>20, held>>20)
 		}
-		if turns < 1 || turns > 1 && turns*takenApart > memory/8 || all.Large > half || all.Small != half {
+		if turns < 1 || turns > 1 && turns*takenApart > memory/8 || all.Large > max(1, processors/2) || all.Small != max(1, processors-1) {
 			t.Errorf("%d MiB: %+v turns", memory>>20, all)
 		}
 	}

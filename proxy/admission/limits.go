@@ -60,12 +60,13 @@ func HelloBytes(memory int64) int { return share(memory, helloPart, maxHelloByte
 // Turns is of how many requests such content may be taken apart at one time, by its size.
 type Turns struct{ Large, Small int }
 
-// ContentTurns are as many as are half the processors. Where each of them computes for
-// long, every step of all other requests waits until one is taken off its processor, some 10 ms;
-// and where many requests do, for as many times that.
+// ContentTurns leave processors to others: half of them by what is large, one by what is small, which
+// may be all that a gateway has to do. Where each computes for long, every step of all other
+// requests waits until one is taken off its processor, some 10 ms; and where many requests do, for
+// as many times that.
 func ContentTurns(memory int64) Turns {
-	half := max(1, runtime.GOMAXPROCS(0)/2)
-	return Turns{Large: max(1, min(ContentBytes(memory)/takenApart, half)), Small: half}
+	all := runtime.GOMAXPROCS(0)
+	return Turns{Large: max(1, min(ContentBytes(memory)/takenApart, all/2)), Small: max(1, all-1)}
 }
 
 // share is memory divided by parts, at most most; and most where nobody knows how much
