@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -49,6 +50,7 @@ type Policy struct {
 	reading  storage.Transaction // nobody writes, so one is enough
 	reads    parts               // of the input
 	scripts  bool                // index.php is not named, in the policy or its data
+	turns    chan struct{}       // of evaluations that take their time
 }
 
 // answer is what the query calls the decision.
@@ -67,7 +69,7 @@ func Compile(t *table.OPA) (*Policy, error) {
 	if err != nil {
 		return nil, fault(err)
 	}
-	p := &Policy{compiler: ast.NewCompiler().WithCapabilities(able), reads: read(module)}
+	p := &Policy{compiler: ast.NewCompiler().WithCapabilities(able), reads: read(module), turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	p.scripts = !strings.Contains(t.Policy, "index.php") && !bytes.Contains(t.Data, []byte("index.php"))
 	if p.compiler.Compile(map[string]*ast.Module{"policy.rego": module}); p.compiler.Failed() {
 		return nil, fault(p.compiler.Errors)
@@ -201,8 +203,10 @@ func (p *Policy) decide(x *exchange.Exchange) (auth.Result, error) {
 	if !ok {
 		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeRuleError}, errInput
 	}
+	w := newWatch(p.turns)
+	defer w.done()
 	results, err := topdown.NewQuery(p.query).WithCompiler(p.compiler).WithStore(p.store).WithTransaction(p.reading).
-		WithInput(in).WithTime(x.Start).WithCancel(newWatch()).WithStrictBuiltinErrors(true).Run(context.Background())
+		WithInput(in).WithTime(x.Start).WithCancel(w).WithStrictBuiltinErrors(true).Run(context.Background())
 	switch {
 	case topdown.IsCancel(err):
 		return auth.Result{Outcome: auth.Rejected, Code: auth.CodeRegoTime}, nil

@@ -243,6 +243,41 @@ func BenchmarkMethod(b *testing.B) {
 	})
 }
 
+// Evaluations that take long do so in turn, and keep no others waiting.
+func TestTurns(t *testing.T) {
+	p := compile(t, table.OPA{Policy: module(
+		`allow if input.request.method == "GET"`,
+		`allow if { input.request.method == "POST"; some x in numbers.range(1, 1000); some y in numbers.range(1, 1000); x + y < 0 }`,
+	)})
+	post := request()
+	post.Request.Method = "POST"
+	for range cap(p.turns) {
+		p.turns <- struct{}{} // as many as may are at it
+	}
+	if r := p.Authorize(request()); r.Outcome != auth.Accepted {
+		t.Errorf("one that takes no time: %+v", r)
+	}
+	done := make(chan auth.Result)
+	go func() { done <- p.Authorize(post) }()
+	select {
+	case r := <-done:
+		t.Fatalf("one more is done: %+v", r)
+	case <-time.After(3 * maxTime):
+	}
+	<-p.turns
+	if r := <-done; r.Code != auth.CodeRegoTime {
+		t.Errorf("%+v", r)
+	}
+	p.turns <- struct{}{} // it has given its turn back
+	begun := time.Now()
+	if r := p.Authorize(post); r.Code != auth.CodeRegoTime || time.Since(begun) < lastTime {
+		t.Errorf("one whose turn does not come: %+v after %v", r, time.Since(begun))
+	}
+	if len(p.turns) != cap(p.turns) {
+		t.Errorf("%d turns are taken", len(p.turns))
+	}
+}
+
 func BenchmarkCompile(b *testing.B) {
 	for b.Loop() {
 		if _, err := Compile(&table.OPA{Policy: usual}); err != nil {
