@@ -84,6 +84,9 @@ func (c *conn) leave() (nc net.Conn, err error) {
 			return nil, err
 		}
 	}
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = record.Told(t)
+	}
 	return nc, nc.SetDeadline(time.Time{})
 }
 

@@ -101,6 +101,11 @@ func tunnel(x *exchange.Exchange) {
 	if err != nil {
 		return
 	}
+	if t, ok := c.(*socket.Ahead).Conn.(*tls.Conn); ok {
+		if _, ok := t.NetConn().(*record.Below); ok {
+			c.Close() // reads of it do not say when content comes
+		}
+	}
 	io.Copy(c, c)
 	c.Close()
 }

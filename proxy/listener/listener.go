@@ -37,7 +37,7 @@ import (
 // closed: when something comes before that, HTTP1 is called again.
 type Protocols interface {
 	HTTP1(c net.Conn, conn *exchange.Conn) (until time.Time) // *socket.Accepted, or *tls.Conn after the handshake; may turn out to be HTTP/2 with prior knowledge
-	HTTP2(c net.Conn, conn *exchange.Conn)                   // *tls.Conn that negotiated h2
+	HTTP2(c net.Conn, conn *exchange.Conn)                   // of TLS, that negotiated h2
 	Finish()                                                 // from now on every answer is its connection's last
 	Drain()                                                  // finish what is under way, then end every connection
 }
@@ -45,7 +45,7 @@ type Protocols interface {
 // Streams relays what is not HTTP. TCP returns when the connection has ended,
 // UDP when c is closed.
 type Streams interface {
-	TCP(c net.Conn, ahead []byte, to *stream.Route) // *net.TCPConn, of which ahead has been read, or *tls.Conn after the handshake
+	TCP(c net.Conn, ahead []byte, to *stream.Route) // *net.TCPConn, of which ahead has been read, or one of TLS after the handshake
 	UDP(c *net.UDPConn, to func() *stream.Route)    // to returns nil when no more sessions may begin
 }
 

@@ -18,8 +18,11 @@ import (
 type tells struct{}
 
 func (tells) TCP(c net.Conn, ahead []byte, to *stream.Route) {
-	_, ended := c.(*tls.Conn)
+	_, untold := c.(*tls.Conn) // its reads do not say when content comes
+	_, ended := c.(interface{ NetConn() net.Conn })
 	switch {
+	case untold:
+		_, _ = io.WriteString(c, "untold "+to.Table.Route+"\n")
 	case ended:
 		_, _ = io.WriteString(c, "ended "+to.Table.Route+"\n")
 	case len(ahead) > 0:

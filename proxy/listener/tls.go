@@ -113,7 +113,7 @@ func (c *client) relay(tcp *net.TCPConn, p *Port) (s *tls.Conn, ok bool) {
 		k.set.cfg.Streams.TCP(tcp, ahead, to)
 	default:
 		if s := tls.Server(record.NewBelow(tcp, ahead), k.relayed); c.handshake(s) {
-			k.set.cfg.Streams.TCP(s, nil, to)
+			k.set.cfg.Streams.TCP(record.Told(s), nil, to)
 			goodbye(s)
 		}
 	}

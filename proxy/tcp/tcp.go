@@ -12,7 +12,6 @@
 package tcp
 
 import (
-	"crypto/tls"
 	"net"
 	"time"
 
@@ -39,7 +38,7 @@ func New(cfg Config) *Relay {
 	return &Relay{cfg}
 }
 
-// Serve relays c, a *net.TCPConn or a *tls.Conn after its handshake, of which
+// Serve relays c, a *net.TCPConn or one of TLS after its handshake, of which
 // ahead has been read already. It returns when the connection has ended; the
 // caller closes c.
 func (r *Relay) Serve(c net.Conn, ahead []byte, to *stream.Route) {
@@ -71,7 +70,7 @@ func (r *Relay) Serve(c net.Conn, ahead []byte, to *stream.Route) {
 // reset makes the client see that its connection is refused, and not that it
 // has come to a good end.
 func reset(c net.Conn) {
-	if t, ok := c.(*tls.Conn); ok {
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
 		c = t.NetConn()
 	}
 	if t, ok := c.(interface{ SetLinger(int) error }); ok {
