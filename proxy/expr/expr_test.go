@@ -184,6 +184,8 @@ func TestGrowth(t *testing.T) {
 	refused("size(auth.subject"+strings.Repeat(grow, 3)+") > 1", "loop over less")
 	refused("size(request.query.limit"+strings.Repeat(grow, 8)+") > 1", "loop over less")
 	refused("['a']"+strings.Repeat(".map(y, y + y + y + y)", 3)+" == []", "loops are nested")
+	numbers := "[" + strings.Repeat("1,", 199) + "1]" // what costs too much on every request never runs to its end
+	refused(numbers+".map(a, "+numbers+".map(b, a + b)) == []", "loop over less")
 	refused("'%s%s'.format([request.path, request.path]) == ''", "format is not available")
 	refused("'%.9999999f'.format([1.0]) == ''", "precision")
 }
@@ -197,6 +199,20 @@ func TestRunLimit(t *testing.T) {
 	x.Principal.Claims = map[string]any{"list": []any{strings.Repeat("ab", 1<<20)}}
 	if ok, err := p.Bool(x); err == nil || !strings.Contains(err.Error(), "cost limit") {
 		t.Errorf("got %v, %v", ok, err)
+	}
+}
+
+// TestTwoRepeatedFields looks at two fields that are there twice, in one run: neither passes
+// for the other.
+func TestTwoRepeatedFields(t *testing.T) {
+	p, err := env(t).Compile("request.headers['x-a'] + '|' + request.headers['x-b'] + '|' + request.headers['x-a']", String)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := request()
+	x.Request.Header = exchange.Header{{Name: "X-A", Value: "1"}, {Name: "X-B", Value: "2"}, {Name: "x-b", Value: "3"}, {Name: "x-a", Value: "4"}}
+	if got, _, err := p.String(x); err != nil || got != "1, 4|2, 3|1, 4" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

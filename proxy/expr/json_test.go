@@ -53,3 +53,19 @@ func TestAppendJSON(t *testing.T) {
 		t.Error("a type has no JSON")
 	}
 }
+
+// Claims may be nested deeper than is written.
+func TestDeepJSON(t *testing.T) {
+	p, err := env(t).Compile("auth.claims.deep", JSON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, deep := &exchange.Exchange{}, any(1.0)
+	for depth := 1; depth <= maxJSON+1; depth++ {
+		deep = []any{deep}
+		x.Principal.Claims = map[string]any{"deep": deep}
+		if _, ok, err := p.AppendJSON(nil, x); ok != (depth <= maxJSON) || ok == (err != nil) {
+			t.Errorf("%d deep: %v, %v", depth, ok, err)
+		}
+	}
+}

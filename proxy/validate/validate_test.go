@@ -252,6 +252,7 @@ func TestSchema(t *testing.T) {
 	}
 	is("POST /\nContent-Type: application/json; v=1;CHARSET=\"UTF-8\";\n\n"+good, "200 "+good)
 	is("POST /\nContent-Type: application/json\nContent-Encoding: gzip\n\nx", "415 content_type_unsupported: content must not be compressed")
+	is("POST /\nContent-Type: application/json\nContent-Encoding: identity\nContent-Encoding: gzip\n\nx", "415 content_type_unsupported: content must not be compressed")
 }
 
 func TestViolationsAreBounded(t *testing.T) {
