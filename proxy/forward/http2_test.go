@@ -208,7 +208,7 @@ func TestHTTP2Cancelled(t *testing.T) {
 		if _, err := io.ReadFull(r, make([]byte, len(http2.ClientPreface))); err != nil {
 			return
 		}
-		s := &framer{Framer: http2.NewFramer(c, r), t: t}
+		s := http2.NewFramer(c, r)
 		s.WriteSettings()
 		for {
 			fr, err := s.ReadFrame()
