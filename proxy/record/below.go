@@ -20,7 +20,7 @@ type Below struct {
 	records  records
 	hello    hello
 	told     bool // whoever reads says when content comes
-	idle     int  // bytes that have come since it did
+	idle     int  // bytes that have come since it did, or somebody has begun to say so
 }
 
 // NewBelow returns a Below of c, of which ahead has been read already.
@@ -43,7 +43,9 @@ func (b *Below) Read(p []byte) (n int, err error) {
 	default:
 		n, err = b.Conn.Read(p)
 	}
-	b.idle += n
+	if b.told {
+		b.idle += n
+	}
 	b.records.follow(p[:n])
 	if b.hello.room != nil && !b.hello.take(n) {
 		return 0, errHello

@@ -53,8 +53,7 @@ func (c *Conn) Use(t *tls.Conn, stall time.Duration) (bool, error) {
 	if err := c.sock.Use(b.tcp(), stall); err != nil {
 		return false, err
 	}
-	c.tls, c.below, b.by = t, b, c
-	b.content() // what the handshake took does not count
+	c.tls, c.below, b.by, b.told = t, b, c, true
 	return true, nil
 }
 
