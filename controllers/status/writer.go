@@ -201,14 +201,19 @@ func (w *Writer) pass(ctx context.Context, latest *picture, applied Applied) {
 		present[key] = present[key] || same
 		return same
 	})
-	for key := range w.written {
+	for key, was := range w.written {
 		if present[key] {
 			continue
 		}
+		d := &Desired{Key: key}
 		if key.Kind == kindClass || key.Kind == kindGateway || key.Kind == kindSet {
-			delete(w.written, key) // gone, or another controller's now
-		} else if d := (Desired{Key: key}); !w.rests(d) {
-			due = append(due, &attempt{desired: d})
+			if d = w.unclaimed(ctx, key, was.desired); d == nil || reflect.DeepEqual(*d, was.desired) {
+				delete(w.written, key) // gone, or another controller's now, or told
+				continue
+			}
+		}
+		if !w.rests(*d) {
+			due = append(due, &attempt{desired: *d})
 		}
 	}
 	maps.DeleteFunc(w.failed, func(key Key, _ failure) bool { _, ours := w.written[key]; return !present[key] && !ours })
