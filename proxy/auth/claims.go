@@ -18,3 +18,25 @@ func KeyClaims(k *table.APIKey) map[string]any {
 	}
 	return map[string]any{"scopes": scopes, "plan": k.Plan, "metadata": metadata}
 }
+
+// Weight is about how many bytes v takes, which was read from JSON.
+func Weight(v any) int {
+	const group, slots, value = 312, 8, 16 // a map has room for 8 members at least
+	switch v := v.(type) {
+	case map[string]any:
+		n := group * (1 + len(v)/slots)
+		for name, member := range v {
+			n += len(name) + Weight(member)
+		}
+		return n
+	case []any:
+		n := value + value*len(v)
+		for _, element := range v {
+			n += Weight(element)
+		}
+		return n
+	case string:
+		return value + len(v)
+	}
+	return value
+}

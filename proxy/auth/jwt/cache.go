@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/gatehouse-dev/gatehouse/proxy/auth"
 	"github.com/gatehouse-dev/gatehouse/proxy/table"
 )
 
@@ -74,7 +75,7 @@ func (e *entry) holds(config *table.JWT, token string, version uint64, now int64
 // put remembers e for token, which it clones. Entries that have run out, or are
 // the same token's, give way before others.
 func (c *Cache) put(e *entry, token string, now int64) {
-	if len(token) > maxCached || weight(e.claims) > maxClaims {
+	if len(token) > maxCached || auth.Weight(e.claims) > maxClaims {
 		return
 	}
 	e.token = strings.Clone(token)
@@ -84,28 +85,6 @@ func (c *Cache) put(e *entry, token string, now int64) {
 		place = second
 	}
 	place.Store(e)
-}
-
-// weight is about how many bytes v takes, which was read from JSON.
-func weight(v any) int {
-	const group, slots, value = 312, 8, 16 // a map has room for 8 members at least
-	switch v := v.(type) {
-	case map[string]any:
-		n := group * (1 + len(v)/slots)
-		for name, member := range v {
-			n += len(name) + weight(member)
-		}
-		return n
-	case []any:
-		n := value + value*len(v)
-		for _, element := range v {
-			n += weight(element)
-		}
-		return n
-	case string:
-		return value + len(v)
-	}
-	return value
 }
 
 // free reports whether e's place may be taken by next.

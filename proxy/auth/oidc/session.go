@@ -206,6 +206,7 @@ func (m *Method) asSession(id *[32]byte, sealed []byte, r *record) *session {
 	}
 	s.subject, _ = s.claims["sub"].(string)
 	inform(s.claims, r.Info)
+	s.bytes += auth.Weight(s.claims)
 	s.informed = len(r.Info) > 0
 	if r.Refresh != "" && r.Expires != 0 {
 		if s.refresh = r.Due; s.refresh == 0 { // an older version wrote it
