@@ -54,6 +54,13 @@ func (m *Method) callback(x *exchange.Exchange) {
 		m.refused(x, values.failure, l.target)
 		return
 	}
+	select {
+	case m.callbacks <- struct{}{}:
+		defer func() { <-m.callbacks }()
+	default:
+		m.failLogin(x, CodeProvider)
+		return
+	}
 	answered := false
 	_, _, _ = m.logins.Do(string(l.id), func() (any, error) {
 		m.complete(x, values.code, &l, browser)

@@ -81,6 +81,7 @@ type Method struct {
 	seals     seals
 	mark      [4]byte // of the config: begins the ids of its logins
 	provider  provider
+	callbacks chan struct{}      // that wait for the provider, or for their turn to
 	logins    singleflight.Group // by the id of their state
 	refreshes singleflight.Group
 	patience  time.Duration // of a request, with a refresh
@@ -103,7 +104,10 @@ func New(t *table.OIDC, n Needs) (*Method, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Method{config: t, needs: n, names: NamesOf(t), seals: s, provider: newProvider(t, n), patience: callTime}
+	m := &Method{
+		config: t, needs: n, names: NamesOf(t), seals: s, provider: newProvider(t, n), patience: callTime,
+		callbacks: make(chan struct{}, callbacksAtOnce),
+	}
 	sum := table.Sum(t)
 	copy(m.mark[:], sum[:])
 	return m, nil

@@ -19,13 +19,14 @@ import (
 
 // The bounds of calling a token endpoint.
 const (
-	callTime     = 5 * time.Second
-	refreshTime  = 20 * time.Second // what a provider answers later is lost, and with it the session where refresh tokens are good once
-	loginsAtOnce = 32               // others wait, for callTime at most
-	callsAtOnce  = 64               // and as many refreshes: strangers' logins leave them room
-	patience     = 3                // failures in a row, after which it is left alone
-	restFirst    = time.Second
-	restLast     = 30 * time.Second
+	callTime        = 5 * time.Second
+	refreshTime     = 20 * time.Second // what a provider answers later is lost, and with it the session where refresh tokens are good once
+	loginsAtOnce    = 32               // others wait, for callTime at most
+	callbacksAtOnce = 4 * loginsAtOnce // further ones are told to come again: anybody can make them up, and they have places among the requests in flight
+	callsAtOnce     = 64               // and as many refreshes: strangers' logins leave them room
+	patience        = 3                // failures in a row, after which it is left alone
+	restFirst       = time.Second
+	restLast        = 30 * time.Second
 )
 
 // metadata is what we need of a provider's (OpenID Connect Discovery, section 3).
