@@ -210,9 +210,12 @@ func TestRequests(t *testing.T) {
 		{"expectation", "417", [][]byte{with("expect", "miracles")}},
 		{"continue", "100|200|GET a.example /  x", [][]byte{with("expect", "100-continue", "content-length", "1"), data("x")}},
 		{"head too large", "431", [][]byte{with("x-big", strings.Repeat("a", 12000), "x-big", strings.Repeat("a", 12000))}},
+		{"head said to be too large", "431", [][]byte{appendFrame(nil, frameHeaders, 1<<20)}},
+		{"trailers said to be too large", "431", [][]byte{with(), data("x"), appendFrame(nil, frameHeaders, 1<<20)}},
 		{"bad target", "400", [][]byte{headers(":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/a b")}},
 
 		{"content short", "reset 10e", [][]byte{with("content-length", "2"), data("x")}},
+		{"content short of its length, and trailers", "reset 10e", [][]byte{with("content-length", "2"), data("x"), headers("x-sum", "1")}},
 		{"content long", "reset 10e", [][]byte{with("content-length", "1"), data("xy")}},
 		{"two lengths", "reset 10e", [][]byte{with("content-length", "1", "content-length", "1"), data("x")}},
 		{"upper case", "reset 10e", [][]byte{with("X-Upper", "1")}},
@@ -290,6 +293,7 @@ func TestControlStreams(t *testing.T) {
 		{"settings of HTTP/2", codeSettings, [][]byte{append(append([]byte{streamControl}, appendFrame(nil, frameSettings, 2)...), 2, 0)}},
 		{"setting 0", codeSettings, [][]byte{append(append([]byte{streamControl}, appendFrame(nil, frameSettings, 2)...), 0, 0)}},
 		{"setting without a value", codeFrame, [][]byte{append(append([]byte{streamControl}, appendFrame(nil, frameSettings, 3)...), 8, 1, 8)}},
+		{"long settings", codeLoad, [][]byte{append([]byte{streamControl}, appendFrame(nil, frameSettings, maxSettings+1)...)}},
 		{"two control streams", codeCreation, [][]byte{settings, settings}},
 		{"push", codeCreation, [][]byte{{streamPush}}},
 		{"fewer pushes", codeID, [][]byte{frames(frameMaxPush, 3, frameMaxPush, 2)}},
@@ -486,6 +490,21 @@ func TestWrite(t *testing.T) {
 		}
 	})
 	if got := ask(t, addr, headers(":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/")); !strings.HasPrefix(got, "200|") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// An answer that ends before its length is broken off, not ended.
+func TestShortAnswer(t *testing.T) {
+	_, addr := serve(t, func(x *exchange.Exchange) {
+		x.Response.Status, x.Response.ContentLength = 200, 10
+		_ = x.Writer.Head(x)
+		_, _ = x.Writer.Write(make([]byte, 9))
+		if x.Writer.End(x) == nil {
+			t.Error("all is well with it")
+		}
+	})
+	if got := ask(t, addr, headers(":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/")); got != "reset 102" {
 		t.Errorf("got %q", got)
 	}
 }
