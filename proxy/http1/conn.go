@@ -433,11 +433,13 @@ func (c *conn) close() {
 	case linger:
 		c.lingerOn()
 	case abort:
-		// A reset tells the client that the answer it has is not whole.
-		if t, ok := c.nc.(interface{ SetLinger(int) error }); ok {
+		// A reset tells the client that the answer it has is not whole. Over TLS there is no
+		// farewell then, but not all clients miss that.
+		if t, ok := c.bare().(interface{ SetLinger(int) error }); ok {
 			t.SetLinger(0) //nolint:errcheck // then it ends without
-		} else {
-			c.below().Close()
+		}
+		if below := c.below(); below != c.nc {
+			below.Close()
 		}
 	}
 	c.nc.Close()

@@ -92,11 +92,7 @@ func (c *conn) leave() (nc net.Conn, err error) {
 
 // Gone implements exchange.Watched.
 func (w *writer) Gone() bool {
-	below := w.s.conn.below()
-	if b, ok := below.(*record.Below); ok {
-		below = b.Conn
-	}
-	return socket.Gone(below)
+	return socket.Gone(w.s.conn.bare())
 }
 
 // below is the connection that TLS is over, if there is TLS. Closing it sends no
@@ -106,4 +102,13 @@ func (c *conn) below() net.Conn {
 		return t.NetConn()
 	}
 	return c.nc
+}
+
+// bare is the connection of the system below that.
+func (c *conn) bare() net.Conn {
+	below := c.below()
+	if b, ok := below.(*record.Below); ok {
+		return b.Conn
+	}
+	return below
 }

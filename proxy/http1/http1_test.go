@@ -175,6 +175,21 @@ func TestBroken(t *testing.T) {
 				t.Errorf("%s: got %q, want an error", path, body)
 			}
 		}
+		// Of one that ends with its connection nothing else tells.
+		c := s.dial()
+		c.send("GET /cut HTTP/1.0\r\nHost: h\r\n\r\n")
+		if _, body, err := c.read(); err == nil {
+			t.Errorf("/cut: got %q, want an error", body)
+		}
+	})
+}
+
+// TestFlawed: nobody hears of a request whose content is malformed as far as it has come.
+func TestFlawed(t *testing.T) {
+	both(t, http1.Config{LingerTime: 100 * time.Millisecond}, func(_ *testing.T, s *stack) {
+		c := s.dial()
+		c.send("POST /ignore HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab")
+		c.code(400, "bad_chunk")
 	})
 }
 

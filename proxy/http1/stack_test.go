@@ -50,6 +50,8 @@ func (h handler) Handle(x *exchange.Exchange) {
 	text := r.Method + " " + r.Scheme + "://" + r.Host + r.Path + "?" + r.RawQuery + " " + content.String()
 	x.Response.Status, x.Response.ContentLength = 200, int64(len(text))
 	switch r.Path {
+	case "/cut":
+		x.Response.ContentLength = -1
 	case "/stream":
 		x.Response.ContentLength = -1
 		x.Response.Trailer.Add("X-Sum", "42")
@@ -84,6 +86,10 @@ func (h handler) Handle(x *exchange.Exchange) {
 	}
 	if _, err := x.Writer.Write([]byte(text)); err != nil {
 		h.broken.Add(1)
+	}
+	if r.Path == "/cut" {
+		x.Writer.Flush()
+		return
 	}
 	x.Writer.End(x)
 }
