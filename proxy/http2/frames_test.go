@@ -105,6 +105,11 @@ func TestFrames(t *testing.T) {
 			r.ask(1, false, common("POST", "content-length", "9")...)
 			r.send(frame.Data, 1, 1, []byte("ab")...)
 		}, "reset PROTOCOL_ERROR on 1"},
+		"content shorter, and trailers": {func(r *raw) {
+			r.ask(1, false, common("POST", "content-length", "9")...)
+			r.send(frame.Data, 0, 1, []byte("ab")...)
+			r.ask(1, true, "x-a", "b")
+		}, "reset PROTOCOL_ERROR on 1"},
 		"content for none declared": {func(r *raw) {
 			r.ask(1, false, common("GET", "content-length", "0")...)
 			r.send(frame.Data, 1, 1, []byte("ab")...)
