@@ -21,10 +21,10 @@ import (
 // quarrel is a server with somebody in it who has other ideas.
 type quarrel struct {
 	*server
-	told   func(client.Object)                      // the Writer's Saw
-	answer func(kind string, o client.Object) error // to a write
+	told func(client.Object) // the Writer's Saw
 
 	mu     sync.Mutex
+	answer func(kind string) error // to a write
 	writes []time.Time
 	events []string
 }
@@ -40,13 +40,21 @@ func (q *quarrel) Update(_ context.Context, o client.Object, _ ...client.UpdateO
 func (q *quarrel) take(o client.Object) error {
 	q.mu.Lock()
 	q.writes = append(q.writes, time.Now())
+	err := q.answer(keyOf(o, false).kind)
 	q.mu.Unlock()
-	if err := q.answer(keyOf(o, false).kind, o); err != nil {
+	if err != nil {
 		return err
 	}
 	_ = q.write(o) // it never fails
 	q.told(o)
 	return nil
+}
+
+// answers is how writes are answered from now on.
+func (q *quarrel) answers(how func(kind string) error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.answer = how
 }
 
 // lead makes a slice lead to an address, as another leader would write it.
@@ -74,8 +82,10 @@ func (q *quarrel) since(then time.Time) (n int) {
 // newQuarrel runs a Writer for one Gateway, which knows its pod.
 func newQuarrel(t *testing.T, gw *graph.Gateway) (*quarrel, *Writer) {
 	q := &quarrel{server: &server{services: map[string]corev1.Service{}, slices: map[string]discoveryv1.EndpointSlice{}, pod: pod("a", "10.0.0.1")}}
-	q.answer = func(string, client.Object) error { return nil }
+	q.answers(func(string) error { return nil })
 	w := New(Options{Client: q, Pods: q.server, Controller: controller, Log: logr.Discard(), Event: func(about client.Object, reason, message string) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
 		q.events = append(q.events, strings.Join([]string{about.GetObjectKind().GroupVersionKind().Kind, nameOf(about).String(), reason, message}, " "))
 	}})
 	q.told = w.Saw
@@ -99,16 +109,19 @@ func TestContested(t *testing.T) {
 		gw := gateway("one", 80)
 		q, w := newQuarrel(t, gw)
 		slice := "one/" + gw.Service.Name.Name + "-ipv4"
-		rival := "10.0.9.9"
-		q.answer = func(kind string, _ client.Object) error {
-			if kind == "EndpointSlice" {
-				time.AfterFunc(10*time.Millisecond, func() { q.lead(slice, rival) })
-			}
-			return nil
+		rival := func(address string) {
+			q.answers(func(kind string) error {
+				if kind == "EndpointSlice" {
+					time.AfterFunc(10*time.Millisecond, func() { q.lead(slice, address) })
+				}
+				return nil
+			})
+			q.lead(slice, address)
 		}
 		began := time.Now()
-		q.lead(slice, rival)
+		rival("10.0.9.9")
 		time.Sleep(5 * time.Minute)
+		synctest.Wait()
 		if n := q.since(began); n < 15 || n > 30 {
 			t.Errorf("the slice was written %d times in 5 minutes", n)
 		}
@@ -129,8 +142,8 @@ func TestContested(t *testing.T) {
 
 		// Nor does what the other has not led to before, for long: it may be leaving.
 		time.Sleep(time.Minute)
-		then, rival = time.Now(), "10.0.9.10"
-		q.lead(slice, rival)
+		then = time.Now()
+		rival("10.0.9.10")
 		time.Sleep(1100 * time.Millisecond)
 		if q.since(then) == 0 {
 			t.Error("callers were still led to something new after 1.1 s")
@@ -146,7 +159,7 @@ func TestOvertaken(t *testing.T) {
 		q, w := newQuarrel(t, gw)
 		slice := "one/" + gw.Service.Name.Name + "-ipv4"
 		refused := false
-		q.answer = func(string, client.Object) error {
+		q.answers(func(string) error {
 			if refused {
 				return nil
 			}
@@ -158,7 +171,7 @@ func TestOvertaken(t *testing.T) {
 			q.slices[slice] = s
 			time.AfterFunc(10*time.Millisecond, w.Wake)
 			return apierrors.NewConflict(schema.GroupResource{}, slice, nil)
-		}
+		})
 		q.server.mu.Lock()
 		q.pod = pod("b", "10.0.0.2")
 		q.server.mu.Unlock()
@@ -175,12 +188,12 @@ func TestRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gw := gateway("one", 80)
 		q, w := newQuarrel(t, gw)
-		q.answer = func(kind string, _ client.Object) error {
+		q.answers(func(kind string) error {
 			if kind == "Service" {
 				return apierrors.NewInvalid(schema.GroupKind{Kind: "Service"}, "web", nil)
 			}
 			return nil
-		}
+		})
 		began := time.Now()
 		publish := func(parameters string) {
 			next := *gw
@@ -202,8 +215,9 @@ func TestRefused(t *testing.T) {
 		if n := q.since(then); n != 1 {
 			t.Errorf("with other parameters it was written %d times at once", n)
 		}
-		q.answer = func(string, client.Object) error { return nil }
+		q.answers(func(string) error { return nil })
 		time.Sleep(16 * time.Second)
+		synctest.Wait()
 		if len(w.Refused())+len(q.events) != 0 {
 			t.Errorf("it is still refused: %q, or contested: %q", w.Refused(), q.events)
 		}
