@@ -1,8 +1,11 @@
 package oidc
 
 import (
+	"encoding/base64"
+	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -69,4 +72,37 @@ func cookies(b *Browser, r *http.Request) *http.Request {
 		r.AddCookie(c)
 	}
 	return r
+}
+
+// Logout tokens of keys that nobody knows, which are waited for, take no places from other
+// routes either.
+func TestLogoutFlood(t *testing.T) {
+	p := NewProvider(t, callback)
+	w := start(t, p, "", func(o *proxy.Options) { o.Clients.Requests = 512 })
+	b := NewBrowser(t, w)
+	in(t, b)
+	part := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+	_, rest, _ := strings.Cut(p.LogoutToken(func(map[string]any) {}), ".")
+	var all sync.WaitGroup
+	for i := range 600 {
+		token := part(fmt.Sprintf(`{"alg":"RS256","typ":"logout+jwt","kid":"k%d"}`, i)) + "." + rest
+		all.Go(func() {
+			content := strings.NewReader(url.Values{"logout_token": {token}}.Encode())
+			r, err := http.NewRequest(http.MethodPost, "http://shop.example/backchannel", content)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			if answer, err := b.client.Transport.RoundTrip(r); err == nil {
+				_ = answer.Body.Close()
+			}
+		})
+	}
+	for range 20 {
+		time.Sleep(50 * time.Millisecond)
+		other(t, NewBrowser(t, w))
+	}
+	all.Wait()
+	still(t, b, "after the flood")
 }

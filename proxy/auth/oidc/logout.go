@@ -104,6 +104,8 @@ const (
 	logoutEvent  = "http://schemas.openid.net/event/backchannel-logout"
 	logoutType   = "logout+jwt"
 	replayMemory = time.Hour
+
+	logoutsAtOnce = 64 // that wait for a key; further ones with a key that is not known are told to come again
 )
 
 // isForm reports whether a Content-Type is that of a form, with parameters or without.
@@ -123,7 +125,16 @@ func (m *Method) backchannel(x *exchange.Exchange) {
 	if !ok {
 		return
 	}
-	claims, code := m.verify(token, logoutType, logoutKeyWait)
+	claims, code := m.verify(token, logoutType, 0)
+	if code == auth.CodeJWTKey || code == auth.CodeKeySet {
+		select {
+		case m.logouts <- struct{}{}:
+			defer func() { <-m.logouts }()
+			claims, code = m.verify(token, logoutType, logoutKeyWait)
+		default:
+			code = auth.CodeKeySet
+		}
+	}
 	switch {
 	case code == auth.CodeKeySet:
 		unavailable(x, CodeProvider)

@@ -82,6 +82,7 @@ type Method struct {
 	mark      [4]byte // of the config: begins the ids of its logins
 	provider  provider
 	callbacks chan struct{}      // that wait for the provider, or for their turn to
+	logouts   chan struct{}      // whose tokens wait for a key
 	logins    singleflight.Group // by the id of their state
 	refreshes singleflight.Group
 	patience  time.Duration // of a request, with a refresh
@@ -106,7 +107,7 @@ func New(t *table.OIDC, n Needs) (*Method, error) {
 	}
 	m := &Method{
 		config: t, needs: n, names: NamesOf(t), seals: s, provider: newProvider(t, n), patience: callTime,
-		callbacks: make(chan struct{}, callbacksAtOnce),
+		callbacks: make(chan struct{}, callbacksAtOnce), logouts: make(chan struct{}, logoutsAtOnce),
 	}
 	sum := table.Sum(t)
 	copy(m.mark[:], sum[:])
