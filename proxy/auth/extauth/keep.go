@@ -91,7 +91,7 @@ func weight(a *auth.Answer) int {
 	if a == nil {
 		return 0
 	}
-	const answer, line = 256, 48
+	const answer, line = 256, 96 // with what short texts take that share no block
 	n := answer + len(a.Content) + len(a.Type) + len(a.Detail)
 	for i := range a.Header {
 		n += line + len(a.Header[i].Name) + len(a.Header[i].Value)

@@ -27,7 +27,7 @@ func TestKeptIsSmall(t *testing.T) {
 		outcome                auth.Outcome
 	}{
 		"a page":       {status: 403, content: 60_000, outcome: auth.Rejected},
-		"fields":       {status: 403, lines: 1000, outcome: auth.Rejected},
+		"fields":       {status: 403, lines: 600, outcome: auth.Rejected},
 		"edits":        {status: 200, lines: 90, outcome: auth.Accepted},
 		"long queries": {status: 204, query: strings.Repeat("q", 7000), outcome: auth.Rejected},
 	} {
