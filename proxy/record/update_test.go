@@ -231,3 +231,26 @@ func TestLongHandshake(t *testing.T) {
 	}
 	l.want("content")
 }
+
+// TestIdleAcrossRest has a client begin a handshake message, let its connection rest, and go on with it.
+func TestIdleAcrossRest(t *testing.T) {
+	l, s := keyed(t)
+	if l == nil {
+		return
+	}
+	piece := strings.Repeat("a", mostIdle*2/3)
+	l.send(s.seal(handshake, "\x01\x00\xff\xff"+piece))
+	l.nc.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if _, err := l.server.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("got %v before the rest, want a deadline that passed", err)
+	}
+	l.server.Forget()
+	if ok, err := l.server.Use(l.nc, 10*time.Second); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	l.send(s.seal(handshake, piece))
+	l.nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := l.server.Read(make([]byte, 1)); !errors.Is(err, errIdle) {
+		t.Errorf("got %v, want %v", err, errIdle)
+	}
+}
