@@ -435,10 +435,11 @@ func (c *conn) close() {
 	case abort:
 		// A reset tells the client that the answer it has is not whole. Over TLS there is no
 		// farewell then, but not all clients miss that.
-		if t, ok := c.bare().(interface{ SetLinger(int) error }); ok {
+		below := c.below()
+		if t, ok := below.(interface{ SetLinger(int) error }); ok {
 			t.SetLinger(0) //nolint:errcheck // then it ends without
 		}
-		if below := c.below(); below != c.nc {
+		if below != c.nc {
 			below.Close()
 		}
 	}

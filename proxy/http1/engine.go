@@ -92,7 +92,11 @@ func (c *conn) leave() (nc net.Conn, err error) {
 
 // Gone implements exchange.Watched.
 func (w *writer) Gone() bool {
-	return socket.Gone(w.s.conn.bare())
+	below := w.s.conn.below()
+	if b, ok := below.(*record.Below); ok {
+		below = b.Conn
+	}
+	return socket.Gone(below)
 }
 
 // below is the connection that TLS is over, if there is TLS. Closing it sends no
@@ -102,13 +106,4 @@ func (c *conn) below() net.Conn {
 		return t.NetConn()
 	}
 	return c.nc
-}
-
-// bare is the connection of the system below that.
-func (c *conn) bare() net.Conn {
-	below := c.below()
-	if b, ok := below.(*record.Below); ok {
-		return b.Conn
-	}
-	return below
 }
