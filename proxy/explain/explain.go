@@ -15,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/gatehouse-dev/gatehouse/proxy/clientcert"
 	"github.com/gatehouse-dev/gatehouse/proxy/decision"
 	"github.com/gatehouse-dev/gatehouse/proxy/exchange"
 	"github.com/gatehouse-dev/gatehouse/proxy/guard"
@@ -204,7 +203,7 @@ func (e *Explanation) connect(r *router.Router, x *exchange.Exchange) bool {
 	case x.Conn.Client == nil:
 		e.Apart = "listener " + at.Table.ID + " takes nobody without a client certificate" + asks + "; give one by --client-cert"
 	default:
-		if err := clientcert.New(c).Verify(x.Conn.Client.Chain); err != nil {
+		if err := at.Clients.Verify(x.Conn.Client.Chain); err != nil {
 			e.Apart = "listener " + at.Table.ID + " does not believe the client certificate" + asks + ": " + err.Error()
 		}
 	}

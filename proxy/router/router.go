@@ -59,11 +59,11 @@ type group struct{ listeners names[Listener] }
 type Listener struct {
 	Table   *table.Listener
 	Metrics *telemetry.Listener
+	Clients *clientcert.Authorities // nil: whoever connects may ask
 
-	hosts   names[host]
-	logins  bool                    // some host has any
-	clients *clientcert.Authorities // nil: whoever connects may ask
-	next    *Listener
+	hosts  names[host]
+	logins bool // some host has any
+	next   *Listener
 }
 
 // Build makes the router of t. Parts that prev, which may be nil, has built
@@ -129,7 +129,7 @@ type builder struct {
 func (b *builder) buildListener(t *table.Listener) (*Listener, error) {
 	l := &Listener{Table: t, Metrics: b.owners.Metrics.Listener(t)}
 	if t.Clients != nil {
-		l.clients = clientcert.New(t.Clients)
+		l.Clients = clientcert.New(t.Clients)
 	}
 	l.hosts.exact.expect(len(t.Hosts))
 	for _, th := range t.Hosts {
@@ -237,10 +237,10 @@ func (r *Router) Match(x *exchange.Exchange) (*Action, *Listener) {
 	}
 	unveil(x)
 	for at := l; at != nil; at = at.next {
-		if at.clients != nil && !at.clients.Admits(x.Conn.Client) {
+		if at.Clients != nil && !at.Clients.Admits(x.Conn.Client) {
 			return r.misdirected, at
 		}
-		x.Vouched = at.clients != nil && at.clients.Vouches(x.Conn.Client)
+		x.Vouched = at.Clients != nil && at.Clients.Vouches(x.Conn.Client)
 		if a := at.match(x); a != nil {
 			if r.guarded && x.Request.Veiled() && l.hides(x, a) {
 				return r.veiled, at

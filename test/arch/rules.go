@@ -74,7 +74,7 @@ var layers = []layer{
 		"proxy/clientcert", "proxy/auth", "proxy/auth/*", "proxy/expr", "proxy/guard", "proxy/validate", "proxy/telemetry", "proxy/upstream", "proxy/session",
 	}},
 	{"proxy/explain", []string{
-		"proxy/table", "proxy/wire", "proxy/exchange", "proxy/clientcert", "proxy/decision", "proxy/telemetry", "proxy/guard", "proxy/upstream", "proxy/router",
+		"proxy/table", "proxy/wire", "proxy/exchange", "proxy/decision", "proxy/telemetry", "proxy/guard", "proxy/upstream", "proxy/router",
 	}},
 	{"proxy/forward", []string{
 		"proxy/table", "proxy/mem", "proxy/poll", "proxy/relay", "proxy/socket", "proxy/wire", "proxy/telemetry", "proxy/exchange", "proxy/filter", "proxy/upstream", "proxy/clientip",
